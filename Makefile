@@ -1,0 +1,31 @@
+# Everything happens in .venv, which `make env` builds from pyproject.toml and the exact versions of constraints.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: env demo test lint sources
+
+env: .venv/ready
+
+# The editable install links file by file (so that mypy follows it): it is made anew when a file comes or goes.
+.venv/ready: pyproject.toml constraints.txt .venv/sources
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--config-settings editable_mode=strict --editable '.[dev]'
+	touch $@
+
+.venv/sources: sources | $(BIN)/python
+	@find spaces search dashboard -type f ! -name '*.pyc' | LC_ALL=C sort > $@.new
+	@cmp --silent $@.new $@ && rm $@.new || mv $@.new $@
+
+$(BIN)/python:
+	$(PYTHON) -m venv .venv
+
+demo: env  ## search the embedded digits, export the winner, say how to open it
+	$(BIN)/convsearch run --study demo-$$(date +%Y%m%d-%H%M%S)
+
+test: env  ## the whole specification
+	$(BIN)/python -m pytest
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy -p convsearch.spaces -p convsearch.search -p convsearch.dashboard

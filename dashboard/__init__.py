@@ -1,0 +1,1 @@
+"""What was found: a Streamlit application that reads MLflow and writes nothing."""

@@ -1,0 +1,1 @@
+"""What proposes candidates: one file an engine, behind one protocol."""

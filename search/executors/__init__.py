@@ -1,0 +1,1 @@
+"""Where trials run: one file an executor, behind one protocol."""

@@ -1,0 +1,1 @@
+"""What is handed over at the end: one file a part of the bundle."""

@@ -1,0 +1,27 @@
+"""The errors that a person can mend, and the one way in which a wrong name is answered with the right one."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class InputError(ValueError):
+    """What the user gave is wrong. The message names the place, the value and what would be right; exit code 2."""
+
+
+class WorkError(RuntimeError):
+    """The input was right but the work could not be done (a full disk, a dead worker); exit code 1."""
+
+
+def nearest(name: object, known: Iterable[object]) -> str:
+    """Return what to say after a wrong name: the nearest right one and the full list of what is known.
+
+    >>> nearest("relo", ["relu", "tanh"])
+    "did you mean 'relu'? Known: relu, tanh"
+    """
+    names = [str(item) for item in known]
+    close = get_close_matches(str(name).lower(), [n.lower() for n in names], n=1, cutoff=0.5)
+    listed = "Known: " + ", ".join(names)
+    if not close:
+        return listed
+    right = next(n for n in names if n.lower() == close[0])
+    return f"did you mean '{right}'? {listed}"

@@ -1,0 +1,1 @@
+"""Ready spaces, each a readable example."""
