@@ -1,0 +1,369 @@
+"""What a space's YAML file may say: sections, keys, the values each key takes, and errors that name the line.
+
+The reference for users is docs/space.md; what one value may be stands in `domain.py`.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
+
+from .architecture import (
+    MAX_LAYERS,
+    Activation,
+    Augmentation,
+    Head,
+    HeadPooling,
+    Layer,
+    Optimizer,
+    Pooling,
+    Recipe,
+    Schedule,
+    names,
+)
+from .dimension import Choice, Dimension, Options
+from .domain import Domain
+from .errors import InputError, nearest
+from .fitting import AS_POOL_SIZE
+
+
+def _words(*words: Choice) -> BeforeValidator:
+    return BeforeValidator(Domain(words=words))
+
+
+def _whole(low: int, high: int, *words: str, finite: bool = False, off: bool = False) -> BeforeValidator:
+    return BeforeValidator(Domain(low, high, words=words, finite=finite, off=off))
+
+
+def _real(low: float, high: float, off: bool = False) -> BeforeValidator:
+    return BeforeValidator(Domain(low, high, whole=False, off=off))
+
+
+Some = Dimension | None
+
+
+class Section(BaseModel):
+    """A part of the file: known keys only, each a dimension or absent."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    def dimensions(self) -> dict[str, Dimension]:
+        """Return the keys that were given."""
+        return {key: value for key, value in self if value is not None}
+
+
+class LayerSection(Section):
+    """The keys of a layer. The geometry's must be finite: fitting walks through all of their values."""
+
+    filters: Annotated[Some, _whole(1, 4096)] = None
+    kernel_size: Annotated[Some, _whole(1, 64, finite=True)] = None
+    stride: Annotated[Some, _whole(1, 64, finite=True)] = None
+    padding: Annotated[Some, _whole(0, 63, "valid", "same", finite=True)] = None
+    activation: Annotated[Some, _words(*names(Activation))] = None
+    batch_norm: Annotated[Some, _words(True, False)] = None
+    pooling: Annotated[Some, _words(*names(Pooling))] = None
+    pool_size: Annotated[Some, _whole(1, 64, finite=True)] = None
+    pool_stride: Annotated[Some, _whole(1, 64, AS_POOL_SIZE, finite=True)] = None
+    dropout: Annotated[Some, _real(0, 0.95, off=True)] = None
+    one_by_one: Annotated[Some, _whole(0, 4096, off=True)] = None
+
+
+class HeadSection(Section):
+    """The keys of the head."""
+
+    pooling: Annotated[Some, _words(*names(HeadPooling))] = None
+    hidden_layers: Annotated[Some, _whole(0, 4, finite=True)] = None
+    units: Annotated[Some, _whole(1, 8192)] = None
+    activation: Annotated[Some, _words(*names(Activation))] = None
+    dropout: Annotated[Some, _real(0, 0.95, off=True)] = None
+
+
+class RecipeSection(Section):
+    """The keys of the recipe."""
+
+    optimizer: Annotated[Some, _words(*names(Optimizer))] = None
+    learning_rate: Annotated[Some, _real(1e-8, 10)] = None
+    schedule: Annotated[Some, _words(*names(Schedule))] = None
+    weight_decay: Annotated[Some, _real(0, 1, off=True)] = None
+    batch_size: Annotated[Some, _whole(1, 65536)] = None
+    label_smoothing: Annotated[Some, _real(0, 0.9, off=True)] = None
+
+
+class AugmentationSection(Section):
+    """The keys of the augmentation, each a strength or off."""
+
+    greyscale: Annotated[Some, _real(0, 1, off=True)] = None
+    horizontal_flip: Annotated[Some, _words(True, False)] = None
+    vertical_flip: Annotated[Some, _words(True, False)] = None
+    crop: Annotated[Some, _real(0, 0.9, off=True)] = None
+    colour_jitter: Annotated[Some, _real(0, 1, off=True)] = None
+    translation: Annotated[Some, _real(0, 0.9, off=True)] = None
+    rotation: Annotated[Some, _real(0, 180, off=True)] = None
+
+
+class Limits(BaseModel):
+    """What no candidate may exceed: weights, multiply-accumulates for an image, MB of activations for an image."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    max_parameters: Annotated[int, BeforeValidator(lambda v: _limit(v, whole=True))] | None = None
+    max_macs: Annotated[int, BeforeValidator(lambda v: _limit(v, whole=True))] | None = None
+    max_activation_mb: Annotated[float, BeforeValidator(lambda v: _limit(v, whole=False))] | None = None
+
+
+def _limit(value: Any, whole: bool) -> Any:
+    number = Domain(1 if whole else 1e-6, 1e15, whole)(value)
+    if not isinstance(number, Options):
+        raise ValueError("a limit is one number")
+    return number.values[0]
+
+
+class Definition(BaseModel):
+    """A space as its file says it, before it is bound to an input."""
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    description: str = ""
+    layers: Annotated[Dimension, _whole(1, MAX_LAYERS, finite=True)]
+    all_layers: LayerSection = LayerSection()
+    each_layer: LayerSection = LayerSection()
+    by_layer: dict[int, LayerSection] = {}
+    head: HeadSection = HeadSection()
+    recipe: RecipeSection = RecipeSection()
+    augmentation: AugmentationSection = AugmentationSection()
+    exact_fit: bool = False
+    limits: Limits = Limits()
+
+    @model_validator(mode="after")
+    def _each_key_once(self) -> Self:
+        for key in self.each_layer.dimensions():
+            if key in self.all_layers.dimensions():
+                raise ValueError(
+                    f"`{key}` stands in `all_layers` (one choice for all) and in `each_layer` (one for each): "
+                    "keep one of the two"
+                )
+        last = max(int(value) for value in self.layers.values or ())
+        for number in self.by_layer:
+            if not 1 <= number <= last:
+                raise ValueError(f"`by_layer` names layer {number}, but `layers` goes from 1 to {last}")
+        return self
+
+
+# What a key is where the space does not say it.
+DEFAULTS: dict[str, dict[str, Choice]] = {
+    "layer": {key: f.default for key, f in Layer.model_fields.items() if key != "filters"}
+    | {"filters": 32, "pool_size": 2, "pool_stride": AS_POOL_SIZE},
+    "head": {key: Head.model_fields[key].default for key in ("pooling", "activation", "dropout")}
+    | {"hidden_layers": 0, "units": 64},
+    "recipe": {key: f.default for key, f in Recipe.model_fields.items() if key != "augmentation"},
+    "augmentation": {key: f.default for key, f in Augmentation.model_fields.items()},
+}
+LAYER_KEYS = tuple(DEFAULTS["layer"])
+
+
+def dimensions(definition: Definition) -> Iterator[tuple[str, Dimension]]:
+    """Yield every dimension by its name, fixed ones too, in the order in which a network is read."""
+    yield "layers", definition.layers
+    given = definition.all_layers.dimensions()
+    for key in LAYER_KEYS:
+        if key in given:
+            yield f"all_layers.{key}", given[key]
+    last = max(int(value) for value in definition.layers.values or ())
+    each = definition.each_layer.dimensions()
+    for number in range(1, last + 1):
+        own = definition.by_layer[number].dimensions() if number in definition.by_layer else {}
+        for key in LAYER_KEYS:
+            if key in own or key not in given:
+                default = Options((DEFAULTS["layer"][key],))
+                yield f"layer{number}.{key}", own.get(key, each.get(key, default))
+    for section in ("head", "recipe", "augmentation"):
+        chosen = getattr(definition, section).dimensions()
+        prefix = "" if section == "recipe" else f"{section}."
+        for key, value in DEFAULTS[section].items():
+            dimension = chosen.get(key, Options((value,)))
+            if key != "units":
+                yield f"{prefix}{key}", dimension
+        if section == "head":
+            hidden = max(int(v) for v in chosen.get("hidden_layers", Options((0,))).values or ())
+            for number in range(1, hidden + 1):
+                yield f"head.units{number}", chosen.get("units", Options((DEFAULTS["head"]["units"],)))
+
+
+def presets() -> dict[str, Path]:
+    """Return the ready spaces by name."""
+    folder = Path(str(files(f"{__package__}.presets")))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def load(name_or_path: str) -> Definition:
+    """Read a space from a YAML file, or a preset by its name.
+
+    Raises:
+        InputError: with one line for each thing that is wrong: the file, the line, the key, the value and what would
+            be right.
+    """
+    ready = presets()
+    if name_or_path in ready:
+        return parse(ready[name_or_path].read_text(encoding="utf-8"), name_or_path)
+    path = Path(name_or_path)
+    if path.suffix not in (".yaml", ".yml") and not path.exists():
+        raise InputError(
+            f"unknown space '{name_or_path}': {nearest(name_or_path, ready)}; or give the path of a YAML file"
+        )
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        raise InputError(f"{path}: the space cannot be read: {reason}") from error
+    return parse(text, str(path))
+
+
+def parse(text: str, source: str) -> Definition:
+    """Read a space from YAML text; `source` is the name that errors give it."""
+    try:
+        # Checked as a tree first: it knows the lines, and the plain reader lets a second key overwrite the first.
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{source}:{mark.line + 1}" if mark else source
+        problem = getattr(error, "problem", None) or error
+        raise InputError(f"{place}: this is no YAML: {problem}") from error
+    if not isinstance(data, dict):
+        keys = ", ".join(Definition.model_fields)
+        raise InputError(f"{source}: a space is a YAML mapping with these keys: {keys}")
+    for line, key in _twice(tree):
+        raise InputError(f"{source}:{line}: the key '{key}' stands there twice")
+    try:
+        return Definition.model_validate(data)
+    except ValidationError as error:
+        raise InputError("\n".join(_explain(error, tree, source))) from error
+
+
+def answered(definition: Definition, answers: Mapping[str, str]) -> Definition:
+    """Return the definition with dimensions answered by name, as `--set learning_rate=0.001` does.
+
+    A name is that of a dimension, or `layer.KEY` for a key of every layer. Values are read as YAML, so that a list or a
+    range narrows a dimension instead of fixing it.
+
+    Raises:
+        InputError: an unknown name, or a value that the dimension cannot take.
+    """
+    known = [name for name, _ in dimensions(definition)]
+    known += [f"layer.{key}" for key in LAYER_KEYS] + ["head.units"]
+    for name, text in answers.items():
+        if name not in known:
+            raise InputError(f"--set {name}: the space has no such dimension: {nearest(name, known)}")
+        data = definition.model_dump()
+        section, _, key = name.rpartition(".")
+        if section.startswith("layer"):
+            _answer_layer(data, section.removeprefix("layer"), key, _plain(text))
+        elif key in DEFAULTS["recipe"] and not section:
+            data["recipe"][key] = _plain(text)
+        elif section:
+            data[section][re.sub(r"^units\d$", "units", key)] = _plain(text)
+        else:
+            data[key] = _plain(text)
+        try:
+            definition = Definition.model_validate(data)
+        except ValidationError as error:
+            message = re.sub(r"^Value error, ", "", error.errors()[0]["msg"])
+            raise InputError(f"--set {name}={text}: {message}") from error
+    return definition
+
+
+def _answer_layer(data: dict[str, Any], number: str, key: str, value: Any) -> None:
+    """Put a value where layer `number` (or, without one, every layer) finds it."""
+    if number:
+        data["by_layer"].setdefault(int(number), {})[key] = value
+        return
+    home = "all_layers" if data["all_layers"][key] is not None else "each_layer"
+    data[home][key] = value
+    for own in data["by_layer"].values():
+        own[key] = None
+
+
+def _plain(text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+
+
+def _twice(node: yaml.Node | None) -> Iterator[tuple[int, str]]:
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, value in node.value:
+            if str(key.value) in seen:
+                yield key.start_mark.line + 1, str(key.value)
+            seen.add(str(key.value))
+            yield from _twice(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _twice(item)
+
+
+def _explain(error: ValidationError, tree: yaml.Node | None, source: str) -> Iterator[str]:
+    """Yield one line for each mistake: file:line: key: what is wrong and what would be right."""
+    for mistake in error.errors():
+        path = [part for part in mistake["loc"] if part != "[key]"]
+        line = _line(tree, path)
+        where = f"{source}:{line}: " if line else f"{source}: "
+        key = ".".join(map(str, path))
+        if mistake["type"] == "extra_forbidden":
+            section = _section(path[:-1])
+            moved = _elsewhere(str(path[-1])) if len(path) == 1 else None
+            hint = moved or nearest(path[-1], section)
+            yield f"{where}unknown key '{key}': {hint}"
+            continue
+        message = re.sub(r"^Value error, ", "", mistake["msg"])
+        message = message[0].lower() + message[1:] if message.startswith("Input should") else message
+        if mistake["type"] == "missing":
+            message = "this key is missing; it says how many layers there may be, as in `layers: [2, 3, 4]`"
+        yield f"{where}{key}: {message}" if key else f"{where}{message}"
+
+
+def _section(path: list[Any]) -> list[str]:
+    model: Any = Definition
+    for part in path:
+        if not isinstance(part, int):
+            annotation = model.model_fields[part].annotation
+            model = LayerSection if part == "by_layer" else annotation
+    return list(model.model_fields)
+
+
+@cache
+def _homes() -> dict[str, str]:
+    sections = {
+        "each_layer": LayerSection,
+        "head": HeadSection,
+        "recipe": RecipeSection,
+        "augmentation": AugmentationSection,
+        "limits": Limits,
+    }
+    return {key: name for name, section in sections.items() for key in section.model_fields}
+
+
+def _elsewhere(key: str) -> str | None:
+    home = _homes().get(key)
+    return f"it belongs in the section `{home}`" if home else None
+
+
+def _line(node: yaml.Node | None, path: list[Any]) -> int | None:
+    """Return the line of the deepest part of `path` that the file has."""
+    line = None
+    for part in path:
+        if not isinstance(node, yaml.MappingNode):
+            break
+        for key, value in node.value:
+            if str(key.value) == str(part):
+                line, node = key.start_mark.line + 1, value
+                break
+        else:
+            break
+    return line

@@ -1,0 +1,92 @@
+"""One thing a space leaves open: options to choose from, or a range of numbers. A fixed thing has one option."""
+
+import math
+import random
+from dataclasses import dataclass
+
+Choice = str | int | float | bool
+
+
+@dataclass(frozen=True)
+class Options:
+    """A finite set of values, in the order in which the space names them."""
+
+    values: tuple[Choice, ...]
+
+    @property
+    def fixed(self) -> bool:
+        """Whether nothing is left to choose."""
+        return len(self.values) == 1
+
+    def distance(self, one: Choice, other: Choice) -> float:
+        """How far two values are apart: by size for numbers, by place in the list for words."""
+        if _number(one) and _number(other):
+            return abs(float(one) - float(other))
+        return abs(self.values.index(one) - self.values.index(other))
+
+    def nearest(self, value: Choice) -> Choice:
+        """Return the option that equals `value`, or else the closest number; ValueError for an unknown word."""
+        if value in self.values:
+            return self.values[self.values.index(value)]
+        numbers = [option for option in self.values if _number(option)]
+        if not _number(value) or not numbers:
+            raise ValueError(f"{value!r} is none of {', '.join(map(str, self.values))}")
+        return min(numbers, key=lambda option: abs(float(option) - float(value)))
+
+    def draw(self, random_source: random.Random) -> Choice:
+        """Return one value, all equally likely."""
+        return random_source.choice(self.values)
+
+
+@dataclass(frozen=True)
+class Range:
+    """All numbers from `low` to `high`: whole ones where `whole`, in steps of `step` where it is given.
+
+    With `log` equal ratios are equally likely, so that 0.0001 to 0.001 gets as much attention as 0.001 to 0.01.
+    """
+
+    low: float
+    high: float
+    step: float | None = None
+    log: bool = False
+    whole: bool = False
+
+    fixed = False
+
+    @property
+    def values(self) -> tuple[Choice, ...] | None:
+        """Every value in order, or None where the range is continuous."""
+        if self.whole:
+            return tuple(range(int(self.low), int(self.high) + 1, int(self.step or 1)))
+        if self.step is None:
+            return None
+        count = math.floor((self.high - self.low) / self.step + 1e-9) + 1
+        return tuple(round(self.low + i * self.step, 12) for i in range(count))
+
+    def nearest(self, value: Choice) -> Choice:
+        """Return the number of the range that is closest to `value`."""
+        if not _number(value):
+            raise ValueError(f"{value!r} is not a number from {self.low:g} to {self.high:g}")
+        number = min(max(float(value), self.low), self.high)
+        if self.whole or self.step is not None:
+            step = self.step or 1
+            last = math.floor((self.high - self.low) / step + 1e-9)
+            number = self.low + min(round((number - self.low) / step), last) * step
+        return int(number) if self.whole else round(number, 12) if self.step is not None else number
+
+    def draw(self, random_source: random.Random) -> Choice:
+        """Return one number of the range."""
+        if self.log:
+            number = math.exp(random_source.uniform(math.log(self.low), math.log(self.high)))
+        else:
+            number = random_source.uniform(self.low, self.high)
+        if self.values is not None and not self.log:
+            return random_source.choice(self.values)
+        return self.nearest(number)
+
+
+Dimension = Options | Range
+
+
+def _number(value: Choice) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

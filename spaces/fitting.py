@@ -1,0 +1,145 @@
+"""Which filters and pools fit a volume, with room left for the layers to come.
+
+A layer's geometry is what changes the height and width: kernel size, stride, padding, pooling and the pool's size and
+stride. `Fitting` answers, for layer i at a given volume with so many layers to go, which geometries can be completed
+to a whole network, which of them is nearest to a wish, and how many there are. All answers are remembered: the same
+few volumes come back for every candidate.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from itertools import product
+from typing import NamedTuple
+
+from .arithmetic import Padding, doubled_padding, fits_exactly, output_size
+from .dimension import Options
+
+AS_POOL_SIZE = "size"  # the pool's stride is the pool's size
+
+
+class Geometry(NamedTuple):
+    """What one layer does to height and width. Without a pool its size and stride are 0."""
+
+    kernel_size: int
+    stride: int
+    padding: Padding
+    pooling: str
+    pool_size: int
+    pool_stride: int | str
+
+    def without_pool_sizes(self) -> "Geometry":
+        """Return the geometry with no pool sizes where there is no pool."""
+        return self._replace(pool_size=0, pool_stride=0) if self.pooling == "none" else self
+
+    def after(self, side: int, exact: bool) -> int:
+        """Return the side behind the layer, 0 where it does not fit (or leaves a remainder, with `exact`)."""
+        size, stride, padding = self.kernel_size, self.stride, self.padding
+        if exact and not fits_exactly(side, size, stride, padding):
+            return 0
+        side = output_size(side, size, stride, padding)
+        if self.pooling == "none" or side == 0:
+            return side
+        pool_stride = self.pool_size if self.pool_stride == AS_POOL_SIZE else int(self.pool_stride)
+        if exact and not fits_exactly(side, self.pool_size, pool_stride):
+            return 0
+        return output_size(side, self.pool_size, pool_stride)
+
+
+GEOMETRY = Geometry._fields
+Side = tuple[int, int]
+
+
+class Fitting:
+    """The geometries that fit, for one list of layers; `options[i]` are the choices of layer i, field by field."""
+
+    def __init__(self, options: Sequence[Sequence[Options]], exact_fit: bool) -> None:
+        self.options = options
+        self.exact_fit = exact_fit
+        # Bound caches: they live and die with this object.
+        self._after = cache(self._compute_after)
+        self.possible = cache(self._compute_possible)
+        self.fitting = cache(self._compute_fitting)
+        self.nearest = cache(self._compute_nearest)
+        self.count = cache(self._compute_count)
+
+    def choices(self, layer: int) -> Iterator[Geometry]:
+        """All geometries of a layer, each once, whether they fit or not, in the order of the options.
+
+        A padding that reaches the kernel's size is left out: a filter at the edge would see nothing but zeros.
+        """
+        seen = set()
+        for values in product(*(dimension.values for dimension in self.options[layer])):
+            geometry = Geometry(*values).without_pool_sizes()  # type: ignore[arg-type]
+            sound = not isinstance(geometry.padding, int) or geometry.padding < geometry.kernel_size
+            if sound and geometry not in seen:
+                seen.add(geometry)
+                yield geometry
+
+    def _compute_after(self, layer: int, side: Side) -> dict[Geometry, Side]:
+        """Return the geometries of a layer that fit this volume, with the height and width behind each."""
+        found = {}
+        for geometry in self.choices(layer):
+            height = geometry.after(side[0], self.exact_fit)
+            width = geometry.after(side[1], self.exact_fit)
+            if height and width:
+                found[geometry] = (height, width)
+        return found
+
+    def _compute_possible(self, layer: int, side: Side, to_go: int) -> bool:
+        """Whether layers `layer` to `layer + to_go - 1` can be built on this volume."""
+        if to_go == 0:
+            return True
+        reachable = sorted(set(self._after(layer, side).values()), reverse=True)
+        return any(self.possible(layer + 1, after, to_go - 1) for after in reachable)
+
+    def _compute_fitting(self, layer: int, side: Side, to_go: int) -> dict[Geometry, Side]:
+        """Return the geometries of a layer that fit and leave room for the others, with the side behind each."""
+        return {
+            geometry: after
+            for geometry, after in self._after(layer, side).items()
+            if self.possible(layer + 1, after, to_go - 1)
+        }
+
+    def _compute_nearest(self, layer: int, side: Side, to_go: int, wish: Geometry) -> tuple[Geometry, Side]:
+        """Return the fitting geometry nearest to `wish`: first in kernel size, then stride, and so on in order."""
+        fitting = self.fitting(layer, side, to_go)
+        exact = wish.without_pool_sizes()
+        if exact in fitting:
+            return exact, fitting[exact]
+        nearest = list(fitting)
+        for distance in self._distances(layer, wish):
+            far = [distance(geometry) for geometry in nearest]
+            least = min(far)
+            nearest = [geometry for geometry, d in zip(nearest, far, strict=True) if d == least]
+        return nearest[0], fitting[nearest[0]]
+
+    def _distances(self, layer: int, wish: Geometry) -> list[Callable[[Geometry], float]]:
+        """Return how far a geometry is from the wish, field by field in the order in which fields are settled."""
+        kernel_size, stride, _, pooling, pool_size, pool_stride = self.options[layer]
+        wished_zeros = doubled_padding(wish.kernel_size, wish.padding)
+        distances: list[Callable[[Geometry], float]] = [
+            lambda g: kernel_size.distance(g.kernel_size, wish.kernel_size),
+            lambda g: stride.distance(g.stride, wish.stride),
+            # `same` and a number are compared by the zeros that they add.
+            lambda g: abs(doubled_padding(g.kernel_size, g.padding) - wished_zeros),
+            lambda g: g.padding != wish.padding,
+        ]
+        if wish.pooling == "none":
+            return [*distances, lambda g: g.pooling != "none"]
+        return [
+            *distances,
+            lambda g: g.pooling == "none",
+            lambda g: g.pooling != "none" and pooling.distance(g.pooling, wish.pooling),
+            lambda g: g.pooling != "none" and pool_size.distance(g.pool_size, wish.pool_size),
+            lambda g: g.pooling != "none" and pool_stride.distance(g.pool_stride, wish.pool_stride),
+        ]
+
+    def _compute_count(self, layer: int, side: Side, to_go: int, pools: bool) -> int:
+        """Return how many ways there are to build the layers to go; without any pool where not `pools`."""
+        if to_go == 0:
+            return 1
+        return sum(
+            self.count(layer + 1, after, to_go - 1, pools)
+            for geometry, after in self.fitting(layer, side, to_go).items()
+            if pools or geometry.pooling == "none"
+        )
