@@ -199,6 +199,7 @@ class _Walk:
             if head.dropout:
                 self._same(f"hidden{number}_dropout", "dropout")
             self._flat(f"hidden{number}", "dense", units, dense=True)
+            self._same(f"hidden{number}_{head.activation}", "activation")
         if head.dropout:
             self._same("classes_dropout", "dropout")
         self._flat("classes", "dense", classes, dense=True)

@@ -1,0 +1,43 @@
+"""Memory-mapped arrays -> batches for Keras. Only the rows of one batch are ever read at once."""
+
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Batches(keras.utils.PyDataset):  # type: ignore[misc]
+    """Batches of (images, one-hot labels) of the rows `indices`; shuffled anew each epoch where `seed` is given.
+
+    Images are uint8 (batch, height, width, depth), labels float32 (batch, classes).
+    """
+
+    def __init__(
+        self,
+        images: NDArray[np.uint8],
+        labels: NDArray[np.int32],
+        indices: NDArray[np.int64],
+        classes: int,
+        batch_size: int,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__()
+        self._images, self._labels, self._classes = images, labels, classes
+        self._batch_size = batch_size
+        self._order = np.array(indices)
+        self._random = None if seed is None else np.random.default_rng(seed)
+        self.on_epoch_end()
+
+    def __len__(self) -> int:
+        return -(-len(self._order) // self._batch_size)
+
+    def __getitem__(self, i: int) -> tuple[Any, Any]:
+        # Sorted rows are read from the disk in one direction; the order within a batch has no meaning.
+        rows = np.sort(self._order[i * self._batch_size : (i + 1) * self._batch_size])
+        return self._images[rows], np.eye(self._classes, dtype="float32")[self._labels[rows]]
+
+    def on_epoch_end(self) -> None:
+        """Shuffle for the next epoch; Keras calls it."""
+        if self._random is not None:
+            self._random.shuffle(self._order)

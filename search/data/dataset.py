@@ -1,0 +1,120 @@
+"""A data set as the rest of the program sees it: images of one size, their labels, and what to know of them.
+
+A data set is a folder of four files (`images.npy`, `labels.npy`, `given.npy`, `data.json`). This module reads
+such folders and says what is in them; store.py writes them.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...spaces.arithmetic import Volume
+from ...spaces.errors import InputError
+
+FORMAT = (
+    1  # raised whenever the same source would be decoded to other pixels, so that older arrays are made anew
+)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Labelled images of one size, n of them, and where they come from.
+
+    `name` is short and for people, `source` is what `open_data` was given. `fingerprint` is the SHA-256 of
+    the content: a moved or renamed copy has the same. `input` is the volume of one image, `count` is n.
+    `notes` tells a person what was decided or looks unusual; `bad` names the files that were skipped, each
+    with its reason.
+    """
+
+    name: str
+    source: str
+    fingerprint: str
+    input: Volume
+    count: int
+    classes: tuple[str, ...]
+    folder: Path
+    notes: tuple[str, ...] = ()
+    bad: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return self.count
+
+    def images(self) -> NDArray[np.uint8]:
+        """Return the pixels, 0 to 255, shape (n, height, width, depth): a read-only `np.memmap`."""
+        return _mapped(self.folder / "images.npy")
+
+    def labels(self) -> NDArray[np.int32]:
+        """Return the class of each image as its index in `classes`, shape (n,)."""
+        labels: NDArray[np.int32] = np.load(self.folder / "labels.npy", allow_pickle=False)
+        return labels
+
+    @property
+    def given(self) -> NDArray[np.int8]:
+        """The roles fixed by the source, shape (n,): 0 undecided, 1 train, 2 val, 3 test (`source.Role`)."""
+        given: NDArray[np.int8] = np.load(self.folder / "given.npy", allow_pickle=False)
+        return given
+
+    def class_counts(self) -> dict[str, int]:
+        """Return how many images each class has, in the order of `classes`."""
+        counts = np.bincount(self.labels(), minlength=len(self.classes))
+        return {name: int(count) for name, count in zip(self.classes, counts, strict=True)}
+
+    @staticmethod
+    def load(folder: Path) -> "Dataset":
+        """Read the data set kept in `folder`; InputError where there is none, or not a whole one."""
+        try:
+            described = json.loads((folder / "data.json").read_text(encoding="utf-8"))
+            if described["format"] != FORMAT:
+                raise InputError(
+                    f"{folder}: written by another version of Convsearch; open the source again."
+                )
+            dataset = Dataset(
+                name=described["name"],
+                source=described["source"],
+                fingerprint=described["fingerprint"],
+                input=Volume(*described["input"]),
+                count=described["count"],
+                classes=tuple(described["classes"]),
+                folder=folder,
+                notes=tuple(described["notes"]),
+                bad=tuple(described["bad"]),
+            )
+            whole = (
+                dataset.images().shape == (dataset.count, *dataset.input)
+                and dataset.labels().shape == (dataset.count,)
+                and dataset.given.shape == (dataset.count,)
+            )
+        except InputError:
+            raise
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"{folder}: no data set that can be read ({error}); open the source again."
+            ) from error
+        if not whole:
+            raise InputError(
+                f"{folder}: the arrays do not have the shapes in data.json; open the source again."
+            )
+        return dataset
+
+    def to_json(self) -> str:
+        """Return the content of `data.json`: everything but the arrays and the folder's own place."""
+        described = {
+            "format": FORMAT,
+            "name": self.name,
+            "source": self.source,
+            "fingerprint": self.fingerprint,
+            "input": list(self.input),
+            "count": self.count,
+            "classes": self.classes,
+            "notes": self.notes,
+            "bad": self.bad,
+        }
+        return json.dumps(described, indent=1)
+
+
+def _mapped(path: Path) -> NDArray[np.uint8]:
+    mapped: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return mapped

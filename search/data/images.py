@@ -1,0 +1,158 @@
+"""One image file to one array, always in the same way: when a folder is read, and for prediction.
+
+Whatever the file holds becomes whole numbers from 0 to 255 at the size and depth that are asked for:
+
+- turned upright as its EXIF orientation says; of several frames or pages, the first;
+- 16 bits are scaled to 8 by 65535 / 255 = 257, one bit becomes 0 and 255, palettes and CMYK become RGB;
+- transparent pixels are composited on white;
+- the whole image is stretched to the size with an antialiasing filter (Lanczos); nothing is cropped, so the
+  ratio of the sides may change.
+"""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from ...spaces.errors import InputError
+
+_ENDINGS = ".png .jpg .jpeg .jpe .jfif .bmp .dib .gif .tif .tiff .webp .avif .ppm .pgm .pbm .pnm .jp2 .j2k"
+SUFFIXES = frozenset(_ENDINGS.split())
+"""The endings, in small letters, of the files that are taken for images."""
+
+# Only these decoders are let near a user's files: Pillow's others include programs of their own, such as
+# Ghostscript for EPS. What counts is the content; a JPEG that is called .png is read.
+_FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "AVIF", "PPM", "JPEG2000")
+
+MAX_PIXELS = 50_000_000
+"""More than this in one image is taken for a decompression bomb or a mistake, and not decoded."""
+
+_GREY_MODES = ("1", "L", "LA", "La", "I", "F")
+_QUARTER_TURNS = (5, 6, 7, 8)  # EXIF orientations that swap height and width
+
+
+class BadImageError(InputError):
+    """An image that cannot be used; `reason` says why, without the file's name."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name}: {reason}")
+        self.reason = reason
+
+
+class Header(NamedTuple):
+    """What an image says before it is decoded: its upright size in pixels, and whether it is grey."""
+
+    height: int
+    width: int
+    grey: bool
+
+
+def read_header(path: Path) -> Header:
+    """Return the header of an image file without decoding it, or raise BadImageError."""
+    with _problems_of(str(path)), _open(path) as image:
+        width, height = image.size
+        # Pillow gives the size of a TIFF upright already, and would decode a PNG to see whether EXIF comes later.
+        ask = image.format != "TIFF" and (image.format != "PNG" or "exif" in image.info)
+        if ask and image.getexif().get(ExifTags.Base.Orientation) in _QUARTER_TURNS:
+            width, height = height, width
+        return Header(height, width, _is_grey(image))
+
+
+def decode(source: Path | Image.Image, size: tuple[int, int], depth: int) -> NDArray[np.uint8]:
+    """Return an image as an array (height, width, depth), 0 to 255, as the top of this file says.
+
+    `size` is (height, width) in pixels; `depth` is 1 for grey, 3 for colour. Raises BadImageError,
+    an InputError, where the file is missing, damaged, no image or too large.
+    """
+    height, width = size
+    if isinstance(source, Image.Image):
+        name = "the image"
+        with _problems_of(name):
+            return _to_array(source, height, width, depth)
+    with _problems_of(str(source)), _open(source) as image:
+        # A JPEG can be decoded at a half, quarter or eighth of its size in a fraction of the time. Twice the
+        # size wanted leaves the filter below all that it needs; the larger side serves for both, as the image
+        # may yet be turned.
+        image.draft(None, (2 * max(size), 2 * max(size)))
+        return _to_array(image, height, width, depth)
+
+
+def _to_array(image: Image.Image, height: int, width: int, depth: int) -> NDArray[np.uint8]:
+    upright = ImageOps.exif_transpose(image)
+    mode = "L" if depth == 1 else "RGB"
+    plain = _on_white(_eight_bits(upright)).convert(mode)
+    if plain.size != (width, height):
+        plain = plain.resize((width, height), Image.Resampling.LANCZOS)
+    return np.array(plain, dtype=np.uint8).reshape(height, width, depth)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    if image.mode == "F":
+        raise BadImageError("", "floating-point pixels; save it with 8 or 16 bits a pixel")
+    if image.mode != "I" and not image.mode.startswith("I;16"):
+        return image
+    values = np.asarray(image).astype(np.int32)
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high > 65535:
+        raise BadImageError("", f"32-bit pixels from {low} to {high}; save it with 8 or 16 bits a pixel")
+    return Image.fromarray(((values + 128) // 257).astype(np.uint8))
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    if not image.has_transparency_data:
+        return image
+    layer = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+
+
+def _is_grey(image: Image.Image) -> bool:
+    return image.mode in _GREY_MODES or image.mode.startswith("I;16")
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[Image.Image]:
+    if path.stat().st_size == 0:
+        raise BadImageError("", "empty file")
+    # Not by its name: Pillow would map an uncompressed TIFF into memory and turn it upright twice (Pillow 13.0).
+    with path.open("rb") as stream, Image.open(stream, formats=_FORMATS) as image:
+        if image.width * image.height > MAX_PIXELS:
+            raise BadImageError(
+                "", f"{image.height}x{image.width} pixels; the limit is {MAX_PIXELS // 10**6} million"
+            )
+        yield image
+
+
+@contextmanager
+def _problems_of(name: str) -> Iterator[None]:
+    """Turn everything that goes wrong with an image into a BadImageError of that name."""
+    try:
+        yield
+    except BadImageError as error:
+        raise BadImageError(name, error.reason) from None
+    except FileNotFoundError as error:
+        raise BadImageError(name, "no such file") from error
+    except UnidentifiedImageError as error:
+        raise BadImageError(name, "damaged, or not an image of a format that can be read") from error
+    except Image.DecompressionBombError as error:
+        raise BadImageError(
+            name, f"far too many pixels; the limit is {MAX_PIXELS // 10**6} million"
+        ) from error
+    except Exception as error:  # damaged files make Pillow's decoders raise almost anything
+        raise BadImageError(name, f"damaged: {error or type(error).__name__}") from error
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep Pillow from warning of each odd file while many are read; what matters is reported as a bad image.
+
+    Not for use inside threads: Python's list of warning filters is one for all.
+    """
+    Image.init()  # so that threads do not all load Pillow's formats at once
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,65 @@
+"""Labels of arrays: any whole numbers from 0 on, one an image, to classes 0 to k - 1.
+
+The values need not follow each other: the sorted different values are the classes, and their digits are the
+names. Whole-valued floats and true/false are taken as the whole numbers they are. Text, fractions, negative
+numbers and one-hot rows are refused, each with the line of NumPy that mends it.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...spaces.errors import InputError
+
+
+def whole_labels(spec: str, name: str, labels: NDArray[Any], images: str, count: int) -> NDArray[np.int64]:
+    """Return the labels (n,) of the array `name` as whole numbers; they belong to `images`, `count` long.
+
+    (n, 1) is taken as (n,). Raises InputError for everything that is no list of labels for those images.
+    """
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim == 2:
+        raise InputError(
+            f"{spec}: {name} has the shape {labels.shape}; right is one label an image, ({count},). "
+            f"If it is one-hot, save {name}.argmax(axis=1)."
+        )
+    if labels.ndim != 1:
+        raise InputError(
+            f"{spec}: {name} has the shape {labels.shape}; right is one label an image, ({count},)."
+        )
+    if len(labels) != count:
+        raise InputError(
+            f"{spec}: {images} has {count:,} images but {name} {len(labels):,} labels; they must be as many."
+        )
+    if labels.dtype.kind == "f":
+        off = np.flatnonzero(~(np.isfinite(labels) & (labels == np.floor(labels))))
+        if len(off):
+            raise InputError(
+                f"{spec}: {name}[{off[0]}] is {labels[off[0]]}; labels are whole numbers from 0 on."
+            )
+    elif labels.dtype.kind not in "iub":
+        raise InputError(
+            f"{spec}: {name} holds {labels.dtype} labels; right are whole numbers. For text, save "
+            f"numpy.unique({name}, return_inverse=True)[1]."
+        )
+    whole: NDArray[np.int64] = labels.astype(np.int64)
+    negative = np.flatnonzero(whole < 0)
+    if len(negative):
+        raise InputError(
+            f"{spec}: {name}[{negative[0]}] is {whole[negative[0]]}; labels are whole numbers from 0 on."
+        )
+    return whole
+
+
+def to_classes(labels: Sequence[NDArray[np.int64]]) -> tuple[NDArray[np.int32], tuple[str, ...]]:
+    """Return the labels of all arrays in one, as indices, and the class names that they index.
+
+    >>> indices, names = to_classes([np.array([7, 3]), np.array([7])])
+    >>> indices.tolist(), names
+    ([1, 0, 1], ('3', '7'))
+    """
+    values, indices = np.unique(np.concatenate(labels), return_inverse=True)
+    return indices.astype(np.int32), tuple(str(value) for value in values)

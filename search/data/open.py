@@ -1,0 +1,66 @@
+"""From what a person writes after `--data` to a data set: which reader it is for, or what is wrong."""
+
+from pathlib import Path
+
+from ...spaces.errors import InputError, nearest
+from .dataset import Dataset
+from .digits import read_digits
+from .folder import read_folder
+from .keras_datasets import KERAS_DATASETS, read_keras
+from .npz import read_npz
+from .source import Source, check_image_size
+from .store import Progress, stored
+
+NAMED = ("digits", *KERAS_DATASETS)
+"""The data sets that have a name of their own; everything else is a path."""
+
+
+def open_data(
+    spec: str,
+    cache: Path,
+    *,
+    image_size: tuple[int, int] | None = None,
+    skip_bad: bool = False,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Return the data set that `spec` names, decoded into a folder under `cache` if it is not there yet.
+
+    `spec` is `digits`, one of `keras:mnist`, `keras:fashion_mnist`, `keras:cifar10`, `keras:cifar100`, or the
+    path of a folder of class folders (see folder.py) or of an `.npz` file (see npz.py). A path that looks
+    like a name is written `./digits`. Images are brought to `image_size` (height, width) in pixels, by
+    default the commonest size of the source (see images.py for how). `progress` is called with the images
+    done and their number while they are decoded; a source that was decoded before is only hashed.
+
+    Raises InputError where the source is not what it must be; images that cannot be read are all named in
+    one, and left out with `skip_bad`. Raises WorkError where a download fails or the disk is full. Neither
+    leaves anything half made.
+    """
+    if image_size is not None:
+        check_image_size(image_size, "the image size asked for")
+    return stored(_look_through(spec, image_size), cache, skip_bad=skip_bad, progress=progress)
+
+
+def _look_through(spec: str, image_size: tuple[int, int] | None) -> Source:
+    if spec == "digits":
+        return read_digits(image_size)
+    if spec in KERAS_DATASETS:
+        return read_keras(spec, image_size)
+    path = Path(spec).expanduser()
+    if not spec or spec.startswith("keras:") or not path.exists():
+        raise InputError(_unknown(spec))
+    if path.is_dir():
+        return read_folder(path, spec, image_size)
+    if path.suffix.lower() == ".npz":
+        return read_npz(path, spec, image_size)
+    raise InputError(
+        f"{spec} is a file; right is a folder with a folder of images for each class, or an .npz file."
+    )
+
+
+def _unknown(spec: str) -> str:
+    """Say what is wrong with a name or path that leads nowhere."""
+    if "/" in spec or "\\" in spec or Path(spec).suffix:
+        return f"{spec}: there is no such folder or file. Known besides paths: {', '.join(NAMED)}."
+    return (
+        f"unknown data '{spec}': {nearest(spec, NAMED)}; or the path of a folder of images or an .npz file."
+    )

@@ -1,0 +1,173 @@
+"""What every kind of source comes down to: labels, roles and decoded batches; and what makes it usable.
+
+The readers (folder.py, npz.py, digits.py, keras_datasets.py) make a `Source`, store.py turns it into arrays
+on disk.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...spaces.arithmetic import Volume
+from ...spaces.errors import InputError
+
+MAX_SIDE = 4096
+"""The largest height or width, in pixels, that images may be brought to."""
+
+BATCH_BYTES = 16 * 2**20
+"""About how much is decoded at a time: enough to keep all threads busy, little enough for any machine."""
+
+
+class Role(IntEnum):
+    """What an image is for, where the source says so."""
+
+    UNDECIDED = 0
+    TRAIN = 1
+    VAL = 2
+    TEST = 3
+
+
+class Batch(NamedTuple):
+    """Decoded images (m, height, width, depth), which of the source's they are (m,), and the bad ones met."""
+
+    images: NDArray[np.uint8]
+    rows: NDArray[np.int64]
+    bad: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source that was looked through but not decoded yet.
+
+    `labels` (n,) are indices in `classes`, `given` (n,) are roles. `places` says what the source itself calls
+    the place of a role, for messages. `batches` decodes everything in order, and names what cannot be decoded
+    in `bad`.
+    """
+
+    name: str
+    spec: str
+    fingerprint: str
+    input: Volume
+    classes: tuple[str, ...]
+    labels: NDArray[np.int32]
+    given: NDArray[np.int8]
+    batches: Callable[[], Iterator[Batch]]
+    notes: tuple[str, ...] = ()
+    places: dict[Role, str] = field(default_factory=dict)
+
+
+def role_of(part: str, parts: Sequence[str]) -> Role:
+    """Return the role of the images in one of a source's `parts`: "train", "val", "test", or "" for no part.
+
+    What the source calls its training images still has to give away those for validation and test, unless
+    both are there; so it is undecided, not fixed.
+
+    >>> role_of("train", ["train", "test"]).name, role_of("train", ["train", "val", "test"]).name
+    ('UNDECIDED', 'TRAIN')
+    """
+    if part in ("val", "test"):
+        return Role[part.upper()]
+    return Role.TRAIN if "val" in parts and "test" in parts else Role.UNDECIDED
+
+
+def check_image_size(size: tuple[int, int], what: str) -> None:
+    """Refuse a height or width, in pixels, that no search can want; `what` says where the size comes from."""
+    height, width = size
+    if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
+        raise InputError(
+            f"{what} is {height}x{width}: each side must be from 1 to {MAX_SIDE} pixels, as in "
+            "--image-size 32x32."
+        )
+
+
+def check_classes(source: Source, rows: NDArray[np.int64] | None = None) -> None:
+    """Refuse what cannot be learnt and tested: a single class, classes never trained, too few images.
+
+    Every class needs an image to train on, one to validate on and one to test on; where the source gives the
+    validation or test images itself, correspondingly fewer. With `rows`, only those images count.
+    """
+    labels = source.labels if rows is None else source.labels[rows]
+    given = source.given if rows is None else source.given[rows]
+    after = "" if rows is None or len(rows) == len(source.labels) else " after the bad ones were left out"
+    if len(source.classes) < 2:
+        raise InputError(
+            f"{source.spec}: only one class, '{source.classes[0]}'; a search needs images of two or more."
+        )
+    count = np.bincount(labels[given <= Role.TRAIN], minlength=len(source.classes))
+    there = source.places.get(Role.TRAIN, "the training images")
+    for role in (Role.VAL, Role.TEST):
+        used = np.bincount(labels[given == role], minlength=len(source.classes))
+        lacking = [source.classes[i] for i in np.flatnonzero((used > 0) & (count == 0))]
+        if lacking:
+            raise InputError(
+                f"{source.spec}: {source.places[role]} has classes that {there} lacks{after}: "
+                f"{quoted(lacking)}. What is validated or tested must have been trained: add images of "
+                f"them to {there}, or remove them."
+            )
+    uses = ["training"]
+    uses += [] if np.any(source.given == Role.VAL) else ["validation"]
+    uses += [] if np.any(source.given == Role.TEST) else ["test"]
+    few = [f"'{source.classes[i]}' has {count[i]}" for i in np.flatnonzero(count < len(uses))]
+    if few:
+        where = f" in {there}" if len(uses) < 3 else ""
+        raise InputError(
+            f"{source.spec}: too few images{after}: {listed(few, ', ')}. Every class needs at least "
+            f"{len(uses)}{where}, one each for {' and '.join(uses)}; add images, or remove the class."
+        )
+
+
+def class_notes(source: Source, rows: NDArray[np.int64]) -> list[str]:
+    """Return what a person should know about how many images there are, in all and of each class."""
+    classes, labels, given = source.classes, source.labels[rows], source.given[rows]
+    notes = []
+    counts = np.bincount(labels, minlength=len(classes))
+    if len(labels) < 50 * len(classes):
+        notes.append(
+            f"small: {len(labels):,} images, fewer than 50 per class on average; scores will vary a lot"
+        )
+    most, least = int(counts.argmax()), int(counts.argmin())
+    if counts[most] >= 5 * counts[least]:
+        notes.append(
+            f"unbalanced: '{classes[most]}' has {counts[most]:,} images, '{classes[least]}' "
+            f"{counts[least]:,}; accuracy says little about the rare classes"
+        )
+    for role in (Role.VAL, Role.TEST):
+        used = np.bincount(labels[given == role], minlength=len(classes))
+        if used.any() and not used.all():
+            lacking = [classes[i] for i in np.flatnonzero(used == 0)]
+            notes.append(f"{source.places[role]} has no images of {quoted(lacking)}")
+    return notes
+
+
+def listed(items: Sequence[str], separator: str, limit: int = 20) -> str:
+    """Join the first `limit` items, and say how many more there are.
+
+    >>> listed(["a", "b", "c"], ", ", limit=2)
+    'a, b and 1 more'
+    """
+    more = f" and {len(items) - limit:,} more" if len(items) > limit else ""
+    return separator.join(items[:limit]) + more
+
+
+def quoted(names: Sequence[str]) -> str:
+    """Return names for a message: quoted, with commas, the first 20.
+
+    >>> quoted(["cat", "dog"])
+    "'cat', 'dog'"
+    """
+    return listed([f"'{name}'" for name in names], ", ")
+
+
+def bad_report(spec: str, bad: Sequence[str], total: int) -> InputError:
+    """Return the one error that names all bad images of a source of `total` images."""
+    lines = listed([f"\n  {line}" for line in bad], "")
+    hint = (
+        "Mend or remove them, or go on without them: --skip-bad."
+        if len(bad) < total
+        else "Not one is left to go on with."
+    )
+    return InputError(f"{spec}: {len(bad):,} of {total:,} images cannot be read:{lines}\n{hint}")

@@ -1,0 +1,106 @@
+"""Which images train, which validate, and which are kept for the one test at the end.
+
+scikit-learn's stratified splitters keep the shares of the classes only on average: of a class of three images
+they may give the test none. Here every class is in every part, so the shares are dealt out by hand.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...spaces.errors import InputError
+from .dataset import Dataset
+from .source import Role
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """The images of a data set by their use: sorted indices, each image in exactly one of the three."""
+
+    train: Indices
+    val: Indices
+    test: Indices
+
+    def save(self, path: Path) -> None:
+        """Write the split to an `.npz` file, whole or not at all."""
+        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+        with unfinished.open("wb") as stream:
+            np.savez(stream, train=self.train, val=self.val, test=self.test)
+        unfinished.replace(path)
+
+    @staticmethod
+    def load(path: Path) -> "Split":
+        """Read a split that `save` wrote; InputError where there is none."""
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return Split(*(arrays[name].astype(np.int64) for name in ("train", "val", "test")))
+        except Exception as error:  # a damaged zip makes zipfile and NumPy raise many things
+            raise InputError(f"{path}: no split that can be read ({error}).") from error
+
+
+def split(dataset: Dataset, seed: int, val_fraction: float = 0.2, test_fraction: float = 0.2) -> Split:
+    """Divide a data set: first the test images are held out, then those for validation; the rest is trained.
+
+    What the source gives as test or validation is kept as it is. Otherwise `test_fraction` of the undecided
+    images are for the test, and `val_fraction` of those still left for validation; both of every class alike
+    (stratified), and at least one image of each class in each part where it has three or more. The same data
+    set, seed and fractions give the same split; the test images do not depend on `val_fraction`.
+    """
+    return divide(dataset.labels(), dataset.given, seed, val_fraction, test_fraction)
+
+
+def divide(
+    labels: NDArray[np.int32],
+    given: NDArray[np.int8],
+    seed: int,
+    val_fraction: float = 0.2,
+    test_fraction: float = 0.2,
+) -> Split:
+    """Divide images by their classes (n,) and given roles (n,); see `split`."""
+    for name, value in (("val_fraction", val_fraction), ("test_fraction", test_fraction)):
+        if not 0 < value < 1:
+            raise InputError(f"{name} must be between 0 and 1, as in 0.2, but is {value}.")
+    if seed < 0:
+        raise InputError(f"the seed must be a whole number from 0 on, but is {seed}.")
+    roles = given.copy()
+    for role, fraction in ((Role.TEST, test_fraction), (Role.VAL, val_fraction)):
+        if not np.any(given == role):
+            # Whoever comes first leaves an image of each class to whoever comes after.
+            after = 2 if role is Role.TEST and not np.any(given == Role.VAL) else 1
+            undecided = np.flatnonzero(roles == Role.UNDECIDED)
+            random = np.random.default_rng([seed, role])
+            roles[undecided[_hold_out(labels[undecided], fraction, after, random)]] = role
+    train = np.flatnonzero(roles <= Role.TRAIN)
+    return Split(train, np.flatnonzero(roles == Role.VAL), np.flatnonzero(roles == Role.TEST))
+
+
+def _hold_out(labels: NDArray[np.int32], fraction: float, leave: int, random: np.random.Generator) -> Indices:
+    """Return which images to hold out: `fraction` of each class, at least one, but leave `leave` of each."""
+    classes, counts = np.unique(labels, return_counts=True)
+    shares = _shares(counts * fraction)
+    shares = np.minimum(np.maximum(shares, 1), np.maximum(counts - leave, 0))
+    chosen: Sequence[Indices] = [
+        random.permutation(np.flatnonzero(labels == label))[:share]
+        for label, share in zip(classes, shares, strict=True)
+    ]
+    return np.concatenate(chosen) if chosen else np.empty(0, dtype=np.int64)
+
+
+def _shares(exact: NDArray[np.floating[Any]]) -> Indices:
+    """Round to whole numbers that keep the total: those with the largest remainders are rounded up.
+
+    >>> _shares(np.array([2.4, 2.4, 2.4])).tolist()
+    [3, 2, 2]
+    """
+    whole: Indices = np.floor(exact).astype(np.int64)
+    missing = int(np.rint(exact.sum())) - int(whole.sum())
+    up = np.argsort(whole - exact, kind="stable")[:missing]  # by the largest remainder
+    whole[up] += 1
+    return whole

@@ -1,0 +1,170 @@
+"""Decoded images on disk: found again by their fingerprint, or written once, in full or not at all."""
+
+import errno
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...spaces.errors import InputError, WorkError
+from .dataset import Dataset
+from .source import Source, bad_report, check_classes, class_notes
+
+_UNFINISHED = ".unfinished-"
+_DAY = 24 * 3600
+
+Progress = Callable[[int, int], None]
+"""Called with the number of images done and of all."""
+
+
+def stored(source: Source, cache: Path, *, skip_bad: bool, progress: Progress | None) -> Dataset:
+    """Return the data set of a source, decoding it into `cache` only where that has not been done before.
+
+    Everything is written to a folder of another name, which is renamed at the end; so what is found is whole,
+    and a failed or interrupted import leaves nothing behind. Raises InputError for images that cannot be
+    read, all of them in one, unless `skip_bad`; WorkError where the disk is full or may not be written.
+    """
+    check_classes(source)
+    folder = cache / f"{source.fingerprint[:16]}-{source.input}"
+    dataset = _found(folder, source)
+    if dataset is None:
+        try:
+            dataset = _build(source, cache, folder, skip_bad, progress)
+        except OSError as error:
+            full = " The disk is full." if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+            raise WorkError(f"{source.spec}: the images cannot be kept in {cache}: {error}.{full}") from error
+    elif dataset.bad and not skip_bad:
+        raise bad_report(source.spec, dataset.bad, len(source.labels))
+    # The arrays may have been made from a copy of the source with another name.
+    return replace(dataset, name=source.name, source=source.spec)
+
+
+def _found(folder: Path, source: Source) -> Dataset | None:
+    try:
+        dataset = Dataset.load(folder)
+    except InputError:
+        return None
+    return dataset if dataset.fingerprint == source.fingerprint else None
+
+
+def _build(source: Source, cache: Path, folder: Path, skip_bad: bool, progress: Progress | None) -> Dataset:
+    cache.mkdir(parents=True, exist_ok=True)
+    _sweep(cache)
+    needed, free = len(source.labels) * source.input.size, shutil.disk_usage(cache).free
+    if needed > free:
+        raise WorkError(
+            f"{source.spec}: {len(source.labels):,} images of {source.input} need {needed / 1e9:.1f} GB "
+            f"in {cache}, where {free / 1e9:.1f} GB are free. Make room, choose another --home, "
+            "or a smaller --image-size."
+        )
+    unfinished = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=cache))
+    try:
+        dataset = _write(source, unfinished, skip_bad, progress)
+        _publish(unfinished, folder, source)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return replace(dataset, folder=folder)
+
+
+def _write(source: Source, folder: Path, skip_bad: bool, progress: Progress | None) -> Dataset:
+    total = len(source.labels)
+    bad: list[str] = []
+    kept: list[NDArray[np.int64]] = []
+    done = 0
+    with _ImageWriter(folder / "images.npy", source.input) as writer:
+        for batch in source.batches():
+            bad += batch.bad
+            kept.append(batch.rows)
+            if skip_bad or not bad:  # otherwise it only goes on to name all bad images
+                writer.append(batch.images)
+            done += len(batch.rows) + len(batch.bad)
+            if progress:
+                progress(done, total)
+    rows = np.concatenate(kept)
+    if bad and (not skip_bad or not len(rows)):
+        raise bad_report(source.spec, bad, total)
+    check_classes(source, rows)
+    notes = [*source.notes, *class_notes(source, rows)]
+    if bad:
+        notes.append(f"skipped: {len(bad):,} of {total:,} images, which cannot be read, such as {bad[0]}")
+    np.save(folder / "labels.npy", source.labels[rows])
+    np.save(folder / "given.npy", source.given[rows])
+    dataset = Dataset(
+        name=source.name,
+        source=source.spec,
+        fingerprint=source.fingerprint,
+        input=source.input,
+        count=len(rows),
+        classes=source.classes,
+        folder=folder,
+        notes=tuple(notes),
+        bad=tuple(bad),
+    )
+    (folder / "data.json").write_text(dataset.to_json(), encoding="utf-8")
+    return dataset
+
+
+def _publish(unfinished: Path, folder: Path, source: Source) -> None:
+    """Give the finished folder its name, unless another process was first."""
+    try:
+        unfinished.rename(folder)
+    except OSError:
+        if _found(folder, source):
+            return
+        shutil.rmtree(folder)  # left by another version, or damaged
+        unfinished.rename(folder)
+
+
+def _sweep(cache: Path) -> None:
+    """Remove what imports that were killed have left: nothing is written to it any more."""
+    for path in cache.glob(f"{_UNFINISHED}*"):
+        try:
+            written = max(entry.stat().st_mtime for entry in [path, *path.iterdir()])
+        except OSError:
+            continue  # another process has just finished it
+        if written < time.time() - _DAY:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+class _ImageWriter:
+    """Writes images.npy one batch after the other; how many there will be need not be known before the end.
+
+    Plain writing rather than a memory-mapped array, whose written pages would count as this process's memory.
+    """
+
+    def __init__(self, path: Path, image: tuple[int, ...]) -> None:
+        self._stream = path.open("wb")
+        self._image = image
+        self._count = 0
+        self._write_header()
+
+    def append(self, images: NDArray[np.uint8]) -> None:
+        """Write images (m, height, width, depth) behind those written before."""
+        self._stream.write(np.ascontiguousarray(images).data)
+        self._count += len(images)
+
+    def _write_header(self) -> None:
+        # NumPy leaves room in the header for the first axis to grow, so that it can be written again in
+        # place.
+        header = {"descr": "|u1", "fortran_order": False, "shape": (self._count, *self._image)}
+        self._stream.seek(0)
+        np.lib.format.write_array_header_1_0(self._stream, header)
+
+    def __enter__(self) -> "_ImageWriter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self._write_header()
+            self._stream.flush()
+            os.fsync(self._stream.fileno())
+        self._stream.close()

@@ -1,0 +1,217 @@
+"""Optuna as an engine: its samplers and pruners by ask, report and tell, on plain Optuna storage.
+
+`FittedSampler` wraps one of Optuna's samplers: what the sampler wishes is brought to what may become a trial before
+Optuna stores it, so that the sampler learns from, and `optuna-dashboard` shows, the values that networks really have.
+"""
+
+import random
+import warnings
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from ...spaces.dimension import Choice, Dimension, Options
+from ...spaces.errors import InputError, nearest
+from ...spaces.space import Values
+from .proposals import Proposals
+from .protocol import Proposal, State
+
+ALGORITHMS = ("tpe", "random", "nsga2", "grid", "gp")
+PRUNERS = ("hyperband", "median", "none")
+FILE = "optuna.db"
+STUDY = "study"  # the name inside the storage; the file's folder names the study
+STATES = {
+    "complete": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+    "interrupted": TrialState.FAIL,
+}
+
+
+def distribution(dimension: Dimension) -> BaseDistribution:
+    """Return Optuna's distribution of a dimension."""
+    if isinstance(dimension, Options):
+        return CategoricalDistribution(dimension.values)
+    if dimension.whole:
+        return IntDistribution(
+            int(dimension.low), int(dimension.high), log=dimension.log, step=int(dimension.step or 1)
+        )
+    return FloatDistribution(dimension.low, dimension.high, log=dimension.log, step=dimension.step)
+
+
+class FittedSampler(optuna.samplers.BaseSampler):  # type: ignore[misc]
+    """Samples whole proposals by another sampler, and hands them out value by value.
+
+    The proposal is made in `before_trial`: the inner sampler's joint wish, completed one by one for the dimensions that
+    it knows nothing of yet. After that, Optuna's own suggest calls only read from it.
+    """
+
+    def __init__(self, inner: optuna.samplers.BaseSampler, proposals: Proposals) -> None:
+        self.inner = inner
+        self.proposals = proposals
+        self.distributions = {name: distribution(d) for name, d in proposals.space.dimensions.items()}
+        self.proposal: Proposal | None = None
+
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        self.inner.before_trial(study, trial)
+        found = self.proposals.next(trial.number, lambda: self._wish(study, trial))
+        self.proposal = Proposal(trial.number, *found) if found else None
+
+    def _wish(self, study: optuna.Study, trial: FrozenTrial) -> Values:
+        joint = self.inner.infer_relative_search_space(study, trial)
+        values = dict(self.inner.sample_relative(study, trial, joint))
+        for name, dist in self.distributions.items():
+            if name not in values:
+                values[name] = self.inner.sample_independent(study, trial, name, dist)
+        return values
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        return {}
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        return {}
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Choice:
+        assert self.proposal is not None
+        return self.proposal.values[param_name]
+
+    def after_trial(self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Any) -> None:
+        self.inner.after_trial(study, trial, state, values)
+
+
+class ExhaustiveSampler(FittedSampler):
+    """Wishes for every candidate of the space, one after the other."""
+
+    def _wish(self, study: optuna.Study, trial: FrozenTrial) -> Values:
+        return self.proposals.first_untried() or {}
+
+
+class OptunaEngine:
+    """Proposes by one of Optuna's samplers; stores in `optuna.db`, which `optuna-dashboard` opens."""
+
+    name = "optuna"
+
+    def __init__(
+        self, folder: Path, algorithm: str, pruner: str, epochs: int, seed: int, proposals: Proposals
+    ) -> None:
+        """Open the study in `folder`, or begin it.
+
+        Args:
+            folder: where the storage is.
+            algorithm: one of ALGORITHMS.
+            pruner: one of PRUNERS.
+            epochs: the most that a trial may take; Hyperband's rungs lie below it.
+            seed: of the sampler; a study that goes on continues with other numbers than it began with.
+            proposals: what may be proposed.
+        """
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+        self.algorithm = algorithm
+        self.proposals = proposals
+        self.storage = optuna.storages.RDBStorage(f"sqlite:///{folder / FILE}")
+        study = optuna.create_study(
+            storage=self.storage,
+            study_name=STUDY,
+            direction="maximize",
+            pruner=_pruner(pruner, epochs),
+            load_if_exists=True,
+        )
+        known = len(study.get_trials(deepcopy=False))
+        kind = ExhaustiveSampler if algorithm == "grid" else FittedSampler
+        self._sampler = kind(_sampler(algorithm, seed if known == 0 else _later_seed(seed, known)), proposals)
+        study.sampler = self._sampler
+        self._study = study
+        self._trials: dict[int, Trial] = {
+            trial.number: Trial(study, trial._trial_id)
+            for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        }
+
+    def ask(self) -> Proposal | None:
+        """Return the next proposal, or None when the space is exhausted."""
+        if self.proposals.exhausted():
+            return None
+        trial = self._study.ask()
+        proposal = self._sampler.proposal
+        if proposal is None:  # the limits are so tight that nothing new was found
+            self._study.tell(trial, state=TrialState.FAIL)
+            return None
+        for name in proposal.values:
+            trial._suggest(name, self._sampler.distributions[name])
+        trial.set_user_attr("architecture", str(proposal.candidate.architecture))
+        trial.set_user_attr("hash", proposal.candidate.hash)
+        self._trials[trial.number] = trial
+        return proposal
+
+    def report(self, number: int, epoch: int, value: float) -> bool:
+        """Take the value of a trial's epoch; return whether the trial is worth going on."""
+        trial = self._trials[number]
+        trial.report(value, epoch)
+        return not trial.should_prune()
+
+    def tell(self, number: int, state: State, value: float | None) -> None:
+        """Take the end of a trial. A pruned one keeps its last reported value, as Optuna has it."""
+        trial = self._trials.pop(number)
+        if state == "interrupted":
+            trial.set_user_attr("interrupted", True)
+        self._study.tell(trial, value if state == "complete" else None, STATES[state])
+
+    def open_trials(self) -> list[int]:
+        """Return the trials that were proposed and of which no end was told."""
+        return sorted(self._trials)
+
+    def close(self) -> None:
+        """Let go of the storage."""
+        self.storage.remove_session()
+        self.storage.engine.dispose()
+
+
+def check(algorithm: str, pruner: str) -> None:
+    """Raise an InputError for an algorithm or pruner that is not known or not installed."""
+    if algorithm not in ALGORITHMS:
+        raise InputError(f"unknown algorithm '{algorithm}' of optuna: {nearest(algorithm, ALGORITHMS)}")
+    if pruner not in PRUNERS:
+        raise InputError(f"unknown pruner '{pruner}': {nearest(pruner, PRUNERS)}")
+    if algorithm == "gp" and find_spec("torch") is None:
+        raise InputError("the algorithm 'gp' needs PyTorch: pip install 'convsearch[gp]'")
+
+
+def _sampler(algorithm: str, seed: int) -> optuna.samplers.BaseSampler:
+    made: dict[str, Callable[[], optuna.samplers.BaseSampler]] = {
+        # Grouped: the dimensions of a fourth layer are learnt from the trials that have one.
+        "tpe": lambda: optuna.samplers.TPESampler(
+            seed=seed, multivariate=True, group=True
+        ),
+        "random": lambda: optuna.samplers.RandomSampler(seed=seed),
+        "nsga2": lambda: optuna.samplers.NSGAIISampler(seed=seed, population_size=20),
+        "grid": lambda: optuna.samplers.RandomSampler(seed=seed),  # not asked: see ExhaustiveSampler
+        "gp": lambda: optuna.samplers.GPSampler(seed=seed),
+    }
+    return made[algorithm]()
+
+
+def _pruner(pruner: str, epochs: int) -> optuna.pruners.BasePruner:
+    if pruner == "hyperband":
+        return optuna.pruners.HyperbandPruner(1, epochs, reduction_factor=3)
+    if pruner == "median":
+        return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=max(1, epochs // 4))
+    return optuna.pruners.NopPruner()
+
+
+def _later_seed(seed: int, known: int) -> int:
+    return random.Random(f"{seed}/{known}").randrange(2**32)

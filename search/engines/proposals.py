@@ -1,0 +1,77 @@
+"""From what an engine would like to what may become a trial: fitted, within the limits, and new.
+
+Shared by all engines. An engine's wish is taken as often as `WISHES` times; then the last one is varied, little by
+little, until it is allowed.
+"""
+
+import math
+import random
+from collections.abc import Callable, Iterable
+
+from ...spaces.architecture import Candidate
+from ...spaces.space import SearchSpace, Values
+
+WISHES = 4  # how often an engine is asked before its last wish is varied
+VARIATIONS = 2000  # how often that is tried; when none is new, the space counts as exhausted
+SMALL = 20_000  # candidates: a space of so many is walked through once wishes find nothing new
+
+
+class Proposals:
+    """Turns wishes into candidates that are allowed and were not tried; remembers what was."""
+
+    def __init__(
+        self, space: SearchSpace, seed: int, tried: Iterable[str] = (), exhaustive: bool = False
+    ) -> None:
+        """Begin with the hashes of what was tried; `exhaustive` walks through a space of any size."""
+        self.space = space
+        self.tried = set(tried)
+        self._seed = seed
+        self._waiting: list[Values] = []
+        # A small space is walked through at the end, so that nothing is missed and the search ends.
+        size = math.inf if space.continuous else space.architectures * space.recipes
+        self.enumerable = exhaustive or size <= SMALL
+        self._rest = iter(()) if not self.enumerable else space.enumerate()
+        self._head: Values | None = None
+
+    def enqueue(self, values: Values) -> None:
+        """Have these values proposed before all wishes."""
+        self._waiting.append(values)
+
+    def next(self, number: int, wish: Callable[[], Values]) -> tuple[Values, Candidate] | None:
+        """Return fitted values and their candidate for trial `number`, or None when nothing new was found."""
+        while self._waiting:
+            found = self._allowed(self.space.fit(self._waiting.pop(0)))
+            if found:
+                return found
+        fitted: Values = {}
+        for _ in range(WISHES):
+            fitted = self.space.fit(wish())
+            if found := self._allowed(fitted):
+                return found
+        random_source = random.Random(f"{self._seed}/{number}")
+        for attempt in range(VARIATIONS):
+            # From one changed dimension to all of them: as near to the wish as the limits permit.
+            changes = 1 + attempt * len(self.space.dimensions) // VARIATIONS
+            if found := self._allowed(self.space.perturb(fitted, changes, random_source)):
+                return found
+        untried = self.first_untried() if self.enumerable else None
+        return self._allowed(untried) if untried else None
+
+    def exhausted(self) -> bool:
+        """Whether everything that the space holds within its limits was proposed; a large space never is."""
+        return self.enumerable and not self._waiting and self.first_untried() is None
+
+    def first_untried(self) -> Values | None:
+        """Return the first candidate, in the space's own order, that was not proposed yet."""
+        while self._head is None or self.space.candidate(self._head).hash in self.tried:
+            self._head = next(self._rest, None)
+            if self._head is None:
+                return None
+        return self._head
+
+    def _allowed(self, fitted: Values) -> tuple[Values, Candidate] | None:
+        candidate = self.space.candidate(fitted)
+        if candidate.hash in self.tried or self.space.excess(candidate):
+            return None
+        self.tried.add(candidate.hash)
+        return fitted, candidate

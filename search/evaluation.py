@@ -1,0 +1,62 @@
+"""How good a model is on images it has never seen: accuracy with its interval, the classes one by one, confusions."""
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from .batches import Batches
+from .data import Dataset
+
+BATCH = 256
+Z_95 = 1.959963984540054  # the normal distribution's 97.5 % point
+
+
+class Evaluation(BaseModel):
+    """`confusion[i][j]` is how many images of class i were taken for class j; accuracy and interval are shares."""
+
+    model_config = ConfigDict(frozen=True)
+
+    accuracy: float
+    interval_95: tuple[float, float]
+    count: int
+    confusion: tuple[tuple[int, ...], ...]
+
+    def per_class(self) -> list[tuple[float, float, int]]:
+        """Return precision, recall and the number of images of each class; 0 where a share has no images."""
+        table = np.array(self.confusion)
+        hits, true, named = np.diag(table), table.sum(axis=1), table.sum(axis=0)
+        precision, recall = hits / np.maximum(named, 1), hits / np.maximum(true, 1)
+        return [(float(p), float(r), int(n)) for p, r, n in zip(precision, recall, true, strict=True)]
+
+
+def wilson_interval(hits: int, count: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share, honest near 0 and 1 too. Source: Wilson (1927), equation 2.
+
+    >>> [round(x, 3) for x in wilson_interval(97, 100)]
+    [0.915, 0.99]
+    """
+    share, z2 = hits / count, Z_95**2
+    middle = (share + z2 / (2 * count)) / (1 + z2 / count)
+    half = Z_95 * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2)) / (1 + z2 / count)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def evaluate(model: Any, dataset: Dataset, indices: NDArray[np.int64]) -> Evaluation:
+    """Return how a model does on the images `indices` of a data set."""
+    labels, classes = dataset.labels(), len(dataset.classes)
+    batches = Batches(dataset.images(), labels, indices, classes, BATCH)
+    # The batches keep their rows in the order of `indices`, sorted within a batch.
+    guesses = model.predict(batches, verbose=0).argmax(axis=1)
+    truth = np.concatenate([np.sort(indices[i : i + BATCH]) for i in range(0, len(indices), BATCH)])
+    confusion = np.zeros((classes, classes), dtype=int)
+    np.add.at(confusion, (labels[truth], guesses), 1)
+    hits = int(np.trace(confusion))
+    return Evaluation(
+        accuracy=hits / len(indices),
+        interval_95=wilson_interval(hits, len(indices)),
+        count=len(indices),
+        confusion=tuple(tuple(int(n) for n in row) for row in confusion),
+    )

@@ -1,0 +1,63 @@
+"""The program of a worker process: `python -P -m convsearch.search.executors.worker FD`.
+
+Reads jobs as JSON from the socket FD, trains them, sends reports and outcomes back. Imports Keras while the loop still
+prepares. Ends when the loop does.
+"""
+
+import json
+import sys
+from multiprocessing.connection import Connection
+from typing import Any
+
+from ..backend import import_keras
+from ..job import EpochReport, Job
+
+
+class _Line:
+    """The worker's end of the talk."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def send(self, **message: Any) -> None:
+        self._connection.send_bytes(json.dumps(message).encode())
+
+    def read(self) -> dict[str, Any]:
+        message: dict[str, Any] = json.loads(self._connection.recv_bytes())
+        return message
+
+    def report(self, epoch: EpochReport) -> bool:
+        """Send an epoch and wait for the answer."""
+        self.send(epoch=epoch.model_dump())
+        return bool(self.read().get("go_on", False))
+
+    def stop_now(self) -> bool:
+        """Whether the loop has called; between batches it calls only to stop, or because it is gone."""
+        return self._connection.poll() and bool(self.read().get("stop"))
+
+
+def main(file_descriptor: int) -> None:
+    """Serve until the other end is closed."""
+    line = _Line(Connection(file_descriptor))
+    import_keras()  # takes seconds
+    from ..trial import train
+
+    try:
+        while True:
+            message = line.read()
+            if "job" not in message:
+                continue  # a late answer to a job that is over
+            job = Job.model_validate(message["job"])
+            line.send(started=job.number)
+            try:
+                outcome = train(job, line.report, line.stop_now)
+            except OSError as error:  # reading the data or writing the weights: not the candidate's fault
+                line.send(broken=f"{job.weights}: {error}")
+                continue
+            line.send(outcome=outcome.model_dump(mode="json"))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,51 @@
+"""The bundle: a folder that works without Convsearch. Checked in a fresh process before it gets its name."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...spaces.source import source
+from ..data import Dataset
+from ..files import new_folder
+from .model_card import Facts, model_card
+from .verify import verify
+
+CHECKED = 16  # images that the saved model is compared on
+
+
+def write_bundle(folder: Path, model: Any, batch_norm_momentum: float, facts: Facts, dataset: Dataset) -> float:
+    """Write the bundle of a trained model and return by how much its answers differed in a fresh process.
+
+    The folder appears complete and checked, or not at all.
+
+    Args:
+        folder: where it goes.
+        model: the Keras model, raw images in, probabilities out.
+        batch_norm_momentum: what the model was built with.
+        facts: what the model card tells.
+        dataset: the data, some training images of which serve for the check.
+
+    Raises:
+        WorkError: the saved model does not load elsewhere, or answers otherwise.
+    """
+    candidate = facts.trial.candidate
+    with new_folder(folder) as partial:
+        model.save(partial / "model.keras")
+        (partial / "architecture.json").write_text(
+            json.dumps(candidate.model_dump(mode="json"), indent=2) + "\n", encoding="utf-8"
+        )
+        (partial / "model.py").write_text(
+            source(candidate.architecture, batch_norm_momentum), encoding="utf-8"
+        )
+        labels = [name.replace("\n", " ") for name in dataset.classes]
+        (partial / "labels.txt").write_text("\n".join(labels) + "\n", encoding="utf-8")
+        program = Path(__file__).with_name("predict.py").read_text(encoding="utf-8")
+        (partial / "predict.py").write_text(program, encoding="utf-8")
+        images = np.array(dataset.images()[:CHECKED])
+        difference = verify(partial, images, model.predict(images, verbose=0))
+        card = model_card(dataclasses.replace(facts, difference=difference))
+        (partial / "MODEL_CARD.md").write_text(card, encoding="utf-8")
+    return difference

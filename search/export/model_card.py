@@ -1,0 +1,163 @@
+"""MODEL_CARD.md: what a stranger has to know of the model. After Mitchell et al., Model Cards for Model Reporting (2019)."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from ...spaces.architecture import Candidate
+from ..evaluation import Evaluation
+from ..home import StudyFile
+from ..record import Trial
+
+WIDEST = 30  # classes up to which the confusion matrix is printed whole
+CONFUSIONS = 15  # of more classes, so many of the commonest confusions
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the card is written from. `test` is None where the test split was not read for this model."""
+
+    study: StudyFile
+    trial: Trial
+    counts: dict[str, int]
+    val_accuracy: float
+    trained: str
+    test: Evaluation | None
+    difference: float | None = None
+
+
+def model_card(facts: Facts) -> str:
+    """Return the card as Markdown."""
+    candidate = facts.trial.candidate
+    parts = [
+        f"# {facts.study.name}: {candidate.architecture}",
+        _summary(facts),
+        "## Data\n\n" + _data(facts.study),
+        "## Accuracy\n\n" + _accuracy(facts),
+        "## How it was found\n\n" + _search(facts),
+        "## The network\n\n" + _arithmetic(candidate),
+        "## How it was trained\n\n" + _recipe(facts),
+        "## Limits\n\n" + _limits(facts),
+        "## Versions\n\n" + "\n".join(f"- {name} {found}" for name, found in facts.study.versions.items()),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _summary(facts: Facts) -> str:
+    data = facts.study.data
+    return (
+        f"A convolutional network that tells {len(data.classes)} classes apart in images of "
+        f"{data.input.height} x {data.input.width} pixels and {data.input.depth} "
+        f"channel{'s' if data.input.depth > 1 else ''}. "
+        f"Found and trained by Convsearch on {datetime.now(UTC):%d %B %Y}.\n\n"
+        "It takes raw pixels from 0 to 255 and answers with a probability for each class, in the order of "
+        "`labels.txt`. Try it: `python predict.py IMAGE...`"
+    )
+
+
+def _data(study: StudyFile) -> str:
+    data = study.data
+    notes = "".join(f"\n- {note}" for note in data.notes)
+    shown = ", ".join(data.classes[:WIDEST]) + (" ..." if len(data.classes) > WIDEST else "")
+    return (
+        f"- Source: {data.name} (content fingerprint {data.fingerprint[:16]})\n"
+        f"- Classes: {_text(shown)}\n"
+        f"- Images: {data.train:,} for training, {data.val:,} for validation, {data.test:,} for the test; "
+        f"seed {study.seed}, stratified\n"
+        f"- The test images were held out before the search and read once, for the final model{notes}"
+    )
+
+
+def _accuracy(facts: Facts) -> str:
+    text = f"Validation accuracy {facts.val_accuracy:.1%} (the search chose by it, so it is optimistic)."
+    test = facts.test
+    if test is None:
+        return text + "\n\nThe test split was not read for this model: it is kept for the winner of the search."
+    low, high = test.interval_95
+    rows = [
+        f"| {_text(name)} | {precision:.1%} | {recall:.1%} | {count} |"
+        for name, (precision, recall, count) in zip(facts.study.data.classes, test.per_class(), strict=True)
+    ]
+    return (
+        f"**Test accuracy {test.accuracy:.1%}**, 95 % interval {low:.1%} to {high:.1%} ({test.count:,} images, Wilson). "
+        + text
+        + "\n\n| class | precision | recall | images |\n| --- | --- | --- | --- |\n"
+        + "\n".join(rows)
+        + "\n\n"
+        + _confusion(facts.study.data.classes, test)
+    )
+
+
+def _confusion(classes: tuple[str, ...], test: Evaluation) -> str:
+    if len(classes) <= WIDEST:
+        head = "| true \\ taken for | " + " | ".join(map(_text, classes)) + " |"
+        rule = "| --- " * (len(classes) + 1) + "|"
+        rows = [
+            f"| **{_text(name)}** | " + " | ".join(str(n) if n else "" for n in row) + " |"
+            for name, row in zip(classes, test.confusion, strict=True)
+        ]
+        return "\n".join(["Confusion matrix:\n", head, rule, *rows])
+    found = sorted(
+        ((n, i, j) for i, row in enumerate(test.confusion) for j, n in enumerate(row) if i != j and n),
+        key=lambda item: -item[0],
+    )
+    lines = [f"- {n} x {_text(classes[i])} taken for {_text(classes[j])}" for n, i, j in found[:CONFUSIONS]]
+    return "\n".join(["The commonest confusions:\n", *lines])
+
+
+def _search(facts: Facts) -> str:
+    study, counts = facts.study, facts.counts
+    told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    return (
+        f"Space `{study.space_name}`, engine {study.engine}, algorithm {study.algorithm}, pruner {study.pruner}, "
+        f"up to {study.epochs} epochs a trial. Trials: {told}. This is trial {facts.trial.number}, whose validation "
+        f"accuracy in the search was {facts.trial.value or 0:.1%}. {facts.trained}"
+    )
+
+
+def _arithmetic(candidate: Candidate) -> str:
+    architecture = candidate.architecture
+    rows = [
+        f"| {step.name} | {step.before} | {step.after} | "
+        + (f"{step.kernel_size}, {step.stride}, {step.padding}" if step.is_filter else "")
+        + f" | {step.receptive_field} | {step.parameters:,} | {step.macs:,} |"
+        for step in architecture.steps
+    ]
+    return (
+        f"{architecture.parameters:,} parameters ({4 * architecture.parameters / 1e6:.2f} MB in float32), "
+        f"{architecture.macs:,} multiply-accumulates and {architecture.activation_bytes / 1e6:.2f} MB of activations "
+        "for one image.\n\n"
+        "| layer | in | out | K, S, padding | receptive field | parameters | MACs |\n"
+        "| --- | --- | --- | --- | --- | --- | --- |\n" + "\n".join(rows)
+    )
+
+
+def _recipe(facts: Facts) -> str:
+    recipe = facts.trial.candidate.recipe
+    lines = [f"- {key}: {value}" for key, value in recipe if key != "augmentation"]
+    on = [f"{key} {value}" for key, value in recipe.augmentation if value]
+    weights = "\n- class weights: every class counts the same" if facts.study.class_weights else ""
+    return "\n".join(lines) + f"\n- augmentation: {', '.join(on) or 'none'}" + weights
+
+
+def _limits(facts: Facts) -> str:
+    data = facts.study.data
+    size = f"{data.input.height} x {data.input.width}"
+    lines = [
+        f"- It knows {len(data.classes)} classes and names one of them for any image, whatever it shows.",
+        f"- Images of another size are stretched to {size}; what is lost there, it cannot see.",
+        "- The figures hold for images like those of the data set, and say nothing of others.",
+        "- A probability is the network's own confidence; it was not calibrated.",
+    ]
+    if facts.difference is not None:
+        lines.append(
+            "- The saved model was loaded in a fresh process without Convsearch; its answers differed from those of "
+            f"the model in memory by at most {facts.difference:.1g}."
+        )
+    return "\n".join(lines)
+
+
+def _text(name: str) -> str:
+    """Return a name from the data as plain text of a Markdown table."""
+    for mark in ("\\", "|", "`", "*", "_", "<", "[", "]"):
+        name = name.replace(mark, "\\" + mark)
+    return name.replace("\n", " ")

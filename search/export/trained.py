@@ -1,0 +1,29 @@
+"""A candidate and a file of weights -> the trained Keras model."""
+
+from pathlib import Path
+from typing import Any
+
+from ...spaces.architecture import Candidate
+from ...spaces.build import build
+from ...spaces.errors import WorkError
+from ..trial import batch_norm_momentum
+
+
+def trained_model(candidate: Candidate, weights: Path, images: int) -> tuple[Any, float]:
+    """Return the model with its weights, and the momentum of its batch normalisations.
+
+    Args:
+        candidate: what was trained.
+        weights: the `.weights.h5` file that a trial wrote.
+        images: how many images there were for training; the momentum follows from it.
+
+    Raises:
+        WorkError: the weights are gone or damaged.
+    """
+    momentum = batch_norm_momentum(-(-images // candidate.recipe.batch_size))
+    model = build(candidate.architecture, momentum)
+    try:
+        model.load_weights(weights)
+    except (OSError, ValueError) as error:
+        raise WorkError(f"{weights}: the weights cannot be read: {error}") from error
+    return model, momentum

@@ -1,0 +1,60 @@
+"""Load a bundle in a fresh process that cannot import Convsearch, and compare it with the model in memory."""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...spaces.errors import WorkError
+
+TOLERANCE = 1e-4  # of a probability; another process may add numbers in another order
+
+# Run in the fresh process: the saved model, then the source file with the saved model's weights.
+_PROGRAM = """
+import importlib.util, sys
+sys.modules["convsearch"] = None  # importing it is an error now
+from pathlib import Path
+import keras, numpy as np
+bundle, images, out = map(Path, sys.argv[1:])
+images = np.load(images, allow_pickle=False)
+saved = keras.saving.load_model(bundle / "model.keras", safe_mode=True)
+spec = importlib.util.spec_from_file_location("model", bundle / "model.py")
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+written = module.build_model()
+written.set_weights(saved.get_weights())
+np.save(out, np.stack([model.predict(images, verbose=0) for model in (saved, written)]))
+"""
+
+
+def verify(bundle: Path, images: NDArray[np.uint8], expected: NDArray[np.float32]) -> float:
+    """Return the largest difference between the bundle's probabilities and `expected`.
+
+    Args:
+        bundle: the folder, with `model.keras` and `model.py`.
+        images: uint8 (n, height, width, depth).
+        expected: (n, classes), what the model in memory says of them.
+
+    Raises:
+        WorkError: the bundle does not load, or says something else.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        given, answered = Path(folder) / "images.npy", Path(folder) / "answers.npy"
+        np.save(given, images)
+        environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
+        command = [sys.executable, "-I", "-c", _PROGRAM, str(bundle), str(given), str(answered)]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        if done.returncode != 0:
+            lines = done.stderr.strip().splitlines()
+            raise WorkError(f"the bundle does not load in a fresh process: {lines[-1] if lines else 'no message'}")
+        answers = np.load(answered, allow_pickle=False)
+    difference = float(np.abs(answers - expected[None]).max())
+    if not difference <= TOLERANCE:
+        raise WorkError(
+            f"the bundle's answers differ from the model's by {difference:.2g}, more than {TOLERANCE:g}"
+        )
+    return difference

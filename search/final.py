@@ -1,0 +1,89 @@
+"""The winner's own training: the best candidate once more, for longer, in the time that is left.
+
+Trials are short, so that there can be many. The best of them deserves more epochs; it keeps whichever weights validate
+better, the trial's or the new ones.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..spaces.errors import WorkError
+from .budget import Budget
+from .executors.protocol import Broken, Executor, Lost
+from .job import EpochReport, Job, Outcome
+from .record import Trial
+from .study import TICK
+
+NUMBER = -1  # the job's number: no trial's
+LONGER = 2  # times the trials' epochs, where no minutes are given
+MOST = 20  # times the trials' epochs at most, where minutes are
+MARGIN = 0.9  # of the time left is planned for: epochs are not all equally long
+
+
+@dataclass(frozen=True)
+class Winner:
+    """The trial that won, the weights to ship, their validation accuracy, and a sentence on how they came about."""
+
+    trial: Trial
+    weights: Path
+    val_accuracy: float
+    trained: str
+
+
+def epochs_for(trial: Trial, epochs: int, seconds: float | None) -> int:
+    """Return how many epochs the winner's own training takes: what fits into `seconds`, or LONGER times the trials'."""
+    if seconds is None:
+        return LONGER * epochs
+    an_epoch = (trial.clock.training + trial.clock.evaluating) / max(1, trial.epochs)
+    return min(MOST * epochs, int((seconds * MARGIN - trial.clock.tracing) / max(an_epoch, 1e-3)))
+
+
+def train_winner(
+    job: Job,
+    trial: Trial,
+    weights: Path,
+    executor: Executor,
+    budget: Budget,
+    told: Callable[[EpochReport, int], None],
+) -> Winner:
+    """Train the winner once more and return the better weights.
+
+    Args:
+        job: the training; its weights go where it says.
+        trial: the best trial.
+        weights: the weights of that trial.
+        executor: what runs it.
+        budget: ends the training when its time is up or Ctrl-C was pressed.
+        told: hears each epoch and how many there will be.
+
+    Raises:
+        WorkError: the machine cannot go on.
+    """
+    value = trial.value or 0.0
+    kept = Winner(trial, weights, value, f"The weights are those of the trial's best epoch, {trial.best_epoch}.")
+    executor.submit(job)
+    interrupted = False
+    while True:
+        time_is_up = budget.final_seconds is not None and budget.final_seconds <= 0
+        if (budget.stopped or time_is_up) and not interrupted:
+            interrupted = True
+            executor.interrupt(job.number)
+        match executor.next_event(TICK):
+            case EpochReport() as report:
+                told(report, job.epochs)
+                executor.answer(job.number, not interrupted)
+            case Lost():
+                return kept
+            case Broken(reason):
+                raise WorkError(reason)
+            case Outcome() as outcome:
+                if outcome.value is None or outcome.ended == "failed" or outcome.value < value:
+                    return kept
+                trained = (
+                    f"It was then trained once more, for {outcome.epochs} epochs; the weights are those of "
+                    f"epoch {outcome.best_epoch}."
+                )
+                return Winner(trial, Path(job.weights), outcome.value, trained)
+            case _:
+                pass

@@ -1,0 +1,184 @@
+"""Where things are on disk: the home, and a folder for each study with its `study.yaml`."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ..spaces.arithmetic import Volume
+from ..spaces.definition import Definition, parse
+from ..spaces.errors import InputError, nearest
+from ..spaces.space import SearchSpace
+from .files import write_text
+from .record import Record
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+RESERVED = ("data", "artifacts")
+FORMAT = 1  # of study.yaml; a study of another format is refused, not guessed at
+
+
+class DataFacts(BaseModel):
+    """The data of a study: enough to find it again and to notice that it changed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    source: str
+    fingerprint: str
+    input: Volume
+    classes: tuple[str, ...]
+    folder: str
+    image_size: tuple[int, int] | None
+    train: int
+    val: int
+    test: int
+    notes: tuple[str, ...] = ()
+
+
+class StudyFile(BaseModel):
+    """`study.yaml`: everything needed to run the study again. `space` is the text of its YAML, answers included."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = FORMAT
+    name: str
+    created_at: str
+    space_name: str
+    space: str
+    answers: dict[str, str] = {}
+    data: DataFacts
+    engine: str
+    algorithm: str
+    pruner: str
+    objective: str = "val_accuracy"
+    direction: str = "maximize"
+    epochs: int
+    trials: int | None
+    seed: int
+    class_weights: bool
+    versions: dict[str, str]
+
+
+class StudyFolder:
+    """The folder of one study: what it holds, and how it is read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = path.name
+        self.file = path / "study.yaml"
+        self.split = path / "split.npz"
+        self.logs = path / "logs"
+        self.result_file = path / "result.json"
+        self.bundle = path / "bundle"
+        self.final_weights = path / "final.weights.h5"
+
+    def weights(self, number: int) -> Path:
+        """Return where the best epoch's weights of a trial are kept, while it is among the best few."""
+        return self.path / "weights" / f"{number}.weights.h5"
+
+    def create(self, study: StudyFile) -> None:
+        """Make the folder."""
+        (self.path / "weights").mkdir(parents=True)
+        text = yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+        write_text(self.file, text)
+
+    def read(self) -> StudyFile:
+        """Return `study.yaml`.
+
+        Raises:
+            InputError: it is damaged, or written by another version.
+        """
+        try:
+            data = yaml.safe_load(self.file.read_text(encoding="utf-8"))
+            found = data.get("format") if isinstance(data, dict) else None
+            if found != FORMAT:
+                raise InputError(
+                    f"{self.file}: format {found!r}, but this version of Convsearch reads format {FORMAT}"
+                )
+            return StudyFile.model_validate(data)
+        except (OSError, yaml.YAMLError, ValidationError) as error:
+            raise InputError(f"{self.file}: the study cannot be read: {error}") from error
+
+    def record(self) -> Record:
+        """Return the study's trials."""
+        try:
+            return Record(self.path)
+        except (OSError, ValidationError) as error:
+            raise InputError(f"{self.path / 'trials.jsonl'}: the record cannot be read: {error}") from error
+
+    def result(self) -> dict[str, Any] | None:
+        """Return what came of the study, or None while it has no result."""
+        if not self.result_file.exists():
+            return None
+        found: dict[str, Any] = json.loads(self.result_file.read_text(encoding="utf-8"))
+        return found
+
+    def space(self, study: StudyFile) -> SearchSpace:
+        """Return the study's space, bound to its data."""
+        return SearchSpace(self.definition(study), study.data.input, len(study.data.classes))
+
+    def definition(self, study: StudyFile) -> Definition:
+        """Return the study's definition with its answers."""
+        from ..spaces.definition import answered
+
+        return answered(parse(study.space, str(self.file)), study.answers)
+
+
+class Home:
+    """The folder of all studies, with their MLflow store and the decoded images."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.data = path / "data"
+        self.artifacts = path / "artifacts"
+
+    def prepare(self) -> None:
+        """Make the folder and see that it can be written to.
+
+        Raises:
+            InputError: it cannot.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            probe = self.path / ".writable"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise InputError(
+                f"--home {self.path}: cannot be written to: {error.strerror}; name a folder that can"
+            ) from error
+
+    def study(self, name: str) -> StudyFolder:
+        """Return the folder of a study that may or may not be there.
+
+        Raises:
+            InputError: the name is no plain name.
+        """
+        if not NAME.fullmatch(name) or name in RESERVED:
+            raise InputError(
+                f"study name '{name}': letters, digits, '.', '_' and '-' only, beginning with a letter or digit, "
+                f"at most 80, and not {' or '.join(RESERVED)}"
+            )
+        return StudyFolder(self.path / name)
+
+    def studies(self) -> list[StudyFolder]:
+        """Return all studies, by name."""
+        if not self.path.is_dir():
+            return []
+        return [StudyFolder(path.parent) for path in sorted(self.path.glob("*/study.yaml"))]
+
+    def existing(self, name: str) -> StudyFolder:
+        """Return the folder of a study that is there.
+
+        Raises:
+            InputError: it is not; the message names those that are.
+        """
+        folder = self.study(name)
+        if not folder.file.exists():
+            names = [study.name for study in self.studies()]
+            hint = nearest(name, names) if names else "there is none yet: `convsearch run` makes one"
+            raise InputError(f"no study '{name}' in {self.path}: {hint}")
+        return folder

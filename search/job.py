@@ -1,0 +1,83 @@
+"""What travels between the study loop and a worker: a Job out, EpochReports and an Outcome back. Plain JSON values."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from ..spaces.architecture import Candidate
+
+
+class Message(BaseModel):
+    """A frozen value that travels as JSON."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Job(Message):
+    """One candidate to be trained: on which data, for how long, from which seed, and where its weights go.
+
+    `data` is the folder of a Dataset and `split` the file of its Split. `patience` is the number of epochs without a
+    better validation accuracy after which training ends. `weights` is the file for the best epoch's weights.
+    """
+
+    number: int
+    candidate: Candidate
+    data: str
+    split: str
+    epochs: int
+    patience: int
+    seed: int
+    weights: str
+    class_weights: bool = False
+
+
+class EpochReport(Message):
+    """One finished epoch (counted from 1), with the measures of Keras."""
+
+    number: int
+    epoch: int
+    loss: float
+    accuracy: float
+    val_loss: float
+    val_accuracy: float
+
+
+class Seconds(Message):
+    """Where the time of a trial went. `waiting` is for the worker and for the loop's answers, in all."""
+
+    waiting: float = 0.0
+    building: float = 0.0
+    tracing: float = 0.0
+    training: float = 0.0
+    evaluating: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """The sum of all parts."""
+        return self.waiting + self.building + self.tracing + self.training + self.evaluating
+
+
+class Outcome(Message):
+    """What came of a job.
+
+    `ended` says how: `complete` (all epochs, or no progress any more), `stopped` (the loop said so) or `failed`, with
+    `error` as the reason. `value` is the best validation accuracy, reached in `best_epoch`; `gap` is how much higher
+    the accuracy on the training data was in that epoch. Curves hold one value an epoch.
+    """
+
+    number: int
+    ended: Literal["complete", "stopped", "failed"]
+    value: float | None = None
+    best_epoch: int | None = None
+    gap: float | None = None
+    loss: tuple[float, ...] = ()
+    accuracy: tuple[float, ...] = ()
+    val_loss: tuple[float, ...] = ()
+    val_accuracy: tuple[float, ...] = ()
+    seconds: Seconds = Seconds()
+    error: str | None = None
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs were finished."""
+        return len(self.val_accuracy)

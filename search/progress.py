@@ -1,0 +1,151 @@
+"""What a person sees while a search runs: a live view on a terminal, plain lines elsewhere. All on standard error."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from .budget import Budget
+from .job import EpochReport
+from .record import Record, Trial
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+WIDTH = 40  # columns of a sparkline and of the bars
+STATE_STYLES = {
+    "complete": "green",
+    "pruned": "yellow",
+    "failed": "red",
+    "interrupted": "magenta",
+    "running": "cyan",
+}
+
+
+def sparkline(values: list[float], width: int = WIDTH) -> str:
+    """Return the last `width` values as blocks, the least of them lowest.
+
+    >>> sparkline([0.1, 0.5, 0.9])
+    '▁▅█'
+    """
+    shown = values[-width:]
+    if not shown:
+        return ""
+    low, high = min(shown), max(shown)
+    scale = (len(BLOCKS) - 1) / (high - low) if high > low else 0.0
+    return "".join(BLOCKS[round((value - low) * scale)] for value in shown)
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as people say them: 45 s, 3 min 20 s, 2 h 05 min."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+class ProgressView:
+    """Listens to a study and shows it."""
+
+    def __init__(self, console: Console, record: Record, budget: Budget, epochs: int) -> None:
+        self._console = console
+        self._record = record
+        self._budget = budget
+        self._epochs = epochs
+        self._before = record.finished()  # of earlier launches
+        self._began = time.monotonic()
+        self._current: tuple[Trial, EpochReport | None] | None = None
+        self._best = next(iter(record.best()), None)
+        self._live: Live | None = None
+
+    @contextmanager
+    def shown(self) -> Iterator[None]:
+        """Show the view while the block runs."""
+        self._began = time.monotonic()
+        if not self._console.is_terminal:
+            yield
+            return
+        with Live(self._view(), console=self._console, refresh_per_second=4, transient=True) as self._live:
+            yield
+        self._live = None
+
+    def began(self, trial: Trial) -> Trial:
+        """Show a new trial."""
+        self._current = (trial, None)
+        return trial
+
+    def epoch(self, trial: Trial, report: EpochReport) -> None:
+        """Show an epoch."""
+        self._current = (trial, report)
+
+    def ended(self, trial: Trial) -> None:
+        """Show a trial's end; without a terminal, this is the line that is printed."""
+        best = next(iter(self._record.best()), None)
+        improved = best is not None and (self._best is None or best.number != self._best.number)
+        self._best = best
+        if self._live is None:
+            self._console.print(self._line(trial, improved), highlight=False, soft_wrap=True)
+
+    def tick(self) -> None:
+        """Redraw."""
+        if self._live is not None:
+            self._live.update(self._view())
+
+    def _line(self, trial: Trial, improved: bool) -> str:
+        value = f"{trial.value:.1%}" if trial.value is not None else "-"
+        line = (
+            f"trial {trial.number}: {trial.state}, validation {value} after {trial.epochs} epochs in "
+            f"{duration(trial.seconds)}, {trial.candidate.architecture}"
+        )
+        if trial.error and trial.state == "failed":
+            line += f": {trial.error}"
+        return line + (" (best so far)" if improved else "")
+
+    def _view(self) -> RenderableType:
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(style="dim")
+        grid.add_column(overflow="fold")
+        done, elapsed = self._record.finished(), time.monotonic() - self._began
+        here = done - self._before
+        share, left = self._share(done, elapsed)
+        rate = f"{60 * here / elapsed:.1f} trials a minute" if here and elapsed else "the first trial is running"
+        of = f" of {self._budget.trials}" if self._budget.trials else ""
+        grid.add_row("search", ProgressBar(100, 100 * share, WIDTH))
+        grid.add_row("", f"{done}{of} trials, {rate}, {left}")
+        if self._current:
+            trial, report = self._current
+            epoch = report.epoch if report else 0
+            grid.add_row(f"trial {trial.number}", Text(str(trial.candidate.architecture)))
+            bar = ProgressBar(self._epochs, epoch, WIDTH)
+            grid.add_row("", bar)
+            told = f", validation {report.val_accuracy:.1%}, loss {report.loss:.3f}" if report else ""
+            grid.add_row("", f"epoch {epoch} of {self._epochs}{told}")
+        if self._best is not None and self._best.value is not None:
+            best = Text(f"{self._best.value:.1%}", style="bold green")
+            grid.add_row("best", Text.assemble(best, f"  {self._best.candidate.architecture}"))
+        values = [t.value for t in sorted(self._record.trials.values(), key=lambda t: t.number) if t.value]
+        if len(values) > 1:
+            grid.add_row("all", Text(sparkline(values), style="cyan"))
+        hint = "Ctrl-C ends the search and exports the best so far"
+        if self._budget.stopped:
+            hint = "ending the running trial; Ctrl-C again stops at once"
+        return Group(Panel(grid, title="Convsearch", subtitle=hint, border_style="blue"))
+
+    def _share(self, done: int, elapsed: float) -> tuple[float, str]:
+        """Return how far the search is, and what to say of the time left."""
+        shares, waits = [0.0], []
+        if (seconds := self._budget.search_seconds) is not None:
+            shares.append(self._budget.elapsed / seconds)
+            waits.append(seconds - self._budget.elapsed)
+        if self._budget.trials:
+            shares.append(done / self._budget.trials)
+            if here := done - self._before:
+                waits.append((self._budget.trials - done) * elapsed / here)
+        left = f"about {duration(min(waits))} left" if waits else f"{duration(elapsed)} so far"
+        return min(1.0, max(shares)), left

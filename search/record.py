@@ -1,0 +1,141 @@
+"""The record of a study: `trials.jsonl`, one JSON line whenever a trial begins or ends; the last line of a trial counts.
+
+The first thing that is written when a trial ends, before the engine and MLflow hear of it. Lines are only ever added,
+so that a kill at any moment costs at most the line being written.
+"""
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from ..spaces.architecture import Candidate
+from ..spaces.space import Values
+from .engines.protocol import Proposal, State
+from .job import Outcome, Seconds
+
+FILE = "trials.jsonl"
+FINISHED: tuple[State, ...] = ("complete", "pruned", "failed")
+
+
+class Trial(BaseModel):
+    """One trial as the record has it. Curves are by epoch; `seconds` is the sum of `clock`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int
+    state: State
+    value: float | None = None
+    epochs: int = 0
+    seconds: float = 0.0
+    started_at: str
+    candidate: Candidate
+    values: Values
+    hash: str
+    parameters: int
+    macs: int
+    worker: str | None = None
+    error: str | None = None
+    mlflow_run_id: str | None = None
+    best_epoch: int | None = None
+    gap: float | None = None
+    loss: tuple[float, ...] = ()
+    accuracy: tuple[float, ...] = ()
+    val_loss: tuple[float, ...] = ()
+    val_accuracy: tuple[float, ...] = ()
+    clock: Seconds = Seconds()
+
+    @classmethod
+    def begin(cls, proposal: Proposal) -> "Trial":
+        """Return the record of a proposal that is about to run."""
+        architecture = proposal.candidate.architecture
+        return cls(
+            number=proposal.number,
+            state="running",
+            started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            candidate=proposal.candidate,
+            values=proposal.values,
+            hash=proposal.candidate.hash,
+            parameters=architecture.parameters,
+            macs=architecture.macs,
+        )
+
+    def end(self, state: State, outcome: Outcome, waited: float) -> "Trial":
+        """Return the record of the trial after its end; `waited` are the seconds until a worker took it."""
+        clock = outcome.seconds.model_copy(update={"waiting": outcome.seconds.waiting + waited})
+        # A trial that failed has no value: whatever it reached before is not to be trusted.
+        value = None if state == "failed" else outcome.value
+        measured = outcome.model_dump(
+            include={"best_epoch", "gap", "loss", "accuracy", "val_loss", "val_accuracy", "error"}
+        )
+        return self.model_copy(
+            update=measured
+            | {
+                "state": state,
+                "value": value,
+                "epochs": outcome.epochs,
+                "seconds": clock.total,
+                "clock": clock,
+            }
+        )
+
+    def lose(self, state: State, reason: str) -> "Trial":
+        """Return the record of a trial that ended without an outcome."""
+        return self.model_copy(update={"state": state, "error": reason})
+
+
+class Record:
+    """All trials of a study, on disk and in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE
+        self.trials: dict[int, Trial] = {}
+        if self._path.exists():
+            self._read()
+
+    def _read(self) -> None:
+        with self._path.open("rb") as file:
+            for line in file:
+                if not line.endswith(b"\n"):
+                    break  # cut off by a kill or a full disk while it was written
+                trial = Trial.model_validate_json(line)
+                self.trials[trial.number] = trial
+
+    def add(self, trial: Trial) -> None:
+        """Write a trial's new state to the disk; it is there for good when this returns."""
+        self._drop_partial_line()
+        line = json.dumps(trial.model_dump(mode="json"), separators=(",", ":")).encode() + b"\n"
+        with self._path.open("ab") as file:
+            file.write(line)
+            file.flush()
+            os.fsync(file.fileno())
+        self.trials[trial.number] = trial
+
+    def _drop_partial_line(self) -> None:
+        if not self._path.exists() or not (size := self._path.stat().st_size):
+            return
+        with self._path.open("rb+") as file:
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                file.seek(0)
+                whole = file.read(size).rfind(b"\n") + 1
+                file.truncate(whole)
+
+    def counts(self) -> dict[State, int]:
+        """Return how many trials are in each state."""
+        found: dict[State, int] = dict.fromkeys(("complete", "pruned", "failed", "interrupted", "running"), 0)
+        for trial in self.trials.values():
+            found[trial.state] += 1
+        return found
+
+    def finished(self) -> int:
+        """Return how many trials count against `--trials`: interrupted ones are run again."""
+        return sum(trial.state in FINISHED for trial in self.trials.values())
+
+    def best(self, count: int = 1) -> list[Trial]:
+        """Return the best trials, the best first: complete ones; those cut off early only where none is complete."""
+        complete = [t for t in self.trials.values() if t.state == "complete" and t.value is not None]
+        rest = [t for t in self.trials.values() if t.state != "complete" and t.value is not None]
+        return sorted(complete or rest, key=lambda t: (-(t.value or 0.0), t.number))[:count]

@@ -1,0 +1,134 @@
+"""The loop: ask the engine, submit to the executor, take the next event, report, tell. It knows protocols only.
+
+Engines never train, executors never choose, and whoever wants to know (tracking, the progress view) listens.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from ..spaces.errors import WorkError
+from .budget import Budget
+from .engines.protocol import Engine, Proposal, State
+from .executors.protocol import Broken, Executor, Lost, Started
+from .job import EpochReport, Job, Outcome
+from .record import Record, Trial
+
+TICK = 0.25  # seconds between two looks at the clock and at Ctrl-C
+KEPT = 5  # the weights of so many of the best trials are kept
+HOPELESS = 5  # so many failures before the first success end a search: the next would fail too
+
+
+class Listener(Protocol):
+    """Hears of everything that happens to a study's trials."""
+
+    def began(self, trial: Trial) -> Trial:
+        """Hear of a new trial, and return it, with what is to be noted of it."""
+
+    def epoch(self, trial: Trial, report: EpochReport) -> None:
+        """Hear of a finished epoch."""
+
+    def ended(self, trial: Trial) -> None:
+        """Hear of a trial's end."""
+
+    def tick(self) -> None:
+        """Be called a few times a second."""
+
+
+@dataclass
+class Study:
+    """What one search works with. `job` makes the job of a proposal, `weights` is the folder that they go to."""
+
+    engine: Engine
+    executor: Executor
+    record: Record
+    listeners: Sequence[Listener]
+    budget: Budget
+    job: Callable[[Proposal], Job]
+    weights: Path
+    running: dict[int, Trial] = field(default_factory=dict)
+    waited: dict[int, float] = field(default_factory=dict)
+    pruned: set[int] = field(default_factory=set)
+    interrupted: bool = False
+
+    def search(self) -> None:
+        """Run trials until the budget is spent, the space is exhausted or somebody says stop.
+
+        Raises:
+            WorkError: the machine cannot go on, or nothing but failures came of it.
+        """
+        exhausted = False
+        while True:
+            while not exhausted and len(self.running) < self.executor.slots and self._another():
+                proposal = self.engine.ask()
+                if proposal is None:
+                    exhausted = True
+                else:
+                    self._begin(proposal)
+            if not self.running:
+                return
+            if self.budget.over and not self.interrupted:
+                self.interrupted = True
+                for number in self.running:
+                    self.executor.interrupt(number)
+            match self.executor.next_event(TICK):
+                case Started(number, worker, waited):
+                    self.waited[number] = waited
+                    self.running[number] = self.running[number].model_copy(update={"worker": worker})
+                case EpochReport() as report:
+                    self._report(report)
+                case Outcome() as outcome:
+                    trial = self.running[outcome.number]
+                    waited = self.waited.get(outcome.number, 0.0)
+                    self._end(trial.end(self._state(outcome), outcome, waited))
+                case Lost(number, worker, reason):
+                    self._end(self.running[number].lose("failed", reason))
+                case Broken(reason):
+                    raise WorkError(reason)
+            for listener in self.listeners:
+                listener.tick()
+
+    def _another(self) -> bool:
+        return self.budget.allows(self.record.finished() + len(self.running))
+
+    def _begin(self, proposal: Proposal) -> None:
+        trial = Trial.begin(proposal)
+        for listener in self.listeners:
+            trial = listener.began(trial)
+        self.record.add(trial)
+        self.running[trial.number] = trial
+        self.executor.submit(self.job(proposal))
+
+    def _report(self, report: EpochReport) -> None:
+        worth_it = self.engine.report(report.number, report.epoch, report.val_accuracy)
+        if not worth_it and not self.interrupted:
+            self.pruned.add(report.number)
+        self.executor.answer(report.number, worth_it and not self.interrupted)
+        for listener in self.listeners:
+            listener.epoch(self.running[report.number], report)
+
+    def _state(self, outcome: Outcome) -> State:
+        if outcome.ended == "stopped":
+            return "pruned" if outcome.number in self.pruned else "interrupted"
+        return outcome.ended
+
+    def _end(self, trial: Trial) -> None:
+        del self.running[trial.number]
+        self.record.add(trial)  # first of all: what stands there is never lost
+        self.engine.tell(trial.number, trial.state, trial.value)
+        self._keep_the_best()
+        for listener in self.listeners:
+            listener.ended(trial)
+        states = [t.state for t in self.record.trials.values()]
+        if trial.state == "failed" and states.count("failed") >= HOPELESS and not self.record.best():
+            raise WorkError(
+                f"the first {HOPELESS} trials all failed, the last one so: {trial.error}; "
+                "the reasons of all stand in `convsearch show`"
+            )
+
+    def _keep_the_best(self) -> None:
+        kept = {trial.number for trial in self.record.best(KEPT)} | self.running.keys()
+        for path in self.weights.iterdir():
+            if int(path.name.partition(".")[0]) not in kept:
+                path.unlink()

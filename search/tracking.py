@@ -1,0 +1,224 @@
+"""MLflow: one experiment a study, a parent run for each launch, a nested run for each trial. The only module that writes there.
+
+The default store is `mlflow.db` and `artifacts/` in the home; MLFLOW_TRACKING_URI is honoured.
+"""
+
+import io
+import json
+import logging
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
+from importlib.metadata import version
+from typing import Any
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+import mlflow
+import numpy as np
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..spaces.errors import WorkError
+from .home import Home, StudyFile
+from .job import EpochReport
+from .record import Record, Trial
+
+STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+CURVES = ("loss", "accuracy", "val_loss", "val_accuracy")
+LONGEST_PARAMETER = 6000  # characters; MLflow's own bound
+
+
+def tracking_uri(home: Home) -> str:
+    """Return where runs are logged: MLFLOW_TRACKING_URI, or SQLite in the home."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home.path.resolve() / 'mlflow.db'}"
+
+
+class Tracker:
+    """Listens to a study and writes it to MLflow.
+
+    Raises:
+        WorkError: MLflow cannot be reached or written to, at any call.
+    """
+
+    def __init__(self, home: Home, study: StudyFile) -> None:
+        self.uri = tracking_uri(home)
+        self._study = study
+        self._local = "MLFLOW_TRACKING_URI" not in os.environ
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        with self._reached():
+            mlflow.set_tracking_uri(self.uri)
+            self._client = MlflowClient(self.uri)
+            self.experiment_id = self._experiment(home)
+            self.parent_id = self._parent()
+
+    def _experiment(self, home: Home) -> str:
+        found = self._client.get_experiment_by_name(self._study.name)
+        if found is not None and found.lifecycle_stage != "active":
+            self._client.restore_experiment(found.experiment_id)
+        if found is not None:
+            return str(found.experiment_id)
+        place = str((home.artifacts / self._study.name).resolve()) if self._local else None
+        tags = {"convsearch.data": self._study.data.name, "convsearch.space": self._study.space_name}
+        return str(self._client.create_experiment(self._study.name, place, tags))
+
+    def _parent(self) -> str:
+        study = self._study
+        tags = {
+            "mlflow.runName": f"{study.name} launch",
+            "kind": "launch",
+            "engine": study.engine,
+            "algorithm": study.algorithm,
+            "pruner": study.pruner,
+            "fingerprint": study.data.fingerprint,
+            **{f"version.{name}": version for name, version in study.versions.items()},
+        }
+        if commit := _git_commit():
+            tags["mlflow.source.git.commit"] = commit
+        run = self._client.create_run(self.experiment_id, tags=tags)
+        parameters = {
+            "data": study.data.source,
+            "space": study.space_name,
+            "epochs": study.epochs,
+            "seed": study.seed,
+        }
+        for name, value in parameters.items():
+            self._client.log_param(run.info.run_id, name, value)
+        self._client.log_text(run.info.run_id, study.space, "space.yaml")
+        return str(run.info.run_id)
+
+    # ------------------------------------------------------------------ as a listener
+
+    def began(self, trial: Trial) -> Trial:
+        """Open the nested run of a trial, with all its parameters."""
+        with self._reached():
+            tags = {
+                "mlflow.parentRunId": self.parent_id,
+                "mlflow.runName": f"trial {trial.number}",
+                "kind": "trial",
+                "number": str(trial.number),
+                "state": trial.state,
+                "engine": self._study.engine,
+                "algorithm": self._study.algorithm,
+                "hash": trial.hash,
+                "architecture": str(trial.candidate.architecture),
+            }
+            run = self._client.create_run(self.experiment_id, tags=tags)
+            parameters = [
+                Param(name, str(value)[:LONGEST_PARAMETER]) for name, value in trial.candidate.flat().items()
+            ]
+            self._client.log_batch(run.info.run_id, params=parameters)
+            return trial.model_copy(update={"mlflow_run_id": run.info.run_id})
+
+    def epoch(self, trial: Trial, report: EpochReport) -> None:
+        """Epochs are written together when the trial ends: one transaction instead of ten."""
+
+    def ended(self, trial: Trial) -> None:
+        """Write a trial's curves, figures and state, and close its run."""
+        if trial.mlflow_run_id is None:
+            return
+        with self._reached():
+            now = int(time.time() * 1000)
+            metrics = [
+                Metric(name, value, now, step)
+                for name in CURVES
+                for step, value in enumerate(getattr(trial, name), start=1)
+            ]
+            figures = {
+                "best_val_accuracy": trial.value,
+                "best_epoch": trial.best_epoch,
+                "gap": trial.gap,
+                "parameters": trial.parameters,
+                "macs": trial.macs,
+                "seconds": trial.seconds,
+                **{f"seconds.{name}": value for name, value in trial.clock},
+            }
+            metrics += [Metric(name, value, now, 0) for name, value in figures.items() if value is not None]
+            tags = {"state": trial.state, "worker": trial.worker, "error": trial.error}
+            self._client.log_batch(
+                trial.mlflow_run_id,
+                metrics=metrics,
+                tags=[RunTag(name, value[:LONGEST_PARAMETER]) for name, value in tags.items() if value],
+            )
+            text = json.dumps(trial.candidate.model_dump(mode="json"), indent=2)
+            self._client.log_text(trial.mlflow_run_id, text, "architecture.json")
+            self._client.set_terminated(trial.mlflow_run_id, STATUS[trial.state])
+
+    def tick(self) -> None:
+        """Nothing is done between events."""
+
+    # ------------------------------------------------------------------ beginning and end of a launch
+
+    def reconcile(self, record: Record) -> None:
+        """Close the runs that an earlier launch left open, as the record knows their end."""
+        by_run = {trial.mlflow_run_id: trial for trial in record.trials.values()}
+        with self._reached():
+            open_runs = self._client.search_runs(
+                [self.experiment_id], "attributes.status = 'RUNNING'", max_results=1000
+            )
+            for run in open_runs:
+                trial = by_run.get(run.info.run_id)
+                if run.info.run_id == self.parent_id:
+                    continue
+                if trial is not None and trial.state != "running":
+                    self.ended(trial)
+                else:
+                    self._client.set_tag(run.info.run_id, "state", "interrupted")
+                    self._client.set_terminated(run.info.run_id, "KILLED")
+
+    def log_model(self, model: Any, example: Any, figures: dict[str, float]) -> str:
+        """Log and register the final model so that `mlflow models serve` answers images; return its URI.
+
+        Args:
+            model: the Keras model, raw images in, probabilities out.
+            example: float32 (n, height, width, depth), some images for the signature.
+            figures: what is known of it, such as `test_accuracy`.
+        """
+        import keras
+
+        backend = keras.backend.backend()
+        answers = np.asarray(model.predict(example, verbose=0))
+        details = {
+            "name": "model",
+            "signature": mlflow.models.infer_signature(example, answers),
+            "registered_model_name": self._study.name,
+            "pip_requirements": [f"{name}=={version(name)}" for name in ("keras", "numpy", backend)],
+        }
+        silence = redirect_stderr(io.StringIO())  # MLflow prints what it registers
+        with self._reached(), mlflow.start_run(run_id=self.parent_id), silence:
+            mlflow.log_metrics(figures)
+            if backend == "tensorflow":
+                logged = mlflow.tensorflow.log_model(model, input_example=example, **details)
+            else:
+                # MLflow's flavour for other backends fails on input examples: it writes them before it makes the folder.
+                logged = mlflow.keras.log_model(model, **details)
+            return str(logged.model_uri)
+
+    def close(self, finished: bool) -> None:
+        """Close the launch's own run."""
+        with self._reached():
+            self._client.set_terminated(self.parent_id, "FINISHED" if finished else "KILLED")
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        try:
+            yield
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            text = str(error).strip().splitlines()
+            raise WorkError(f"MLflow at {self.uri}: {text[0] if text else type(error).__name__}") from error
+
+
+def _git_commit() -> str | None:
+    """Return the commit of the user's folder, where it is a git checkout."""
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return found.stdout.strip() or None if found.returncode == 0 else None

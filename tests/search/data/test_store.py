@@ -1,0 +1,175 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from convsearch.search.data import Dataset, open_data
+from convsearch.spaces.errors import InputError, WorkError
+
+MakeClasses = Callable[..., Path]
+
+
+def test_a_data_set_is_a_folder_named_by_fingerprint_and_volume(cache: Path) -> None:
+    dataset = open_data("digits", cache)
+    assert dataset.folder == cache / f"{dataset.fingerprint[:16]}-8x8x1"
+    assert len(dataset.fingerprint) == 64
+    assert sorted(path.name for path in dataset.folder.iterdir()) == [
+        "data.json",
+        "given.npy",
+        "images.npy",
+        "labels.npy",
+    ]
+
+
+def test_a_worker_loads_the_same_data_set_from_its_folder_alone(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses
+) -> None:
+    root = make_classes(tmp_path / "set", {"größer Hund": 4, "cat": 30})
+    (root / "cat/empty.png").touch()
+    dataset = open_data(str(root), cache, skip_bad=True)
+    assert dataset.notes
+    assert dataset.bad
+    assert Dataset.load(dataset.folder) == dataset
+
+
+def test_a_data_set_moved_to_another_folder_still_loads(tmp_path: Path, cache: Path) -> None:
+    moved = open_data("digits", cache).folder.rename(tmp_path / "moved")
+    assert Dataset.load(moved).images().shape == (1797, 8, 8, 1)
+
+
+def test_the_images_are_an_ordinary_npy_file(cache: Path) -> None:
+    dataset = open_data("digits", cache)
+    assert np.array_equal(np.load(dataset.folder / "images.npy"), dataset.images())
+
+
+def test_a_second_open_finds_the_arrays_and_writes_nothing(cache: Path) -> None:
+    first = open_data("digits", cache)
+    before = {path: path.stat().st_mtime_ns for path in first.folder.iterdir()}
+    calls: list[tuple[int, int]] = []
+    assert open_data("digits", cache, progress=lambda *call: calls.append(call)) == first
+    assert {path: path.stat().st_mtime_ns for path in first.folder.iterdir()} == before
+    assert not calls
+
+
+@pytest.mark.parametrize("damage", ["images.npy", "labels.npy", "data.json", "cut", "format"])
+def test_a_damaged_folder_is_not_loaded_and_made_anew_from_the_source(cache: Path, damage: str) -> None:
+    folder = open_data("digits", cache).folder
+    match damage:
+        case "cut":
+            os.truncate(folder / "images.npy", 5000)
+        case "format":
+            described = json.loads((folder / "data.json").read_text())
+            (folder / "data.json").write_text(json.dumps(described | {"format": 0}))
+        case _:
+            (folder / damage).unlink()
+    with pytest.raises(InputError, match="open the source again"):
+        Dataset.load(folder)
+    assert len(open_data("digits", cache).images()) == 1797
+    assert [path.name for path in cache.iterdir()] == [folder.name]
+
+
+def test_an_import_that_is_interrupted_leaves_nothing_behind(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses
+) -> None:
+    root = make_classes(tmp_path / "set", {"cat": 3, "dog": 3})
+
+    def interrupt(done: int, total: int) -> None:
+        assert list(cache.iterdir()), "it is in the middle of writing"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        open_data(str(root), cache, progress=interrupt)
+    assert not list(cache.iterdir())
+
+
+def test_what_an_import_killed_at_once_has_left_is_never_taken_for_data_and_removed_a_day_later(
+    tmp_path: Path, cache: Path
+) -> None:
+    script = """
+        import os, signal, sys
+        from pathlib import Path
+        from convsearch.search.data import open_data
+        open_data("digits", Path(sys.argv[1]), progress=lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script), str(cache)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    (left,) = cache.iterdir()
+    dataset = open_data("digits", cache)
+    assert len(dataset.images()) == 1797
+    assert left.exists(), "it might still be written by another process"
+
+    yesterday = time.time() - 25 * 3600
+    for path in (*left.iterdir(), left):
+        os.utime(path, (yesterday, yesterday))
+    open_data("digits", cache, image_size=(4, 4))
+    assert not left.exists()
+
+
+def test_several_imports_of_one_source_at_once_end_with_one_data_set(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses
+) -> None:
+    root = make_classes(tmp_path / "set", {"cat": 40, "dog": 40})
+    with ThreadPoolExecutor(4) as pool:
+        datasets = list(pool.map(lambda _: open_data(str(root), cache), range(4)))
+    assert all(dataset == datasets[0] for dataset in datasets)
+    assert [path.name for path in cache.iterdir()] == [datasets[0].folder.name]
+
+
+def test_a_cache_that_cannot_be_made_is_a_work_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(WorkError, match=r"digits: the images cannot be kept in .*file/cache"):
+        open_data("digits", tmp_path / "file/cache")
+
+
+def test_images_that_cannot_fit_on_the_disk_are_refused_before_any_is_written(
+    tmp_path: Path, cache: Path
+) -> None:
+    # 300,000 images of 1 x 1 asked for at 4096 x 4096: five terabytes.
+    np.savez(tmp_path / "set.npz", x=np.zeros((300_000, 1, 1), np.uint8), y=np.arange(300_000) % 2)
+    with pytest.raises(WorkError, match=r"need 5033\.2 GB .* GB are free\. Make room"):
+        open_data(str(tmp_path / "set.npz"), cache, image_size=(4096, 4096))
+    assert not list(cache.iterdir())
+
+
+MEASURE = """
+    import resource, sys
+    from pathlib import Path
+    from convsearch.search.data import open_data
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    dataset = open_data(sys.argv[1], Path(sys.argv[2]))
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, dataset.images().nbytes // 1024)
+"""
+
+
+def memory(source: Path, cache: Path) -> tuple[int, int]:
+    """Return by how many KiB the peak of a process grew while it opened the source, and how large its images are."""
+    command = [sys.executable, "-c", textwrap.dedent(MEASURE), str(source), str(cache)]
+    grown, images = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    return int(grown), int(images)
+
+
+def test_arrays_larger_than_the_memory_used_are_read_a_part_at_a_time(tmp_path: Path, cache: Path) -> None:
+    rows = np.random.default_rng(0).random((100, 128, 128, 3), dtype=np.float32)
+    np.savez(tmp_path / "set.npz", x=np.tile(rows, (20, 1, 1, 1)), y=np.arange(2000) % 2)
+    assert (tmp_path / "set.npz").stat().st_size > 390e6
+    grown, images = memory(tmp_path / "set.npz", cache)
+    assert images == 96_000
+    assert grown < 96_000, f"{grown} KiB for a file of 390 MB"
+
+
+def test_image_files_larger_together_than_the_memory_used_are_read_a_part_at_a_time(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses
+) -> None:
+    root = make_classes(tmp_path / "set", {"cat": 300, "dog": 300}, height=512, width=512, compress_level=0)
+    grown, images = memory(root, cache)
+    assert images == 460_800
+    assert grown < 150_000, f"{grown} KiB for images of 460 MB"
