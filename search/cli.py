@@ -1,4 +1,4 @@
-"""The command. Imports nothing heavy until a verb needs it; turns the user's mistakes into one message and exit code 2."""
+"""The command: imports nothing heavy until a verb needs it, and turns the user's mistakes into one message each."""
 
 import json
 import os
@@ -35,23 +35,15 @@ def run(
         str | None,
         typer.Option(help="digits, a folder of class folders, a .npz file, or keras:NAME. [default: digits]"),
     ] = None,
-    space: Annotated[
-        str | None, typer.Option(help="A preset's name or a YAML file. [default: classic]")
-    ] = None,
+    space: Annotated[str | None, typer.Option(help="A preset's name or a YAML file. [default: classic]")] = None,
     engine: Annotated[str | None, typer.Option(help="What proposes candidates. [default: optuna]")] = None,
-    algorithm: Annotated[
-        str | None, typer.Option(help="tpe, random, nsga2, grid or gp. [default: tpe]")
-    ] = None,
-    pruner: Annotated[
-        str | None, typer.Option(help="hyperband, median or none. [default: hyperband]")
-    ] = None,
+    algorithm: Annotated[str | None, typer.Option(help="tpe, random, nsga2, grid or gp. [default: tpe]")] = None,
+    pruner: Annotated[str | None, typer.Option(help="hyperband, median or none. [default: hyperband]")] = None,
     trials: Annotated[
         int | None,
         typer.Option(help="How many trials in all. [default: 20, where no minutes are given]"),
     ] = None,
-    minutes: Annotated[
-        float | None, typer.Option(help="Time for everything, from the command to the bundle.")
-    ] = None,
+    minutes: Annotated[float | None, typer.Option(help="Time for everything, from the command to the bundle.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs a trial may take. [default: 12]")] = None,
     study: Annotated[str | None, typer.Option(help="Name of the study. [default: data and time]")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the study where it was.")] = False,
@@ -70,9 +62,7 @@ def run(
     class_weights: Annotated[
         bool, typer.Option("--class-weights", help="Make every class count the same in training.")
     ] = False,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="Go on without the images that cannot be used.")
-    ] = False,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Go on without the images that cannot be used.")] = False,
     home: HomeOption = HOME,
 ) -> None:
     """Search, train the winner, test it once and export it.
@@ -162,7 +152,8 @@ def check(
 @app.command()
 def explain(
     what: Annotated[
-        str, typer.Argument(metavar="FILE|STUDY[:TRIAL]", help="architecture.json, or a study's best or Nth trial.")
+        str,
+        typer.Argument(metavar="FILE|STUDY[:TRIAL]", help="architecture.json, or a study's best or Nth trial."),
     ],
     as_json: JsonOption = False,
     home: HomeOption = HOME,
@@ -174,7 +165,7 @@ def explain(
     if what.endswith(".json") or Path(what).is_file():
         architecture = _architecture_file(Path(what))
     else:
-        folder, trial = _trial(home, what)
+        _, trial = _trial(home, what)
         architecture = trial.candidate.architecture
     if as_json:
         print(json.dumps(explained(architecture)))
@@ -196,7 +187,9 @@ def export(
     folder, trial = _trial(home, what)
     difference = export_bundle(folder, trial if ":" in what else None, to)
     _console().print(
-        f"{to}: checked in a fresh process, largest difference {difference:.1g}", highlight=False, soft_wrap=True
+        f"{to}: checked in a fresh process, largest difference {difference:.1g}",
+        highlight=False,
+        soft_wrap=True,
     )
 
 

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from .batches import Batches
 from .data import Dataset
 
 BATCH = 256
@@ -46,6 +45,8 @@ def wilson_interval(hits: int, count: int) -> tuple[float, float]:
 
 def evaluate(model: Any, dataset: Dataset, indices: NDArray[np.int64]) -> Evaluation:
     """Return how a model does on the images `indices` of a data set."""
+    from .batches import Batches  # Keras
+
     labels, classes = dataset.labels(), len(dataset.classes)
     batches = Batches(dataset.images(), labels, indices, classes, BATCH)
     # The batches keep their rows in the order of `indices`, sorted within a batch.

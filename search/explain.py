@@ -114,7 +114,7 @@ def checked(space: SearchSpace, seed: int = 0) -> dict[str, Any]:
     candidates = [space.candidate(space.draw(source)) for _ in range(SAMPLE)]
     kept = [c.architecture for c in candidates if space.excess(c) is None]
     limited = bool(space.definition.limits.model_dump(exclude_none=True))
-    figures = {
+    figures: dict[str, list[float]] = {
         "parameters": [a.parameters for a in kept],
         "macs": [a.macs for a in kept],
         "activation_mb": [a.activation_bytes / 1e6 for a in kept],

@@ -39,14 +39,13 @@ class DataFacts(BaseModel):
 
 
 class StudyFile(BaseModel):
-    """`study.yaml`: everything needed to run the study again. `space` is the text of its YAML, answers included."""
+    """`study.yaml`: everything needed to run the study again, but for the space, whose YAML lies beside it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: int = FORMAT
     name: str
     created_at: str
-    space_name: str
     space: str
     answers: dict[str, str] = {}
     data: DataFacts
@@ -69,6 +68,7 @@ class StudyFolder:
         self.path = path
         self.name = path.name
         self.file = path / "study.yaml"
+        self.space_file = path / "space.yaml"
         self.split = path / "split.npz"
         self.logs = path / "logs"
         self.result_file = path / "result.json"
@@ -79,9 +79,10 @@ class StudyFolder:
         """Return where the best epoch's weights of a trial are kept, while it is among the best few."""
         return self.path / "weights" / f"{number}.weights.h5"
 
-    def create(self, study: StudyFile) -> None:
-        """Make the folder."""
+    def create(self, study: StudyFile, space: str) -> None:
+        """Make the folder, with the YAML text of the space."""
         (self.path / "weights").mkdir(parents=True)
+        write_text(self.space_file, space)
         text = yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
         write_text(self.file, text)
 
@@ -95,9 +96,7 @@ class StudyFolder:
             data = yaml.safe_load(self.file.read_text(encoding="utf-8"))
             found = data.get("format") if isinstance(data, dict) else None
             if found != FORMAT:
-                raise InputError(
-                    f"{self.file}: format {found!r}, but this version of Convsearch reads format {FORMAT}"
-                )
+                raise InputError(f"{self.file}: format {found!r}, but this version of Convsearch reads format {FORMAT}")
             return StudyFile.model_validate(data)
         except (OSError, yaml.YAMLError, ValidationError) as error:
             raise InputError(f"{self.file}: the study cannot be read: {error}") from error
@@ -124,7 +123,8 @@ class StudyFolder:
         """Return the study's definition with its answers."""
         from ..spaces.definition import answered
 
-        return answered(parse(study.space, str(self.file)), study.answers)
+        text = self.space_file.read_text(encoding="utf-8")
+        return answered(parse(text, str(self.space_file)), study.answers)
 
 
 class Home:

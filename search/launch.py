@@ -20,7 +20,7 @@ from .budget import Budget, Interruption
 from .data import Dataset, Split, open_data, split
 from .engines import optuna as optuna_engine
 from .engines.proposals import Proposals
-from .engines.protocol import Engine, Proposal
+from .engines.protocol import Engine
 from .executors.local import LocalExecutor
 from .executors.protocol import Executor
 from .files import write_text
@@ -28,7 +28,7 @@ from .final import NUMBER, Winner, epochs_for, train_winner
 from .home import DataFacts, Home, StudyFile, StudyFolder
 from .job import Job
 from .progress import ProgressView, duration
-from .record import Record, Trial
+from .record import Record
 from .study import Study
 
 ENGINES = ("optuna",)
@@ -95,14 +95,12 @@ def launch(options: Options, console: Console) -> StudyFolder:
     return launched.folder
 
 
-def _search_and_export(
-    home: Home, launched: Launched, executor: Executor, budget: Budget, console: Console
-) -> None:
+def _search_and_export(home: Home, launched: Launched, executor: Executor, budget: Budget, console: Console) -> None:
     from .tracking import Tracker  # MLflow takes a second to import: the workers warm up meanwhile
 
     folder, study, record = launched.folder, launched.study, launched.record
     engine = _engine(launched)
-    tracker = Tracker(home, study)
+    tracker = Tracker(home, study, folder.space_file.read_text(encoding="utf-8"))
     finished = False
     try:
         _settle(record, engine)
@@ -168,8 +166,7 @@ def _begun(home: Home, options: Options, console: Console) -> Launched:
     study = StudyFile(
         name=name,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        space_name=Path(space_name).stem,
-        space=(presets().get(space_name) or Path(space_name)).read_text(encoding="utf-8"),
+        space=Path(space_name).stem,
         answers=options.answers,
         data=_facts(dataset, parts, options.image_size),
         engine=options.engine or "optuna",
@@ -182,7 +179,7 @@ def _begun(home: Home, options: Options, console: Console) -> Launched:
         class_weights=options.class_weights,
         versions={name: version(name) for name in VERSIONS} | {"python": python_version()},
     )
-    folder.create(study)
+    folder.create(study, (presets().get(space_name) or Path(space_name)).read_text(encoding="utf-8"))
     parts.save(folder.split)
     return Launched(folder, study, dataset, parts, space, folder.record())
 
@@ -196,7 +193,7 @@ def _resumed(home: Home, options: Options, console: Console) -> Launched:
     study = folder.read()
     definition = folder.definition(study)
     if options.space is not None or options.answers:
-        asked = answered(load(options.space or study.space_name), options.answers)
+        asked = answered(load(options.space) if options.space else folder.definition(study), options.answers)
         if differences := _differences(definition, asked):
             raise InputError(
                 f"--resume: the study '{study.name}' searches another space than {options.space or 'asked'}:\n"
@@ -247,9 +244,7 @@ def _said(dimension: Any) -> str:
     return f"{dimension.low:g} to {dimension.high:g}" if values is None else ", ".join(map(str, values))
 
 
-def _open(
-    home: Home, source: str, size: tuple[int, int] | None, skip_bad: bool, console: Console
-) -> Dataset:
+def _open(home: Home, source: str, size: tuple[int, int] | None, skip_bad: bool, console: Console) -> Dataset:
     with _counting(console, f"reading {source}") as progress:
         return open_data(source, home.data, image_size=size, skip_bad=skip_bad, progress=progress)
 
@@ -318,7 +313,7 @@ def _announce(launched: Launched, budget: Budget, console: Console) -> None:
     limits += [duration(budget.seconds)] if budget.seconds else []
     known = launched.record.finished()
     console.print(
-        f"space {study.space_name}: {len(launched.space.dimensions)} dimensions; {study.engine} {study.algorithm}, "
+        f"space {study.space}: {len(launched.space.dimensions)} dimensions; {study.engine} {study.algorithm}, "
         f"pruner {study.pruner}, up to {study.epochs} epochs a trial; "
         + (" or ".join(limits) if limits else "until the space is exhausted")
         + (f"; {known} trials are finished already" if known else ""),
@@ -396,9 +391,7 @@ def _train_winner(launched: Launched, executor: Executor, budget: Budget, consol
     with console.status("training the winner ...") as status:
 
         def told(report: Any, of: int) -> None:
-            status.update(
-                f"training the winner: epoch {report.epoch} of {of}, validation {report.val_accuracy:.1%}"
-            )
+            status.update(f"training the winner: epoch {report.epoch} of {of}, validation {report.val_accuracy:.1%}")
 
         return train_winner(job, best, weights, executor, budget, told)
 
@@ -419,9 +412,14 @@ def _export(launched: Launched, winner: Winner, tracker: Any, console: Console) 
 
         model, momentum = trained_model(winner.trial.candidate, winner.weights, len(launched.split.train))
         test = evaluate(model, launched.dataset, launched.split.test)
-        counts = {state: count for state, count in launched.record.counts().items()}
+        counts = {str(state): count for state, count in launched.record.counts().items()}
         facts = Facts(
-            launched.study, winner.trial, counts, winner.val_accuracy, winner.trained, test  # type: ignore[arg-type]
+            launched.study,
+            winner.trial,
+            counts,
+            winner.val_accuracy,
+            winner.trained,
+            test,
         )
         write_bundle(folder.bundle, model, momentum, facts, launched.dataset)
         figures = {"test_accuracy": test.accuracy, "best_val_accuracy": winner.val_accuracy}

@@ -1,4 +1,4 @@
-"""The record of a study: `trials.jsonl`, one JSON line whenever a trial begins or ends; the last line of a trial counts.
+"""The record of a study: `trials.jsonl`, a JSON line whenever a trial begins or ends; the last line of a trial counts.
 
 The first thing that is written when a trial ends, before the engine and MLflow hear of it. Lines are only ever added,
 so that a kill at any moment costs at most the line being written.

@@ -84,7 +84,7 @@ def _head(study: StudyFile, record: Record) -> str:
     values = [t.value for t in sorted(record.trials.values(), key=lambda t: t.number) if t.value]
     return (
         f"study {study.name}: {data.name} {data.input}, {len(data.classes)} classes; "
-        f"space {study.space_name}, {study.engine} {study.algorithm}\n{told}  {sparkline(values)}"
+        f"space {study.space}, {study.engine} {study.algorithm}\n{told}  {sparkline(values)}"
     )
 
 

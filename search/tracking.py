@@ -1,4 +1,4 @@
-"""MLflow: one experiment a study, a parent run for each launch, a nested run for each trial. The only module that writes there.
+"""MLflow: an experiment a study, a parent run a launch, a nested run a trial. The only module that writes there.
 
 The default store is `mlflow.db` and `artifacts/` in the home; MLFLOW_TRACKING_URI is honoured.
 """
@@ -45,7 +45,8 @@ class Tracker:
         WorkError: MLflow cannot be reached or written to, at any call.
     """
 
-    def __init__(self, home: Home, study: StudyFile) -> None:
+    def __init__(self, home: Home, study: StudyFile, space: str) -> None:
+        self._space = space
         self.uri = tracking_uri(home)
         self._study = study
         self._local = "MLFLOW_TRACKING_URI" not in os.environ
@@ -64,7 +65,7 @@ class Tracker:
         if found is not None:
             return str(found.experiment_id)
         place = str((home.artifacts / self._study.name).resolve()) if self._local else None
-        tags = {"convsearch.data": self._study.data.name, "convsearch.space": self._study.space_name}
+        tags = {"convsearch.data": self._study.data.name, "convsearch.space": self._study.space}
         return str(self._client.create_experiment(self._study.name, place, tags))
 
     def _parent(self) -> str:
@@ -83,13 +84,13 @@ class Tracker:
         run = self._client.create_run(self.experiment_id, tags=tags)
         parameters = {
             "data": study.data.source,
-            "space": study.space_name,
+            "space": study.space,
             "epochs": study.epochs,
             "seed": study.seed,
         }
         for name, value in parameters.items():
             self._client.log_param(run.info.run_id, name, value)
-        self._client.log_text(run.info.run_id, study.space, "space.yaml")
+        self._client.log_text(run.info.run_id, self._space, "space.yaml")
         return str(run.info.run_id)
 
     # ------------------------------------------------------------------ as a listener
@@ -109,9 +110,7 @@ class Tracker:
                 "architecture": str(trial.candidate.architecture),
             }
             run = self._client.create_run(self.experiment_id, tags=tags)
-            parameters = [
-                Param(name, str(value)[:LONGEST_PARAMETER]) for name, value in trial.candidate.flat().items()
-            ]
+            parameters = [Param(name, str(value)[:LONGEST_PARAMETER]) for name, value in trial.candidate.flat().items()]
             self._client.log_batch(run.info.run_id, params=parameters)
             return trial.model_copy(update={"mlflow_run_id": run.info.run_id})
 
@@ -195,7 +194,7 @@ class Tracker:
             if backend == "tensorflow":
                 logged = mlflow.tensorflow.log_model(model, input_example=example, **details)
             else:
-                # MLflow's flavour for other backends fails on input examples: it writes them before it makes the folder.
+                # For other backends; with an input example it fails: it writes that before it makes the folder.
                 logged = mlflow.keras.log_model(model, **details)
             return str(logged.model_uri)
 
@@ -216,9 +215,7 @@ class Tracker:
 def _git_commit() -> str | None:
     """Return the commit of the user's folder, where it is a git checkout."""
     try:
-        found = subprocess.run(
-            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False
-        )
+        found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return found.stdout.strip() or None if found.returncode == 0 else None

@@ -62,9 +62,9 @@ def train(job: Job, report: Report, stop_now: Callable[[], bool] = lambda: False
             callbacks=[course],
             verbose=0,
         )
-    except _StoppedNow:
+    except StoppedNowError:
         course.stopped = True
-    except _Diverged as error:
+    except DivergedError as error:
         return course.outcome("failed", str(error))
     except Exception as error:  # whatever Keras or its backend raises, the trial fails and the study goes on
         traceback.print_exc()  # into the worker's log
@@ -81,7 +81,8 @@ def batch_norm_momentum(steps: int) -> float:
 
     Keras's default of 0.99 needs 460 steps for that: a small data set would validate by chance for many epochs.
     """
-    return round(min(max(0.01 ** (1 / steps), 0.5), 0.99), 3)
+    momentum: float = 0.01 ** (1 / steps)
+    return round(min(max(momentum, 0.5), 0.99), 3)
 
 
 def class_weights(labels: NDArray[np.int32], classes: int) -> dict[int, float]:
@@ -101,25 +102,21 @@ def _varied(network: Any, augmentation: Augmentation, input: Volume) -> Any:
     return keras.Model(inputs, network(t))
 
 
-class _Diverged(Exception):
+class DivergedError(Exception):
     """The loss is no number any more."""
 
 
-class _StoppedNow(Exception):
+class StoppedNowError(Exception):
     """The loop wants the training to end in the middle of an epoch, which then has no measure."""
 
 
 class _Course(keras.callbacks.Callback):  # type: ignore[misc]
     """Follows a training: curves, clocks, the best epoch's weights, and when to stop."""
 
-    def __init__(
-        self, job: Job, network: Any, report: Report, stop_now: Callable[[], bool], building: float
-    ) -> None:
+    def __init__(self, job: Job, network: Any, report: Report, stop_now: Callable[[], bool], building: float) -> None:
         super().__init__()
         self.job, self.network, self.report, self.stop_now = job, network, report, stop_now
-        self.curves: dict[str, list[float]] = {
-            key: [] for key in ("loss", "accuracy", "val_loss", "val_accuracy")
-        }
+        self.curves: dict[str, list[float]] = {key: [] for key in ("loss", "accuracy", "val_loss", "val_accuracy")}
         self.best: tuple[float, float] = (-1.0, 0.0)
         self.best_epoch = 0
         self.best_weights: Any = None
@@ -133,7 +130,7 @@ class _Course(keras.callbacks.Callback):  # type: ignore[misc]
         if len(self.batch_ends) < 2:
             self.batch_ends.append(time.perf_counter())
         if self.stop_now():
-            raise _StoppedNow
+            raise StoppedNowError
 
     def on_test_begin(self, logs: Any = None) -> None:
         self.evaluations.append(-time.perf_counter())
@@ -146,7 +143,7 @@ class _Course(keras.callbacks.Callback):  # type: ignore[misc]
         for key, value in values.items():
             if not math.isfinite(value):
                 word = "NaN" if math.isnan(value) else "infinite"
-                raise _Diverged(f"the {key} became {word} in epoch {epoch + 1}")
+                raise DivergedError(f"the {key} became {word} in epoch {epoch + 1}")
         for key, value in values.items():
             self.curves[key].append(value)
         if (rank := (values["val_accuracy"], -values["val_loss"])) > self.best:

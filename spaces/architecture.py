@@ -23,9 +23,7 @@ from .arithmetic import (
     receptive_field,
 )
 
-Activation = Literal[
-    "relu", "leaky_relu", "elu", "selu", "gelu", "silu", "tanh", "sigmoid", "softplus", "linear"
-]
+Activation = Literal["relu", "leaky_relu", "elu", "selu", "gelu", "silu", "tanh", "sigmoid", "softplus", "linear"]
 Pooling = Literal["none", "max", "average", "l2"]
 HeadPooling = Literal["flatten", "global_average", "global_max"]
 Optimizer = Literal["adamw", "adam", "nadam", "sgd", "rmsprop"]
@@ -150,13 +148,9 @@ class _Walk:
 
     def _same(self, name: str, kind: str, parameters: int = 0) -> None:
         """Note a layer that keeps the volume."""
-        self.steps.append(
-            Step(name, kind, self.volume, self.volume, receptive_field=self.field, parameters=parameters)
-        )
+        self.steps.append(Step(name, kind, self.volume, self.volume, receptive_field=self.field, parameters=parameters))
 
-    def _slide(
-        self, name: str, kind: str, size: int, stride: int, padding: Padding, filters: int, bias: bool
-    ) -> None:
+    def _slide(self, name: str, kind: str, size: int, stride: int, padding: Padding, filters: int, bias: bool) -> None:
         """Note a filter, or a pool (no filters)."""
         before = self.volume
         after = output_volume(before, size, stride, padding, filters or None)
@@ -164,9 +158,7 @@ class _Walk:
         self.jump *= stride
         parameters = conv_parameters(size, before.depth, filters, bias) if filters else 0
         macs = size * size * before.depth * after.size if filters else 0
-        self.steps.append(
-            Step(name, kind, before, after, size, stride, padding, self.field, parameters, macs)
-        )
+        self.steps.append(Step(name, kind, before, after, size, stride, padding, self.field, parameters, macs))
         self.volume = after
 
     def _layer(self, i: int, layer: Layer) -> None:

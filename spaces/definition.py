@@ -339,7 +339,7 @@ def _section(path: list[Any]) -> list[str]:
 
 @cache
 def _homes() -> dict[str, str]:
-    sections = {
+    sections: dict[str, type[BaseModel]] = {
         "each_layer": LayerSection,
         "head": HeadSection,
         "recipe": RecipeSection,

@@ -4,6 +4,7 @@ Every value may be fixed (`3`), a list of options (`[3, 5]`) or a range (`{min: 
 """
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,10 +52,8 @@ class Domain:
         if value is None and "none" in self.words:
             return "none"
         if isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
-            try:
+            with suppress(ValueError):
                 value = float(value)
-            except ValueError:
-                pass
         if not self.numbers or isinstance(value, bool) or not isinstance(value, int | float):
             hint = nearest(value, self.words) if self.words else ""
             also = f"{hint}; or {self}" if hint and self.numbers else hint or f"it takes {self}"
@@ -100,8 +99,6 @@ class Domain:
     def __str__(self) -> str:
         parts = []
         if self.numbers:
-            parts.append(
-                f"{'a whole number' if self.whole else 'a number'} from {self.low:g} to {self.high:g}"
-            )
+            parts.append(f"{'a whole number' if self.whole else 'a number'} from {self.low:g} to {self.high:g}")
         parts += [str(word).lower() for word in self.words] + (["off"] if self.off else [])
         return " or ".join(parts) if self.numbers else ", ".join(parts)

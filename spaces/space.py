@@ -11,7 +11,7 @@ from functools import cached_property
 from itertools import product
 from typing import Any
 
-from .architecture import Architecture, Augmentation, Candidate, Head, Layer, Recipe
+from .architecture import Architecture, Candidate, Head, Layer, Recipe
 from .arithmetic import Volume
 from .definition import DEFAULTS, LAYER_KEYS, Definition
 from .definition import dimensions as named_dimensions
@@ -50,9 +50,7 @@ class SearchSpace:
             if isinstance(dimension, Options) and dimension.fixed
         }
         self._depths = tuple(sorted(int(value) for value in self.all_dimensions["layers"].values or ()))
-        self._layer_names = [
-            {key: self._name(i, key) for key in LAYER_KEYS} for i in range(1, self._depths[-1] + 1)
-        ]
+        self._layer_names = [{key: self._name(i, key) for key in LAYER_KEYS} for i in range(1, self._depths[-1] + 1)]
         # Dimensions of the geometry that all layers share: they are settled before the first layer.
         self._shared = [f"all_layers.{key}" for key in GEOMETRY if f"all_layers.{key}" in self.dimensions]
         self._fittings: dict[tuple[Choice, ...], Fitting] = {}
@@ -167,12 +165,12 @@ class SearchSpace:
         total = 0
         side = (self.input.height, self.input.width)
         sizes = [name for name in self._shared if name.startswith("all_layers.pool_")]
-        common = self._ways(
-            f"all_layers.{key}" for key in LAYER_KEYS if key not in GEOMETRY
-        ) * self._ways_of_head()
+        common = self._ways(f"all_layers.{key}" for key in LAYER_KEYS if key not in GEOMETRY) * self._ways_of_head()
         for count in self._depths:
             own = common * math.prod(
-                self._ways(layer[key] for key in LAYER_KEYS if key not in GEOMETRY and not layer[key].startswith("all_layers."))
+                self._ways(
+                    layer[key] for key in LAYER_KEYS if key not in GEOMETRY and not layer[key].startswith("all_layers.")
+                )
                 for layer in self._layer_names[:count]
             )
             poolless = set()
@@ -183,9 +181,7 @@ class SearchSpace:
                 flat = fitting.count(0, side, count, False)
                 total += own * (fitting.count(0, side, count, True) - flat)
                 # Networks without any pool are the same for every shared pool size: count them once.
-                key = tuple(
-                    value for name, value in zip(self._shared, shared, strict=True) if name not in sizes
-                )
+                key = tuple(value for name, value in zip(self._shared, shared, strict=True) if name not in sizes)
                 if key not in poolless:
                     poolless.add(key)
                     total += own * flat
@@ -195,9 +191,7 @@ class SearchSpace:
     def recipes(self) -> int:
         """How many recipes the space holds; a continuous dimension counts as one value."""
         return self._ways(
-            name
-            for name in self._rest
-            if not name.startswith("head.") and self._means_something(name, hidden=0)
+            name for name in self._rest if not name.startswith("head.") and self._means_something(name, hidden=0)
         )
 
     def enumerate(self) -> Iterator[Values]:
@@ -252,8 +246,7 @@ class SearchSpace:
             chosen = {
                 name: value
                 for (key, value) in zip(GEOMETRY, geometry, strict=True)
-                if (name := self._layer_names[i][key]) in self.dimensions
-                and not name.startswith("all_layers.")
+                if (name := self._layer_names[i][key]) in self.dimensions and not name.startswith("all_layers.")
             }
             for other in self._product(own):
                 for behind in self._enumerate_layers(fitting, i + 1, after, to_go - 1):
@@ -332,7 +325,7 @@ class SearchSpace:
         if shared not in self._fittings:
             chosen = dict(zip(self._shared, shared, strict=True))
             options = [
-                [Options((chosen[n],) if n in chosen else self._options(n)) for n in map(layer.get, GEOMETRY)]  # type: ignore[index,arg-type]
+                [Options((chosen[n],) if n in chosen else self._options(n)) for n in map(layer.get, GEOMETRY)]  # type: ignore[arg-type]
                 for layer in self._layer_names
             ]
             self._fittings[shared] = Fitting(options, self.definition.exact_fit)
@@ -399,7 +392,7 @@ class SearchSpace:
         raise InputError(
             f"no architecture keeps the limits {limits} on {self.input}: of {PROBES} small ones that were tried "
             f"the smallest, {smallest}, has {smallest.parameters:,} parameters, {smallest.macs:,} MACs and "
-            f"{smallest.activation_bytes / 1e6:.3g} MB of activations; raise the limits, or allow fewer layers or filters"
+            f"{smallest.activation_bytes / 1e6:.3g} MB of activations; raise the limits, or allow fewer filters"
         )
 
     def _small(self, random_source: random.Random) -> Values:

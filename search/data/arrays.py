@@ -80,9 +80,7 @@ def array_source(
     height, width = image_size or (own.height, own.width)
     notes = []
     if (height, width) != (own.height, own.width):
-        notes.append(
-            f"image size {height}x{width} as asked for; the images are {own.height}x{own.width} and resized"
-        )
+        notes.append(f"image size {height}x{width} as asked for; the images are {own.height}x{own.width} and resized")
     labels, classes = to_classes(
         [whole_labels(spec, p.labels_name, p.labels, p.images.name, p.images.shape[0]) for p in parts]
     )
@@ -95,9 +93,7 @@ def array_source(
         input=volume,
         classes=classes,
         labels=labels,
-        given=np.repeat([role_of(p, names) for p in names], [part.images.shape[0] for part in parts]).astype(
-            np.int8
-        ),
+        given=np.repeat([role_of(p, names) for p in names], [part.images.shape[0] for part in parts]).astype(np.int8),
         batches=partial(_decoded, spec, [part.images for part in parts], volume),
         notes=tuple(notes),
         places={Role[part.part.upper()]: part.labels_name for part in parts if part.part},
@@ -108,9 +104,7 @@ def memory_fingerprint(parts: Sequence[Part]) -> str:
     """Return the SHA-256 over the content of parts that are in memory."""
     total = hashlib.sha256(b"arrays\n")
     for part in parts:
-        total.update(
-            f"{part.part} {part.images.shape} {part.images.dtype.str} {part.labels.dtype.str}\n".encode()
-        )
+        total.update(f"{part.part} {part.images.shape} {part.images.dtype.str} {part.labels.dtype.str}\n".encode())
         for chunk in part.images.chunks():
             total.update(np.ascontiguousarray(chunk).data)
         total.update(np.ascontiguousarray(part.labels).data)
@@ -152,7 +146,5 @@ def _shaped(pixels: NDArray[np.uint8], volume: Volume) -> NDArray[np.uint8]:
         pixels = pixels[..., 0]
     resized = np.empty((len(pixels), *volume), dtype=np.uint8)
     for i, image in enumerate(pixels):
-        resized[i] = decode(
-            Image.fromarray(np.ascontiguousarray(image)), (volume.height, volume.width), volume.depth
-        )
+        resized[i] = decode(Image.fromarray(np.ascontiguousarray(image)), (volume.height, volume.width), volume.depth)
     return resized

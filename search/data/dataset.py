@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 from ...spaces.arithmetic import Volume
 from ...spaces.errors import InputError
 
-FORMAT = (
-    1  # raised whenever the same source would be decoded to other pixels, so that older arrays are made anew
-)
+FORMAT = 1  # raised whenever the same source would be decoded to other pixels, so that older arrays are made anew
 
 
 @dataclass(frozen=True)
@@ -68,9 +66,7 @@ class Dataset:
         try:
             described = json.loads((folder / "data.json").read_text(encoding="utf-8"))
             if described["format"] != FORMAT:
-                raise InputError(
-                    f"{folder}: written by another version of Convsearch; open the source again."
-                )
+                raise InputError(f"{folder}: written by another version of Convsearch; open the source again.")
             dataset = Dataset(
                 name=described["name"],
                 source=described["source"],
@@ -90,13 +86,9 @@ class Dataset:
         except InputError:
             raise
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                f"{folder}: no data set that can be read ({error}); open the source again."
-            ) from error
+            raise InputError(f"{folder}: no data set that can be read ({error}); open the source again.") from error
         if not whole:
-            raise InputError(
-                f"{folder}: the arrays do not have the shapes in data.json; open the source again."
-            )
+            raise InputError(f"{folder}: the arrays do not have the shapes in data.json; open the source again.")
         return dataset
 
     def to_json(self) -> str:

@@ -59,9 +59,7 @@ def read_folder(root: Path, spec: str, image_size: tuple[int, int] | None) -> So
     seen = [item for _, results in _in_threads(_look_at, files, 1024) for item in results]
     headers = [item.header for item in seen if item.header]
     if not headers:
-        raise bad_report(
-            spec, [f"{f.name}: {s.problem}" for f, s in zip(files, seen, strict=True)], len(files)
-        )
+        raise bad_report(spec, [f"{f.name}: {s.problem}" for f, s in zip(files, seen, strict=True)], len(files))
     size = _choose_size(spec, headers, image_size, notes)
     copies = len(headers) - len({item.digest for item in seen if item.header})
     if copies:
@@ -97,9 +95,7 @@ def _find_files(root: Path, spec: str, notes: list[str]) -> list[_File]:
             place = f"{spec} has" if parent == root else f"{spec}: {parent.name}/ has"
             raise InputError(_no_class_folders(place, spec, len(loose), walk))
         if loose:
-            notes.append(
-                f"passed over: {len(loose):,} images of no class, such as {loose[0].relative_to(root)}"
-            )
+            notes.append(f"passed over: {len(loose):,} images of no class, such as {loose[0].relative_to(root)}")
         found = {folder: list(walk.images(folder)) for folder in class_folders}
         empty = [f"{folder.relative_to(root).as_posix()}/" for folder in class_folders if not found[folder]]
         if empty:
@@ -256,9 +252,7 @@ def _decode_one(item: tuple[int, _File, _Seen], volume: Volume) -> NDArray[np.ui
         return error.reason
 
 
-def _in_threads(
-    function: Callable[[_T], _R], items: Iterable[_T], count: int
-) -> Iterator[tuple[list[_T], list[_R]]]:
+def _in_threads(function: Callable[[_T], _R], items: Iterable[_T], count: int) -> Iterator[tuple[list[_T], list[_R]]]:
     """Yield items with their results, `count` at a time, so that results never pile up.
 
     Decoding and hashing leave Python's lock, so threads are as good as processes here, and cheaper.

@@ -56,7 +56,7 @@ def read_header(path: Path) -> Header:
     """Return the header of an image file without decoding it, or raise BadImageError."""
     with _problems_of(str(path)), _open(path) as image:
         width, height = image.size
-        # Pillow gives the size of a TIFF upright already, and would decode a PNG to see whether EXIF comes later.
+        # Pillow gives the size of a TIFF upright already, and would decode a PNG to look for EXIF at its end.
         ask = image.format != "TIFF" and (image.format != "PNG" or "exif" in image.info)
         if ask and image.getexif().get(ExifTags.Base.Orientation) in _QUARTER_TURNS:
             width, height = height, width
@@ -118,12 +118,10 @@ def _is_grey(image: Image.Image) -> bool:
 def _open(path: Path) -> Iterator[Image.Image]:
     if path.stat().st_size == 0:
         raise BadImageError("", "empty file")
-    # Not by its name: Pillow would map an uncompressed TIFF into memory and turn it upright twice (Pillow 13.0).
+    # Not by its name: Pillow 13.0 would map an uncompressed TIFF into memory and turn it upright twice.
     with path.open("rb") as stream, Image.open(stream, formats=_FORMATS) as image:
         if image.width * image.height > MAX_PIXELS:
-            raise BadImageError(
-                "", f"{image.height}x{image.width} pixels; the limit is {MAX_PIXELS // 10**6} million"
-            )
+            raise BadImageError("", f"{image.height}x{image.width} pixels; the limit is {MAX_PIXELS // 10**6} million")
         yield image
 
 
@@ -139,9 +137,7 @@ def _problems_of(name: str) -> Iterator[None]:
     except UnidentifiedImageError as error:
         raise BadImageError(name, "damaged, or not an image of a format that can be read") from error
     except Image.DecompressionBombError as error:
-        raise BadImageError(
-            name, f"far too many pixels; the limit is {MAX_PIXELS // 10**6} million"
-        ) from error
+        raise BadImageError(name, f"far too many pixels; the limit is {MAX_PIXELS // 10**6} million") from error
     except Exception as error:  # damaged files make Pillow's decoders raise almost anything
         raise BadImageError(name, f"damaged: {error or type(error).__name__}") from error
 

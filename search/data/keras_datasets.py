@@ -67,10 +67,11 @@ def _load(name: str) -> tuple[tuple[NDArray[Any], NDArray[Any]], tuple[NDArray[A
     except Exception as error:  # Keras raises plain Exception for a failed download
         address = re.search(r"https?://([^/\s]+)/\S+", str(error))
         host = address.group(1) if address else _HOSTS[name]
+        reason = str(error).rsplit(" -- ", 1)[-1]
         raise WorkError(
             f"keras:{name} is not in Keras's folder of data sets and could not be downloaded from {host}: "
-            f"{error}. Is that host reachable from here, perhaps through a proxy (https_proxy)? Or copy "
-            "the folder ~/.keras/datasets from a machine that has it, or give --data a folder or an .npz file."
+            f"{reason}. Is that host reachable from here, perhaps through a proxy (https_proxy)? Or copy "
+            "~/.keras/datasets from a machine that has it, or give --data a folder or an .npz file."
         ) from error
     if keras.config.image_data_format() == "channels_first" and x_train.ndim == 4:
         x_train, x_test = x_train.transpose(0, 2, 3, 1), x_test.transpose(0, 2, 3, 1)

@@ -27,9 +27,7 @@ def whole_labels(spec: str, name: str, labels: NDArray[Any], images: str, count:
             f"If it is one-hot, save {name}.argmax(axis=1)."
         )
     if labels.ndim != 1:
-        raise InputError(
-            f"{spec}: {name} has the shape {labels.shape}; right is one label an image, ({count},)."
-        )
+        raise InputError(f"{spec}: {name} has the shape {labels.shape}; right is one label an image, ({count},).")
     if len(labels) != count:
         raise InputError(
             f"{spec}: {images} has {count:,} images but {name} {len(labels):,} labels; they must be as many."
@@ -37,9 +35,7 @@ def whole_labels(spec: str, name: str, labels: NDArray[Any], images: str, count:
     if labels.dtype.kind == "f":
         off = np.flatnonzero(~(np.isfinite(labels) & (labels == np.floor(labels))))
         if len(off):
-            raise InputError(
-                f"{spec}: {name}[{off[0]}] is {labels[off[0]]}; labels are whole numbers from 0 on."
-            )
+            raise InputError(f"{spec}: {name}[{off[0]}] is {labels[off[0]]}; labels are whole numbers from 0 on.")
     elif labels.dtype.kind not in "iub":
         raise InputError(
             f"{spec}: {name} holds {labels.dtype} labels; right are whole numbers. For text, save "
@@ -48,9 +44,7 @@ def whole_labels(spec: str, name: str, labels: NDArray[Any], images: str, count:
     whole: NDArray[np.int64] = labels.astype(np.int64)
     negative = np.flatnonzero(whole < 0)
     if len(negative):
-        raise InputError(
-            f"{spec}: {name}[{negative[0]}] is {whole[negative[0]]}; labels are whole numbers from 0 on."
-        )
+        raise InputError(f"{spec}: {name}[{negative[0]}] is {whole[negative[0]]}; labels are whole numbers from 0 on.")
     return whole
 
 

@@ -121,9 +121,7 @@ def _choose_arrays(spec: str, keys: Sequence[str]) -> list[tuple[str, str, str]]
 def _read_header(path: Path, spec: str, key: str) -> Member:
     with _damage_of(spec, key), zipfile.ZipFile(path) as archive, archive.open(f"{key}.npy") as stream:
         version = np.lib.format.read_magic(stream)
-        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(
-            version
-        )
+        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
         if read is None:  # only arrays with fields named in Unicode need later versions
             raise InputError(f"{spec}: {key} is no plain array of numbers.")
         shape, fortran, dtype = read(stream)
@@ -137,9 +135,7 @@ def _read_header(path: Path, spec: str, key: str) -> Member:
     if not shape or any(side < 0 for side in shape):
         raise InputError(f"{spec}: {key} has the shape {shape}; it must hold one entry an image.")
     if offset + dtype.itemsize * int(np.prod(shape, dtype=object)) != size:
-        raise InputError(
-            f"{spec}: {key} is damaged: its data is not as long as its header says. Save it again."
-        )
+        raise InputError(f"{spec}: {key} is damaged: its data is not as long as its header says. Save it again.")
     return Member(path, spec, key, shape, dtype, fortran and len(shape) > 1, offset)
 
 
@@ -150,17 +146,17 @@ def _damage_of(spec: str, key: str = "") -> Iterator[None]:
         yield
     except InputError:
         raise
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        OSError,
-        ValueError,
-        RuntimeError,
-        SyntaxError,
-    ) as error:
-        what = f"{spec}: {key}" if key else spec
-        raise InputError(
-            f"{what} cannot be read: {error or type(error).__name__}. "
-            "It must be a whole .npz file, as numpy.savez writes it."
-        ) from error
+    except OSError as error:
+        if error.errno == errno.ENOSPC:  # met while unpacking, and no fault of the file
+            raise
+        raise _damaged(spec, key, error) from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError, SyntaxError) as error:
+        raise _damaged(spec, key, error) from error
+
+
+def _damaged(spec: str, key: str, error: Exception) -> InputError:
+    what = f"{spec}: {key}" if key else spec
+    return InputError(
+        f"{what} cannot be read: {error or type(error).__name__}. "
+        "It must be a whole .npz file, as numpy.savez writes it."
+    )

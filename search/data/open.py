@@ -52,15 +52,11 @@ def _look_through(spec: str, image_size: tuple[int, int] | None) -> Source:
         return read_folder(path, spec, image_size)
     if path.suffix.lower() == ".npz":
         return read_npz(path, spec, image_size)
-    raise InputError(
-        f"{spec} is a file; right is a folder with a folder of images for each class, or an .npz file."
-    )
+    raise InputError(f"{spec} is a file; right is a folder with a folder of images for each class, or an .npz file.")
 
 
 def _unknown(spec: str) -> str:
     """Say what is wrong with a name or path that leads nowhere."""
     if "/" in spec or "\\" in spec or Path(spec).suffix:
         return f"{spec}: there is no such folder or file. Known besides paths: {', '.join(NAMED)}."
-    return (
-        f"unknown data '{spec}': {nearest(spec, NAMED)}; or the path of a folder of images or an .npz file."
-    )
+    return f"unknown data '{spec}': {nearest(spec, NAMED)}; or the path of a folder of images or an .npz file."

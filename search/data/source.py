@@ -79,8 +79,7 @@ def check_image_size(size: tuple[int, int], what: str) -> None:
     height, width = size
     if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
         raise InputError(
-            f"{what} is {height}x{width}: each side must be from 1 to {MAX_SIDE} pixels, as in "
-            "--image-size 32x32."
+            f"{what} is {height}x{width}: each side must be from 1 to {MAX_SIDE} pixels, as in --image-size 32x32."
         )
 
 
@@ -94,9 +93,7 @@ def check_classes(source: Source, rows: NDArray[np.int64] | None = None) -> None
     given = source.given if rows is None else source.given[rows]
     after = "" if rows is None or len(rows) == len(source.labels) else " after the bad ones were left out"
     if len(source.classes) < 2:
-        raise InputError(
-            f"{source.spec}: only one class, '{source.classes[0]}'; a search needs images of two or more."
-        )
+        raise InputError(f"{source.spec}: only one class, '{source.classes[0]}'; a search needs images of two or more.")
     count = np.bincount(labels[given <= Role.TRAIN], minlength=len(source.classes))
     there = source.places.get(Role.TRAIN, "the training images")
     for role in (Role.VAL, Role.TEST):
@@ -126,9 +123,7 @@ def class_notes(source: Source, rows: NDArray[np.int64]) -> list[str]:
     notes = []
     counts = np.bincount(labels, minlength=len(classes))
     if len(labels) < 50 * len(classes):
-        notes.append(
-            f"small: {len(labels):,} images, fewer than 50 per class on average; scores will vary a lot"
-        )
+        notes.append(f"small: {len(labels):,} images, fewer than 50 per class on average; scores will vary a lot")
     most, least = int(counts.argmax()), int(counts.argmin())
     if counts[most] >= 5 * counts[least]:
         notes.append(

@@ -63,6 +63,7 @@ class FittedSampler(optuna.samplers.BaseSampler):  # type: ignore[misc]
         self.proposal: Proposal | None = None
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        """Make the proposal of a trial that Optuna has just opened."""
         self.inner.before_trial(study, trial)
         found = self.proposals.next(trial.number, lambda: self._wish(study, trial))
         self.proposal = Proposal(trial.number, *found) if found else None
@@ -75,23 +76,25 @@ class FittedSampler(optuna.samplers.BaseSampler):  # type: ignore[misc]
                 values[name] = self.inner.sample_independent(study, trial, name, dist)
         return values
 
-    def infer_relative_search_space(
-        self, study: optuna.Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
+        """Leave nothing for Optuna to sample jointly: the proposal holds it all."""
         return {}
 
     def sample_relative(
         self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
+        """Sample nothing jointly."""
         return {}
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Choice:
+        """Read one value from the proposal."""
         assert self.proposal is not None
         return self.proposal.values[param_name]
 
     def after_trial(self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Any) -> None:
+        """Pass a trial's end on to the inner sampler."""
         self.inner.after_trial(study, trial, state, values)
 
 
@@ -107,9 +110,7 @@ class OptunaEngine:
 
     name = "optuna"
 
-    def __init__(
-        self, folder: Path, algorithm: str, pruner: str, epochs: int, seed: int, proposals: Proposals
-    ) -> None:
+    def __init__(self, folder: Path, algorithm: str, pruner: str, epochs: int, seed: int, proposals: Proposals) -> None:
         """Open the study in `folder`, or begin it.
 
         Args:
@@ -194,9 +195,7 @@ def check(algorithm: str, pruner: str) -> None:
 def _sampler(algorithm: str, seed: int) -> optuna.samplers.BaseSampler:
     made: dict[str, Callable[[], optuna.samplers.BaseSampler]] = {
         # Grouped: the dimensions of a fourth layer are learnt from the trials that have one.
-        "tpe": lambda: optuna.samplers.TPESampler(
-            seed=seed, multivariate=True, group=True
-        ),
+        "tpe": lambda: optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True),
         "random": lambda: optuna.samplers.RandomSampler(seed=seed),
         "nsga2": lambda: optuna.samplers.NSGAIISampler(seed=seed, population_size=20),
         "grid": lambda: optuna.samplers.RandomSampler(seed=seed),  # not asked: see ExhaustiveSampler

@@ -19,9 +19,7 @@ SMALL = 20_000  # candidates: a space of so many is walked through once wishes f
 class Proposals:
     """Turns wishes into candidates that are allowed and were not tried; remembers what was."""
 
-    def __init__(
-        self, space: SearchSpace, seed: int, tried: Iterable[str] = (), exhaustive: bool = False
-    ) -> None:
+    def __init__(self, space: SearchSpace, seed: int, tried: Iterable[str] = (), exhaustive: bool = False) -> None:
         """Begin with the hashes of what was tried; `exhaustive` walks through a space of any size."""
         self.space = space
         self.tried = set(tried)

@@ -37,9 +37,7 @@ def write_bundle(folder: Path, model: Any, batch_norm_momentum: float, facts: Fa
         (partial / "architecture.json").write_text(
             json.dumps(candidate.model_dump(mode="json"), indent=2) + "\n", encoding="utf-8"
         )
-        (partial / "model.py").write_text(
-            source(candidate.architecture, batch_norm_momentum), encoding="utf-8"
-        )
+        (partial / "model.py").write_text(source(candidate.architecture, batch_norm_momentum), encoding="utf-8")
         labels = [name.replace("\n", " ") for name in dataset.classes]
         (partial / "labels.txt").write_text("\n".join(labels) + "\n", encoding="utf-8")
         program = Path(__file__).with_name("predict.py").read_text(encoding="utf-8")

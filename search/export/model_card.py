@@ -1,4 +1,7 @@
-"""MODEL_CARD.md: what a stranger has to know of the model. After Mitchell et al., Model Cards for Model Reporting (2019)."""
+"""MODEL_CARD.md: what a stranger has to know of the model.
+
+After Mitchell et al., Model Cards for Model Reporting (2019).
+"""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -78,7 +81,7 @@ def _accuracy(facts: Facts) -> str:
         for name, (precision, recall, count) in zip(facts.study.data.classes, test.per_class(), strict=True)
     ]
     return (
-        f"**Test accuracy {test.accuracy:.1%}**, 95 % interval {low:.1%} to {high:.1%} ({test.count:,} images, Wilson). "
+        f"**Test accuracy {test.accuracy:.1%}**, 95 % interval {low:.1%} to {high:.1%} ({test.count:,} images). "
         + text
         + "\n\n| class | precision | recall | images |\n| --- | --- | --- | --- |\n"
         + "\n".join(rows)
@@ -108,7 +111,7 @@ def _search(facts: Facts) -> str:
     study, counts = facts.study, facts.counts
     told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     return (
-        f"Space `{study.space_name}`, engine {study.engine}, algorithm {study.algorithm}, pruner {study.pruner}, "
+        f"Space `{study.space}`, engine {study.engine}, algorithm {study.algorithm}, pruner {study.pruner}, "
         f"up to {study.epochs} epochs a trial. Trials: {told}. This is trial {facts.trial.number}, whose validation "
         f"accuracy in the search was {facts.trial.value or 0:.1%}. {facts.trained}"
     )

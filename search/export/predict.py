@@ -19,9 +19,9 @@ HERE = Path(__file__).resolve().parent
 
 def read(path: str | Path, height: int, width: int, depth: int) -> np.ndarray:
     """Return an image file as the model takes it: (height, width, depth), whole numbers from 0 to 255."""
-    with Image.open(path) as image:
-        image.draft(None, (2 * max(height, width), 2 * max(height, width)))  # a JPEG need not be read in full
-        image = ImageOps.exif_transpose(image)
+    with Image.open(path) as file:
+        file.draft(None, (2 * max(height, width), 2 * max(height, width)))  # a JPEG need not be read in full
+        image = ImageOps.exif_transpose(file)
         if image.mode == "I" or image.mode.startswith("I;16"):  # 16 bits a pixel
             values = np.asarray(image).astype(np.int64)
             image = Image.fromarray(((values + 128) // 257).astype(np.uint8))
@@ -46,5 +46,5 @@ def predict(paths: list[str]) -> list[tuple[str, float]]:
 if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit(__doc__)
-    for name, (label, confidence) in zip(sys.argv[1:], predict(sys.argv[1:])):
+    for name, (label, confidence) in zip(sys.argv[1:], predict(sys.argv[1:]), strict=True):
         print(f"{name}\t{label}\t{confidence:.1%}")

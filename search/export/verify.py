@@ -46,7 +46,7 @@ def verify(bundle: Path, images: NDArray[np.uint8], expected: NDArray[np.float32
         given, answered = Path(folder) / "images.npy", Path(folder) / "answers.npy"
         np.save(given, images)
         environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
-        command = [sys.executable, "-I", "-c", _PROGRAM, str(bundle), str(given), str(answered)]
+        command = [sys.executable, "-I", "-B", "-c", _PROGRAM, str(bundle), str(given), str(answered)]
         done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
         if done.returncode != 0:
             lines = done.stderr.strip().splitlines()
@@ -54,7 +54,5 @@ def verify(bundle: Path, images: NDArray[np.uint8], expected: NDArray[np.float32
         answers = np.load(answered, allow_pickle=False)
     difference = float(np.abs(answers - expected[None]).max())
     if not difference <= TOLERANCE:
-        raise WorkError(
-            f"the bundle's answers differ from the model's by {difference:.2g}, more than {TOLERANCE:g}"
-        )
+        raise WorkError(f"the bundle's answers differ from the model's by {difference:.2g}, more than {TOLERANCE:g}")
     return difference

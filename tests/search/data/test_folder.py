@@ -6,18 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
-
 from convsearch.search.data import open_data, split
 from convsearch.search.data.images import decode
 from convsearch.spaces.errors import InputError
+from PIL import Image
 
 SaveImage = MakeClasses = Callable[..., Path]
 CIFAR10 = Path(__file__).resolve().parents[4] / "shared/data/cifar10"
 
 
 def refused(path: Path, cache: Path, **options: object) -> str:
-    """Return the message that a source is refused with, having seen that nothing of it is left in the cache."""
+    """Return the message that a source is refused with, having seen that nothing is left in the cache."""
     with pytest.raises(InputError) as error:
         open_data(str(path), cache, **options)  # type: ignore[arg-type]
     assert not cache.exists() or not list(cache.iterdir())
@@ -75,9 +74,7 @@ def test_folders_inside_a_class_folder_belong_to_the_class(
     assert open_data(str(root), cache).class_counts() == {"cat": 3, "dog": 4}
 
 
-def test_other_and_hidden_files_are_passed_over(
-    tmp_path: Path, cache: Path, make_classes: MakeClasses
-) -> None:
+def test_other_and_hidden_files_are_passed_over(tmp_path: Path, cache: Path, make_classes: MakeClasses) -> None:
     root = make_classes(tmp_path / "set", {"cat": 3, "dog": 3})
     for name in ("cat/Thumbs.db", "cat/.DS_Store", "dog/notes.txt", "dog/._1.png", "readme.md"):
         (root / name).write_bytes(b"no image")
@@ -98,9 +95,7 @@ def test_images_beside_the_class_folders_are_passed_over_and_noted(
     assert any("1 images of no class, such as cover.jpg" in note for note in dataset.notes)
 
 
-def test_folders_beside_train_are_passed_over_and_noted(
-    tmp_path: Path, cache: Path, make_classes: MakeClasses
-) -> None:
+def test_folders_beside_train_are_passed_over_and_noted(tmp_path: Path, cache: Path, make_classes: MakeClasses) -> None:
     make_classes(tmp_path / "set/train", {"cat": 3, "dog": 3})
     make_classes(tmp_path / "set", {"unlabelled": 3})
     dataset = open_data(str(tmp_path / "set"), cache)
@@ -116,9 +111,7 @@ def test_all_images_get_the_commonest_size_and_that_is_noted(
     save_image(root / "cat" / "wide.png", height=6, width=20)
     dataset = open_data(str(root), cache)
     assert dataset.input == (10, 12, 3)
-    assert any(
-        "image size 10x12, the commonest of 3 sizes (8 of 10 images)" in note for note in dataset.notes
-    )
+    assert any("image size 10x12, the commonest of 3 sizes (8 of 10 images)" in note for note in dataset.notes)
 
 
 def test_another_size_can_be_asked_for(tmp_path: Path, cache: Path, make_classes: MakeClasses) -> None:
@@ -196,9 +189,7 @@ def test_any_change_of_the_content_changes_the_fingerprint(
     assert open_data(str(root), cache).fingerprint != before
 
 
-def test_progress_is_told_up_to_the_last_image(
-    tmp_path: Path, cache: Path, make_classes: MakeClasses
-) -> None:
+def test_progress_is_told_up_to_the_last_image(tmp_path: Path, cache: Path, make_classes: MakeClasses) -> None:
     calls: list[tuple[int, int]] = []
     root = make_classes(tmp_path / "set", {"cat": 30, "dog": 30})
     open_data(str(root), cache, progress=lambda done, total: calls.append((done, total)))
@@ -213,14 +204,10 @@ def test_few_images_are_noted(tmp_path: Path, cache: Path, make_classes: MakeCla
     root = make_classes(tmp_path / "set", {"cat": 60, "dog": 60})
     assert not open_data(str(root), cache).notes
     root = make_classes(tmp_path / "small", {"cat": 60, "dog": 39})
-    assert any(
-        note.startswith("small: 99 images, fewer than 50") for note in open_data(str(root), cache).notes
-    )
+    assert any(note.startswith("small: 99 images, fewer than 50") for note in open_data(str(root), cache).notes)
 
 
-def test_classes_of_very_different_size_are_noted(
-    tmp_path: Path, cache: Path, make_classes: MakeClasses
-) -> None:
+def test_classes_of_very_different_size_are_noted(tmp_path: Path, cache: Path, make_classes: MakeClasses) -> None:
     root = make_classes(tmp_path / "set", {"cat": 40, "owl": 5})
     notes = open_data(str(root), cache).notes
     assert any("unbalanced: 'cat' has 40 images, 'owl' 5" in note for note in notes)
@@ -235,9 +222,7 @@ def test_exact_copies_are_noted(tmp_path: Path, cache: Path, make_classes: MakeC
 def test_a_class_without_test_images_is_noted(tmp_path: Path, cache: Path, make_classes: MakeClasses) -> None:
     make_classes(tmp_path / "set/train", {"cat": 3, "dog": 3})
     make_classes(tmp_path / "set/test", {"cat": 3})
-    assert any(
-        "test/ has no images of 'dog'" in note for note in open_data(str(tmp_path / "set"), cache).notes
-    )
+    assert any("test/ has no images of 'dog'" in note for note in open_data(str(tmp_path / "set"), cache).notes)
 
 
 # Bad input
@@ -312,9 +297,7 @@ def test_with_a_test_folder_each_class_needs_two_training_images(
     assert "needs at least 2 in train/, one each for training and validation" in message
 
 
-def test_a_class_in_test_that_train_lacks_is_refused(
-    tmp_path: Path, cache: Path, make_classes: MakeClasses
-) -> None:
+def test_a_class_in_test_that_train_lacks_is_refused(tmp_path: Path, cache: Path, make_classes: MakeClasses) -> None:
     make_classes(tmp_path / "set/train", {"cat": 3, "dog": 3})
     make_classes(tmp_path / "set/test", {"cat": 3, "Dog": 3, "owl": 3})
     assert "test/ has classes that train/ lacks: 'Dog', 'owl'" in refused(tmp_path / "set", cache)

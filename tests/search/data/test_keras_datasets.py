@@ -1,6 +1,6 @@
-"""Keras's own loaders, in a process of their own: Keras reads KERAS_HOME when it is imported, and takes seconds to be so.
+"""Keras's own loaders, in a process of their own, because Keras reads KERAS_HOME when it is imported.
 
-Fashion-MNIST is the one set whose local files Keras takes without comparing a hash, so it can be tried without network.
+Fashion-MNIST is the one set whose local files Keras takes without comparing a hash, so it needs no network.
 """
 
 import gzip
@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from convsearch.search.data import Dataset
 from convsearch.search.data.keras_datasets import KERAS_DATASETS
 
@@ -80,9 +79,7 @@ def test_a_set_that_keras_has_is_read_with_its_class_names_and_its_test_images(
 @pytest.mark.parametrize(
     ("spec", "host"), [("keras:mnist", "storage.googleapis.com"), ("keras:cifar10", "www.cs.toronto.edu")]
 )
-def test_a_failed_download_is_told_with_the_host_and_what_to_try(
-    outcome: dict[str, Any], spec: str, host: str
-) -> None:
+def test_a_failed_download_is_told_with_the_host_and_what_to_try(outcome: dict[str, Any], spec: str, host: str) -> None:
     message = outcome["failed"][spec]
     assert f"{spec} is not in Keras's folder of data sets and could not be downloaded from {host}" in message
     assert "https_proxy" in message

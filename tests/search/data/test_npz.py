@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from convsearch.search.data import Dataset, open_data
 from convsearch.spaces.errors import InputError
 
@@ -16,9 +15,7 @@ COLOUR = RANDOM.integers(0, 256, (12, 6, 5, 3), dtype=np.uint8)
 LABELS = np.arange(12) % 2
 
 
-def opened(
-    folder: Path, *, compressed: bool = False, size: tuple[int, int] | None = None, **arrays: Any
-) -> Dataset:
+def opened(folder: Path, *, compressed: bool = False, size: tuple[int, int] | None = None, **arrays: Any) -> Dataset:
     """Save the arrays as `folder/set.npz` and open it."""
     path = folder / "set.npz"
     (np.savez_compressed if compressed else np.savez)(path, **arrays)
@@ -59,9 +56,7 @@ def test_images_and_labels_are_read(tmp_path: Path, names: tuple[str, str], comp
         (["train", "val", "test"], [0, 12, 12, 12]),
     ],
 )
-def test_parts_fix_the_roles_in_both_styles(
-    tmp_path: Path, style: str, parts: list[str], given: list[int]
-) -> None:
+def test_parts_fix_the_roles_in_both_styles(tmp_path: Path, style: str, parts: list[str], given: list[int]) -> None:
     arrays = {}
     for part in parts:
         images, labels = style.format(part).split()
@@ -178,9 +173,7 @@ def test_other_ranges_are_refused_with_what_was_found(tmp_path: Path, pixels: An
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_pixels_that_are_no_numbers_are_refused_with_their_number_and_the_first(
-    tmp_path: Path, value: float
-) -> None:
+def test_pixels_that_are_no_numbers_are_refused_with_their_number_and_the_first(tmp_path: Path, value: float) -> None:
     pixels = COLOUR / 255
     pixels[7, 3, 4, 0] = pixels[9, 0, 0, 0] = pixels[9, 0, 0, 1] = value
     message = refused(tmp_path, x=pixels, y=LABELS)
@@ -195,9 +188,7 @@ def test_the_place_of_a_missing_number_counts_from_the_start_of_a_long_array(tmp
 
 @pytest.mark.parametrize("pixels", [GREY * 1j, GREY.astype("datetime64[s]"), GREY.astype("U3")])
 def test_what_is_no_pixel_at_all_is_refused(tmp_path: Path, pixels: Any) -> None:
-    assert f"x holds {pixels.dtype}; pixels are whole numbers or floats" in refused(
-        tmp_path, x=pixels, y=LABELS
-    )
+    assert f"x holds {pixels.dtype}; pixels are whole numbers or floats" in refused(tmp_path, x=pixels, y=LABELS)
 
 
 # Shapes and names
@@ -211,9 +202,7 @@ def test_a_file_without_known_names_is_refused_with_those_found_and_those_accept
 
 
 def test_a_missing_partner_is_named(tmp_path: Path) -> None:
-    assert "has x_train but no y_train. It holds: x_train, x_test" in refused(
-        tmp_path, x_train=GREY, x_test=GREY
-    )
+    assert "has x_train but no y_train. It holds: x_train, x_test" in refused(tmp_path, x_train=GREY, x_test=GREY)
     message = refused(tmp_path, x_train=GREY, y_train=LABELS, x_test=GREY)
     assert "has x_test but no y_test" in message
     message = refused(tmp_path, x_test=GREY, y_test=LABELS)
@@ -225,9 +214,7 @@ def test_images_and_labels_of_different_length_are_refused(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("shape", [(12,), (12, 30), (12, 6, 5, 2), (12, 6, 5, 3, 1)])
-def test_arrays_that_are_no_images_are_refused_with_their_shape(
-    tmp_path: Path, shape: tuple[int, ...]
-) -> None:
+def test_arrays_that_are_no_images_are_refused_with_their_shape(tmp_path: Path, shape: tuple[int, ...]) -> None:
     message = refused(tmp_path, x=np.zeros(shape, dtype=np.uint8), y=LABELS)
     assert f"x has the shape {shape}; right is (images, height, width)" in message
 
@@ -302,13 +289,12 @@ def test_a_truncated_file_is_refused(tmp_path: Path, left: float) -> None:
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-def test_a_file_with_some_bytes_changed_is_refused_and_leaves_nothing(
-    tmp_path: Path, compressed: bool
-) -> None:
+def test_some_bytes_changed_among_the_pixels_are_found_and_leave_nothing(tmp_path: Path, compressed: bool) -> None:
     path = tmp_path / "set.npz"
-    (np.savez_compressed if compressed else np.savez)(path, x=COLOUR, y=LABELS)
+    images = RANDOM.integers(0, 256, (12, 256, 256, 3), dtype=np.uint8)
+    (np.savez_compressed if compressed else np.savez)(path, x=images, y=LABELS)
     data = bytearray(path.read_bytes())
-    for i in range(700, 710):
+    for i in range(len(data) // 2, len(data) // 2 + 10):
         data[i] ^= 255
     path.write_bytes(data)
     with pytest.raises(InputError, match=r"set\.npz: x cannot be read"):
@@ -359,7 +345,7 @@ def test_a_pickle_in_place_of_an_array_is_refused_and_never_unpickled(
     assert not target.exists()
 
 
-def test_an_encrypted_or_empty_zip_is_refused(tmp_path: Path) -> None:
+def test_an_empty_zip_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "set.npz"
     with zipfile.ZipFile(path, "w"):
         pass

@@ -2,7 +2,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from convsearch.search.data import open_data, split
 from convsearch.spaces.errors import InputError
 

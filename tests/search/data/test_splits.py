@@ -2,13 +2,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from numpy.typing import NDArray
-
 from convsearch.search.data import Split, open_data, split
 from convsearch.search.data.splits import divide
 from convsearch.spaces.errors import InputError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 Labels = NDArray[np.int32]
 
@@ -38,9 +37,7 @@ def test_each_image_is_in_exactly_one_part(labels: Labels, seed: int, val: float
 
 
 @given(labels=labelled(), seed=seeds, val=fractions, test=fractions)
-def test_every_class_of_three_or_more_is_in_every_part(
-    labels: Labels, seed: int, val: float, test: float
-) -> None:
+def test_every_class_of_three_or_more_is_in_every_part(labels: Labels, seed: int, val: float, test: float) -> None:
     parts = divide(labels, undecided(labels), seed, val, test)
     for part in (parts.train, parts.val, parts.test):
         assert set(labels[part]) == set(labels)

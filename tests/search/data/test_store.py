@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from convsearch.search.data import Dataset, open_data
 from convsearch.spaces.errors import InputError, WorkError
+from PIL import Image
 
 MakeClasses = Callable[..., Path]
 
@@ -130,9 +131,7 @@ def test_a_cache_that_cannot_be_made_is_a_work_error(tmp_path: Path) -> None:
         open_data("digits", tmp_path / "file/cache")
 
 
-def test_images_that_cannot_fit_on_the_disk_are_refused_before_any_is_written(
-    tmp_path: Path, cache: Path
-) -> None:
+def test_images_that_cannot_fit_on_the_disk_are_refused_before_any_is_written(tmp_path: Path, cache: Path) -> None:
     # 300,000 images of 1 x 1 asked for at 4096 x 4096: five terabytes.
     np.savez(tmp_path / "set.npz", x=np.zeros((300_000, 1, 1), np.uint8), y=np.arange(300_000) % 2)
     with pytest.raises(WorkError, match=r"need 5033\.2 GB .* GB are free\. Make room"):
@@ -151,7 +150,7 @@ MEASURE = """
 
 
 def memory(source: Path, cache: Path) -> tuple[int, int]:
-    """Return by how many KiB the peak of a process grew while it opened the source, and how large its images are."""
+    """Return by how many KiB a process grew while it opened the source, and how many its images are."""
     command = [sys.executable, "-c", textwrap.dedent(MEASURE), str(source), str(cache)]
     grown, images = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     return int(grown), int(images)
@@ -167,9 +166,14 @@ def test_arrays_larger_than_the_memory_used_are_read_a_part_at_a_time(tmp_path: 
 
 
 def test_image_files_larger_together_than_the_memory_used_are_read_a_part_at_a_time(
-    tmp_path: Path, cache: Path, make_classes: MakeClasses
+    tmp_path: Path, cache: Path
 ) -> None:
-    root = make_classes(tmp_path / "set", {"cat": 300, "dog": 300}, height=512, width=512, compress_level=0)
-    grown, images = memory(root, cache)
+    photograph = tmp_path / "photograph.jpg"
+    Image.radial_gradient("L").resize((512, 512)).convert("RGB").save(photograph)
+    for name in ("cat", "dog"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for i in range(300):
+            shutil.copy(photograph, tmp_path / "set" / name / f"{i}.jpg")
+    grown, images = memory(tmp_path / "set", cache)
     assert images == 460_800
     assert grown < 150_000, f"{grown} KiB for images of 460 MB"
