@@ -89,7 +89,12 @@ def run(
         class_weights=class_weights,
         skip_bad=skip_bad,
     )
-    folder = launch(options, _console(stderr=True))
+    try:
+        folder = launch(options, _console(stderr=True))
+    except KeyboardInterrupt:
+        raise WorkError(
+            "stopped at once; what was finished is kept, and `convsearch run --study NAME --resume` goes on"
+        ) from None
     from .home import Home
     from .report import next_commands, show
 
@@ -322,8 +327,6 @@ def main() -> None:
         _fail(str(error), 2)
     except WorkError as error:
         _fail(str(error), 1)
-    except KeyboardInterrupt:
-        _fail("stopped; what was finished is kept: `convsearch run --study NAME --resume` goes on", 1)
     except OSError as error:
         # A full disk, a folder that was taken away: the user's machine, not a bug.
         _fail(f"{error.filename or 'the disk'}: {error.strerror or error}", 1)

@@ -99,6 +99,7 @@ def _search_and_export(home: Home, launched: Launched, executor: Executor, budge
     from .tracking import Tracker  # MLflow takes a second to import: the workers warm up meanwhile
 
     folder, study, record = launched.folder, launched.study, launched.record
+    begun = record.finished()
     engine = _engine(launched)
     tracker = Tracker(home, study, folder.space_file.read_text(encoding="utf-8"))
     finished = False
@@ -115,8 +116,16 @@ def _search_and_export(home: Home, launched: Launched, executor: Executor, budge
             job=lambda proposal: _job(launched, proposal.number, proposal.candidate, study.epochs),
             weights=folder.weights(0).parent,
         )
-        with view.shown():
-            search.search()
+        try:
+            with view.shown():
+                search.search()
+        except KeyboardInterrupt:
+            search.abandon()
+            raise
+        if _finished_before(launched, begun):
+            console.print("nothing was left to do: the study is finished", highlight=False)
+            finished = True
+            return
         if not record.best():
             raise WorkError(f"no trial has finished: {_why_none(record)}")
         winner = _train_winner(launched, executor, budget, console)
@@ -369,6 +378,12 @@ def _job(launched: Launched, number: int, candidate: Any, epochs: int) -> Job:
         weights=str(weights.resolve()),
         class_weights=study.class_weights,
     )
+
+
+def _finished_before(launched: Launched, begun: int) -> bool:
+    """Whether this launch added nothing to a study whose winner was tested: a test split is not read again for it."""
+    result = launched.folder.result()
+    return result is not None and launched.record.finished() == begun and launched.folder.bundle.is_dir()
 
 
 def _why_none(record: Record) -> str:

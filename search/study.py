@@ -89,6 +89,11 @@ class Study:
             for listener in self.listeners:
                 listener.tick()
 
+    def abandon(self) -> None:
+        """Note of all running trials that they were interrupted: they will not be waited for."""
+        for trial in list(self.running.values()):
+            self._end(trial.lose("interrupted", "the search was stopped while the trial ran"))
+
     def _another(self) -> bool:
         return self.budget.allows(self.record.finished() + len(self.running))
 

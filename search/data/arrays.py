@@ -129,11 +129,13 @@ def _volume(spec: str, images: Rows) -> Volume:
 
 def _decoded(spec: str, arrays: Sequence[Rows], volume: Volume) -> Iterator[Batch]:
     done = 0
+    count = max(1, BATCH_BYTES // volume.size)  # a chunk of small images may be enlarged to more than fits
     for array, to_bytes in zip(arrays, converters(spec, arrays), strict=True):
         for chunk in array.chunks():
-            images = _shaped(to_bytes(chunk), volume)
-            yield Batch(images, np.arange(done, done + len(images), dtype=np.int64))
-            done += len(images)
+            for start in range(0, len(chunk), count):
+                images = _shaped(to_bytes(chunk[start : start + count]), volume)
+                yield Batch(images, np.arange(done, done + len(images), dtype=np.int64))
+                done += len(images)
 
 
 def _shaped(pixels: NDArray[np.uint8], volume: Volume) -> NDArray[np.uint8]:

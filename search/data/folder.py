@@ -171,12 +171,9 @@ class _Walk:
 
 
 def _no_class_folders(place: str, spec: str, images: int, walk: _Walk) -> str:
-    if images:
-        what = f"{place} {images:,} images but no class folders"
-    else:
-        what = f"{place} neither class folders nor images"
+    what = f"{images:,} images but no class folders" if images else "neither class folders nor images"
     return (
-        f"{what}{walk.left_out}. Put the images of each class into a folder with the name of the class, "
+        f"{place} {what}{walk.left_out}. Put the images of each class into a folder with the name of the class, "
         f"as in {spec.rstrip('/')}/cat/1.jpg, or train/cat/1.jpg and test/cat/2.jpg."
     )
 

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from ...spaces.errors import InputError
 
+_LARGEST = 2**31 - 1
+
 
 def whole_labels(spec: str, name: str, labels: NDArray[Any], images: str, count: int) -> NDArray[np.int64]:
     """Return the labels (n,) of the array `name` as whole numbers; they belong to `images`, `count` long.
@@ -41,10 +43,11 @@ def whole_labels(spec: str, name: str, labels: NDArray[Any], images: str, count:
             f"{spec}: {name} holds {labels.dtype} labels; right are whole numbers. For text, save "
             f"numpy.unique({name}, return_inverse=True)[1]."
         )
+    outside = np.flatnonzero((labels < 0) | (labels > _LARGEST))
+    if len(outside):
+        first = outside[0]
+        raise InputError(f"{spec}: {name}[{first}] is {labels[first]}; labels are whole numbers from 0 to {_LARGEST}.")
     whole: NDArray[np.int64] = labels.astype(np.int64)
-    negative = np.flatnonzero(whole < 0)
-    if len(negative):
-        raise InputError(f"{spec}: {name}[{negative[0]}] is {whole[negative[0]]}; labels are whole numbers from 0 on.")
     return whole
 
 

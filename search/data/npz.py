@@ -4,6 +4,7 @@ Read straight from the zip, some rows at a time, so that the file may be larger 
 ever unpickled: arrays of Python objects are refused by their header.
 """
 
+import errno
 import hashlib
 import tempfile
 import zipfile

@@ -45,8 +45,12 @@ def _look_through(spec: str, image_size: tuple[int, int] | None) -> Source:
         return read_digits(image_size)
     if spec in KERAS_DATASETS:
         return read_keras(spec, image_size)
-    path = Path(spec).expanduser()
-    if not spec or spec.startswith("keras:") or not path.exists():
+    try:
+        path = Path(spec).expanduser()
+        there = path.exists()
+    except (OSError, RuntimeError, ValueError):  # longer than a name may be; the home of somebody who is not there
+        there = False
+    if not there or not spec or spec.startswith("keras:"):
         raise InputError(_unknown(spec))
     if path.is_dir():
         return read_folder(path, spec, image_size)

@@ -247,7 +247,9 @@ def test_parts_of_different_size_or_depth_are_refused(tmp_path: Path) -> None:
     [
         (LABELS + 0.5, r"y[0] is 0.5; labels are whole numbers"),
         (np.where(np.arange(12) == 4, np.nan, LABELS), r"y[4] is nan; labels are whole numbers"),
-        (LABELS - 1, r"y[0] is -1; labels are whole numbers from 0 on"),
+        (LABELS - 1, r"y[0] is -1; labels are whole numbers from 0 to"),
+        (np.where(LABELS, 2**63, 0).astype(np.uint64), "y[1] is 9223372036854775808; labels are"),
+        (LABELS * 1e30, "y[1] is 1e+30; labels are whole numbers from 0 to"),
         (LABELS.astype(str), "numpy.unique(y, return_inverse=True)"),
         (np.eye(2)[LABELS], "y has the shape (12, 2); right is one label an image, (12,). If it is one-hot"),
         (np.zeros((12, 6, 5), dtype=int), "y has the shape (12, 6, 5)"),

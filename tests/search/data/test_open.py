@@ -55,6 +55,12 @@ def test_an_unknown_name_is_answered_with_the_nearest_right_one(cache: Path, wro
     assert not cache.exists()
 
 
+@pytest.mark.parametrize("odd", ["a" * 5000, "a\0b", "~nobody-has-this-name/images"])
+def test_a_path_that_cannot_be_is_an_input_error(cache: Path, odd: str) -> None:
+    with pytest.raises(InputError, match="Known"):
+        open_data(odd, cache)
+
+
 def test_a_missing_path_is_named(cache: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"nowhere/images: there is no such folder or file"):
         open_data(str(tmp_path / "nowhere/images"), cache)

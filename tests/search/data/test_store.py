@@ -143,15 +143,16 @@ MEASURE = """
     import resource, sys
     from pathlib import Path
     from convsearch.search.data import open_data
+    size = int(sys.argv[3])
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    dataset = open_data(sys.argv[1], Path(sys.argv[2]))
+    dataset = open_data(sys.argv[1], Path(sys.argv[2]), image_size=(size, size) if size else None)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, dataset.images().nbytes // 1024)
 """
 
 
-def memory(source: Path, cache: Path) -> tuple[int, int]:
+def memory(source: Path, cache: Path, size: int = 0) -> tuple[int, int]:
     """Return by how many KiB a process grew while it opened the source, and how many its images are."""
-    command = [sys.executable, "-c", textwrap.dedent(MEASURE), str(source), str(cache)]
+    command = [sys.executable, "-c", textwrap.dedent(MEASURE), str(source), str(cache), str(size)]
     grown, images = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     return int(grown), int(images)
 
@@ -163,6 +164,13 @@ def test_arrays_larger_than_the_memory_used_are_read_a_part_at_a_time(tmp_path: 
     grown, images = memory(tmp_path / "set.npz", cache)
     assert images == 96_000
     assert grown < 96_000, f"{grown} KiB for a file of 390 MB"
+
+
+def test_small_arrays_that_are_much_enlarged_are_written_a_part_at_a_time(tmp_path: Path, cache: Path) -> None:
+    np.savez(tmp_path / "set.npz", x=np.zeros((300, 8, 8), np.uint8), y=np.arange(300) % 2)
+    grown, images = memory(tmp_path / "set.npz", cache, size=1024)
+    assert images == 307_200
+    assert grown < 100_000, f"{grown} KiB for images of 307 MB"
 
 
 def test_image_files_larger_together_than_the_memory_used_are_read_a_part_at_a_time(
