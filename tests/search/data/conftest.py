@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ def save_image() -> SaveImage:
     """Saves one image of random pixels; never the same twice."""
     random = np.random.default_rng(0)
 
-    def save(path: Path, *, height: int = 8, width: int = 8, mode: str = "RGB", **options: object) -> Path:
+    def save(path: Path, *, height: int = 8, width: int = 8, mode: str = "RGB", **options: Any) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         shape = (height, width) if mode == "L" else (height, width, len(mode))
         Image.fromarray(random.integers(0, 256, shape, dtype=np.uint8), mode).save(path, **options)
@@ -34,7 +35,7 @@ def save_image() -> SaveImage:
 def make_classes(save_image: SaveImage) -> MakeClasses:
     """Makes class folders with so many PNG images each: `make_classes(root, {"cat": 5, "dog": 5})`."""
 
-    def make(root: Path, counts: Mapping[str, int], **options: object) -> Path:
+    def make(root: Path, counts: Mapping[str, int], **options: Any) -> Path:
         for name, count in counts.items():
             (root / name).mkdir(parents=True, exist_ok=True)
             for i in range(count):

@@ -3,6 +3,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,14 +12,15 @@ from convsearch.search.data.images import decode
 from convsearch.spaces.errors import InputError
 from PIL import Image
 
-SaveImage = MakeClasses = Callable[..., Path]
+SaveImage = Callable[..., Path]
+MakeClasses = Callable[..., Path]
 CIFAR10 = Path(__file__).resolve().parents[4] / "shared/data/cifar10"
 
 
-def refused(path: Path, cache: Path, **options: object) -> str:
+def refused(path: Path, cache: Path, **options: Any) -> str:
     """Return the message that a source is refused with, having seen that nothing is left in the cache."""
     with pytest.raises(InputError) as error:
-        open_data(str(path), cache, **options)  # type: ignore[arg-type]
+        open_data(str(path), cache, **options)
     assert not cache.exists() or not list(cache.iterdir())
     return str(error.value)
 

@@ -37,7 +37,8 @@ def refused(folder: Path, **arrays: Any) -> str:
 @pytest.mark.parametrize("names", [("x", "y"), ("images", "labels")])
 @pytest.mark.parametrize("compressed", [False, True])
 def test_images_and_labels_are_read(tmp_path: Path, names: tuple[str, str], compressed: bool) -> None:
-    dataset = opened(tmp_path, compressed=compressed, **{names[0]: COLOUR, names[1]: LABELS})
+    arrays: dict[str, Any] = {names[0]: COLOUR, names[1]: LABELS}
+    dataset = opened(tmp_path, compressed=compressed, **arrays)
     assert dataset.name == "set"
     assert dataset.input == (6, 5, 3)
     assert dataset.classes == ("0", "1")
@@ -57,7 +58,7 @@ def test_images_and_labels_are_read(tmp_path: Path, names: tuple[str, str], comp
     ],
 )
 def test_parts_fix_the_roles_in_both_styles(tmp_path: Path, style: str, parts: list[str], given: list[int]) -> None:
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for part in parts:
         images, labels = style.format(part).split()
         arrays |= {images: GREY, labels: LABELS[:, np.newaxis]}  # MedMNIST has labels of (n, 1)
@@ -123,7 +124,7 @@ def test_a_moved_copy_has_the_same_fingerprint_and_arrays(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
 def test_floats_from_0_to_1_are_brought_to_255(tmp_path: Path, kind: type) -> None:
-    pixels = (GREY / 255).astype(kind)
+    pixels: Any = (GREY / 255).astype(kind)
     pixels.flat[0] = 1
     images = opened(tmp_path, x=pixels, y=LABELS).images()[..., 0]
     assert np.abs(images.astype(int) - np.rint(pixels.astype(float) * 255)).max() <= 1

@@ -1,0 +1,1 @@
+"""What the documents claim about speed and accuracy, as commands: `python -m benchmarks [NAME...]`."""

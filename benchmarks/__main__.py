@@ -1,0 +1,43 @@
+"""Run benchmarks by name (all of the quick ones without a name) and print them as one table."""
+
+import argparse
+import os
+import platform
+from collections.abc import Callable
+from datetime import date
+
+from . import candidates, cifar10, demo, first_step, help_text, proposal, show, trial
+
+QUICK: dict[str, Callable[[], list[tuple[str, str, str]]]] = {
+    "candidates": candidates.measure,
+    "proposal": proposal.measure,
+    "trial": trial.measure,
+    "first_step": first_step.measure,
+    "help": help_text.measure,
+    "show": show.measure,
+    "demo": demo.measure,
+}
+LONG = {"cifar10": cifar10.measure}
+
+
+def machine() -> str:
+    """Return one line about this machine."""
+    name = platform.processor() or platform.machine()
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        models = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+    return f"{models[0] if models else name}, {os.cpu_count()} cores, Python {platform.python_version()}"
+
+
+def main() -> None:
+    """Run what was asked for and print a Markdown table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*QUICK, *LONG, []], help="which; all quick ones by default")
+    names = parser.parse_args().names or list(QUICK)
+    print(f"{date.today():%d %B %Y}, {machine()}\n\n| what | measured | required |\n| --- | --- | --- |")
+    for name in names:
+        for what, measured, required in (QUICK | LONG)[name]():
+            print(f"| {what} | {measured} | {required} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
