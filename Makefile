@@ -8,7 +8,8 @@ env: .venv/ready
 
 # The editable install links file by file (so that mypy follows it): it is made anew when a file comes or goes.
 .venv/ready: pyproject.toml constraints.txt .venv/sources
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+	@echo "installing the packages of constraints.txt into .venv: some minutes the first time"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 		--config-settings editable_mode=strict --editable '.[dev]'
 	touch $@
 

@@ -96,6 +96,12 @@ def bracket_left(page: Picture, x: float, y: float, length: float, words: str, s
     page.text(x - 9, y + length / 2 + 4, words, SMALL, stroke, "end")
 
 
+def conclusion(page: Picture, y: float, words: str) -> None:
+    """Write the last line of a picture, under what ends at y, and end the page there."""
+    page.text(MARGIN, y + 20, words, 14, anchor="start", bold=True)
+    page.height = y + 20 + MARGIN
+
+
 # ---------------------------------------------------------------------- one filter at one place
 
 
@@ -177,8 +183,8 @@ def slide(page: Picture, x: float, y: float, side: int, size: int, stride: int, 
             unread = row >= read or column >= read
             if not inside:
                 left, top = x + column * CELL, y + row * CELL
-                page.rect(left + 1, top + 1, CELL - 2, CELL - 2, "none", GREY.edge, dashed=True)
-                page.text(left + CELL - 9, top + 13, "0", 10, PALE_INK)
+                page.rect(left, top, CELL, CELL, "none", GREY.side, dashed=True)
+                page.text(left + CELL / 2, top + CELL / 2 + 4, "0", SMALL, PALE_INK)
             else:
                 cell(page, x, y, row, column, RED.top if unread else GREY.top, RED.edge if unread else GREY.edge)
                 if unread:
@@ -196,8 +202,8 @@ def slide(page: Picture, x: float, y: float, side: int, size: int, stride: int, 
     if places > 1:
         outline(page, x, y, 0, stride, size, ORANGE.edge, dashed=True)
         outline(page, out_x, out_y, 0, 1, 1, ORANGE.edge, dashed=True)
-        page.arrow((x, y - 9), (x + stride * CELL, y - 9), ORANGE.edge)
-        page.text(x + stride * CELL + 8, y - 5, f"S = {stride}", SMALL, ORANGE.edge, "start")
+        page.arrow((x, y - 14), (x + stride * CELL, y - 14), ORANGE.edge)
+        page.text(x + stride * CELL + 8, y - 10, f"S = {stride}", SMALL, ORANGE.edge, "start")
     bracket_left(page, x - 12, y, size * CELL, f"K = {size}", BLUE.edge)
     bottom = y + padded * CELL + 12
     bracket_below(page, x + before * CELL, bottom, side * CELL, f"W = {side}")
@@ -216,7 +222,7 @@ def sliding_exact() -> str:
     """A filter that covers its padded input exactly."""
     page = Picture(
         640,
-        400,
+        0,
         "A filter that fits exactly",
         "A 3 x 3 filter on a 5 x 5 input with padding 1 and stride 2 stands at 3 x 3 places and reads every pixel.",
     )
@@ -224,7 +230,7 @@ def sliding_exact() -> str:
         page, "It fits exactly: K = 3, P = 1, S = 2 on a 5 × 5 input", "The number stands where the filter's middle is."
     )
     y = slide(page, MARGIN, 104, 5, 3, 2, 1)
-    page.text(MARGIN, y + 20, formula(5, 3, 2, 1), 14, anchor="start", bold=True)
+    conclusion(page, y, formula(5, 3, 2, 1))
     return page.svg()
 
 
@@ -232,7 +238,7 @@ def sliding_remainder() -> str:
     """A filter that leaves a row and a column unread."""
     page = Picture(
         640,
-        400,
+        0,
         "A filter that leaves a remainder",
         "A 3 x 3 filter on a 6 x 6 input without padding at stride 2 stands at 2 x 2 places; the last row and column "
         "are never read.",
@@ -243,15 +249,15 @@ def sliding_remainder() -> str:
         "A third step would leave the input: pixels with a cross are never read.",
     )
     y = slide(page, MARGIN, 104, 6, 3, 2, "valid")
-    page.text(MARGIN, y + 20, formula(6, 3, 2, 0), 14, anchor="start", bold=True)
+    conclusion(page, y, formula(6, 3, 2, 0))
     return page.svg()
 
 
 def sliding_same() -> str:
     """Same padding at strides 1 and 2."""
     page = Picture(
-        700,
-        790,
+        640,
+        0,
         "Same padding",
         "With same padding a 3 x 3 filter at stride 1 turns 5 x 5 into 5 x 5; at stride 2 it turns 6 x 6 into 3 x 3, "
         "with zeros on the right and at the bottom only.",
@@ -262,7 +268,7 @@ def sliding_same() -> str:
         "Every pixel is the middle of the filter once. P = (K − 1) / 2 = 1.",
     )
     y = slide(page, MARGIN, 104, 5, 3, 1, "same")
-    page.text(MARGIN, y + 20, formula(5, 3, 1, 1), 14, anchor="start", bold=True)
+    conclusion(page, y, formula(5, 3, 1, 1))
     y += 62
     page.line((MARGIN, y - 18), (page.width - MARGIN, y - 18), GREY.top)
     heading(
@@ -272,9 +278,7 @@ def sliding_same() -> str:
         y + 14,
     )
     y = slide(page, MARGIN, y + 76, 6, 3, 2, "same")
-    page.text(
-        MARGIN, y + 20, f"O = W / S, rounded up = 6 / 2 = {output_size(6, 3, 2, 'same')}", 14, anchor="start", bold=True
-    )
+    conclusion(page, y, f"O = W / S, rounded up = 6 / 2 = {output_size(6, 3, 2, 'same')}")
     return page.svg()
 
 
@@ -356,6 +360,14 @@ def fields() -> str:
     page.text(x, rows[3] + 48, "j: all strides before, multiplied", SMALL, PALE_INK, "start")
     for i, line in enumerate(tale):
         page.text(x, rows[3] + 82 + 24 * i, line, 14, colours[i].edge, "start", bold=True)
+    for i, line in enumerate(
+        (
+            "One value of layer 1 sees the blue pixels,",
+            "one of layer 2 the green ones too,",
+            "one of layer 3 all that are coloured.",
+        )
+    ):
+        page.text(x, rows[3] + 168 + 17 * i, line, SMALL, PALE_INK, "start")
     return page.svg()
 
 
@@ -374,7 +386,7 @@ def pools() -> str:
     colours = (BLUE, GREEN, ORANGE, PURPLE)
     page = Picture(
         800,
-        350,
+        326,
         "Max, average and l2 pooling",
         "Three pools of size 2 and stride 2 on the same 4 x 4 numbers. "
         + "; ".join(f"{name}: {', '.join(f'{kind(block):g}' for block in blocks)}" for name, kind in kinds.items()),
@@ -410,7 +422,8 @@ def pools() -> str:
             page.text(left + (column + 0.5) * wide, top + (row + 0.5) * CELL + 5, number(kind(blocks[j])), bold=True)
         page.text(left + wide, top + 2 * CELL + 22, "2 × 2", SMALL, PALE_INK)
         words = how[name][1] + number(kind(blocks[0]))
-        page.text(left + wide, top + 2 * CELL + 62, words, SMALL, BLUE.edge, bold=True)
+        page.text(left + wide, y + 4 * CELL + 62, words, SMALL, BLUE.edge, bold=True)
+    page.text(x, y + 4 * CELL + 62, "The blue four:", SMALL, BLUE.edge, "start", bold=True)
     return page.svg()
 
 
@@ -420,15 +433,15 @@ def pools() -> str:
 def mixing() -> str:
     """A 1 x 1 convolution that makes two channels of three."""
     channels: list[Grid] = [
-        [[2, 0, 1], [1, 2, 0], [0, 1, 1]],
-        [[1, 1, 0], [0, 1, 2], [2, 0, 1]],
-        [[0, 2, 1], [1, 3, 0], [1, 0, 2]],
+        [[2, 0, 1], [1, 0, 2], [0, 1, 1]],
+        [[1, 1, 0], [0, 2, 1], [2, 0, 1]],
+        [[0, 2, 1], [1, 0, 3], [1, 0, 2]],
     ]
     filters: list[tuple[list[float], Colour]] = [([1, 2, -1], BLUE), ([0, -1, 2], ORANGE)]
     grid, gap = 3 * CELL, 34.0
     page = Picture(
-        800,
-        500,
+        760,
+        0,
         "A 1 x 1 convolution mixes channels",
         "Each output channel is a weighted sum of the three input channels, pixel by pixel.",
     )
@@ -443,13 +456,13 @@ def mixing() -> str:
     out_tops = [tops[0] + (grid + gap) * 0.5 + i * (grid + gap) for i in range(2)]
     for i, (weights, colour) in enumerate(filters):
         box_y = out_tops[i] + grid / 2
-        terms = [(w, channels[c][1][1]) for c, w in enumerate(weights)]
+        terms = [(w, channels[c][1][2]) for c, w in enumerate(weights)]
         words = " + ".join(f"{number(w)}·{number(v)}" if w >= 0 else f"({number(w)})·{number(v)}" for w, v in terms)
         words += f" = {number(sum(w * v for w, v in terms))}"
         wide = text_width(words, 13, bold=True) + 16
         middle = 385.0
         for top in tops:
-            start = (x + 2 * CELL, top + 1.5 * CELL)
+            start = (x + grid + 2, top + 1.5 * CELL)
             page.line(start, (middle - wide / 2, box_y), colour.edge, 1.5)
         page.rect(middle - wide / 2, box_y - 17, wide, 34, colour.top, colour.edge, radius=6)
         page.text(middle, box_y + 5, words, bold=True)
@@ -461,10 +474,10 @@ def mixing() -> str:
             colour.edge,
             bold=True,
         )
-        page.arrow((middle + wide / 2 + 4, box_y), (out_x + CELL - 3, box_y), colour.edge)
+        page.arrow((middle + wide / 2 + 4, box_y), (out_x - 4, box_y), colour.edge)
     for i, (top, channel) in enumerate(zip(tops, channels, strict=True)):
         cells(page, x, top, [[number(v) for v in row] for row in channel], GREY.top, GREY.edge)
-        outline(page, x, top, 1, 1, 1, INK)
+        outline(page, x, top, 1, 2, 1, INK)
         page.text(x + grid / 2, top + grid + 18, f"channel {i + 1}", SMALL, PALE_INK)
     for i, (top, (weights, colour)) in enumerate(zip(out_tops, filters, strict=True)):
         mixed = [
@@ -472,16 +485,9 @@ def mixing() -> str:
             for row in range(3)
         ]
         cells(page, out_x, top, [[number(v) for v in row] for row in mixed], colour.top, colour.edge)
-        outline(page, out_x, top, 1, 1, 1, INK)
+        outline(page, out_x, top, 1, 2, 1, INK)
         page.text(out_x + grid / 2, top + grid + 18, f"channel {i + 1} of the output", SMALL, PALE_INK)
-    page.text(
-        MARGIN,
-        page.height - 24,
-        "3 × 3 × 3 becomes 3 × 3 × 2 with 3 · 2 = 6 weights (and 2 biases, 0 here).",
-        14,
-        anchor="start",
-        bold=True,
-    )
+    conclusion(page, tops[-1] + grid + 34, "3 × 3 × 3 becomes 3 × 3 × 2 with 3 · 2 = 6 weights (and 2 biases, 0 here).")
     return page.svg()
 
 

@@ -21,7 +21,7 @@ FORMAT = 1  # of study.yaml; a study of another format is refused, not guessed a
 
 
 class DataFacts(BaseModel):
-    """The data of a study: enough to find it again and to notice that it changed."""
+    """The data of a study: enough to find it again and to notice that it changed. `folder` is a name in `Home.data`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -74,6 +74,10 @@ class StudyFolder:
         self.result_file = path / "result.json"
         self.bundle = path / "bundle"
         self.final_weights = path / "final.weights.h5"
+
+    def data(self, study: StudyFile) -> Path:
+        """Return the folder of the study's decoded images; it moves with the home."""
+        return Home(self.path.parent).data / study.data.folder
 
     def weights(self, number: int) -> Path:
         """Return where the best epoch's weights of a trial are kept, while it is among the best few."""

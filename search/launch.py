@@ -272,7 +272,7 @@ def _facts(dataset: Dataset, parts: Split, size: tuple[int, int] | None) -> Data
         fingerprint=dataset.fingerprint,
         input=dataset.input,
         classes=dataset.classes,
-        folder=str(dataset.folder),
+        folder=dataset.folder.name,
         image_size=size,
         train=len(parts.train),
         val=len(parts.val),
@@ -444,7 +444,6 @@ def _export(launched: Launched, winner: Winner, tracker: Any, console: Console) 
         "best": winner.trial.number,
         "val_accuracy": winner.val_accuracy,
         "test": test.model_dump(mode="json"),
-        "bundle": str(folder.bundle),
         "model_uri": uri,
         "mlflow": tracker.uri,
     }

@@ -42,7 +42,7 @@ def as_json(folder: StudyFolder) -> dict[str, Any]:
         "test": {"accuracy": result["test"]["accuracy"], "interval_95": result["test"]["interval_95"]}
         if result
         else None,
-        "bundle": result["bundle"] if result else None,
+        "bundle": str(folder.bundle) if result else None,
     }
 
 
@@ -72,9 +72,9 @@ def study_table(home: Home) -> RenderableType:
 
 def show(folder: StudyFolder) -> RenderableType:
     """Return a study for people: its data, its best trials, what they have in common, its test."""
-    study, record, result = folder.read(), folder.record(), folder.result()
+    study, record = folder.read(), folder.record()
     parts: list[RenderableType] = [Text(_head(study, record)), best_table(record)]
-    parts += [Text(line) for line in [*common_lines(record), *failure_lines(record), *result_lines(result)]]
+    parts += [Text(line) for line in [*common_lines(record), *failure_lines(record), *result_lines(folder)]]
     return Group(*parts)
 
 
@@ -134,8 +134,9 @@ def failure_lines(record: Record) -> list[str]:
     return [f"failed, {count} x: {reason}" for reason, count in reasons.most_common(5)]
 
 
-def result_lines(result: dict[str, Any] | None) -> list[str]:
+def result_lines(folder: StudyFolder) -> list[str]:
     """Return the test of the winner."""
+    result = folder.result()
     if result is None:
         return []
     test = result["test"]
@@ -143,7 +144,7 @@ def result_lines(result: dict[str, Any] | None) -> list[str]:
     return [
         f"winner: trial {result['best']}, validation accuracy {result['val_accuracy']:.1%}",
         f"test accuracy {test['accuracy']:.1%}, 95 % interval {low:.1%} to {high:.1%} ({test['count']:,} images)",
-        f"bundle: {result['bundle']}",
+        f"bundle: {folder.bundle}",
     ]
 
 

@@ -5,7 +5,6 @@ The reference for users is docs/space.md; what one value may be stands in `domai
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -47,10 +46,16 @@ def _real(low: float, high: float, off: bool = False) -> BeforeValidator:
 Some = Dimension | None
 
 
+def _empty(value: Any) -> Any:
+    """Read a section whose keys are all commented out as one without keys."""
+    return {} if value is None else value
+
+
 class Section(BaseModel):
     """A part of the file: known keys only, each a dimension or absent."""
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+    _may_be_empty = model_validator(mode="before")(_empty)
 
     def dimensions(self) -> dict[str, Dimension]:
         """Return the keys that were given."""
@@ -110,6 +115,7 @@ class Limits(BaseModel):
     """What no candidate may exceed: weights, multiply-accumulates for an image, MB of activations for an image."""
 
     model_config = ConfigDict(extra="forbid")
+    _may_be_empty = model_validator(mode="before")(_empty)
 
     max_parameters: Annotated[int, BeforeValidator(lambda v: _limit(v, whole=True))] | None = None
     max_macs: Annotated[int, BeforeValidator(lambda v: _limit(v, whole=True))] | None = None
@@ -132,7 +138,7 @@ class Definition(BaseModel):
     layers: Annotated[Dimension, _whole(1, MAX_LAYERS, finite=True)]
     all_layers: LayerSection = LayerSection()
     each_layer: LayerSection = LayerSection()
-    by_layer: dict[int, LayerSection] = {}
+    by_layer: Annotated[dict[int, LayerSection], BeforeValidator(_empty)] = {}
     head: HeadSection = HeadSection()
     recipe: RecipeSection = RecipeSection()
     augmentation: AugmentationSection = AugmentationSection()
@@ -237,10 +243,12 @@ def parse(text: str, source: str) -> Definition:
     if not isinstance(data, dict):
         keys = ", ".join(Definition.model_fields)
         raise InputError(f"{source}: a space is a YAML mapping with these keys: {keys}")
-    for line, key in _twice(tree):
-        raise InputError(f"{source}:{line}: the key '{key}' stands there twice")
     try:
+        for line, key in _twice(tree):
+            raise InputError(f"{source}:{line}: the key '{key}' stands there twice")
         return Definition.model_validate(data)
+    except RecursionError as error:
+        raise InputError(f"{source}: an alias (`*name`) stands inside of what it repeats") from error
     except ValidationError as error:
         raise InputError("\n".join(_explain(error, tree, source))) from error
 
@@ -259,7 +267,7 @@ def answered(definition: Definition, answers: Mapping[str, str]) -> Definition:
     for name, text in answers.items():
         if name not in known:
             raise InputError(f"--set {name}: the space has no such dimension: {nearest(name, known)}")
-        data = definition.model_dump()
+        data = _data(definition)
         section, _, key = name.rpartition(".")
         if section.startswith("layer"):
             _answer_layer(data, section.removeprefix("layer"), key, _plain(text))
@@ -282,16 +290,26 @@ def _answer_layer(data: dict[str, Any], number: str, key: str, value: Any) -> No
     if number:
         data["by_layer"].setdefault(int(number), {})[key] = value
         return
-    home = "all_layers" if data["all_layers"][key] is not None else "each_layer"
+    home = "all_layers" if key in data["all_layers"] else "each_layer"
     data[home][key] = value
     for own in data["by_layer"].values():
-        own[key] = None
+        own.pop(key, None)
+
+
+def _data(definition: Definition) -> dict[str, Any]:
+    """Return what was given of a definition, in the form of its file."""
+    data: dict[str, Any] = dict(definition)
+    for key, value in definition:
+        if isinstance(value, Section):
+            data[key] = value.dimensions()
+    data["by_layer"] = {number: own.dimensions() for number, own in definition.by_layer.items()}
+    return data
 
 
 def _plain(text: str) -> Any:
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):
         return text
 
 
@@ -315,14 +333,15 @@ def _explain(error: ValidationError, tree: yaml.Node | None, source: str) -> Ite
         line = _line(tree, path)
         where = f"{source}:{line}: " if line else f"{source}: "
         key = ".".join(map(str, path))
-        if mistake["type"] == "extra_forbidden":
-            section = _section(path[:-1])
-            moved = _elsewhere(str(path[-1])) if len(path) == 1 else None
-            hint = moved or nearest(path[-1], section)
+        if mistake["type"] in ("extra_forbidden", "invalid_key"):
+            hint = _elsewhere(str(path[-1])) or nearest(path[-1], _section(path[:-1]))
             yield f"{where}unknown key '{key}': {hint}"
             continue
         message = re.sub(r"^Value error, ", "", mistake["msg"])
         message = message[0].lower() + message[1:] if message.startswith("Input should") else message
+        if mistake["type"] in ("model_type", "dict_type"):
+            known = "numbers of layers, as in `1: {filters: 16}`" if path == ["by_layer"] else ", ".join(_section(path))
+            message = f"{mistake['input']!r} is no section; its keys are {known}"
         if mistake["type"] == "missing":
             message = "this key is missing; it says how many layers there may be, as in `layers: [2, 3, 4]`"
         yield f"{where}{key}: {message}" if key else f"{where}{message}"
@@ -337,8 +356,7 @@ def _section(path: list[Any]) -> list[str]:
     return list(model.model_fields)
 
 
-@cache
-def _homes() -> dict[str, str]:
+def _elsewhere(key: str) -> str | None:
     sections: dict[str, type[BaseModel]] = {
         "each_layer": LayerSection,
         "head": HeadSection,
@@ -346,12 +364,8 @@ def _homes() -> dict[str, str]:
         "augmentation": AugmentationSection,
         "limits": Limits,
     }
-    return {key: name for name, section in sections.items() for key in section.model_fields}
-
-
-def _elsewhere(key: str) -> str | None:
-    home = _homes().get(key)
-    return f"it belongs in the section `{home}`" if home else None
+    homes = [f"`{name}`" for name, section in sections.items() if key in section.model_fields]
+    return f"it belongs in the section {' or '.join(homes)}" if homes else None
 
 
 def _line(node: yaml.Node | None, path: list[Any]) -> int | None:

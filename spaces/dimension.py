@@ -56,33 +56,35 @@ class Range:
     @property
     def values(self) -> tuple[Choice, ...] | None:
         """Every value in order, or None where the range is continuous."""
-        if self.whole:
-            return tuple(range(int(self.low), int(self.high) + 1, int(self.step or 1)))
-        if self.step is None:
-            return None
-        count = math.floor((self.high - self.low) / self.step + 1e-9) + 1
-        return tuple(round(self.low + i * self.step, 12) for i in range(count))
+        return None if self._step is None else tuple(self._at(i) for i in range(self._count(self._step)))
 
     def nearest(self, value: Choice) -> Choice:
         """Return the number of the range that is closest to `value`."""
         if not _number(value):
             raise ValueError(f"{value!r} is not a number from {self.low:g} to {self.high:g}")
         number = min(max(float(value), self.low), self.high)
-        if self.whole or self.step is not None:
-            step = self.step or 1
-            last = math.floor((self.high - self.low) / step + 1e-9)
-            number = self.low + min(round((number - self.low) / step), last) * step
-        return int(number) if self.whole else round(number, 12) if self.step is not None else number
+        if self._step is None:
+            return number
+        return self._at(min(round((number - self.low) / self._step), self._count(self._step) - 1))
 
     def draw(self, random_source: random.Random) -> Choice:
         """Return one number of the range."""
         if self.log:
-            number = math.exp(random_source.uniform(math.log(self.low), math.log(self.high)))
-        else:
-            number = random_source.uniform(self.low, self.high)
-        if self.values is not None and not self.log:
-            return random_source.choice(self.values)
-        return self.nearest(number)
+            return self.nearest(math.exp(random_source.uniform(math.log(self.low), math.log(self.high))))
+        if self._step is None:
+            return random_source.uniform(self.low, self.high)
+        return self._at(random_source.randrange(self._count(self._step)))
+
+    @property
+    def _step(self) -> float | None:
+        return 1 if self.whole and self.step is None else self.step
+
+    def _count(self, step: float) -> int:
+        return math.floor((self.high - self.low) / step + 1e-9) + 1
+
+    def _at(self, i: int) -> Choice:
+        number = self.low + i * (self._step or 0)
+        return int(number) if self.whole else round(number, 12)
 
 
 Dimension = Options | Range

@@ -45,7 +45,7 @@ class Domain:
         return self.low <= self.high
 
     def _one(self, value: Any) -> Choice:
-        if self.off and value is False:
+        if self.off and (value is False or value == "off"):
             return 0 if self.whole else 0.0
         if any(value is word or (isinstance(value, str) and value == word) for word in self.words):
             return value  # type: ignore[no-any-return]
@@ -58,10 +58,10 @@ class Domain:
             hint = nearest(value, self.words) if self.words else ""
             also = f"{hint}; or {self}" if hint and self.numbers else hint or f"it takes {self}"
             raise ValueError(f"{value!r} is no value for this key; {also}")
+        if not self.low <= value <= self.high:  # no NaN either
+            raise ValueError(f"{_short(value)} is out of bounds; it takes {self}")
         if self.whole and value != int(value):
             raise ValueError(f"{value!r} is not a whole number; it takes {self}")
-        if not self.low <= value <= self.high:
-            raise ValueError(f"{value:g} is out of bounds; it takes {self}")
         return int(value) if self.whole else float(value)
 
     def _range(self, value: dict[Any, Any]) -> Range | Options:
@@ -102,3 +102,10 @@ class Domain:
             parts.append(f"{'a whole number' if self.whole else 'a number'} from {self.low:g} to {self.high:g}")
         parts += [str(word).lower() for word in self.words] + (["off"] if self.off else [])
         return " or ".join(parts) if self.numbers else ", ".join(parts)
+
+
+def _short(number: float) -> str:
+    try:
+        return f"{number:g}"
+    except OverflowError:  # a whole number beyond what a float holds
+        return f"{str(number)[:9]}..."

@@ -98,8 +98,9 @@ def draw_text(architecture: Architecture, width: int = 100) -> str:
 
 def _block(stage: Stage) -> _Block:
     volume, step = stage.volume, stage.step
-    rows = round(math.log2(math.sqrt(volume.height * volume.width))) + 1
-    columns = min(round(math.log2(volume.depth)) + 1, WIDEST_BLOCK)
+    # An architecture from a file may have a volume without pixels; it is drawn as small as one pixel.
+    rows = round(math.log2(max(volume.height * volume.width, 1)) / 2) + 1
+    columns = min(round(math.log2(max(volume.depth, 1))) + 1, WIDEST_BLOCK)
     label = str(volume.depth) if stage.vector else str(volume)
     if step is None:
         return _Block(rows, columns, label, [], [])

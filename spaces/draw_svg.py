@@ -78,7 +78,10 @@ def draw_svg(architecture: Architecture) -> str:
         f"{architecture.parameters:,} parameters, {architecture.macs:,} multiply-accumulates and "
         f"{_memory(architecture.activation_bytes)} of activations for one image."
     )
-    scales = "Square-root scales: one for height and width, one for depth, one for the vectors (bars) of the head."
+    scales = (
+        "Height × width × depth, on square-root scales: one for height and width, one for depth, "
+        "one for the vectors (bars) of the head."
+    )
     title = str(architecture)
     width = 2 * MARGIN + sum(cell.arrow + cell.width for cell in cells)
     needed = [text_width(title, SIZE + 2, bold=True), text_width(caption, SMALL), text_width(scales, SMALL)]

@@ -46,6 +46,7 @@ class Geometry(NamedTuple):
 
 
 GEOMETRY = Geometry._fields
+POOL_SIZES = ("pool_size", "pool_stride")  # without a meaning where nothing is pooled
 Side = tuple[int, int]
 
 
@@ -134,12 +135,12 @@ class Fitting:
             lambda g: g.pooling != "none" and pool_stride.distance(g.pool_stride, wish.pool_stride),
         ]
 
-    def _compute_count(self, layer: int, side: Side, to_go: int, pools: bool) -> int:
-        """Return how many ways there are to build the layers to go; without any pool where not `pools`."""
+    def _compute_count(self, layer: int, side: Side, to_go: int, pooled: frozenset[int]) -> int:
+        """Return how many ways there are to build the layers to go, with pools in the layers `pooled` at most."""
         if to_go == 0:
             return 1
         return sum(
-            self.count(layer + 1, after, to_go - 1, pools)
+            self.count(layer + 1, after, to_go - 1, pooled)
             for geometry, after in self.fitting(layer, side, to_go).items()
-            if pools or geometry.pooling == "none"
+            if layer in pooled or geometry.pooling == "none"
         )

@@ -4,11 +4,10 @@ A space is a definition bound to an input volume and a number of classes. Engine
 `space.dimensions` and know nothing of networks; `fit` brings the values to what can be built; `candidate` builds.
 """
 
-import math
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import product
+from itertools import combinations, product
 from typing import Any
 
 from .architecture import Architecture, Candidate, Head, Layer, Recipe
@@ -17,7 +16,7 @@ from .definition import DEFAULTS, LAYER_KEYS, Definition
 from .definition import dimensions as named_dimensions
 from .dimension import Choice, Dimension, Options
 from .errors import InputError
-from .fitting import AS_POOL_SIZE, GEOMETRY, Fitting, Geometry, Side
+from .fitting import AS_POOL_SIZE, GEOMETRY, POOL_SIZES, Fitting, Geometry, Side
 
 Values = dict[str, Choice]
 # Without their colours to lose, images of one channel have no use for these.
@@ -54,6 +53,7 @@ class SearchSpace:
         # Dimensions of the geometry that all layers share: they are settled before the first layer.
         self._shared = [f"all_layers.{key}" for key in GEOMETRY if f"all_layers.{key}" in self.dimensions]
         self._fittings: dict[tuple[Choice, ...], Fitting] = {}
+        self._used_names: dict[int, list[str]] = {}
         self._check()
 
     # ------------------------------------------------------------------ values to candidates
@@ -73,25 +73,18 @@ class SearchSpace:
         count = self._fitting_depth(int(self._value("layers", values)), values)
         self._put(fitted, "layers", count)
         shared = self._fitting_shared(count, values)
-        for name, value in zip(self._shared, shared, strict=True):
-            self._put(fitted, name, value)
+        settled = dict(zip(self._shared, shared, strict=True))
         fitting, side = self._fitting(shared), (self.input.height, self.input.width)
-        pools = False
         for i in range(count):
             layer_names = self._layer_names[i]
-            wish = Geometry(*(self._wish(layer_names[key], key, values, fitted) for key in GEOMETRY))  # type: ignore[arg-type]
+            wish = Geometry(*(self._wish(layer_names[key], key, values, settled) for key in GEOMETRY))  # type: ignore[arg-type]
             geometry, side = fitting.nearest(i, side, count - i, wish)
-            has_pool = geometry.pooling != "none"
-            pools = pools or has_pool
             for key, value in zip(GEOMETRY, geometry, strict=True):
-                if has_pool or not key.startswith("pool_"):
+                if geometry.pooling != "none" or key not in POOL_SIZES:
                     self._put(fitted, layer_names[key], value)
             for key in LAYER_KEYS:
                 if key not in GEOMETRY and (name := layer_names[key]) in self.dimensions:
                     fitted[name] = self._value(name, values)
-        if not pools:
-            fitted.pop("all_layers.pool_size", None)
-            fitted.pop("all_layers.pool_stride", None)
         hidden = int(self._value("head.hidden_layers", values))
         for name in self._rest:
             if self._means_something(name, hidden):
@@ -161,31 +154,14 @@ class SearchSpace:
 
     @cached_property
     def architectures(self) -> int:
-        """How many architectures the space holds, limits aside; a continuous dimension counts as one value."""
-        total = 0
-        side = (self.input.height, self.input.width)
-        sizes = [name for name in self._shared if name.startswith("all_layers.pool_")]
-        common = self._ways(f"all_layers.{key}" for key in LAYER_KEYS if key not in GEOMETRY) * self._ways_of_head()
-        for count in self._depths:
-            own = common * math.prod(
-                self._ways(
-                    layer[key] for key in LAYER_KEYS if key not in GEOMETRY and not layer[key].startswith("all_layers.")
-                )
-                for layer in self._layer_names[:count]
-            )
-            poolless = set()
-            for shared in self._shared_choices():
-                fitting = self._fitting(shared)
-                if not fitting.possible(0, side, count):
-                    continue
-                flat = fitting.count(0, side, count, False)
-                total += own * (fitting.count(0, side, count, True) - flat)
-                # Networks without any pool are the same for every shared pool size: count them once.
-                key = tuple(value for name, value in zip(self._shared, shared, strict=True) if name not in sizes)
-                if key not in poolless:
-                    poolless.add(key)
-                    total += own * flat
-        return total
+        """How many architectures the space holds, limits aside; a continuous dimension counts as one value.
+
+        Every setting counts, even where two amount to the same, as padding `valid` and 0 do.
+        """
+        return self._ways_of_head() * sum(
+            self._ways(name for name in self._used(count) if _key(name) not in GEOMETRY) * self._geometries(count)
+            for count in self._depths
+        )
 
     @cached_property
     def recipes(self) -> int:
@@ -210,10 +186,10 @@ class SearchSpace:
         for values in self._enumerate():
             # Shared dimensions without a meaning make the same candidate come up more than once.
             fitted = self.fit(values)
-            key = tuple(fitted.items())
-            if key not in seen:
-                seen.add(key)
-                if self.excess(self.candidate(fitted)) is None:
+            candidate = self.candidate(fitted)
+            if candidate.hash not in seen:
+                seen.add(candidate.hash)
+                if self.excess(candidate) is None:
                     yield fitted
 
     def _enumerate(self) -> Iterator[Values]:
@@ -267,10 +243,10 @@ class SearchSpace:
             return self.fixed[name]
         return self.dimensions[name].nearest(values[name])
 
-    def _wish(self, name: str, key: str, values: Mapping[str, Choice], fitted: Values) -> Choice:
-        if name in fitted:
-            return fitted[name]
-        if name not in values and key.startswith("pool_"):
+    def _wish(self, name: str, key: str, values: Mapping[str, Choice], settled: Values) -> Choice:
+        if name in settled:
+            return settled[name]
+        if name not in values and key in POOL_SIZES:
             # Without a pool its sizes were dropped; where one has to be put in, any size is as near as another.
             return self._options(name)[0]
         return self._value(name, values)
@@ -292,6 +268,32 @@ class SearchSpace:
             if name in self.dimensions and (values := self.dimensions[name].values) is not None:
                 ways *= len(values)
         return ways
+
+    def _geometries(self, count: int) -> int:
+        """Return how many geometries there are for so many layers.
+
+        A shared pool size matters only to networks that have a pool it decides. So networks are counted by the set of
+        shared pool sizes that matter, each for the values of these alone.
+        """
+        side, total = (self.input.height, self.input.width), 0
+        used = [name for name in self._shared if name in self._used(count)]
+        sizes = [name for name in used if _key(name) in POOL_SIZES]
+        needs = [{name for name in map(layer.get, POOL_SIZES) if name in sizes} for layer in self._layer_names[:count]]
+        for matter in _subsets(sizes):
+            open_names = [name for name in used if name not in sizes or name in matter]
+            for chosen in self._product(open_names):
+                fitting = self._fitting(tuple(chosen.get(name, self._options(name)[0]) for name in self._shared))
+                for allowed in _subsets(matter):  # inclusion and exclusion: pools that need all of `matter`, not less
+                    pooled = frozenset(i for i, need in enumerate(needs) if need <= set(allowed))
+                    total += (-1) ** (len(matter) - len(allowed)) * fitting.count(0, side, count, pooled)
+        return total
+
+    def _used(self, count: int) -> list[str]:
+        """Return the open dimensions that decide something in the first `count` layers, each once."""
+        if count not in self._used_names:
+            named = (name for layer in self._layer_names[:count] for name in layer.values())
+            self._used_names[count] = [name for name in dict.fromkeys(named) if name in self.dimensions]
+        return self._used_names[count]
 
     def _ways_of_head(self) -> int:
         ways = 0
@@ -348,10 +350,14 @@ class SearchSpace:
     def _fitting_shared(self, count: int, values: Mapping[str, Choice]) -> tuple[Choice, ...]:
         """Return the shared geometry nearest to the wish for which `count` layers can be built."""
         side = (self.input.height, self.input.width)
+        # Those without a meaning were dropped: pool sizes where nothing is pooled, keys that each layer has of its own.
+        dropped = [
+            name
+            for name in self._shared
+            if name not in values and (_key(name) in POOL_SIZES or name not in self._used(count))
+        ]
         wish = tuple(
-            self._options(name)[0]
-            if name not in values and "pool_" in name
-            else self.dimensions[name].nearest(values[name])
+            self._options(name)[0] if name in dropped else self.dimensions[name].nearest(values[name])
             for name in self._shared
         )
         if self._fitting(wish).possible(0, side, count):
@@ -415,7 +421,7 @@ class SearchSpace:
             for i in range(count):
                 after = fitting._after(i, side)
                 if not after:
-                    sizes = sorted({str(g.kernel_size) for g in fitting.choices(i)}, key=int)
+                    sizes = sorted({str(size) for size in fitting.options[i][0].values}, key=int)
                     exact = " without a remainder" if self.definition.exact_fit else ""
                     tale.append(
                         f"  layer {i + 1}: no filter of size {', '.join(sizes)} (with its pool) fits "
@@ -435,6 +441,15 @@ class SearchSpace:
             + "\n".join(best)
             + "\nAllow smaller filters, padding, fewer layers or `pooling: none`."
         )
+
+
+def _key(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _subsets(names: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    for size in range(len(names) + 1):
+        yield from combinations(names, size)
 
 
 def _of_layers(name: str) -> bool:

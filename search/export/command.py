@@ -32,7 +32,7 @@ def export_bundle(folder: StudyFolder, trial: Trial | None, to: Path) -> float:
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise InputError(f"--to {to}: exists already; name a new folder")
     study = folder.read()
-    dataset = Dataset.load(Path(study.data.folder))
+    dataset = Dataset.load(folder.data(study))
     if trial is None:
         if not folder.bundle.is_dir():
             best = folder.record().best()

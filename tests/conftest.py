@@ -1,0 +1,58 @@
+"""What many tests share: the digits as arrays, and one search that is done once and read by all."""
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from convsearch.search.data import Dataset, Split, open_data, split
+from convsearch.search.home import Home, StudyFolder
+from convsearch.search.record import Record
+from terminal import convsearch
+
+# What the shared study was begun with; other runs that shall find the same say the same.
+SAME = ("--space", "tiny", "--epochs", "2", "--seed", "3")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A study that `convsearch run` has finished, and what it printed."""
+
+    home: Path
+    name: str
+    said: subprocess.CompletedProcess[str]
+
+    @property
+    def folder(self) -> StudyFolder:
+        return Home(self.home).study(self.name)
+
+    @property
+    def bundle(self) -> Path:
+        return self.folder.bundle
+
+    @property
+    def record(self) -> Record:
+        return self.folder.record()
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """Seven trials on the digits, by the command, in a folder that is no git checkout."""
+    place = tmp_path_factory.mktemp("finished")
+    said = convsearch("run", *SAME, "--trials", 7, "--study", "first", "--home", "home", cwd=place)
+    assert said.returncode == 0, said.stderr
+    return Finished(place / "home", "first", said)
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    """The digits as arrays; not to be changed."""
+    return open_data("digits", tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="session")
+def parts(digits: Dataset) -> Split:
+    """How the digits are divided, saved beside them as `split.npz`."""
+    found = split(digits, seed=0)
+    found.save(digits.folder.parent / "split.npz")
+    return found

@@ -1,0 +1,76 @@
+"""The command as a user types it: a real process, its exit code, and what it prints."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+COMMAND = str(Path(sys.executable).with_name("convsearch"))
+PATIENCE = 180  # seconds until something that has to happen is given up
+
+
+def environment(**more: str) -> dict[str, str]:
+    """The user's environment, without settings of whoever runs the tests."""
+    ours = ("CONVSEARCH_HOME", "MLFLOW_TRACKING_URI", "PYTHONPATH", "FORCE_COLOR")
+    return {key: value for key, value in os.environ.items() if key not in ours} | more
+
+
+def convsearch(*arguments: object, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Type a command and wait for its end."""
+    return subprocess.run(
+        [COMMAND, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env=environment(**variables),
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+def wait_until(happened: Callable[[], object], what: str) -> None:
+    """Wait for something that has to happen."""
+    deadline = time.monotonic() + PATIENCE
+    while not happened():
+        assert time.monotonic() < deadline, f"in {PATIENCE} s it did not happen that {what}"
+        time.sleep(0.05)
+
+
+@contextmanager
+def begun(*arguments: object, cwd: Path | None = None) -> Iterator["subprocess.Popen[str]"]:
+    """Type a command that will be disturbed; whatever is left of it is ended with the block."""
+    process = subprocess.Popen(
+        [COMMAND, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=cwd,
+        env=environment(),
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def workers_of(home: Path) -> list[psutil.Process]:
+    """The living worker processes whose logs are in a home."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if "convsearch.search.executors.worker" not in process.cmdline():
+                continue
+            if any(Path(file.path).is_relative_to(home.resolve()) for file in process.open_files()):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
