@@ -18,7 +18,18 @@ def measure() -> list[tuple[str, str, str]]:
     command, rows = str(Path(sys.executable).with_name("convsearch")), []
     for seed in SEEDS:
         with tempfile.TemporaryDirectory() as home:
-            options = ["--data", str(DATA), "--minutes", str(MINUTES), "--seed", str(seed), "--study", "c", "--home", home]
+            options = [
+                "--data",
+                str(DATA),
+                "--minutes",
+                str(MINUTES),
+                "--seed",
+                str(seed),
+                "--study",
+                "c",
+                "--home",
+                home,
+            ]
             begin = time.perf_counter()
             subprocess.run([command, "run", *options], check=True, capture_output=True)
             seconds = time.perf_counter() - begin

@@ -9,7 +9,6 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
-
 from convsearch.search.data import open_data, split
 from convsearch.search.engines.optuna import OptunaEngine
 from convsearch.search.engines.proposals import Proposals
@@ -53,9 +52,7 @@ def measure() -> list[tuple[str, str, str]]:
     return [("second trial, proposal to first step, beyond bare Keras", f"{median:+.2f} s", "+3 s")]
 
 
-def _run(
-    executor: LocalExecutor, number: int, candidate: Candidate, data: Path, folder: Path
-) -> tuple[Outcome, float]:
+def _run(executor: LocalExecutor, number: int, candidate: Candidate, data: Path, folder: Path) -> tuple[Outcome, float]:
     weights = str(folder / "best.weights.h5")
     executor.submit(
         Job(

@@ -277,8 +277,9 @@ def _architecture_file(path: Path) -> Any:
         found = Architecture.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path}: {key or 'the file'}: {first['msg']}, not {first['input']!r:.80}") from error
+        key, message = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+        value = "" if isinstance(first["input"], dict) else f", not {first['input']!r:.80}"
+        raise InputError(f"{path}: {key or 'the file'}: {message}{value}") from error
     return found
 
 

@@ -16,8 +16,9 @@ class Message(BaseModel):
 class Job(Message):
     """One candidate to be trained: on which data, for how long, from which seed, and where its weights go.
 
-    `data` is the folder of a Dataset and `split` the file of its Split. `patience` is the number of epochs without a
-    better validation accuracy after which training ends. `weights` is the file for the best epoch's weights.
+    `data` is the folder of a Dataset and `split` the file of its Split. `patience` is the number of epochs after which
+    training ends if none validates better: with a higher accuracy, or the same and a lower loss. `weights` is the file
+    for the best epoch's weights.
     """
 
     number: int

@@ -35,6 +35,7 @@ ENGINES = ("optuna",)
 DEFAULT_TRIALS = 20  # where neither trials nor minutes are given
 DEFAULT_EPOCHS = 12
 COUNTED = 100_000  # candidates of a limited space that are counted before a grid search begins
+LARGE = 128 * 128  # pixels of an image from which on the user is told what they cost
 VERSIONS = ("convsearch", "tensorflow", "keras", "optuna", "mlflow", "numpy", "pillow")
 
 
@@ -318,6 +319,13 @@ def _announce(launched: Launched, budget: Budget, console: Console) -> None:
     )
     for note in data.notes:
         console.print(f"  note: {note}", highlight=False, markup=False, soft_wrap=True)
+    if data.input.height * data.input.width > LARGE:
+        console.print(
+            f"  note: images of {data.input.height}x{data.input.width} make trials slow; "
+            "--image-size 64x64 makes them quicker in proportion to the pixels",
+            highlight=False,
+            soft_wrap=True,
+        )
     limits = [f"{budget.trials} trials"] if budget.trials else []
     limits += [duration(budget.seconds)] if budget.seconds else []
     known = launched.record.finished()

@@ -49,6 +49,7 @@ class Tracker:
         self._space = space
         self.uri = tracking_uri(home)
         self._study = study
+        self._common_tags = _common_tags(study)
         self._local = "MLFLOW_TRACKING_URI" not in os.environ
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.ERROR)
@@ -70,17 +71,7 @@ class Tracker:
 
     def _parent(self) -> str:
         study = self._study
-        tags = {
-            "mlflow.runName": f"{study.name} launch",
-            "kind": "launch",
-            "engine": study.engine,
-            "algorithm": study.algorithm,
-            "pruner": study.pruner,
-            "fingerprint": study.data.fingerprint,
-            **{f"version.{name}": version for name, version in study.versions.items()},
-        }
-        if commit := _git_commit():
-            tags["mlflow.source.git.commit"] = commit
+        tags = {"mlflow.runName": f"{study.name} launch", "kind": "launch", **self._common_tags}
         run = self._client.create_run(self.experiment_id, tags=tags)
         parameters = {
             "data": study.data.source,
@@ -104,10 +95,9 @@ class Tracker:
                 "kind": "trial",
                 "number": str(trial.number),
                 "state": trial.state,
-                "engine": self._study.engine,
-                "algorithm": self._study.algorithm,
                 "hash": trial.hash,
                 "architecture": str(trial.candidate.architecture),
+                **self._common_tags,
             }
             run = self._client.create_run(self.experiment_id, tags=tags)
             parameters = [Param(name, str(value)[:LONGEST_PARAMETER]) for name, value in trial.candidate.flat().items()]
@@ -210,6 +200,19 @@ class Tracker:
         except (MlflowException, SQLAlchemyError, OSError) as error:
             text = str(error).strip().splitlines()
             raise WorkError(f"MLflow at {self.uri}: {text[0] if text else type(error).__name__}") from error
+
+
+def _common_tags(study: StudyFile) -> dict[str, str]:
+    """Return the tags that every run of a launch has."""
+    commit = _git_commit()
+    return {
+        "engine": study.engine,
+        "algorithm": study.algorithm,
+        "pruner": study.pruner,
+        "fingerprint": study.data.fingerprint,
+        **{f"version.{name}": found for name, found in study.versions.items()},
+        **({"mlflow.source.git.commit": commit} if commit else {}),
+    }
 
 
 def _git_commit() -> str | None:

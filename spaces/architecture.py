@@ -106,6 +106,16 @@ class Architecture(Value):
     head: Head = Head()
     classes: Annotated[int, Field(ge=2)]
 
+    @model_validator(mode="after")
+    def _nothing_vanishes(self) -> Self:
+        for step in self.steps:
+            if not step.after.size:
+                raise ValueError(
+                    f"{step.name} does not fit: a {step.kind} of size {step.kernel_size}, stride {step.stride} and "
+                    f"padding {step.padding} makes {step.after} of {step.before}"
+                )
+        return self
+
     def __str__(self) -> str:
         """Return the one-line form: `32c3-mp2-64c3s2-gap-10`.
 

@@ -112,21 +112,25 @@ class AugmentationSection(Section):
 
 
 class Limits(BaseModel):
-    """What no candidate may exceed: weights, multiply-accumulates for an image, MB of activations for an image."""
+    """What no candidate may exceed: weights, and multiply-accumulates and MB of activations for one image.
+
+    `max_macs_per_pixel` is the same limit for images of any size: multiply-accumulates by pixel of the input.
+    """
 
     model_config = ConfigDict(extra="forbid")
     _may_be_empty = model_validator(mode="before")(_empty)
 
     max_parameters: Annotated[int, BeforeValidator(lambda v: _limit(v, whole=True))] | None = None
     max_macs: Annotated[int, BeforeValidator(lambda v: _limit(v, whole=True))] | None = None
+    max_macs_per_pixel: Annotated[int, BeforeValidator(lambda v: _limit(v, whole=True))] | None = None
     max_activation_mb: Annotated[float, BeforeValidator(lambda v: _limit(v, whole=False))] | None = None
 
 
 def _limit(value: Any, whole: bool) -> Any:
     number = Domain(1 if whole else 1e-6, 1e15, whole)(value)
-    if not isinstance(number, Options):
+    if not number.fixed:
         raise ValueError("a limit is one number")
-    return number.values[0]
+    return number.values[0] if number.values else None
 
 
 class Definition(BaseModel):
@@ -145,6 +149,11 @@ class Definition(BaseModel):
     exact_fit: bool = False
     limits: Limits = Limits()
 
+    @property
+    def most_layers(self) -> int:
+        """The largest number of layers that a network may have."""
+        return max(int(value) for value in self.layers.values or ())
+
     @model_validator(mode="after")
     def _each_key_once(self) -> Self:
         for key in self.each_layer.dimensions():
@@ -153,10 +162,9 @@ class Definition(BaseModel):
                     f"`{key}` stands in `all_layers` (one choice for all) and in `each_layer` (one for each): "
                     "keep one of the two"
                 )
-        last = max(int(value) for value in self.layers.values or ())
         for number in self.by_layer:
-            if not 1 <= number <= last:
-                raise ValueError(f"`by_layer` names layer {number}, but `layers` goes from 1 to {last}")
+            if not 1 <= number <= self.most_layers:
+                raise ValueError(f"`by_layer` names layer {number}, but `layers` goes from 1 to {self.most_layers}")
         return self
 
 
@@ -179,9 +187,8 @@ def dimensions(definition: Definition) -> Iterator[tuple[str, Dimension]]:
     for key in LAYER_KEYS:
         if key in given:
             yield f"all_layers.{key}", given[key]
-    last = max(int(value) for value in definition.layers.values or ())
     each = definition.each_layer.dimensions()
-    for number in range(1, last + 1):
+    for number in range(1, definition.most_layers + 1):
         own = definition.by_layer[number].dimensions() if number in definition.by_layer else {}
         for key in LAYER_KEYS:
             if key in own or key not in given:
@@ -262,27 +269,31 @@ def answered(definition: Definition, answers: Mapping[str, str]) -> Definition:
     Raises:
         InputError: an unknown name, or a value that the dimension cannot take.
     """
-    known = [name for name, _ in dimensions(definition)]
-    known += [f"layer.{key}" for key in LAYER_KEYS] + ["head.units"]
     for name, text in answers.items():
+        known = [name for name, _ in dimensions(definition)]
+        known += [f"layer.{key}" for key in LAYER_KEYS] + ["head.units"]
         if name not in known:
             raise InputError(f"--set {name}: the space has no such dimension: {nearest(name, known)}")
-        data = _data(definition)
-        section, _, key = name.rpartition(".")
-        if section.startswith("layer"):
-            _answer_layer(data, section.removeprefix("layer"), key, _plain(text))
-        elif key in DEFAULTS["recipe"] and not section:
-            data["recipe"][key] = _plain(text)
-        elif section:
-            data[section][re.sub(r"^units\d$", "units", key)] = _plain(text)
-        else:
-            data[key] = _plain(text)
         try:
-            definition = Definition.model_validate(data)
+            definition = Definition.model_validate(_answer(definition, name, _plain(text)))
         except ValidationError as error:
             message = re.sub(r"^Value error, ", "", error.errors()[0]["msg"])
             raise InputError(f"--set {name}={text}: {message}") from error
     return definition
+
+
+def _answer(definition: Definition, name: str, value: Any) -> dict[str, Any]:
+    data = _data(definition)
+    section, _, key = name.rpartition(".")
+    if section.startswith("layer"):
+        _answer_layer(data, section.removeprefix("layer"), key, value)
+    elif name == "layers":
+        data["layers"] = value
+        most = Definition.model_validate({"layers": value}).most_layers
+        data["by_layer"] = {number: own for number, own in data["by_layer"].items() if number <= most}
+    else:
+        data[section or "recipe"][re.sub(r"^units\d$", "units", key)] = value
+    return data
 
 
 def _answer_layer(data: dict[str, Any], number: str, key: str, value: Any) -> None:

@@ -123,6 +123,12 @@ class SearchSpace:
             ("max_parameters", limits.max_parameters, architecture.parameters, "parameters"),
             ("max_macs", limits.max_macs, architecture.macs, "MACs"),
             (
+                "max_macs_per_pixel",
+                limits.max_macs_per_pixel,
+                architecture.macs / (self.input.height * self.input.width),
+                "MACs for each pixel",
+            ),
+            (
                 "max_activation_mb",
                 limits.max_activation_mb,
                 architecture.activation_bytes / 1e6,

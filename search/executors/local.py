@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+from ...spaces.errors import WorkError
 from ..job import EpochReport, Job, Outcome
 from .protocol import Broken, Event, Lost, Started
 
@@ -103,7 +104,7 @@ class LocalExecutor:
             self._events.append(Lost(worker.number, worker.name, reason))
         elif not worker.lived:
             # It never came up, so that the next one would not either.
-            raise RuntimeError(f"{worker.name} did not start: {reason}; its log is {worker.log}")
+            raise WorkError(f"{worker.name} did not start: {reason}; its log is {worker.log}")
         self._workers[self._workers.index(worker)] = _Worker(worker.name, self._logs)
         self._hand_out()
 

@@ -6,7 +6,7 @@ from convsearch.search.evaluation import Evaluation, evaluate, wilson_interval
 from convsearch.spaces.architecture import Architecture, Layer
 
 
-# The last four: Newcombe (1998), Statistics in Medicine 17, table I, method 3; the others by hand from Wilson's formula.
+# The last four: Newcombe (1998), Statistics in Medicine 17, table I, method 3; the others by hand.
 @pytest.mark.parametrize(
     ("hits", "count", "low", "high"),
     [

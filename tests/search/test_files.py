@@ -45,9 +45,13 @@ def test_a_new_folder_appears_when_its_block_has_ended_well(tmp_path: Path) -> N
 
 
 def test_a_new_folder_vanishes_when_its_block_fails(tmp_path: Path) -> None:
-    with pytest.raises(ExpectedError), new_folder(tmp_path / "bundle") as partial:
-        (partial / "model").write_text("half")
-        raise ExpectedError
+    def fail() -> None:
+        with new_folder(tmp_path / "bundle") as partial:
+            (partial / "model").write_text("half")
+            raise ExpectedError
+
+    with pytest.raises(ExpectedError):
+        fail()
     assert names(tmp_path) == []
 
 

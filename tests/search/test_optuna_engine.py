@@ -97,7 +97,7 @@ def test_nothing_is_stored_that_does_not_fit_or_was_tried_before(
     tmp_path: Path, algorithm: str, name: str, input: tuple[int, ...]
 ) -> None:
     space = preset(name, *input)
-    count = 50
+    count = 40
     opened = engine(tmp_path, space, algorithm)
     found = search(opened, count)
     opened.close()
@@ -173,7 +173,7 @@ def test_the_same_seed_proposes_the_same_and_another_seed_something_else(tmp_pat
         folder = tmp_path / str(number)
         folder.mkdir()
         opened = engine(folder, preset("tiny", 8, 8, 1), algorithm, seed=seed)
-        found.append(search(opened, 25))
+        found.append(search(opened, 15))
         opened.close()
     assert found[0] == found[1]
     assert found[0] != found[2]

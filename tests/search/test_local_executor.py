@@ -1,0 +1,261 @@
+"""Worker processes: real ones, their jobs, their deaths, and that none is left behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from convsearch.search.data import Dataset, Split
+from convsearch.search.executors.local import LocalExecutor
+from convsearch.search.executors.protocol import Broken, Event, Lost, Started
+from convsearch.search.job import EpochReport, Job, Outcome
+from convsearch.spaces.architecture import Architecture, Candidate, Head, Layer, Recipe
+from convsearch.spaces.errors import WorkError
+from terminal import PATIENCE, environment, wait_until
+
+
+def job(digits: Dataset, weights: Path, number: int = 0, **more: Any) -> Job:
+    candidate = Candidate(
+        architecture=Architecture(
+            input=digits.input,
+            layers=(Layer(filters=8, pooling="max", pool_size=2, pool_stride=2),),
+            head=Head(pooling="flatten"),
+            classes=10,
+        ),
+        recipe=Recipe(optimizer="adam", learning_rate=0.01, schedule="constant", batch_size=64),
+    )
+    settings = {
+        "data": str(digits.folder),
+        "split": str(digits.folder.parent / "split.npz"),
+        "epochs": 3,
+        "patience": 99,
+        "seed": 1,
+        "weights": str(weights),
+    } | more
+    return Job(number=number, candidate=candidate, **settings)
+
+
+def following(executor: LocalExecutor) -> Event:
+    """The next event, which has to come."""
+    deadline = time.monotonic() + PATIENCE
+    while (event := executor.next_event(1.0)) is None:
+        assert time.monotonic() < deadline, "nothing happened"
+    return event
+
+
+def life(executor: LocalExecutor, answers: tuple[bool, ...] = ()) -> list[Event]:
+    """All events until a job's end; each report is answered in turn, with yes after the last answer."""
+    events: list[Event] = []
+    given = iter(answers)
+    while True:
+        events.append(following(executor))
+        match events[-1]:
+            case EpochReport() as report:
+                executor.answer(report.number, next(given, True))
+            case Outcome() | Lost() | Broken():
+                return events
+
+
+def children() -> set[int]:
+    return {child.pid for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE}
+
+
+@pytest.fixture(scope="module")
+def executor(parts: Split, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalExecutor]:
+    """One executor with one worker for all the tests that leave it as it was."""
+    made = LocalExecutor(tmp_path_factory.mktemp("logs"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def pid(executor: LocalExecutor, digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> int:
+    """The process of the worker, when it has done a first job."""
+    executor.submit(job(digits, tmp_path_factory.mktemp("first") / "0.weights.h5", epochs=1))
+    assert isinstance(life(executor)[-1], Outcome)
+    (found,) = children()
+    return found
+
+
+# ---------------------------------------------------------------------- the life of a job
+
+
+def test_a_job_starts_reports_its_epochs_and_ends_with_its_outcome(
+    executor: LocalExecutor, pid: int, digits: Dataset, tmp_path: Path
+) -> None:
+    executor.submit(job(digits, tmp_path / "5.weights.h5", number=5))
+    started, *reports, outcome = life(executor)
+    assert isinstance(started, Started)
+    assert (started.number, started.worker) == (5, "worker-0")
+    assert started.waited >= 0
+    assert [(report.number, report.epoch) for report in reports if isinstance(report, EpochReport)] == [
+        (5, 1),
+        (5, 2),
+        (5, 3),
+    ]
+    assert isinstance(outcome, Outcome)
+    assert (outcome.number, outcome.ended, outcome.epochs) == (5, "complete", 3)
+    assert outcome.val_accuracy == tuple(r.val_accuracy for r in reports if isinstance(r, EpochReport))
+    assert (tmp_path / "5.weights.h5").exists()
+
+
+def test_a_report_answered_with_no_ends_the_job_there(
+    executor: LocalExecutor, pid: int, digits: Dataset, tmp_path: Path
+) -> None:
+    executor.submit(job(digits, tmp_path / "w.weights.h5", epochs=50))
+    *_, outcome = life(executor, answers=(True, False))
+    assert isinstance(outcome, Outcome)
+    assert (outcome.ended, outcome.epochs) == ("stopped", 2)
+
+
+def test_an_interrupted_job_ends_within_its_epoch(
+    executor: LocalExecutor, pid: int, digits: Dataset, tmp_path: Path
+) -> None:
+    executor.submit(job(digits, tmp_path / "w.weights.h5", epochs=10_000))
+    assert isinstance(following(executor), Started)
+    report = following(executor)
+    assert isinstance(report, EpochReport)
+    executor.answer(report.number, True)
+    executor.interrupt(report.number)
+    outcome = life(executor)[-1]
+    assert isinstance(outcome, Outcome)
+    assert outcome.ended == "stopped"
+    assert 1 <= outcome.epochs < 100
+
+
+def test_a_job_interrupted_while_its_report_waits_for_an_answer_ends_too(
+    executor: LocalExecutor, pid: int, digits: Dataset, tmp_path: Path
+) -> None:
+    executor.submit(job(digits, tmp_path / "w.weights.h5", epochs=10_000))
+    assert isinstance(following(executor), Started)
+    assert isinstance(following(executor), EpochReport)
+    executor.interrupt(0)
+    executor.answer(0, False)
+    outcome = life(executor)[-1]
+    assert isinstance(outcome, Outcome)
+    assert (outcome.ended, outcome.epochs) == ("stopped", 1)
+    # The answer that came too late is not taken for the next job's.
+    executor.submit(job(digits, tmp_path / "w.weights.h5", epochs=2))
+    assert life(executor)[-1].ended == "complete"  # type: ignore[union-attr]
+
+
+def test_the_worker_is_used_again_for_the_next_job(
+    executor: LocalExecutor, pid: int, digits: Dataset, tmp_path: Path
+) -> None:
+    executor.submit(job(digits, tmp_path / "w.weights.h5", number=8, epochs=1))
+    executor.submit(job(digits, tmp_path / "w.weights.h5", number=9, epochs=1))
+    ended = [life(executor)[-1], life(executor)[-1]]
+    assert [outcome.number for outcome in ended if isinstance(outcome, Outcome)] == [8, 9]
+    assert children() == {pid}
+
+
+def test_without_a_job_nothing_happens_and_the_call_returns(executor: LocalExecutor, pid: int) -> None:
+    assert executor.next_event(0.05) is None
+
+
+def test_a_place_that_cannot_be_written_to_is_broken_not_a_failed_candidate(
+    executor: LocalExecutor, pid: int, digits: Dataset, tmp_path: Path
+) -> None:
+    place = tmp_path / "not a folder" / "w.weights.h5"
+    executor.submit(job(digits, place, epochs=1))
+    broken = life(executor)[-1]
+    assert isinstance(broken, Broken)
+    assert str(place) in broken.reason
+    executor.submit(job(digits, tmp_path / "w.weights.h5", epochs=1))
+    assert isinstance(life(executor)[-1], Outcome)
+
+
+# ---------------------------------------------------------------------- deaths
+
+
+def test_a_killed_worker_loses_its_job_with_the_reason_and_another_one_does_the_next(
+    executor: LocalExecutor, pid: int, digits: Dataset, tmp_path: Path
+) -> None:
+    (before,) = children()
+    executor.submit(job(digits, tmp_path / "w.weights.h5", number=3, epochs=10_000))
+    assert isinstance(following(executor), Started)
+    os.kill(before, signal.SIGKILL)
+    while isinstance(event := following(executor), EpochReport):
+        executor.answer(3, True)
+    assert event == Lost(3, "worker-0", "the worker was killed by signal 9")
+    executor.submit(job(digits, tmp_path / "w.weights.h5", number=4, epochs=1))
+    outcome = life(executor)[-1]
+    assert isinstance(outcome, Outcome)
+    assert (outcome.number, outcome.ended) == (4, "complete")
+    (after,) = children()
+    assert after != before
+
+
+def test_closing_leaves_no_process_even_while_a_job_runs(digits: Dataset, parts: Split, tmp_path: Path) -> None:
+    others = children()
+    made = LocalExecutor(tmp_path / "logs")
+    made.submit(job(digits, tmp_path / "w.weights.h5", epochs=10_000))
+    (worker,) = children() - others
+    made.close()
+    assert not psutil.pid_exists(worker)
+    assert children() == others
+
+
+LOOP = """
+import json, sys, time
+from pathlib import Path
+from convsearch.search.executors.local import LocalExecutor
+from convsearch.search.job import EpochReport, Job
+executor = LocalExecutor(Path(sys.argv[1]))
+executor.submit(Job.model_validate_json(sys.argv[2]))
+while True:
+    event = executor.next_event(1.0)
+    if isinstance(event, EpochReport):
+        executor.answer(event.number, True)
+    if event is not None:
+        print(json.dumps(type(event).__name__), flush=True)
+"""
+
+
+def test_a_loop_that_is_killed_leaves_no_worker(digits: Dataset, parts: Split, tmp_path: Path) -> None:
+    asked = job(digits, tmp_path / "w.weights.h5", epochs=100_000).model_dump_json()
+    command = [sys.executable, "-c", LOOP, str(tmp_path / "logs"), asked]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) as loop:
+        assert loop.stdout is not None
+        events = [json.loads(loop.stdout.readline()) for _ in range(3)]
+        assert events == ["Started", "EpochReport", "EpochReport"]
+        workers = psutil.Process(loop.pid).children()
+        assert len(workers) == 1
+        loop.kill()
+    wait_until(lambda: not any(worker.is_running() for worker in workers), "the worker ended")
+
+
+def test_modules_in_the_users_folder_do_not_stand_in_for_ours(
+    digits: Dataset, parts: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("types.py", "json.py", "keras.py", "search/__init__.py", "convsearch/__init__.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("raise SystemExit('the wrong module was imported')\n")
+    monkeypatch.chdir(tmp_path)
+    made = LocalExecutor(tmp_path / "logs")
+    try:
+        made.submit(job(digits, tmp_path / "w.weights.h5", epochs=1))
+        outcome = life(made)[-1]
+    finally:
+        made.close()
+    assert isinstance(outcome, Outcome), (tmp_path / "logs" / "worker-0.log").read_text()
+    assert outcome.ended == "complete"
+
+
+def test_a_worker_that_cannot_start_ends_the_search_and_names_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "no_such_backend")
+    made = LocalExecutor(tmp_path / "logs")
+    try:
+        with pytest.raises(WorkError, match=r"worker-0 did not start: .*worker-0\.log"):
+            following(made)
+    finally:
+        made.close()
