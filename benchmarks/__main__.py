@@ -5,6 +5,7 @@ import os
 import platform
 from collections.abc import Callable
 from datetime import date
+from pathlib import Path
 
 from . import candidates, cifar10, demo, first_step, help_text, proposal, show, trial
 
@@ -23,8 +24,9 @@ LONG = {"cifar10": cifar10.measure}
 def machine() -> str:
     """Return one line about this machine."""
     name = platform.processor() or platform.machine()
-    with open("/proc/cpuinfo", encoding="utf-8") as file:
-        models = [line.partition(":")[2].strip() for line in file if line.startswith("model name")]
+    facts = Path("/proc/cpuinfo")
+    lines = facts.read_text(encoding="utf-8").splitlines() if facts.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return f"{models[0] if models else name}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 

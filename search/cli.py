@@ -69,7 +69,8 @@ def run(
 
     Without options: the 1,797 handwritten digits that scikit-learn ships, 20 trials, about two minutes.
     """
-    from .launch import Options, launch
+    from .launch import launch
+    from .options import Options
 
     options = Options(
         home=home,

@@ -47,6 +47,7 @@ class Tracker:
 
     def __init__(self, home: Home, study: StudyFile, space: str) -> None:
         self._space = space
+        self.finished = False  # whether the launch came to its end
         self.uri = tracking_uri(home)
         self._study = study
         self._common_tags = _common_tags(study)
@@ -188,10 +189,10 @@ class Tracker:
                 logged = mlflow.keras.log_model(model, **details)
             return str(logged.model_uri)
 
-    def close(self, finished: bool) -> None:
-        """Close the launch's own run."""
+    def close(self) -> None:
+        """Close the launch's own run: as finished, if it was said to be."""
         with self._reached():
-            self._client.set_terminated(self.parent_id, "FINISHED" if finished else "KILLED")
+            self._client.set_terminated(self.parent_id, "FINISHED" if self.finished else "KILLED")
 
     @contextmanager
     def _reached(self) -> Iterator[None]:

@@ -176,18 +176,18 @@ class SearchSpace:
             name for name in self._rest if not name.startswith("head.") and self._means_something(name, hidden=0)
         )
 
-    def enumerate(self) -> Iterator[Values]:
-        """Yield the fitted values of every candidate within the limits, each once.
-
-        Raises:
-            InputError: a dimension is continuous.
-        """
+    def require_enumerable(self) -> None:
+        """Raise an InputError that names the continuous dimensions, if there are any."""
         if self.continuous:
             raise InputError(
                 f"the space cannot be enumerated: {', '.join(self.continuous)} "
                 f"{'is a continuous range' if len(self.continuous) == 1 else 'are continuous ranges'}; "
                 "give a list of options, a `step`, or one value (`--set NAME=VALUE`)"
             )
+
+    def enumerate(self) -> Iterator[Values]:
+        """Yield the fitted values of every candidate within the limits, each once; see `require_enumerable`."""
+        self.require_enumerable()
         seen = set()
         for values in self._enumerate():
             # Shared dimensions without a meaning make the same candidate come up more than once.

@@ -1,38 +1,8 @@
 """What many tests share: the digits as arrays, and one search that is done once and read by all."""
 
-import subprocess
-from dataclasses import dataclass
-from pathlib import Path
-
 import pytest
 from convsearch.search.data import Dataset, Split, open_data, split
-from convsearch.search.home import Home, StudyFolder
-from convsearch.search.record import Record
-from terminal import convsearch
-
-# What the shared study was begun with; other runs that shall find the same say the same.
-SAME = ("--space", "tiny", "--epochs", "2", "--seed", "3")
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A study that `convsearch run` has finished, and what it printed."""
-
-    home: Path
-    name: str
-    said: subprocess.CompletedProcess[str]
-
-    @property
-    def folder(self) -> StudyFolder:
-        return Home(self.home).study(self.name)
-
-    @property
-    def bundle(self) -> Path:
-        return self.folder.bundle
-
-    @property
-    def record(self) -> Record:
-        return self.folder.record()
+from terminal import SAME, Finished, convsearch
 
 
 @pytest.fixture(scope="session")

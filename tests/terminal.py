@@ -7,12 +7,40 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from convsearch.search.home import Home, StudyFolder
+from convsearch.search.record import Record
 
 COMMAND = str(Path(sys.executable).with_name("convsearch"))
 PATIENCE = 180  # seconds until something that has to happen is given up
+
+
+# What the shared study was begun with; other runs that shall find the same say the same.
+SAME = ("--space", "tiny", "--epochs", "2", "--seed", "3")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A study that `convsearch run` has finished, and what it printed."""
+
+    home: Path
+    name: str
+    said: subprocess.CompletedProcess[str]
+
+    @property
+    def folder(self) -> StudyFolder:
+        return Home(self.home).study(self.name)
+
+    @property
+    def bundle(self) -> Path:
+        return self.folder.bundle
+
+    @property
+    def record(self) -> Record:
+        return self.folder.record()
 
 
 def environment(**more: str) -> dict[str, str]:

@@ -6,7 +6,8 @@ Optuna stores it, so that the sampler learns from, and `optuna-dashboard` shows,
 
 import random
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,10 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from ...spaces.dimension import Choice, Dimension, Options
-from ...spaces.errors import InputError, nearest
+from ...spaces.errors import InputError, WorkError, nearest
 from ...spaces.space import Values
 from .proposals import Proposals
 from .protocol import Proposal, State
@@ -125,61 +127,75 @@ class OptunaEngine:
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
         self.algorithm = algorithm
         self.proposals = proposals
-        self.storage = optuna.storages.RDBStorage(f"sqlite:///{folder / FILE}")
-        study = optuna.create_study(
-            storage=self.storage,
-            study_name=STUDY,
-            direction="maximize",
-            pruner=_pruner(pruner, epochs),
-            load_if_exists=True,
-        )
-        known = len(study.get_trials(deepcopy=False))
+        self._path = folder / FILE
+        self._trials: dict[int, Trial] = {}
+        with self._stored():
+            self.storage = optuna.storages.RDBStorage(f"sqlite:///{self._path}")
+            self._study = optuna.create_study(
+                storage=self.storage,
+                study_name=STUDY,
+                direction="maximize",
+                pruner=_pruner(pruner, epochs),
+                load_if_exists=True,
+            )
+            known = self._study.get_trials(deepcopy=False)
+        self._open = {trial.number for trial in known if trial.state == TrialState.RUNNING}
         kind = ExhaustiveSampler if algorithm == "grid" else FittedSampler
-        self._sampler = kind(_sampler(algorithm, seed if known == 0 else _later_seed(seed, known)), proposals)
-        study.sampler = self._sampler
-        self._study = study
-        self._trials: dict[int, Trial] = {
-            trial.number: Trial(study, trial._trial_id)
-            for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        }
+        self._sampler = kind(_sampler(algorithm, _later_seed(seed, len(known)) if known else seed), proposals)
+        self._study.sampler = self._sampler
 
     def ask(self) -> Proposal | None:
         """Return the next proposal, or None when the space is exhausted."""
         if self.proposals.exhausted():
             return None
-        trial = self._study.ask()
-        proposal = self._sampler.proposal
-        if proposal is None:  # the limits are so tight that nothing new was found
-            self._study.tell(trial, state=TrialState.FAIL)
-            return None
-        for name in proposal.values:
-            trial._suggest(name, self._sampler.distributions[name])
-        trial.set_user_attr("architecture", str(proposal.candidate.architecture))
-        trial.set_user_attr("hash", proposal.candidate.hash)
+        with self._stored():
+            trial = self._study.ask()
+            proposal = self._sampler.proposal
+            if proposal is None:  # the limits are so tight that nothing new was found
+                self._study.tell(trial, state=TrialState.FAIL)
+                return None
+            for name in proposal.values:
+                trial._suggest(name, self._sampler.distributions[name])
+            trial.set_user_attr("architecture", str(proposal.candidate.architecture))
+            trial.set_user_attr("hash", proposal.candidate.hash)
         self._trials[trial.number] = trial
+        self._open.add(trial.number)
         return proposal
 
     def report(self, number: int, epoch: int, value: float) -> bool:
         """Take the value of a trial's epoch; return whether the trial is worth going on."""
         trial = self._trials[number]
-        trial.report(value, epoch)
-        return not trial.should_prune()
+        with self._stored():
+            trial.report(value, epoch)
+            return not trial.should_prune()
 
     def tell(self, number: int, state: State, value: float | None) -> None:
         """Take the end of a trial. A pruned one keeps its last reported value, as Optuna has it."""
-        trial = self._trials.pop(number)
-        if state == "interrupted":
-            trial.set_user_attr("interrupted", True)
-        self._study.tell(trial, value if state == "complete" else None, STATES[state])
+        with self._stored():
+            if state == "interrupted":
+                trial_id = self.storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
+                self.storage.set_trial_user_attr(trial_id, "interrupted", True)
+            self._study.tell(number, value if state == "complete" else None, STATES[state])
+        self._trials.pop(number, None)
+        self._open.discard(number)
 
     def open_trials(self) -> list[int]:
         """Return the trials that were proposed and of which no end was told."""
-        return sorted(self._trials)
+        return sorted(self._open)
 
     def close(self) -> None:
         """Let go of the storage."""
         self.storage.remove_session()
         self.storage.engine.dispose()
+
+    @contextmanager
+    def _stored(self) -> Iterator[None]:
+        """Turn what goes wrong with the storage (a full disk, a damaged file) into a WorkError."""
+        try:
+            yield
+        except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+            cause = error.__cause__ or error
+            raise WorkError(f"{self._path}: {str(cause).splitlines()[0]}") from error
 
 
 def check(algorithm: str, pruner: str) -> None:

@@ -64,7 +64,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             error="the loss became NaN in epoch 1" if value is None else None,
         )
         tracker.ended(trial.end("failed" if value is None else "complete", outcome, 0.0))
-    tracker.close(finished=True)
+    tracker.close()
     return home.path
 
 

@@ -1,0 +1,60 @@
+"""What is said before a search begins: the data and what is odd about them, the space, the budget."""
+
+from rich.console import Console
+
+from ..spaces.space import SearchSpace
+from .budget import Budget
+from .preparation import Prepared
+from .progress import duration
+
+LARGE = 128 * 128  # pixels of an image from which on the user is told what they cost
+COUNTED = 100_000  # candidates of a limited space that are counted before a grid search begins
+
+
+def announce(prepared: Prepared, budget: Budget, console: Console) -> None:
+    """Say what is about to happen, and what is odd about the data."""
+    study, data = prepared.study, prepared.study.data
+    counts = prepared.dataset.class_counts()
+    least, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+    balance = (
+        f"{counts[least]:,} images each"
+        if counts[least] == counts[most]
+        else f"from {counts[least]:,} ('{least}') to {counts[most]:,} ('{most}') images"
+    )
+    console.print(
+        f"study [bold]{study.name}[/bold] in {prepared.folder.path.parent}\n"
+        f"data {data.name}: {data.input}, {len(data.classes)} classes with {balance}; "
+        f"{data.train:,} train, {data.val:,} validation, {data.test:,} test",
+        highlight=False,
+        soft_wrap=True,
+    )
+    for note in data.notes:
+        console.print(f"  note: {note}", highlight=False, markup=False, soft_wrap=True)
+    if data.input.height * data.input.width > LARGE:
+        console.print(
+            f"  note: images of {data.input.height}x{data.input.width} make trials slow; "
+            "--image-size 64x64 makes them quicker in proportion to the pixels",
+            highlight=False,
+            soft_wrap=True,
+        )
+    limits = [f"{budget.trials} trials"] if budget.trials else []
+    limits += [duration(budget.seconds)] if budget.seconds else []
+    known = prepared.record.finished()
+    console.print(
+        f"space {study.space}: {len(prepared.space.dimensions)} dimensions; {study.engine} {study.algorithm}, "
+        f"pruner {study.pruner}, up to {study.epochs} epochs a trial; "
+        + (" or ".join(limits) if limits else "until the space is exhausted")
+        + (f"; {known} trials are finished already" if known else ""),
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _announce_grid(space: SearchSpace, console: Console) -> None:
+    """Say how many candidates an exhaustive search has before it."""
+    if not space.definition.limits.model_dump(exclude_none=True):
+        console.print(f"the grid holds {space.architectures * space.recipes:,} candidates", highlight=False)
+        return
+    size = sum(1 for _, _ in zip(range(COUNTED), space.enumerate(), strict=False))
+    more = "at least " if size == COUNTED else ""
+    console.print(f"the grid holds {more}{size:,} candidates within the limits", highlight=False)

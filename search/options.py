@@ -1,0 +1,47 @@
+"""What `convsearch run` was asked for, and whether each answer can be right by itself."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ..spaces.errors import InputError, nearest
+from .engines.optuna import check as check_optuna
+
+ENGINES = ("optuna",)
+DEFAULT_TRIALS = 20  # where neither trials nor minutes are given
+DEFAULT_EPOCHS = 12
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `convsearch run` was asked for. None is "not said": the default, or what the resumed study has."""
+
+    home: Path
+    data: str | None = None
+    space: str | None = None
+    engine: str | None = None
+    algorithm: str | None = None
+    pruner: str | None = None
+    trials: int | None = None
+    minutes: float | None = None
+    epochs: int | None = None
+    study: str | None = None
+    resume: bool = False
+    seed: int | None = None
+    answers: dict[str, str] = field(default_factory=dict)
+    image_size: tuple[int, int] | None = None
+    class_weights: bool = False
+    skip_bad: bool = False
+
+
+def check(options: Options) -> None:
+    """Raise an InputError for the first answer that is wrong whatever the data and the space are."""
+    if options.engine is not None and options.engine not in ENGINES:
+        raise InputError(f"--engine {options.engine}: unknown engine: {nearest(options.engine, ENGINES)}")
+    check_optuna(options.algorithm or "tpe", options.pruner or "hyperband")
+    for name, value in (("trials", options.trials), ("epochs", options.epochs)):
+        if value is not None and value < 1:
+            raise InputError(f"--{name} {value}: at least 1")
+    if options.minutes is not None and not 0 < options.minutes < 1e6:
+        raise InputError(f"--minutes {options.minutes:g}: a number of minutes above 0")
+    if options.seed is not None and not 0 <= options.seed < 2**31:
+        raise InputError(f"--seed {options.seed}: a whole number from 0 to {2**31 - 1}")

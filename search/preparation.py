@@ -1,0 +1,167 @@
+"""From options to a study on disk: everything is checked before a new study's folder is made or an old one goes on."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from platform import python_version
+from typing import Any
+
+from rich.console import Console
+
+from ..spaces.definition import Definition, answered, dimensions, load, presets
+from ..spaces.errors import InputError
+from ..spaces.space import SearchSpace
+from .data import Dataset, Split, open_data, split
+from .home import DataFacts, Home, StudyFile, StudyFolder
+from .options import DEFAULT_EPOCHS, DEFAULT_TRIALS, Options
+from .record import Record
+
+VERSIONS = ("convsearch", "tensorflow", "keras", "optuna", "mlflow", "numpy", "pillow")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A study that is ready to be searched: its folder and what is in it, its data, its space."""
+
+    folder: StudyFolder
+    study: StudyFile
+    dataset: Dataset
+    split: Split
+    space: SearchSpace
+    record: Record
+
+
+def begin(home: Home, options: Options, console: Console) -> Prepared:
+    """Check everything, then make the study's folder."""
+    name = options.study or f"{_short(options.data or 'digits')}-{datetime.now():%Y%m%d-%H%M%S}"
+    folder = home.study(name)
+    if folder.path.exists():
+        raise InputError(
+            f"the study '{name}' exists in {home.path}: go on with it by --resume, or choose another name by --study"
+        )
+    space_name = options.space or "classic"
+    definition = answered(load(space_name), options.answers)
+    home.prepare()
+    seed = options.seed or 0
+    dataset = _open(home, options.data or "digits", options.image_size, options.skip_bad, console)
+    space = SearchSpace(definition, dataset.input, len(dataset.classes))
+    parts = split(dataset, seed)
+    algorithm = options.algorithm or "tpe"
+    if algorithm == "grid":
+        space.require_enumerable()
+    given = options.trials is not None or options.minutes is not None or algorithm == "grid"
+    study = StudyFile(
+        name=name,
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        space=Path(space_name).stem,
+        answers=options.answers,
+        data=_facts(dataset, parts, options.image_size),
+        engine=options.engine or "optuna",
+        algorithm=algorithm,
+        # A grid is there to see everything to its end.
+        pruner=options.pruner or ("none" if algorithm == "grid" else "hyperband"),
+        epochs=options.epochs or DEFAULT_EPOCHS,
+        trials=options.trials if given else DEFAULT_TRIALS,
+        seed=seed,
+        class_weights=options.class_weights,
+        versions={name: version(name) for name in VERSIONS} | {"python": python_version()},
+    )
+    folder.create(study, (presets().get(space_name) or Path(space_name)).read_text(encoding="utf-8"))
+    parts.save(folder.split)
+    return Prepared(folder, study, dataset, parts, space, folder.record())
+
+
+def resume(home: Home, options: Options, console: Console) -> Prepared:
+    """Open a study that is there, and refuse to go on with anything else than it began with."""
+    if options.study is None:
+        raise InputError("--resume goes with --study NAME: which study is to go on?")
+    folder = home.existing(options.study)
+    home.prepare()
+    study = folder.read()
+    definition = folder.definition(study)
+    if options.space is not None or options.answers:
+        asked = answered(load(options.space) if options.space else folder.definition(study), options.answers)
+        if differences := _differences(definition, asked):
+            raise InputError(
+                f"--resume: the study '{study.name}' searches another space than {options.space or 'asked'}:\n"
+                + "\n".join(f"  {line}" for line in differences)
+                + "\nLeave --space and --set out to go on with the study's own, or begin a new study."
+            )
+    fixed = ("engine", "algorithm", "pruner", "epochs", "seed")
+    for key in fixed:
+        asked_value, has = getattr(options, key), getattr(study, key)
+        if asked_value is not None and asked_value != has:
+            raise InputError(f"--resume: the study '{study.name}' has --{key} {has}, not {asked_value}")
+    source = options.data or study.data.source
+    size = options.image_size or study.data.image_size
+    dataset = _open(home, source, size, options.skip_bad, console)
+    facts = _facts(dataset, Split.load(folder.split), size)
+    for key in ("fingerprint", "input", "classes"):
+        now, then = getattr(facts, key), getattr(study.data, key)
+        if now != then:
+            shown = (now[:16], then[:16]) if key == "fingerprint" else (now, then)
+            raise InputError(
+                f"--resume: {source} is not the data that the study '{study.name}' began with: its {key} "
+                f"{'is' if key != 'classes' else 'are'} {shown[0]}, the study has {shown[1]}"
+            )
+    space = SearchSpace(definition, dataset.input, len(dataset.classes))
+    return Prepared(folder, study, dataset, Split.load(folder.split), space, folder.record())
+
+
+def _differences(has: Definition, asked: Definition) -> list[str]:
+    """Return what two definitions do not have in common, a line each."""
+    one, other = dict(dimensions(has)), dict(dimensions(asked))
+    lines = [
+        f"{name}: the study has {_said(one.get(name))}, asked for is {_said(other.get(name))}"
+        for name in one | other
+        if one.get(name) != other.get(name)
+    ]
+    for key in ("exact_fit", "limits"):
+        if getattr(has, key) != getattr(asked, key):
+            lines.append(f"{key}: the study has {getattr(has, key)!s}, asked for is {getattr(asked, key)!s}")
+    return lines
+
+
+def _said(dimension: Any) -> str:
+    if dimension is None:
+        return "nothing"
+    values = dimension.values
+    return f"{dimension.low:g} to {dimension.high:g}" if values is None else ", ".join(map(str, values))
+
+
+def _open(home: Home, source: str, size: tuple[int, int] | None, skip_bad: bool, console: Console) -> Dataset:
+    with _counting(console, f"reading {source}") as progress:
+        return open_data(source, home.data, image_size=size, skip_bad=skip_bad, progress=progress)
+
+
+@contextmanager
+def _counting(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show how far a long reading is, on a terminal."""
+    with console.status(f"{what} ...") as status:
+        yield lambda done, total: status.update(f"{what}: {done:,} of {total:,} images")
+
+
+def _facts(dataset: Dataset, parts: Split, size: tuple[int, int] | None) -> DataFacts:
+    return DataFacts(
+        name=dataset.name,
+        source=dataset.source,
+        fingerprint=dataset.fingerprint,
+        input=dataset.input,
+        classes=dataset.classes,
+        folder=dataset.folder.name,
+        image_size=size,
+        train=len(parts.train),
+        val=len(parts.val),
+        test=len(parts.test),
+        notes=dataset.notes,
+    )
+
+
+def _short(source: str) -> str:
+    """Return a plain name for a data source, for the study's name."""
+    stem = Path(source.removeprefix("keras:")).name.removesuffix(".npz")
+    plain = "".join(c if c.isalnum() or c in "-_" else "-" for c in stem if c.isascii()).strip("-_")
+    return plain[:40] or "images"
