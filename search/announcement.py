@@ -48,6 +48,8 @@ def announce(prepared: Prepared, budget: Budget, console: Console) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    if study.algorithm == "grid":
+        _announce_grid(prepared.space, console)
 
 
 def _announce_grid(space: SearchSpace, console: Console) -> None:

@@ -9,6 +9,7 @@ from ..spaces.errors import WorkError
 from ..spaces.space import Values
 from .announcement import announce
 from .budget import Budget, Interruption
+from .engines.guesses import guesses
 from .engines.optuna import OptunaEngine
 from .engines.proposals import Proposals
 from .engines.protocol import Engine
@@ -89,6 +90,9 @@ def _engine(prepared: Prepared) -> Engine:
     study, record = prepared.study, prepared.record
     tried = [trial.hash for trial in record.trials.values() if trial.state not in ("interrupted", "running")]
     proposals = Proposals(prepared.space, study.seed, tried, exhaustive=study.algorithm == "grid")
+    if study.algorithm != "grid":  # which sees everything, in its own order
+        for values in guesses(prepared.space):
+            proposals.enqueue(values)
     return OptunaEngine(prepared.folder.path, study.algorithm, study.pruner, study.epochs, study.seed, proposals)
 
 

@@ -36,7 +36,9 @@ class Prepared:
 
 def begin(home: Home, options: Options, console: Console) -> Prepared:
     """Check everything, then make the study's folder."""
-    name = options.study or f"{_short(options.data or 'digits')}-{datetime.now():%Y%m%d-%H%M%S}"
+    name = options.study
+    if name is None:
+        name = f"{_short(options.data or 'digits')}-{datetime.now():%Y%m%d-%H%M%S}"
     folder = home.study(name)
     if folder.path.exists():
         raise InputError(

@@ -106,9 +106,9 @@ def augmenter(augmentation: Augmentation, input: Volume) -> list[Any]:
         mode = {(True, True): "horizontal_and_vertical", (True, False): "horizontal"}
         found.append(L.RandomFlip(mode.get((a.horizontal_flip, a.vertical_flip), "vertical")))
     if a.crop:
-        height = max(1, round(input.height * (1 - a.crop)))
-        width = max(1, round(input.width * (1 - a.crop)))
-        found += [L.RandomCrop(height, width), L.Resizing(input.height, input.width)]
+        # Shifted by what the window leaves free, then enlarged: RandomCrop has one window for the whole batch.
+        found.append(L.RandomTranslation(a.crop / 2, a.crop / 2, fill_mode="reflect"))
+        found.append(L.RandomZoom((-a.crop, -a.crop), fill_mode="reflect"))
     if a.translation:
         found.append(L.RandomTranslation(a.translation, a.translation, fill_mode="reflect"))
     if a.rotation:

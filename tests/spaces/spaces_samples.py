@@ -1,4 +1,4 @@
-"""What the tests of the spaces share: inputs, short ways to a space, and hypothesis strategies for whole definitions."""
+"""What the tests of the spaces share: inputs, short ways to a space, and whole definitions for hypothesis."""
 
 import random
 from collections.abc import Iterator
@@ -12,6 +12,7 @@ from convsearch.spaces.dimension import Options
 from convsearch.spaces.errors import InputError
 from convsearch.spaces.space import SearchSpace, Values
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 INPUTS = [Volume(8, 8, 1), Volume(28, 28, 1), Volume(32, 32, 3), Volume(96, 64, 3), Volume(7, 300, 3)]
 PRESETS = sorted(presets())
@@ -52,12 +53,16 @@ def assert_every_volume_fits(architecture: Architecture, exact: bool) -> None:
             assert all(fits_exactly(side, step.kernel_size, step.stride, step.padding) for side in sides), step
 
 
-def sound(architecture: Architecture, exact: bool) -> bool:
+def sound(space: SearchSpace, values: Values, input: Volume | None = None) -> Candidate | None:
+    """Return the candidate of values that nobody fitted, on the input of the space or another; None where it fails."""
     try:
-        assert_every_volume_fits(architecture, exact)
-    except AssertionError:
-        return False
-    return True
+        candidate = space.candidate(values)
+        built = candidate.architecture
+        moved = Architecture(input=input or space.input, layers=built.layers, head=built.head, classes=built.classes)
+        assert_every_volume_fits(moved, space.definition.exact_fit)
+    except (ValidationError, AssertionError):
+        return None
+    return Candidate(architecture=moved, recipe=candidate.recipe)
 
 
 def meaningful(space: SearchSpace, candidate: Candidate) -> set[str]:

@@ -3,7 +3,7 @@ import os
 import random
 import subprocess
 import sys
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 import pytest
@@ -147,6 +147,13 @@ def test_a_network_has_a_layer_and_two_classes_at_least_and_not_endlessly_many_l
             Architecture(input=INPUTS[0], layers=layers, classes=classes)
 
 
+def test_a_network_whose_volume_vanishes_is_refused_with_the_layer_that_does_not_fit() -> None:
+    with pytest.raises(ValidationError, match=r"pool2 does not fit: a max of size 2, stride 2 .* makes 2x0x8 of 4x1x8"):
+        network(POOLED, POOLED, input=Volume(9, 3, 1))
+    with pytest.raises(ValidationError, match="conv1 does not fit: a conv of size 5, stride 1 and padding valid"):
+        network(Layer(filters=8, kernel_size=5, padding="valid"), input=Volume(9, 4, 1))
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"optimizer": "adma"}, {"learning_rate": 0}, {"weight_decay": -1}, {"batch_size": 0}, {"schedule": "none"}],
@@ -265,14 +272,10 @@ def products(architecture: Architecture) -> int:
     total = 0
     for step in architecture.steps:
         if step.kind == "dense":
-            total += sum(1 for _ in range(step.before.size) for _ in range(step.after.depth))
+            total += sum(1 for _ in product(range(step.before.size), range(step.after.depth)))
         elif step.kind == "conv":
-            for _ in range(step.after.height):
-                for _ in range(step.after.width):
-                    for _ in range(step.after.depth):
-                        total += sum(
-                            1 for _ in range(step.kernel_size) for _ in range(step.kernel_size * step.before.depth)
-                        )
+            weights = [range(step.kernel_size), range(step.kernel_size), range(step.before.depth)]
+            total += sum(1 for _ in product(*map(range, step.after), *weights))
     return total
 
 

@@ -16,18 +16,19 @@ from spaces_samples import INPUTS, PRESETS, candidates, definitions, preset, sid
 BUILDS = 80  # of every preset on every input: 2,000 in all
 L2_OPERATIONS = {"Square", "Multiply", "Add", "Sqrt"}
 RANDOM = np.random.default_rng(0)
+SMALL = Volume(9, 11, 3)
 
 
 @pytest.fixture(autouse=True)
 def _fresh_session() -> None:
-    keras.backend.clear_session()
+    keras.backend.clear_session(free_memory=False)  # it collects garbage for half a second otherwise
 
 
 def images(shape: Volume, count: int = 4) -> NDArray[np.float32]:
     return RANDOM.integers(0, 256, (count, *shape)).astype(np.float32)
 
 
-def network(*layers: Layer, input: Volume = Volume(9, 11, 3), **head: Any) -> Architecture:
+def network(*layers: Layer, input: Volume = SMALL, **head: Any) -> Architecture:
     return Architecture(input=input, layers=layers, head=Head(**head), classes=5)
 
 
@@ -87,7 +88,7 @@ def built_layer(layer: Layer, input: Volume, name: str) -> keras.Model:
     """Return a model that ends behind one layer of a network of one layer."""
     model = build(network(layer, input=input))
     after = model.get_layer(name)
-    return keras.Model(model.inputs, after.output)
+    return keras.Model(model.input, after.output)
 
 
 # What is inside
@@ -98,8 +99,8 @@ def test_l2_pooling_is_the_root_of_the_sum_of_squares(size: int, stride: int) ->
     layer = Layer(filters=3, activation="tanh", pooling="l2", pool_size=size, pool_stride=stride)
     architecture = network(layer)
     model = build(architecture)
-    before = keras.Model(model.inputs, model.get_layer("conv1_tanh").output)
-    behind = keras.Model(model.inputs, model.get_layer("global_average").input)
+    before = keras.Model(model.input, model.get_layer("conv1_tanh").output)
+    behind = keras.Model(model.input, model.get_layer("global_average").input)
     x = images(architecture.input)
     values, pooled = np.asarray(before(x)), np.asarray(behind(x))
     for row in range(pooled.shape[1]):
@@ -114,7 +115,7 @@ def test_l2_pooling_has_a_finite_gradient_where_all_is_zero() -> None:
     model = build(network(layer))
     model.get_layer("conv1").set_weights([np.zeros((3, 3, 3, 2)), np.zeros(2)])
     model.compile(optimizer=keras.optimizers.SGD(0.1), loss="sparse_categorical_crossentropy")
-    model.fit(images(Volume(9, 11, 3)), np.zeros(4), epochs=1, verbose=0)
+    model.fit(images(SMALL), np.zeros(4), epochs=1, verbose=0)
     assert all(np.isfinite(weights).all() for weights in model.get_weights())
 
 
@@ -171,7 +172,7 @@ def test_the_receptive_field_is_how_far_an_output_of_the_real_network_sees(layer
     model.set_weights([np.ones_like(weights) for weights in model.get_weights()])
     for step in architecture.steps:
         if step.is_filter:
-            until = keras.Model(model.inputs, model.get_layer(step.name).output)
+            until = keras.Model(model.input, model.get_layer(step.name).output)
             assert reach(until, architecture.input) == step.receptive_field, step
 
 
@@ -189,7 +190,7 @@ def test_a_network_tells_probabilities_that_sum_to_one(name: str) -> None:
 
 
 def test_whole_numbers_and_fractions_of_the_same_pixels_give_the_same_answer() -> None:
-    model, x = build(network(Layer(filters=4))), images(Volume(9, 11, 3))
+    model, x = build(network(Layer(filters=4))), images(SMALL)
     np.testing.assert_allclose(np.asarray(model(x.astype(np.uint8))), np.asarray(model(x)), atol=1e-6)
 
 
@@ -214,7 +215,7 @@ def test_the_momentum_of_batch_normalisation_is_the_one_asked_for() -> None:
 
 def test_dropout_acts_in_training_only() -> None:
     model = build(network(Layer(filters=8, dropout=0.5), units=(8,), dropout=0.5))
-    x = images(Volume(9, 11, 3))
+    x = images(SMALL)
     assert np.array_equal(np.asarray(model(x)), np.asarray(model(x)))
     assert not np.array_equal(np.asarray(model(x, training=True)), np.asarray(model(x, training=True)))
 
@@ -249,7 +250,7 @@ def test_a_saved_model_needs_nothing_of_ours(tmp_path: Path) -> None:
         dropout=0.2,
     )
     model = build(network(every, every, pooling="flatten", units=(6,), activation="gelu", dropout=0.2))
-    x = images(Volume(9, 11, 3))
+    x = images(SMALL)
     model.save(tmp_path / "model.keras")
     np.save(tmp_path / "images.npy", x)
     subprocess.run([sys.executable, "-c", FRESH, str(tmp_path)], check=True, capture_output=True, timeout=120)
@@ -308,10 +309,25 @@ def test_augmentation_varies_training_images_within_shape_and_value_range(
     assert varied.min() >= -1e-3
     assert varied.max() <= 255 + 1e-3
     assert np.array_equal(varied, x) == (depth == 1 and augmentation in COLOURS_ONLY)
-    # Each image is varied on its own: the same image comes out in more than two ways.
-    same = np.repeat(x[:1], 32, axis=0)
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+@pytest.mark.parametrize("augmentation", [a for a in STRENGTHS if a not in COLOURS_ONLY], ids=str)
+def test_each_image_of_a_batch_is_varied_in_its_own_way(augmentation: dict[str, Any], depth: int) -> None:
+    same = np.repeat(images(Volume(10, 14, depth), count=1), 32, axis=0)
     ways = np.unique(vary(augmentation, same, training=True).reshape(32, -1), axis=0)
-    assert len(ways) >= 1 if augmentation in COLOURS_ONLY else len(ways) >= 2
+    assert len(ways) >= (2 if set(augmentation) <= {"horizontal_flip", "vertical_flip"} else 20)
+
+
+def test_a_crop_enlarges_a_window_that_lies_inside_of_the_image() -> None:
+    down, right = np.mgrid[0:30, 0:40].astype(np.float32)
+    x = np.repeat(np.stack([down, right], axis=-1)[None], 50, axis=0)
+    varied = vary({"crop": 0.4}, x, training=True)
+    # A ramp stays a ramp, only less steep: nothing of its ends is mirrored or repeated.
+    np.testing.assert_allclose(np.diff(varied[:, 2:-2, :, 0], axis=1), 0.6, atol=1e-3)
+    np.testing.assert_allclose(np.diff(varied[:, :, 2:-2, 1], axis=2), 0.6, atol=1e-3)
+    middles = varied[:, 15, 20]
+    assert (np.ptp(middles, axis=0) > [8, 10]).all()
 
 
 def test_a_horizontal_flip_mirrors_left_and_right_of_half_the_images() -> None:

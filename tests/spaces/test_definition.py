@@ -240,6 +240,7 @@ def test_a_space_without_layers_is_told_what_is_missing() -> None:
         ("layers: 2\nexact_fit: perhaps", "my.yaml:2: exact_fit: input should be a valid boolean"),
         ("layers: 2\ndescription: 3", "my.yaml:2: description: input should be a valid string"),
         ("layers: 2\nlimits: {max_macs: [1, 2]}", "my.yaml:2: limits.max_macs: a limit is one number"),
+        ("layers: 2\nlimits: {max_parameters: many}", "limits.max_parameters: 'many' is no value for this key"),
         ("layers: 2\nlimits: {max_macs: {min: 1, max: 2}}", "my.yaml:2: limits.max_macs: a limit is one number"),
         ("layers: 2\nlimits: {max_parameters: 0}", "my.yaml:2: limits.max_parameters: 0 is out of bounds"),
         ("layers: 33", "my.yaml:1: layers: 33 is out of bounds; it takes a whole number from 1 to 32"),

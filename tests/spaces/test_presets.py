@@ -45,8 +45,7 @@ def test_a_wish_is_fitted_alike_whatever_was_fitted_before(name: str) -> None:
 def test_the_limits_of_a_preset_leave_enough_to_search(name: str, input: Volume) -> None:
     space, random_source = preset(name, input), random.Random(0)
     drawn = [space.candidate(space.draw(random_source)) for _ in range(200)]
-    # The hardest, network_in_network on 96x64x3, has two or three in a hundred; engines propose anew, and vary.
-    assert sum(space.excess(candidate) is None for candidate in drawn) >= 2
+    assert sum(space.excess(candidate) is None for candidate in drawn) >= 20
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -58,9 +57,8 @@ def test_a_preset_says_in_a_line_what_it_is(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PRESETS)
-@pytest.mark.parametrize("input", [Volume(1, 1, 1), Volume(2, 3, 3), Volume(512, 512, 3)], ids=str)
+@pytest.mark.parametrize("input", [Volume(1, 1, 1), Volume(2, 3, 3), Volume(224, 224, 3)], ids=str)
 def test_presets_serve_the_smallest_and_large_images(name: str, input: Volume) -> None:
-    definition = load(name).model_copy(update={"limits": load("textbook").limits})
-    space, random_source = SearchSpace(definition, input, 2), random.Random(0)
+    space, random_source = SearchSpace(load(name), input, 2), random.Random(0)
     for _ in range(20):
         assert_fitted(space, space.draw(random_source))

@@ -25,16 +25,21 @@ EVERYTHING = Architecture(
 )
 
 
+def rename() -> None:
+    """Have Keras count anew, so that two models name their unnamed operations alike."""
+    keras.backend.clear_session(free_memory=False)
+
+
 def executed(text: str) -> keras.Model:
     """Return the model that the text builds in a namespace of its own."""
-    keras.backend.clear_session()
+    rename()
     namespace: dict[str, Any] = {"__name__": "network"}
     exec(compile(text, "network.py", "exec"), namespace)
     return namespace["build_model"]()
 
 
 def built(architecture: Architecture, momentum: float = 0.9) -> keras.Model:
-    keras.backend.clear_session()  # so that both name their unnamed operations alike
+    rename()
     return build(architecture, momentum)
 
 

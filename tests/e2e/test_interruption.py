@@ -1,0 +1,352 @@
+"""Ctrl-C once, twice, and a kill: what was finished is kept, nothing is left running, and `--resume` goes on."""
+
+import fcntl
+import os
+import pty
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import optuna
+import psutil
+import pytest
+from convsearch.search.engines.optuna import FILE, STUDY
+from convsearch.search.home import Home
+from convsearch.search.record import Record, Trial
+from mlflow.tracking import MlflowClient
+from optuna.trial import TrialState
+from PIL import Image
+from terminal import COMMAND, PATIENCE, SAME, Finished, begun, convsearch, environment, wait_until, workers_of
+
+FINISHED = ("complete", "pruned", "failed")
+
+
+def record(home: Path, study: str) -> Record:
+    return Home(home).study(study).record() if (home / study).is_dir() else Record(home)
+
+
+def finished_trials(home: Path, study: str) -> dict[int, Trial]:
+    return {n: trial for n, trial in record(home, study).trials.items() if trial.state in FINISHED}
+
+
+def runs_while(home: Path, study: str, finished: int) -> bool:
+    """Whether so many trials are finished and another one is running."""
+    trials = record(home, study).trials.values()
+    return len(finished_trials(home, study)) >= finished and any(trial.state == "running" for trial in trials)
+
+
+def mlflow_statuses(home: Path, study: str, copy: Path) -> Counter[str]:
+    """How many of MLflow's runs are in which status, read from a copy of the store."""
+    shutil.copyfile(home / "mlflow.db", copy)
+    client = MlflowClient(f"sqlite:///{copy}")
+    experiment = client.get_experiment_by_name(study)
+    assert experiment is not None
+    return Counter(run.info.status for run in client.search_runs([experiment.experiment_id]))
+
+
+def optuna_states(home: Path, study: str) -> Counter[TrialState]:
+    loaded = optuna.load_study(study_name=STUDY, storage=f"sqlite:///{home / study / FILE}")
+    return Counter(trial.state for trial in loaded.get_trials())
+
+
+# ---------------------------------------------------------------------- Ctrl-C once
+
+
+@dataclass(frozen=True)
+class Interrupted:
+    home: Path
+    code: int
+    said: str
+    told: str
+    trials: dict[int, Trial]
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
+    """The same search as `finished`, with Ctrl-C pressed while its third trial ran."""
+    place = tmp_path_factory.mktemp("once")
+    home = place / "home"
+    with begun("run", *SAME, "--trials", 7, "--study", "first", "--home", home, cwd=place) as process:
+        wait_until(lambda: runs_while(home, "first", finished=2), "a third trial ran")
+        os.killpg(process.pid, signal.SIGINT)
+        said, told = process.communicate(timeout=PATIENCE)
+    return Interrupted(home, process.returncode, said, told, record(home, "first").trials)
+
+
+def test_ctrl_c_ends_the_running_trial_and_goes_on_to_the_report_and_the_export(once: Interrupted) -> None:
+    assert once.code == 0, once.told
+    assert "trial 2: interrupted" in once.told
+    assert "Traceback" not in once.told
+    assert re.search(r"test accuracy \d+\.\d%, 95 % interval", once.said)
+    folder = Home(once.home).study("first")
+    assert (folder.bundle / "model.keras").exists()
+    assert folder.result() is not None
+    assert workers_of(once.home) == []
+
+
+def test_the_interrupted_trial_is_noted_everywhere_and_counts_as_not_done(once: Interrupted, tmp_path: Path) -> None:
+    assert [trial.state == "interrupted" for trial in once.trials.values()] == [False, False, True]
+    states = optuna_states(once.home, "first")
+    assert states[TrialState.RUNNING] == 0
+    assert states[TrialState.FAIL] == 1  # as near as Optuna has it
+    statuses = mlflow_statuses(once.home, "first", tmp_path / "mlflow.db")
+    assert statuses == {"FINISHED": 3, "KILLED": 1}  # two trials and the launch; the interrupted one
+
+
+def test_one_worker_and_a_seed_find_the_same_candidates_and_the_same_values(
+    once: Interrupted, finished: Finished
+) -> None:
+    reference = finished.record.trials
+    for number in (0, 1):
+        mine, other = once.trials[number], reference[number]
+        assert (mine.hash, mine.values, mine.state, mine.value) == (other.hash, other.values, other.state, other.value)
+        assert (mine.loss, mine.accuracy) == (other.loss, other.accuracy)
+        assert (mine.val_loss, mine.val_accuracy) == (other.val_loss, other.val_accuracy)
+    assert once.trials[2].hash == reference[2].hash
+
+
+def test_resume_runs_the_interrupted_candidate_again_and_goes_on_to_as_many_as_asked(
+    once: Interrupted, tmp_path: Path
+) -> None:
+    done = convsearch("run", "--resume", "--study", "first", "--trials", 4, "--home", once.home, cwd=once.home.parent)
+    assert done.returncode == 0, done.stderr
+    assert "2 trials are finished already" in done.stderr
+    found = record(once.home, "first")
+    assert {number: found.trials[number] for number in (0, 1, 2)} == once.trials
+    assert list(found.trials) == [0, 1, 2, 3, 4]
+    assert found.trials[3].hash == once.trials[2].hash
+    assert found.trials[3].state in FINISHED
+    assert found.finished() == 4
+    assert found.counts()["interrupted"] == 1
+    states = optuna_states(once.home, "first")
+    assert (sum(states.values()), states[TrialState.RUNNING], states[TrialState.FAIL]) == (5, 0, 1)
+    statuses = mlflow_statuses(once.home, "first", tmp_path / "mlflow.db")
+    assert statuses == {"FINISHED": 6, "KILLED": 1}  # four trials and two launches; the interrupted one
+    assert "4 complete" in done.stdout or re.search(r"\d complete, \d pruned, 1 interrupted", done.stdout)
+
+
+# ---------------------------------------------------------------------- a terminal, Ctrl-C twice, a kill, to the end
+
+GRID = """\
+layers: [1]
+each_layer:
+  filters: [4, 6, 8]
+  kernel_size: [3, 5]
+recipe:
+  learning_rate: 0.01
+  batch_size: 8
+"""
+TAKE_THE_TERMINAL = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """A git checkout with images, a space, and modules whose names are those of ours and of Python's."""
+
+    path: Path
+    commit: str
+
+    @property
+    def home(self) -> Path:
+        return self.path / "studies"
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
+    path = tmp_path_factory.mktemp("checkout")
+    random = np.random.default_rng(0)
+    for name, count, top in (("day", 60, 256), ("night", 20, 100)):
+        (path / "sky" / name).mkdir(parents=True)
+        for i in range(count):
+            pixels = random.integers(0, top, (16, 16, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(path / "sky" / name / f"{i}.png")
+    (path / "sky" / "night" / "empty.png").touch()
+    (path / "grid.yaml").write_text(GRID)
+    for name in ("types.py", "json.py", "keras.py", "mlflow.py", "search/__init__.py", "convsearch/__init__.py"):
+        (path / name).parent.mkdir(exist_ok=True)
+        (path / name).write_text("raise SystemExit('the wrong module was imported')\n")
+    git = ["git", "-c", "user.name=me", "-c", "user.email=me@example.org"]
+    for arguments in (["init", "--quiet"], ["add", "grid.yaml"], ["commit", "--quiet", "--message", "mine"]):
+        subprocess.run([*git, *arguments], cwd=path, check=True)
+    said = subprocess.run(["git", "rev-parse", "HEAD"], cwd=path, check=True, capture_output=True, text=True)
+    return Place(path, said.stdout.strip())
+
+
+class Terminal:
+    """A command in a terminal of its own, 120 columns wide, in which keys can be pressed."""
+
+    def __init__(self, cwd: Path, *arguments: object) -> None:
+        self._master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", TAKE_THE_TERMINAL, COMMAND, *map(str, arguments)],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            cwd=cwd,
+            env=environment(TERM="xterm-256color", COLUMNS="120"),
+            start_new_session=True,
+        )
+        os.close(slave)
+        os.set_blocking(self._master, False)
+        self._seen = b""
+
+    def press(self, key: bytes) -> None:
+        os.write(self._master, key)
+
+    def seen(self) -> str:
+        """All that has appeared so far, without colours and movements."""
+        while True:
+            try:
+                chunk = os.read(self._master, 65536)
+            except OSError:  # nothing at the moment, or the other end is closed
+                break
+            if not chunk:
+                break
+            self._seen += chunk
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self._seen.decode(errors="replace"))
+
+    def end(self) -> int:
+        """Wait for the command's end, reading on, and return its exit code."""
+        wait_until(lambda: (self.seen(), self.process.poll() is not None)[1], "the command ended")
+        self.seen()
+        return self.process.returncode
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        os.close(self._master)
+
+
+@dataclass(frozen=True)
+class Stopped:
+    code: int
+    screen: str
+    workers: list[psutil.Process]
+    trials: dict[int, Trial]
+    statuses: Counter[str]
+
+
+@pytest.fixture(scope="module")
+def twice(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stopped]:
+    """A search in a terminal in which Ctrl-C was pressed twice while its second trial ran."""
+    run = ("run", "--data", "sky", "--skip-bad", "--class-weights", "--space", "grid.yaml", "--algorithm", "grid")
+    terminal = Terminal(place.path, *run, "--epochs", 40, "--study", "sky")
+    try:
+
+        def shown() -> bool:
+            assert terminal.process.poll() is None, terminal.seen()
+            screen = terminal.seen()
+            second = screen.rpartition("trial 1 ")[2]
+            return runs_while(place.home, "sky", finished=1) and "best" in second and "of 40, validation" in second
+
+        wait_until(shown, "a second trial was seen")
+        terminal.press(b"\x03")
+        time.sleep(0.1)  # signals of one kind that come together count once
+        terminal.press(b"\x03")
+        code = terminal.end()
+        statuses = mlflow_statuses(place.home, "sky", tmp_path_factory.mktemp("copy") / "mlflow.db")
+        yield Stopped(code, terminal.seen(), workers_of(place.home), record(place.home, "sky").trials, statuses)
+    finally:
+        terminal.close()
+
+
+def test_on_a_terminal_a_live_view_shows_trial_epoch_best_and_how_to_end(twice: Stopped) -> None:
+    screen = twice.screen
+    assert re.search(r"Convsearch", screen)
+    assert re.search(r"\btrial 0 +\S*c\dv?-gap-2", screen)
+    assert re.search(r"epoch \d+ of 40, validation \d+\.\d%, loss \d\.\d{3}", screen)
+    assert re.search(r"best +\d+\.\d% +\S*-gap-2", screen)
+    assert re.search(r"1 trials, \d+\.\d trials a minute", screen)
+    assert "Ctrl-C ends the search and exports the best so far" in screen
+    assert not re.search(r"trial 0: complete", screen)  # the plain lines are for where there is no terminal
+
+
+def test_what_is_odd_about_the_data_and_how_large_the_grid_is_are_said_before_the_search(twice: Stopped) -> None:
+    assert "the grid holds 6 candidates" in twice.screen
+    assert "until the space is exhausted" in twice.screen
+    assert "from 20 ('night') to 60 ('day') images" in twice.screen
+    assert "small: 80 images" in twice.screen
+    assert re.search(r"left out|skipped", twice.screen)
+    assert "night/empty.png: empty file" in twice.screen
+
+
+def test_ctrl_c_twice_stops_at_once_and_leaves_nothing_running(twice: Stopped) -> None:
+    assert twice.code == 1
+    assert "stopped at once; what was finished is kept" in twice.screen
+    assert "Traceback" not in twice.screen
+    assert twice.workers == []
+    assert [trial.state for trial in twice.trials.values()] == ["complete", "interrupted"]
+    assert twice.statuses["RUNNING"] == 0
+
+
+@pytest.fixture(scope="module")
+def killed(twice: Stopped, place: Place) -> dict[int, Trial]:
+    """The record after the search went on and its loop was killed in the middle of a trial."""
+    with begun("run", "--resume", "--study", "sky", "--skip-bad", cwd=place.path) as process:
+        wait_until(lambda: runs_while(place.home, "sky", finished=3), "a fourth trial ran")
+        process.kill()
+        process.wait()
+        wait_until(lambda: not workers_of(place.home), "the worker ended")
+    return record(place.home, "sky").trials
+
+
+def test_a_killed_loop_leaves_no_worker_and_loses_no_finished_trial(
+    killed: dict[int, Trial], twice: Stopped, place: Place
+) -> None:
+    assert workers_of(place.home) == []
+    assert [trial.state for trial in killed.values()].count("running") == 1
+    assert killed[0] == twice.trials[0]
+    assert not (place.home / "sky" / "bundle").exists()
+
+
+def test_export_of_a_study_without_a_winner_says_how_to_get_one(killed: dict[int, Trial], place: Place) -> None:
+    done = convsearch("export", "sky", "--to", "out", cwd=place.path)
+    assert done.returncode == 2
+    assert "has no tested winner yet: --resume finishes it" in done.stderr
+    assert not (place.path / "out").exists()
+
+
+def test_resume_after_a_kill_goes_on_to_the_end_and_leaves_nothing_running(
+    killed: dict[int, Trial], place: Place, tmp_path: Path
+) -> None:
+    done = convsearch("run", "--resume", "--study", "sky", "--skip-bad", cwd=place.path)
+    assert done.returncode == 0, done.stderr
+    found = record(place.home, "sky")
+    for number, trial in killed.items():
+        if trial.state != "running":
+            assert found.trials[number] == trial
+    # The grid is exhausted: each candidate was finished once, whatever was interrupted in between.
+    assert found.counts()["running"] == 0
+    hashes = [trial.hash for trial in found.trials.values() if trial.state in FINISHED]
+    assert len(hashes) == len(set(hashes)) == 6
+    assert {(t.values["layer1.filters"], t.values["layer1.kernel_size"]) for t in found.trials.values()} == {
+        (filters, kernel) for filters in (4, 6, 8) for kernel in (3, 5)
+    }
+    assert sorted(found.trials) == list(range(len(found.trials)))
+    assert optuna_states(place.home, "sky")[TrialState.RUNNING] == 0
+    assert mlflow_statuses(place.home, "sky", tmp_path / "mlflow.db")["RUNNING"] == 0
+    assert (place.home / "sky" / "bundle" / "labels.txt").read_text() == "day\nnight\n"
+    assert "class weights: every class counts the same" in (place.home / "sky/bundle/MODEL_CARD.md").read_text()
+
+
+def test_the_commit_of_the_users_checkout_is_a_tag_of_every_run(twice: Stopped, place: Place, tmp_path: Path) -> None:
+    shutil.copyfile(place.home / "mlflow.db", tmp_path / "mlflow.db")
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("sky")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    assert {run.data.tags["mlflow.source.git.commit"] for run in runs} == {place.commit}
