@@ -9,6 +9,7 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
+
 from convsearch.search.data import Dataset, Split, open_data, split
 from convsearch.search.engines.optuna import OptunaEngine
 from convsearch.search.engines.proposals import Proposals

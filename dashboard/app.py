@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import streamlit as st
+
 from convsearch.dashboard.views import studies, study
 
 st.set_page_config(page_title="Convsearch", layout="wide")

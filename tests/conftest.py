@@ -1,8 +1,9 @@
 """What many tests share: the digits as arrays, and one search that is done once and read by all."""
 
 import pytest
-from convsearch.search.data import Dataset, Split, open_data, split
 from terminal import SAME, Finished, convsearch
+
+from convsearch.search.data import Dataset, Split, open_data, split
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
 from convsearch.search.home import Home, StudyFolder
 from convsearch.search.record import Record
 

@@ -4,8 +4,10 @@ import random
 import sys
 from pathlib import Path
 
-import convsearch.dashboard
 import pytest
+from streamlit.testing.v1 import AppTest
+
+import convsearch.dashboard
 from convsearch.search.engines.protocol import Proposal
 from convsearch.search.home import DataFacts, Home, StudyFile
 from convsearch.search.job import Outcome
@@ -14,7 +16,6 @@ from convsearch.search.tracking import Tracker
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import load, presets
 from convsearch.spaces.space import SearchSpace
-from streamlit.testing.v1 import AppTest
 
 APP = Path(convsearch.dashboard.__file__).with_name("app.py")
 

@@ -20,13 +20,14 @@ import numpy as np
 import optuna
 import psutil
 import pytest
-from convsearch.search.engines.optuna import FILE, STUDY
-from convsearch.search.home import Home
-from convsearch.search.record import Record, Trial
 from mlflow.tracking import MlflowClient
 from optuna.trial import TrialState
 from PIL import Image
 from terminal import COMMAND, PATIENCE, SAME, Finished, begun, convsearch, environment, wait_until, workers_of
+
+from convsearch.search.engines.optuna import FILE, STUDY
+from convsearch.search.home import Home
+from convsearch.search.record import Record, Trial
 
 FINISHED = ("complete", "pruned", "failed")
 

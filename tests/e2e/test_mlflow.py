@@ -14,14 +14,15 @@ import mlflow
 import numpy as np
 import pytest
 import requests
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+from terminal import Finished, environment, wait_until
+
 from convsearch.search.backend import import_keras
 from convsearch.search.data import Dataset
 from convsearch.search.record import Trial
 from convsearch.search.tracking import CURVES
 from convsearch.spaces.architecture import Candidate
-from mlflow.entities import Run
-from mlflow.tracking import MlflowClient
-from terminal import Finished, environment, wait_until
 
 
 @pytest.fixture(scope="module")

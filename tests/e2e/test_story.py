@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
+from terminal import Finished, convsearch, environment
+
 from convsearch.search.backend import import_keras
 from convsearch.search.data import Dataset, Split
 from convsearch.search.engines.protocol import State
 from convsearch.spaces.architecture import Architecture, Candidate
-from PIL import Image
-from terminal import Finished, convsearch, environment
 
 STATES: tuple[State, ...] = ("complete", "pruned", "failed", "interrupted", "running")
 BUNDLE = ["MODEL_CARD.md", "architecture.json", "labels.txt", "model.keras", "model.py", "predict.py"]

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from convsearch.search.batches import Batches
 from numpy.typing import NDArray
+
+from convsearch.search.batches import Batches
 
 COUNT, CLASSES = 23, 3
 

@@ -5,6 +5,7 @@ import signal
 import time
 
 import pytest
+
 from convsearch.search.budget import EXPORT_SECONDS, SEARCH_SHARE, Budget, Interruption
 from convsearch.search.final import LONGER, MARGIN, MOST, epochs_for
 from convsearch.search.job import Seconds

@@ -1,6 +1,7 @@
 """Accuracy with its interval, and the classes one by one."""
 
 import pytest
+
 from convsearch.search.data import Dataset, Split
 from convsearch.search.evaluation import Evaluation, evaluate, wilson_interval
 from convsearch.spaces.architecture import Architecture, Layer

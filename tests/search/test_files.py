@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from convsearch.search.files import new_folder, write_text
 
 

@@ -34,6 +34,6 @@ def test_without_pools_strides_make_the_volume_smaller() -> None:
 
 
 def test_a_space_that_is_too_small_for_every_guess_gets_none() -> None:
-    text = "layers: 1\neach_layer: {filters: [1, 64], kernel_size: [1, 9]}\nlimits: {max_macs: 100}"
+    text = "layers: 1\neach_layer: {filters: [1, 4], kernel_size: [1, 9]}\nlimits: {max_macs: 100}"
     space = SearchSpace(parse(text, "my.yaml"), Volume(8, 8, 1), 2)
     assert list(guesses(space)) == []

@@ -12,13 +12,14 @@ from typing import Any
 
 import psutil
 import pytest
+from terminal import PATIENCE, environment, wait_until
+
 from convsearch.search.data import Dataset, Split
 from convsearch.search.executors.local import LocalExecutor
 from convsearch.search.executors.protocol import Broken, Event, Lost, Started
 from convsearch.search.job import EpochReport, Job, Outcome
 from convsearch.spaces.architecture import Architecture, Candidate, Head, Layer, Recipe
 from convsearch.spaces.errors import WorkError
-from terminal import PATIENCE, environment, wait_until
 
 
 def job(digits: Dataset, weights: Path, number: int = 0, **more: Any) -> Job:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import optuna
 import pytest
+from optuna.trial import TrialState
+
 from convsearch.search.engines.optuna import FILE, STUDY, OptunaEngine, check
 from convsearch.search.engines.proposals import Proposals
 from convsearch.search.engines.protocol import Proposal, State
@@ -14,7 +16,6 @@ from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import load, parse
 from convsearch.spaces.errors import InputError
 from convsearch.spaces.space import SearchSpace
-from optuna.trial import TrialState
 
 EPOCHS = 9
 SMALL = """

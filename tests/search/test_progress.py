@@ -3,13 +3,14 @@
 import io
 
 import pytest
+from rich.console import Console
+
 from convsearch.search.budget import Budget
 from convsearch.search.engines.protocol import Proposal, State
 from convsearch.search.progress import BLOCKS, ProgressView, duration, sparkline
 from convsearch.search.record import Record, Trial
 from convsearch.spaces.architecture import Architecture, Candidate, Layer
 from convsearch.spaces.arithmetic import Volume
-from rich.console import Console
 
 
 def test_a_sparkline_rises_from_the_lowest_block_to_the_highest() -> None:

@@ -3,6 +3,7 @@
 import random
 
 import pytest
+
 from convsearch.search.engines.proposals import WISHES, Proposals
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import load, parse

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from convsearch.search.engines.protocol import Proposal, State
 from convsearch.search.job import Outcome, Seconds
 from convsearch.search.record import FILE, Record, Trial

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from convsearch.search.backend import import_keras
 from convsearch.search.data import Dataset, Split
 from convsearch.search.job import EpochReport, Job, Outcome

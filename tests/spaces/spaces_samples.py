@@ -5,14 +5,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import yaml
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
 from convsearch.spaces.architecture import Architecture, Candidate
 from convsearch.spaces.arithmetic import Volume, doubled_padding, fits_exactly
 from convsearch.spaces.definition import load, parse, presets
 from convsearch.spaces.dimension import Options
 from convsearch.spaces.errors import InputError
 from convsearch.spaces.space import SearchSpace, Values
-from hypothesis import strategies as st
-from pydantic import ValidationError
 
 INPUTS = [Volume(8, 8, 1), Volume(28, 28, 1), Volume(32, 32, 3), Volume(96, 64, 3), Volume(7, 300, 3)]
 PRESETS = sorted(presets())

@@ -7,6 +7,9 @@ from itertools import pairwise, product
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
+from spaces_samples import INPUTS, PRESETS, candidates, preset
+
 from convsearch.spaces.architecture import (
     MAX_LAYERS,
     Architecture,
@@ -19,8 +22,6 @@ from convsearch.spaces.architecture import (
 )
 from convsearch.spaces.architecture import Optimizer as OptimizerWord
 from convsearch.spaces.arithmetic import Volume
-from pydantic import ValidationError
-from spaces_samples import INPUTS, PRESETS, candidates, preset
 
 PLAIN = Layer(filters=8)
 POOLED = Layer(filters=8, pooling="max", pool_size=2, pool_stride=2)

@@ -3,6 +3,9 @@ from itertools import pairwise
 import keras
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from convsearch.spaces.arithmetic import (
     Padding,
     Step,
@@ -15,8 +18,6 @@ from convsearch.spaces.arithmetic import (
     output_volume,
     receptive_field,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 SIDES, SIZES, STRIDES = st.integers(1, 64), st.integers(1, 12), st.integers(1, 6)
 PADDINGS = st.sampled_from(["valid", "same"]) | st.integers(0, 6)

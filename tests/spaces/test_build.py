@@ -6,12 +6,13 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
-from convsearch.spaces.architecture import Activation, Architecture, Augmentation, Head, Layer, names
-from convsearch.spaces.arithmetic import Step, Volume
-from convsearch.spaces.build import augmenter, build
 from hypothesis import HealthCheck, assume, given, settings
 from numpy.typing import NDArray
 from spaces_samples import INPUTS, PRESETS, candidates, definitions, preset, sides, space_or_none
+
+from convsearch.spaces.architecture import Activation, Architecture, Augmentation, Head, Layer, names
+from convsearch.spaces.arithmetic import Step, Volume
+from convsearch.spaces.build import augmenter, build
 
 BUILDS = 80  # of every preset on every input: 2,000 in all
 L2_OPERATIONS = {"Square", "Multiply", "Add", "Sqrt"}

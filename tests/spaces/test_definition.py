@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from convsearch.spaces.definition import Definition, answered, dimensions, load, parse
 from convsearch.spaces.dimension import Choice, Options, Range
 from convsearch.spaces.errors import InputError

@@ -3,9 +3,10 @@ import random
 from collections import Counter
 
 import pytest
-from convsearch.spaces.dimension import Options, Range
 from hypothesis import given
 from hypothesis import strategies as st
+
+from convsearch.spaces.dimension import Options, Range
 
 NUMBERS = st.floats(-1e6, 1e6) | st.integers(-(10**6), 10**6)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from convsearch.search.explain import formula
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import (

@@ -6,6 +6,9 @@ from collections import Counter
 from functools import cache
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from convsearch.spaces.architecture import Architecture, Head, Layer
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import load, presets
@@ -13,8 +16,6 @@ from convsearch.spaces.draw import draw_text, stages
 from convsearch.spaces.draw_svg import draw_svg
 from convsearch.spaces.space import SearchSpace
 from convsearch.spaces.svg import BLUE, Picture
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 SVG = "{http://www.w3.org/2000/svg}"
 INPUTS = [Volume(8, 8, 1), Volume(32, 32, 3), Volume(96, 64, 3), Volume(7, 300, 3)]

@@ -1,11 +1,12 @@
 from itertools import product
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from convsearch.spaces.arithmetic import fits_exactly, output_size
 from convsearch.spaces.dimension import Options
 from convsearch.spaces.fitting import AS_POOL_SIZE, Fitting, Geometry, Side
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def some(*values: int | str) -> st.SearchStrategy[Options]:

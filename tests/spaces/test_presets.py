@@ -1,10 +1,11 @@
 import random
 
 import pytest
+from spaces_samples import INPUTS, PRESETS, assert_fitted, preset, proposal
+
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import DEFAULTS, load, presets
 from convsearch.spaces.space import SearchSpace
-from spaces_samples import INPUTS, PRESETS, assert_fitted, preset, proposal
 
 PER_INPUT = 600  # 3,000 for each preset, 15,000 in all
 

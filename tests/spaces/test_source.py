@@ -6,12 +6,13 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from spaces_samples import PRESETS, candidates, preset
+
 from convsearch.spaces.architecture import Activation, Architecture, Head, Layer, names
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.build import build
 from convsearch.spaces.source import source
-from numpy.typing import NDArray
-from spaces_samples import PRESETS, candidates, preset
 
 INPUT = Volume(12, 9, 3)
 EVERYTHING = Architecture(

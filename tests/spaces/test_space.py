@@ -4,10 +4,6 @@ from itertools import product
 
 import pytest
 import yaml
-from convsearch.spaces.architecture import Architecture
-from convsearch.spaces.arithmetic import Volume
-from convsearch.spaces.errors import InputError
-from convsearch.spaces.space import SearchSpace
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from spaces_samples import (
@@ -21,6 +17,11 @@ from spaces_samples import (
     space_of,
     space_or_none,
 )
+
+from convsearch.spaces.architecture import Architecture
+from convsearch.spaces.arithmetic import Volume
+from convsearch.spaces.errors import InputError
+from convsearch.spaces.space import SearchSpace
 
 SLOW = settings(
     max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]

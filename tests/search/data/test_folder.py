@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from convsearch.search.data import open_data, split
 from convsearch.search.data.images import decode
 from convsearch.spaces.errors import InputError
-from PIL import Image
 
 SaveImage = Callable[..., Path]
 MakeClasses = Callable[..., Path]

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from convsearch.search.data.images import MAX_PIXELS, BadImageError, decode, read_header
 from convsearch.spaces.errors import InputError
-from PIL import Image
 
 
 def saved(path: Path, image: Image.Image, **options: Any) -> Path:

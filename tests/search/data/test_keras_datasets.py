@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from convsearch.search.data import Dataset
 from convsearch.search.data.keras_datasets import KERAS_DATASETS
 

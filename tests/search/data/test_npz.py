@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from convsearch.search.data import Dataset, open_data
 from convsearch.spaces.errors import InputError
 

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from convsearch.search.data import open_data, split
 from convsearch.spaces.errors import InputError
 

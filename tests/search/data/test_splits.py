@@ -2,12 +2,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from convsearch.search.data import Split, open_data, split
-from convsearch.search.data.splits import divide
-from convsearch.spaces.errors import InputError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+
+from convsearch.search.data import Split, open_data, split
+from convsearch.search.data.splits import divide
+from convsearch.spaces.errors import InputError
 
 Labels = NDArray[np.int32]
 

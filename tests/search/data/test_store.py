@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
+
 from convsearch.search.data import Dataset, open_data
 from convsearch.spaces.errors import InputError, WorkError
-from PIL import Image
 
 MakeClasses = Callable[..., Path]
 
