@@ -83,6 +83,7 @@ def _search(
             search.search()
     except KeyboardInterrupt:
         search.abandon()
+        tracker.reconcile(record)  # Ctrl-C may have come while it wrote
         raise
 
 

@@ -92,7 +92,8 @@ class Study:
     def abandon(self) -> None:
         """Note of all running trials that they were interrupted: they will not be waited for."""
         for trial in list(self.running.values()):
-            self._end(trial.lose("interrupted", "the search was stopped while the trial ran"))
+            if self.record.trials[trial.number].state == "running":  # Ctrl-C may come while an end is noted
+                self._end(trial.lose("interrupted", "the search was stopped while the trial ran"))
 
     def _another(self) -> bool:
         return self.budget.allows(self.record.finished() + len(self.running))
@@ -119,8 +120,8 @@ class Study:
         return outcome.ended
 
     def _end(self, trial: Trial) -> None:
-        del self.running[trial.number]
         self.record.add(trial)  # first of all: what stands there is never lost
+        del self.running[trial.number]
         self.engine.tell(trial.number, trial.state, trial.value)
         self._keep_the_best()
         for listener in self.listeners:

@@ -21,7 +21,7 @@ import numpy as np
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ..spaces.errors import WorkError
 from .home import Home, StudyFile
@@ -53,7 +53,7 @@ class Tracker:
         self._common_tags = _common_tags(study)
         self._local = "MLFLOW_TRACKING_URI" not in os.environ
         for name in ("mlflow", "alembic"):
-            logging.getLogger(name).setLevel(logging.ERROR)
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # what they log as an error they raise as well
         with self._reached():
             mlflow.set_tracking_uri(self.uri)
             self._client = MlflowClient(self.uri)
@@ -199,8 +199,18 @@ class Tracker:
         try:
             yield
         except (MlflowException, SQLAlchemyError, OSError) as error:
-            text = str(error).strip().splitlines()
-            raise WorkError(f"MLflow at {self.uri}: {text[0] if text else type(error).__name__}") from error
+            raise WorkError(f"MLflow at {self.uri}: {_reason(error)}") from error
+
+
+def _reason(error: BaseException) -> str:
+    """Return what went wrong in a line: what the database says, where it is at the bottom of it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, DBAPIError) and cause.orig is not None:
+            return str(cause.orig)
+        cause = cause.__cause__ or cause.__context__
+    text = str(error).strip().splitlines()
+    return text[0] if text else type(error).__name__
 
 
 def _common_tags(study: StudyFile) -> dict[str, str]:

@@ -72,8 +72,16 @@ def train(job: Job, report: Report, stop_now: Callable[[], bool] = lambda: False
     if course.best_weights is None:
         return course.outcome("stopped")
     network.set_weights(course.best_weights)
-    network.save_weights(job.weights)
+    _save(network, job.weights)
     return course.outcome("stopped" if course.stopped else "complete")
+
+
+def _save(network: Any, path: str) -> None:
+    """Write the network's weights; OSError where they cannot be written."""
+    try:
+        network.save_weights(path)
+    except RuntimeError as error:  # how h5py says of some files that the disk is full
+        raise OSError(" ".join(str(error).split())) from error
 
 
 def batch_norm_momentum(steps: int) -> float:

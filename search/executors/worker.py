@@ -5,6 +5,7 @@ prepares. Ends when the loop does.
 """
 
 import json
+import os
 import sys
 from multiprocessing.connection import Connection
 from typing import Any
@@ -52,7 +53,8 @@ def main(file_descriptor: int) -> None:
             try:
                 outcome = train(job, line.report, line.stop_now)
             except OSError as error:  # reading the data or writing the weights: not the candidate's fault
-                line.send(broken=f"{job.weights}: {error}")
+                reason = os.strerror(error.errno) if error.errno else str(error)
+                line.send(broken=f"{error.filename or job.weights}: {reason}")
                 continue
             line.send(outcome=outcome.model_dump(mode="json"))
     except (EOFError, BrokenPipeError, ConnectionResetError):
