@@ -404,7 +404,8 @@ class SearchSpace:
         raise InputError(
             f"no architecture keeps the limits {limits} on {self.input}: of {PROBES} small ones that were tried "
             f"the smallest, {smallest}, has {smallest.parameters:,} parameters, {smallest.macs:,} MACs and "
-            f"{smallest.activation_bytes / 1e6:.3g} MB of activations; raise the limits, or allow fewer filters"
+            f"{smallest.activation_bytes / 1e6:.3g} MB of activations; raise the limits, "
+            "allow fewer filters, or make the images smaller"
         )
 
     def _small(self, random_source: random.Random) -> Values:

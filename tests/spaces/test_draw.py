@@ -123,14 +123,6 @@ def test_even_the_largest_volumes_keep_to_the_least_width():
     assert max(map(len, draw_text(LARGEST, 40).splitlines())) <= 40
 
 
-def test_a_network_that_cannot_be_built_is_drawn_up_to_its_empty_volumes():
-    architecture = Architecture(
-        input=Volume(4, 4, 1), layers=(Layer(filters=8, kernel_size=5, padding="valid"),), classes=2
-    )
-    assert "0x0x8" in draw_text(architecture)
-    assert "0 × 0 × 8" in words(draw_svg(architecture))
-
-
 @given(architectures, st.integers(40, 250))
 def test_text_names_every_volume_and_every_filter(architecture, width):
     text = draw_text(architecture, width)

@@ -1,0 +1,166 @@
+"""The loop, with a real engine, real workers and a real record; only MLflow and the screen do not listen."""
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from convsearch.search.budget import SEARCH_SHARE, Budget
+from convsearch.search.data import Dataset, Split
+from convsearch.search.engines.optuna import OptunaEngine
+from convsearch.search.engines.proposals import Proposals
+from convsearch.search.engines.protocol import Proposal
+from convsearch.search.executors.local import LocalExecutor
+from convsearch.search.job import EpochReport, Job
+from convsearch.search.record import Record, Trial
+from convsearch.search.study import HOPELESS, KEPT, Study
+from convsearch.spaces.definition import parse
+from convsearch.spaces.errors import WorkError
+from convsearch.spaces.space import SearchSpace
+
+GOOD = """
+layers: [1]
+each_layer: {filters: [2, 3, 4, 5, 6, 7, 8]}
+recipe: {optimizer: adam, learning_rate: 0.01, schedule: constant, batch_size: 64}
+"""
+DIVERGING = """
+layers: [4]
+each_layer: {filters: [32, 33], activation: leaky_relu}
+head: {pooling: flatten}
+recipe: {optimizer: sgd, learning_rate: 10, schedule: constant}
+"""
+
+
+class Listening:
+    """Hears everything, and may do something about it."""
+
+    def __init__(self, on_epoch: Callable[[Trial, EpochReport], None] = lambda trial, report: None) -> None:
+        self.on_epoch = on_epoch
+        self.heard: list[str] = []
+
+    def began(self, trial: Trial) -> Trial:
+        self.heard.append(f"{trial.number} began")
+        return trial.model_copy(update={"mlflow_run_id": f"run {trial.number}"})
+
+    def epoch(self, trial: Trial, report: EpochReport) -> None:
+        self.heard.append(f"{trial.number} epoch {report.epoch}")
+        self.on_epoch(trial, report)
+
+    def ended(self, trial: Trial) -> None:
+        self.heard.append(f"{trial.number} {trial.state}")
+
+    def tick(self) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def executor(parts: Split, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalExecutor]:
+    made = LocalExecutor(tmp_path_factory.mktemp("logs"))
+    yield made
+    made.close()
+
+
+MakeStudy = Callable[..., tuple[Study, Listening]]
+
+
+@pytest.fixture
+def make(executor: LocalExecutor, digits: Dataset, parts: Split, tmp_path: Path) -> MakeStudy:
+    """Makes a study of a space that says nothing of its epochs: two."""
+
+    def made(text: str, budget: Budget, epochs: int = 2, listening: Listening | None = None) -> tuple[Study, Listening]:
+        space = SearchSpace(parse(text, "mine.yaml"), digits.input, 10)
+        weights = tmp_path / "weights"
+        weights.mkdir()
+        heard = listening or Listening()
+
+        def job(proposal: Proposal) -> Job:
+            return Job(
+                number=proposal.number,
+                candidate=proposal.candidate,
+                data=str(digits.folder),
+                split=str(digits.folder.parent / "split.npz"),
+                epochs=epochs,
+                patience=epochs,
+                seed=proposal.number,
+                weights=str(weights / f"{proposal.number}.weights.h5"),
+            )
+
+        engine = OptunaEngine(tmp_path, "random", "none", epochs, 0, Proposals(space, 0))
+        return Study(engine, executor, Record(tmp_path), [heard], budget, job, weights), heard
+
+    return made
+
+
+def test_everything_that_happens_to_a_trial_is_heard_in_its_order_and_recorded(make: MakeStudy) -> None:
+    study, listening = make(GOOD, Budget(trials=2, seconds=None))
+    study.search()
+    assert listening.heard == [
+        "0 began",
+        "0 epoch 1",
+        "0 epoch 2",
+        "0 complete",
+        "1 began",
+        "1 epoch 1",
+        "1 epoch 2",
+        "1 complete",
+    ]
+    assert study.record.counts()["complete"] == 2
+    for trial in study.record.trials.values():
+        assert (trial.worker, trial.mlflow_run_id) == ("worker-0", f"run {trial.number}")
+        assert trial.seconds == pytest.approx(trial.clock.total)
+    assert study.running == {}
+    assert study.engine.open_trials() == []
+
+
+def test_a_search_of_an_exhausted_space_ends_and_keeps_the_weights_of_the_best_few(make: MakeStudy) -> None:
+    study, _ = make(GOOD, Budget(trials=None, seconds=None))
+    study.search()
+    assert len(study.record.trials) == 7
+    kept = {int(path.name.partition(".")[0]) for path in study.weights.iterdir()}
+    assert kept == {trial.number for trial in study.record.best(KEPT)}
+
+
+def test_a_search_in_which_everything_fails_ends_with_the_reason(make: MakeStudy) -> None:
+    study, listening = make(DIVERGING, Budget(trials=50, seconds=None))
+    with pytest.raises(WorkError, match=r"the first 5 trials all failed, .*: the loss became NaN in epoch 1"):
+        study.search()
+    assert study.record.counts()["failed"] == HOPELESS
+    assert list(study.weights.iterdir()) == []
+    assert listening.heard[-1] == "4 failed"
+
+
+def test_a_worker_that_dies_costs_its_trial_and_the_search_goes_on(make: MakeStudy) -> None:
+    def kill_it_once(trial: Trial, report: EpochReport) -> None:
+        if (trial.number, report.epoch) == (0, 1):
+            (worker,) = (c for c in psutil.Process().children() if c.status() != psutil.STATUS_ZOMBIE)
+            os.kill(worker.pid, signal.SIGKILL)
+
+    study, _ = make(GOOD, Budget(trials=2, seconds=None), epochs=50, listening=Listening(kill_it_once))
+    study.budget.trials = 2
+    study.search()
+    lost, other = study.record.trials[0], study.record.trials[1]
+    assert (lost.state, lost.value) == ("failed", None)
+    assert lost.error == "the worker was killed by signal 9"
+    assert other.state == "complete"
+
+
+def test_when_the_searchs_time_is_up_the_running_trial_is_interrupted_and_keeps_what_it_reached(
+    make: MakeStudy,
+) -> None:
+    budget = Budget(trials=None, seconds=3600)
+
+    def the_time_flies(trial: Trial, report: EpochReport) -> None:
+        if report.epoch == 2:
+            budget.began -= 3600 * SEARCH_SHARE
+
+    study, _ = make(GOOD, budget, epochs=10_000, listening=Listening(the_time_flies))
+    study.search()
+    (trial,) = study.record.trials.values()
+    assert trial.state == "interrupted"
+    assert trial.epochs >= 2
+    assert trial.value == max(trial.val_accuracy)
+    assert (study.weights / "0.weights.h5").exists()
+    assert [best.number for best in study.record.best()] == [0]
