@@ -22,6 +22,7 @@ $(BIN)/python:
 
 demo: env  ## search the embedded digits, export the winner, say how to open it
 	$(BIN)/convsearch run --study demo-$$(date +%Y%m%d-%H%M%S)
+	@echo "(first: . .venv/bin/activate)"
 
 test: env  ## the whole specification
 	$(BIN)/python -m pytest

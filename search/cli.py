@@ -41,7 +41,7 @@ def run(
     pruner: Annotated[str | None, typer.Option(help="hyperband, median or none. [default: hyperband]")] = None,
     trials: Annotated[
         int | None,
-        typer.Option(help="How many trials in all. [default: 20, where no minutes are given]"),
+        typer.Option(help="How many trials in all. [default: 15, where no minutes are given]"),
     ] = None,
     minutes: Annotated[float | None, typer.Option(help="Time for everything, from the command to the bundle.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs a trial may take. [default: 12]")] = None,
@@ -67,7 +67,7 @@ def run(
 ) -> None:
     """Search, train the winner, test it once and export it.
 
-    Without options: the 1,797 handwritten digits that scikit-learn ships, 20 trials, about two minutes.
+    Without options: the 1,797 handwritten digits that scikit-learn ships, 15 trials, about two minutes.
     """
     from .launch import launch
     from .options import Options

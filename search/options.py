@@ -7,7 +7,7 @@ from ..spaces.errors import InputError, nearest
 from .engines.optuna import check as check_optuna
 
 ENGINES = ("optuna",)
-DEFAULT_TRIALS = 20  # where neither trials nor minutes are given
+DEFAULT_TRIALS = 15  # where neither trials nor minutes are given
 DEFAULT_EPOCHS = 12
 
 

@@ -19,7 +19,8 @@ HERE = Path(__file__).resolve().parent
 
 def read(path: str | Path, height: int, width: int, depth: int) -> np.ndarray:
     """Return an image file as the model takes it: (height, width, depth), whole numbers from 0 to 255."""
-    with Image.open(path) as file:
+    # Not by its name: Pillow 13.0 would map an uncompressed TIFF into memory and turn it upright twice.
+    with Path(path).open("rb") as stream, Image.open(stream) as file:
         file.draft(None, (2 * max(height, width), 2 * max(height, width)))  # a JPEG need not be read in full
         image = ImageOps.exif_transpose(file)
         if image.mode == "I" or image.mode.startswith("I;16"):  # 16 bits a pixel

@@ -293,6 +293,18 @@ def test_a_file_that_is_no_npz_is_refused(refused: Refused, tmp_path: Path) -> N
     assert "right is a folder with a folder of images for each class" in refused("--data", tmp_path / "mine.csv")
 
 
+# ---------------------------------------------------------------------- the machine
+
+
+def test_a_backend_that_is_not_installed_is_the_machines_fault_and_is_named(home: Path) -> None:
+    done = convsearch(
+        "run", "--trials", 1, "--space", "tiny", "--study", "mine", "--home", home, KERAS_BACKEND="no_such_backend"
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Traceback" not in done.stderr
+    assert "no_such_backend" in done.stderr.splitlines()[-1]
+
+
 # ---------------------------------------------------------------------- the home
 
 
