@@ -3,22 +3,14 @@
 import argparse
 import os
 import platform
-from collections.abc import Callable
 from datetime import date
+from importlib import import_module
 from pathlib import Path
 
-from . import candidates, cifar10, demo, first_step, help_text, proposal, show, trial
+from convsearch.search.backend import import_keras
 
-QUICK: dict[str, Callable[[], list[tuple[str, str, str]]]] = {
-    "candidates": candidates.measure,
-    "proposal": proposal.measure,
-    "trial": trial.measure,
-    "first_step": first_step.measure,
-    "help": help_text.measure,
-    "show": show.measure,
-    "demo": demo.measure,
-}
-LONG = {"cifar10": cifar10.measure}
+QUICK = ("candidates", "proposal", "trial", "first_step", "help_text", "show", "demo")
+LONG = ("cifar10",)
 
 
 def machine() -> str:
@@ -35,9 +27,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", choices=[*QUICK, *LONG, []], help="which; all quick ones by default")
     names = parser.parse_args().names or list(QUICK)
+    import_keras()  # which is loud where it is imported plainly
     print(f"{date.today():%d %B %Y}, {machine()}\n\n| what | measured | required |\n| --- | --- | --- |")
     for name in names:
-        for what, measured, required in (QUICK | LONG)[name]():
+        for what, measured, required in import_module(f"{__package__}.{name}").measure():
             print(f"| {what} | {measured} | {required} |", flush=True)
 
 

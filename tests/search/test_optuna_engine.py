@@ -98,7 +98,7 @@ def test_nothing_is_stored_that_does_not_fit_or_was_tried_before(
     tmp_path: Path, algorithm: str, name: str, input: tuple[int, ...]
 ) -> None:
     space = preset(name, *input)
-    count = 40
+    count = 30
     opened = engine(tmp_path, space, algorithm)
     found = search(opened, count)
     opened.close()
@@ -116,7 +116,7 @@ def test_nothing_is_stored_that_does_not_fit_or_was_tried_before(
 
 def test_a_dimension_keeps_its_options_in_all_trials(tmp_path: Path) -> None:
     opened = engine(tmp_path, preset("textbook", 8, 8, 1), "tpe")
-    search(opened, 20)
+    search(opened, 12)
     opened.close()
     seen: dict[str, object] = {}
     for trial in stored(tmp_path).get_trials():
@@ -174,7 +174,7 @@ def test_the_same_seed_proposes_the_same_and_another_seed_something_else(tmp_pat
         folder = tmp_path / str(number)
         folder.mkdir()
         opened = engine(folder, preset("tiny", 8, 8, 1), algorithm, seed=seed)
-        found.append(search(opened, 15))
+        found.append(search(opened, 13))
         opened.close()
     assert found[0] == found[1]
     assert found[0] != found[2]
@@ -183,14 +183,14 @@ def test_the_same_seed_proposes_the_same_and_another_seed_something_else(tmp_pat
 def test_a_reopened_study_goes_on_with_new_numbers_and_new_candidates(tmp_path: Path, algorithm: str) -> None:
     space = preset("tiny", 8, 8, 1)
     opened = engine(tmp_path, space, algorithm)
-    before = search(opened, 12)
+    before = search(opened, 11)
     opened.close()
     opened = engine(tmp_path, space, algorithm, tried=tuple(p.candidate.hash for p in before))
-    after = search(opened, 12)
+    after = search(opened, 5)
     opened.close()
-    assert [proposal.number for proposal in after] == list(range(12, 24))
+    assert [proposal.number for proposal in after] == list(range(11, 16))
     assert not {p.candidate.hash for p in before} & {p.candidate.hash for p in after}
-    assert len(stored(tmp_path).get_trials()) == 24
+    assert len(stored(tmp_path).get_trials()) == 16
 
 
 def test_a_reopened_study_knows_the_trials_whose_end_was_never_told(tmp_path: Path) -> None:
