@@ -17,6 +17,7 @@ from terminal import Finished, convsearch, environment
 from convsearch.search.backend import import_keras
 from convsearch.search.data import Dataset, Split
 from convsearch.search.engines.protocol import State
+from convsearch.search.home import Home
 from convsearch.spaces.architecture import Architecture, Candidate
 
 STATES: tuple[State, ...] = ("complete", "pruned", "failed", "interrupted", "running")
@@ -474,10 +475,14 @@ def test_export_does_not_write_into_a_folder_that_holds_something(finished: Fini
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
 
 
-def test_a_finished_study_that_goes_on_with_nothing_to_do_is_not_tested_again(finished: Finished) -> None:
-    before = (finished.folder.result_file.read_bytes(), (finished.bundle / "model.keras").stat().st_mtime_ns)
-    done = convsearch("run", "--resume", "--study", finished.name, "--home", finished.home)
+def test_a_finished_study_that_goes_on_with_nothing_to_do_is_not_tested_again(
+    finished: Finished, tmp_path: Path
+) -> None:
+    copy = shutil.copytree(finished.home, tmp_path / "moved")
+    folder = Home(copy).existing(finished.name)
+    before = (folder.result_file.read_bytes(), (folder.bundle / "model.keras").stat().st_mtime_ns)
+    done = convsearch("run", "--resume", "--study", finished.name, "--home", copy)
     assert done.returncode == 0, done.stderr
     assert "nothing was left to do: the study is finished" in done.stderr
-    assert before == (finished.folder.result_file.read_bytes(), (finished.bundle / "model.keras").stat().st_mtime_ns)
-    assert len(finished.record.trials) == 7
+    assert before == (folder.result_file.read_bytes(), (folder.bundle / "model.keras").stat().st_mtime_ns)
+    assert len(folder.record().trials) == 7
