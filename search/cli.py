@@ -67,7 +67,7 @@ def run(
 ) -> None:
     """Search, train the winner, test it once and export it.
 
-    Without options: the 1,797 handwritten digits that scikit-learn ships, 15 trials, about two minutes.
+    Without options: the 1,797 handwritten digits that scikit-learn ships, 15 trials, less than two minutes.
     """
     from .launch import launch
     from .options import Options
