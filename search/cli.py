@@ -133,7 +133,7 @@ def show(study: StudyArgument, as_json: JsonOption = False, home: HomeOption = H
 
 @app.command()
 def check(
-    space: Annotated[str, typer.Argument(help="A preset's name or a YAML file.")],
+    space: Annotated[str, typer.Argument(metavar="SPACE", help="A preset's name or a YAML file.")],
     input: Annotated[str, typer.Option(metavar="HxWxD", help="Volume of one image, as 32x32x3.")],
     classes: Annotated[int, typer.Option(help="Number of classes.", min=2)] = 10,
     answer: Annotated[
@@ -201,8 +201,8 @@ def export(
 
 @app.command()
 def predict(
-    bundle: Annotated[Path, typer.Argument(help="Folder of a bundle.")],
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE...", help="Image files.")],
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder of a bundle.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Image files.")],
     as_json: JsonOption = False,
 ) -> None:
     """Name the class of images."""

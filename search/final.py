@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..spaces.architecture import Candidate
 from ..spaces.errors import WorkError
 from .budget import Budget
 from .executors.protocol import Broken, Executor, Lost
@@ -23,9 +24,13 @@ MARGIN = 0.9  # of the time left is planned for: epochs are not all equally long
 
 @dataclass(frozen=True)
 class Winner:
-    """The trial that won, the weights to ship, their validation accuracy, and a sentence on how they came about."""
+    """The trial that won, the weights to ship, their validation accuracy, and a sentence on how they came about.
+
+    `candidate` is what the weights were trained as: the trial's, or the same network with a recipe for long training.
+    """
 
     trial: Trial
+    candidate: Candidate
     weights: Path
     val_accuracy: float
     trained: str
@@ -39,6 +44,12 @@ def epochs_for(trial: Trial, epochs: int, seconds: float | None) -> int:
     return min(MOST * epochs, int((seconds * MARGIN - trial.clock.tracing) / max(an_epoch, 1e-3)))
 
 
+def as_in_its_trial(trial: Trial, weights: Path) -> Winner:
+    """Return a trial as the winner, with the weights that it ended with."""
+    trained = f"The weights are those of the trial's best epoch, {trial.best_epoch}."
+    return Winner(trial, trial.candidate, weights, trial.value or 0.0, trained)
+
+
 def train_winner(
     job: Job,
     trial: Trial,
@@ -46,6 +57,7 @@ def train_winner(
     executor: Executor,
     budget: Budget,
     told: Callable[[EpochReport, int], None],
+    manner: str = "",
 ) -> Winner:
     """Train the winner once more and return the better weights.
 
@@ -56,12 +68,12 @@ def train_winner(
         executor: what runs it.
         budget: ends the training when its time is up or Ctrl-C was pressed.
         told: hears each epoch and how many there will be.
+        manner: in what the training differs from the trial's, for the winner's story.
 
     Raises:
         WorkError: the machine cannot go on.
     """
-    value = trial.value or 0.0
-    kept = Winner(trial, weights, value, f"The weights are those of the trial's best epoch, {trial.best_epoch}.")
+    kept = as_in_its_trial(trial, weights)
     executor.submit(job)
     interrupted = False
     while True:
@@ -78,12 +90,12 @@ def train_winner(
             case Broken(reason):
                 raise WorkError(reason)
             case Outcome() as outcome:
-                if outcome.value is None or outcome.ended == "failed" or outcome.value < value:
+                if outcome.value is None or outcome.ended == "failed" or outcome.value < kept.val_accuracy:
                     return kept
                 trained = (
-                    f"It was then trained once more, for {outcome.epochs} epochs; the weights are those of "
+                    f"It was then trained once more, for {outcome.epochs} epochs{manner}; the weights are those of "
                     f"epoch {outcome.best_epoch}."
                 )
-                return Winner(trial, Path(job.weights), outcome.value, trained)
+                return Winner(trial, job.candidate, Path(job.weights), outcome.value, trained)
             case _:
                 pass

@@ -9,8 +9,9 @@ from .backend import import_keras
 from .budget import Budget
 from .executors.protocol import Executor
 from .files import write_text
-from .final import NUMBER, Winner, epochs_for, train_winner
+from .final import NUMBER, Winner, as_in_its_trial, epochs_for, train_winner
 from .job import Job
+from .mirroring import LONG, for_long_training
 from .preparation import Prepared
 
 
@@ -37,19 +38,22 @@ def train_the_best(prepared: Prepared, executor: Executor, budget: Budget, conso
     weights = prepared.folder.weights(best.number)
     epochs = epochs_for(best, prepared.study.epochs, budget.final_seconds)
     if budget.stopped or epochs < best.epochs:
-        return Winner(best, weights, best.value or 0.0, f"The weights are those of its best epoch, {best.best_epoch}.")
+        return as_in_its_trial(best, weights)
+    candidate, manner = best.candidate, ""
+    if epochs >= LONG * prepared.study.epochs:
+        candidate, manner = for_long_training(candidate, weights, prepared.space, prepared.dataset, prepared.split)
     console.print(
-        f"training the winner, {best.candidate.architecture}, for up to {epochs} epochs",
+        f"training the winner, {candidate.architecture}, for up to {epochs} epochs{manner}",
         highlight=False,
         soft_wrap=True,
     )
-    job = job_of(prepared, NUMBER, best.candidate, epochs)
+    job = job_of(prepared, NUMBER, candidate, epochs)
     with console.status("training the winner ...") as status:
 
         def told(report: Any, of: int) -> None:
             status.update(f"training the winner: epoch {report.epoch} of {of}, validation {report.val_accuracy:.1%}")
 
-        return train_winner(job, best, weights, executor, budget, told)
+        return train_winner(job, best, weights, executor, budget, told, manner)
 
 
 def export(prepared: Prepared, winner: Winner, tracker: Any, console: Console) -> None:
@@ -63,12 +67,13 @@ def export(prepared: Prepared, winner: Winner, tracker: Any, console: Console) -
         from .export.model_card import Facts
         from .export.trained import trained_model
 
-        model, momentum = trained_model(winner.trial.candidate, winner.weights, len(prepared.split.train))
+        model, momentum = trained_model(winner.candidate, winner.weights, len(prepared.split.train))
         test = evaluate(model, prepared.dataset, prepared.split.test)
         counts = {str(state): count for state, count in prepared.record.counts().items()}
         facts = Facts(
             prepared.study,
             winner.trial,
+            winner.candidate,
             counts,
             winner.val_accuracy,
             winner.trained,

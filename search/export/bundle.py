@@ -31,7 +31,7 @@ def write_bundle(folder: Path, model: Any, batch_norm_momentum: float, facts: Fa
     Raises:
         WorkError: the saved model does not load elsewhere, or answers otherwise.
     """
-    candidate = facts.trial.candidate
+    candidate = facts.candidate
     with new_folder(folder) as partial:
         model.save(partial / "model.keras")
         (partial / "architecture.json").write_text(

@@ -17,10 +17,14 @@ CONFUSIONS = 15  # of more classes, so many of the commonest confusions
 
 @dataclass(frozen=True)
 class Facts:
-    """What the card is written from. `test` is None where the test split was not read for this model."""
+    """What the card is written from: the trial that won, and the candidate that its weights were trained as.
+
+    `test` is None where the test split was not read for this model.
+    """
 
     study: StudyFile
     trial: Trial
+    candidate: Candidate
     counts: dict[str, int]
     val_accuracy: float
     trained: str
@@ -30,7 +34,7 @@ class Facts:
 
 def model_card(facts: Facts) -> str:
     """Return the card as Markdown."""
-    candidate = facts.trial.candidate
+    candidate = facts.candidate
     parts = [
         f"# {facts.study.name}: {candidate.architecture}",
         _summary(facts),
@@ -135,7 +139,7 @@ def _arithmetic(candidate: Candidate) -> str:
 
 
 def _recipe(facts: Facts) -> str:
-    recipe = facts.trial.candidate.recipe
+    recipe = facts.candidate.recipe
     lines = [f"- {key}: {value}" for key, value in recipe if key != "augmentation"]
     on = [f"{key} {value}" for key, value in recipe.augmentation if value]
     weights = "\n- class weights: every class counts the same" if facts.study.class_weights else ""
