@@ -42,7 +42,8 @@ def announce(prepared: Prepared, budget: Budget, console: Console) -> None:
     known = prepared.record.finished()
     console.print(
         f"space {study.space}: {len(prepared.space.dimensions)} dimensions; {study.engine} {study.algorithm}, "
-        f"pruner {study.pruner}, up to {study.epochs} epochs a trial; "
+        + (f"pruner {study.pruner}, " if study.engine == "optuna" else "")
+        + f"up to {study.epochs} epochs a trial; "
         + (" or ".join(limits) if limits else "until the space is exhausted")
         + (f"; {known} trials are finished already" if known else ""),
         highlight=False,

@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     """Batches of (images, one-hot labels) of the rows `indices`; shuffled anew each epoch where `seed` is given.
 
-    Images are uint8 (batch, height, width, depth), labels float32 (batch, classes).
+    The order of an epoch follows from the seed and its number alone, counted from `epoch`: a training that goes on sees
+    what it would have seen without a break. Images are uint8 (batch, height, width, depth), labels float32
+    (batch, classes).
     """
 
     def __init__(
@@ -21,12 +23,13 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         classes: int,
         batch_size: int,
         seed: int | None = None,
+        epoch: int = 0,
     ) -> None:
         super().__init__()
         self._images, self._labels, self._classes = images, labels, classes
         self._batch_size = batch_size
-        self._order = np.array(indices)
-        self._random = None if seed is None else np.random.default_rng(seed)
+        self._indices = self._order = np.array(indices)
+        self._seed, self._epoch = seed, epoch
         self.on_epoch_end()
 
     def __len__(self) -> int:
@@ -39,5 +42,6 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
 
     def on_epoch_end(self) -> None:
         """Shuffle for the next epoch; Keras calls it."""
-        if self._random is not None:
-            self._random.shuffle(self._order)
+        if self._seed is not None:
+            self._order = np.random.default_rng((self._seed, self._epoch)).permutation(self._indices)
+            self._epoch += 1

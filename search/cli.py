@@ -36,9 +36,17 @@ def run(
         typer.Option(help="digits, a folder of class folders, a .npz file, or keras:NAME. [default: digits]"),
     ] = None,
     space: Annotated[str | None, typer.Option(help="A preset's name or a YAML file. [default: classic]")] = None,
-    engine: Annotated[str | None, typer.Option(help="What proposes candidates. [default: optuna]")] = None,
-    algorithm: Annotated[str | None, typer.Option(help="tpe, random, nsga2, grid or gp. [default: tpe]")] = None,
-    pruner: Annotated[str | None, typer.Option(help="hyperband, median or none. [default: hyperband]")] = None,
+    engine: Annotated[str | None, typer.Option(help="optuna or keras-tuner. [default: optuna]")] = None,
+    algorithm: Annotated[
+        str | None,
+        typer.Option(
+            help="Of optuna: tpe, random, nsga2, grid, gp. Of keras-tuner: hyperband, bayesian, random, grid. "
+            "[default: the first]"
+        ),
+    ] = None,
+    pruner: Annotated[
+        str | None, typer.Option(help="Of optuna: hyperband, median or none. [default: hyperband]")
+    ] = None,
     trials: Annotated[
         int | None,
         typer.Option(help="How many trials in all. [default: 15, where no minutes are given]"),
@@ -129,6 +137,22 @@ def show(study: StudyArgument, as_json: JsonOption = False, home: HomeOption = H
         print(json.dumps(report.as_json(folder)))
     else:
         _console().print(report.show(folder))
+
+
+@app.command()
+def compare(
+    studies: Annotated[list[str], typer.Argument(metavar="STUDY", help="Names of studies.")],
+    as_json: JsonOption = False,
+    home: HomeOption = HOME,
+) -> None:
+    """Set studies side by side: accuracy by time, trials, the best networks and what they cost."""
+    from . import compare
+
+    folders = [_home(home).existing(name) for name in studies]
+    if as_json:
+        print(json.dumps(compare.as_json(folders)))
+    else:
+        _console().print(compare.comparison(folders))
 
 
 @app.command()

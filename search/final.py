@@ -13,13 +13,15 @@ from ..spaces.errors import WorkError
 from .budget import Budget
 from .executors.protocol import Broken, Executor, Lost
 from .job import EpochReport, Job, Outcome
+from .progress import duration
 from .record import Trial
 from .study import TICK
 
 NUMBER = -1  # the job's number: no trial's
 LONGER = 2  # times the trials' epochs, where no minutes are given
 MOST = 20  # times the trials' epochs at most, where minutes are
-MARGIN = 0.9  # of the time left is planned for: epochs are not all equally long
+GRACE = 10.0  # seconds in which a training by the clock may end by itself
+VALIDATIONS = 20  # about so many in a long training: each takes time from it
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,32 @@ class Winner:
     trained: str
 
 
-def epochs_for(trial: Trial, epochs: int, seconds: float | None) -> int:
-    """Return how many epochs the winner's own training takes: what fits into `seconds`, or LONGER times the trials'."""
+@dataclass(frozen=True)
+class Plan:
+    """How long the winner is trained: for `epochs`, or by the clock for `seconds`, which are about as many."""
+
+    epochs: int
+    seconds: float | None = None
+
+    def __str__(self) -> str:
+        if self.seconds is None:
+            return f"for {self.epochs} epochs"
+        return f"for {duration(self.seconds)}, about {self.epochs} epochs"
+
+
+def plan_for(trial: Trial, epochs: int, seconds: float | None) -> Plan:
+    """Return how long the winner is trained: as long as `seconds` permit, or LONGER times the trials' epochs."""
     if seconds is None:
-        return LONGER * epochs
-    an_epoch = (trial.clock.training + trial.clock.evaluating) / max(1, trial.epochs)
-    return min(MOST * epochs, int((seconds * MARGIN - trial.clock.tracing) / max(an_epoch, 1e-3)))
+        return Plan(LONGER * epochs)
+    training, evaluating = (part / max(1, trial.epochs) for part in (trial.clock.training, trial.clock.evaluating))
+    usable = max(0.0, seconds - evaluating)  # the last validation comes when the time is up
+    fitting = int(max(0.0, usable - trial.clock.tracing) / max(training + evaluating, 1e-3))
+    return Plan(MOST * epochs) if fitting >= MOST * epochs else Plan(fitting, usable)
+
+
+def validate_every(epochs: int) -> int:
+    """Return after how many epochs a training of so many is validated."""
+    return max(1, epochs // VALIDATIONS)
 
 
 def as_in_its_trial(trial: Trial, weights: Path) -> Winner:
@@ -56,7 +78,7 @@ def train_winner(
     weights: Path,
     executor: Executor,
     budget: Budget,
-    told: Callable[[EpochReport, int], None],
+    told: Callable[[EpochReport], None],
     manner: str = "",
 ) -> Winner:
     """Train the winner once more and return the better weights.
@@ -67,7 +89,7 @@ def train_winner(
         weights: the weights of that trial.
         executor: what runs it.
         budget: ends the training when its time is up or Ctrl-C was pressed.
-        told: hears each epoch and how many there will be.
+        told: hears each epoch that is validated.
         manner: in what the training differs from the trial's, for the winner's story.
 
     Raises:
@@ -77,13 +99,13 @@ def train_winner(
     executor.submit(job)
     interrupted = False
     while True:
-        time_is_up = budget.final_seconds is not None and budget.final_seconds <= 0
+        time_is_up = budget.final_seconds is not None and budget.final_seconds <= -GRACE
         if (budget.stopped or time_is_up) and not interrupted:
             interrupted = True
             executor.interrupt(job.number)
         match executor.next_event(TICK):
             case EpochReport() as report:
-                told(report, job.epochs)
+                told(report)
                 executor.answer(job.number, not interrupted)
             case Lost():
                 return kept

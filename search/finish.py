@@ -1,29 +1,32 @@
 """From the best trial to the bundle: trains it once more, tests it once, exports it, and writes `result.json`."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from ..spaces.architecture import Candidate
 from .backend import import_keras
 from .budget import Budget
+from .engines.protocol import Proposal
 from .executors.protocol import Executor
 from .files import write_text
-from .final import NUMBER, Winner, as_in_its_trial, epochs_for, train_winner
+from .final import MOST, NUMBER, Winner, as_in_its_trial, plan_for, train_winner, validate_every
 from .job import Job
 from .mirroring import LONG, for_long_training
 from .preparation import Prepared
+from .record import Trial
 
 
-def job_of(prepared: Prepared, number: int, candidate: Any, epochs: int) -> Job:
-    """Return the job that trains a candidate of the study, as a trial or (NUMBER) as the winner."""
-    study, folder = prepared.study, prepared.folder
-    weights = folder.final_weights if number == NUMBER else folder.weights(number)
+def job_of(prepared: Prepared, number: int, candidate: Candidate, weights: Path, epochs: int) -> Job:
+    """Return the job that trains a candidate from its first epoch to `epochs`."""
+    study = prepared.study
     return Job(
         number=number,
         candidate=candidate,
         data=str(prepared.dataset.folder.resolve()),
-        split=str(folder.split.resolve()),
+        split=str(prepared.folder.split.resolve()),
         epochs=epochs,
         patience=max(5, epochs // 3),
         seed=(study.seed * 1_000_003 + number) % 2**31,
@@ -32,26 +35,54 @@ def job_of(prepared: Prepared, number: int, candidate: Any, epochs: int) -> Job:
     )
 
 
+def job_of_trial(prepared: Prepared, proposal: Proposal, trial: Trial) -> Job:
+    """Return the job of a proposal, which may end at a rung or go on from the one that the trial has reached."""
+    epochs, folder = prepared.study.epochs, prepared.folder
+    job = job_of(prepared, proposal.number, proposal.candidate, folder.weights(proposal.number), epochs)
+    if proposal.epochs is None and not trial.epochs:
+        return job
+    rung = {
+        "epochs": proposal.epochs or epochs,
+        "schedule_epochs": epochs,
+        "state": str(folder.state(proposal.number).resolve()),
+        "begin": trial.epochs,
+        "best": trial.value,
+    }
+    return job.model_copy(update=rung)
+
+
 def train_the_best(prepared: Prepared, executor: Executor, budget: Budget, console: Console) -> Winner:
     """Train the best trial once more, as far as the time that is left permits."""
     best = prepared.record.best()[0]
     weights = prepared.folder.weights(best.number)
-    epochs = epochs_for(best, prepared.study.epochs, budget.final_seconds)
-    if budget.stopped or epochs < best.epochs:
+    plan = plan_for(best, prepared.study.epochs, budget.final_seconds)
+    if budget.stopped or plan.epochs < best.epochs:
         return as_in_its_trial(best, weights)
     candidate, manner = best.candidate, ""
-    if epochs >= LONG * prepared.study.epochs:
+    if plan.epochs >= LONG * prepared.study.epochs:
         candidate, manner = for_long_training(candidate, weights, prepared.space, prepared.dataset, prepared.split)
+        plan = plan_for(best, prepared.study.epochs, budget.final_seconds)  # the question took some time
     console.print(
-        f"training the winner, {candidate.architecture}, for up to {epochs} epochs{manner}",
+        f"training the winner, {candidate.architecture}, {plan}{manner}",
         highlight=False,
         soft_wrap=True,
     )
-    job = job_of(prepared, NUMBER, candidate, epochs)
+    job = job_of(prepared, NUMBER, candidate, prepared.folder.final_weights, plan.epochs)
+    if plan.seconds is not None:
+        by_the_clock = {
+            "epochs": MOST * prepared.study.epochs,
+            "patience": MOST * prepared.study.epochs,
+            "seconds": plan.seconds,
+            "validate_every": validate_every(plan.epochs),
+        }
+        job = job.model_copy(update=by_the_clock)
     with console.status("training the winner ...") as status:
 
-        def told(report: Any, of: int) -> None:
-            status.update(f"training the winner: epoch {report.epoch} of {of}, validation {report.val_accuracy:.1%}")
+        def told(report: Any) -> None:
+            status.update(
+                f"training the winner: epoch {report.epoch} of about {plan.epochs}, "
+                f"validation {report.val_accuracy:.1%}"
+            )
 
         return train_winner(job, best, weights, executor, budget, told, manner)
 

@@ -17,6 +17,7 @@ from .record import Record
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 RESERVED = ("data", "artifacts")
+STATE = ".state.npz"  # how the files of training states end
 FORMAT = 1  # of study.yaml; a study of another format is refused, not guessed at
 
 
@@ -82,6 +83,10 @@ class StudyFolder:
     def weights(self, number: int) -> Path:
         """Return where the best epoch's weights of a trial are kept, while it is among the best few."""
         return self.path / "weights" / f"{number}.weights.h5"
+
+    def state(self, number: int) -> Path:
+        """Return where the state of a trial's training is kept, while the trial may go on."""
+        return self.path / "weights" / f"{number}{STATE}"
 
     def create(self, study: StudyFile, space: str) -> None:
         """Make the folder, with the YAML text of the space."""

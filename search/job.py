@@ -16,9 +16,18 @@ class Message(BaseModel):
 class Job(Message):
     """One candidate to be trained: on which data, for how long, from which seed, and where its weights go.
 
-    `data` is the folder of a Dataset and `split` the file of its Split. `patience` is the number of epochs after which
-    training ends if none validates better: with a higher accuracy, or the same and a lower loss. `weights` is the file
-    for the best epoch's weights.
+    `data` is the folder of a Dataset and `split` the file of its Split. Training ends with epoch `epochs`, counted from
+    the candidate's first; the learning rate's schedule is laid over `schedule_epochs`, or over `epochs` where none are
+    given. `patience` is the number of epochs after which training ends if none validates better: with a higher
+    accuracy, or the same and a lower loss. `weights` is the file for the best epoch's weights.
+
+    With `seconds` the clock decides: the schedule is laid over so many seconds from the job's begin, and training ends
+    with them, in the middle of an epoch if need be; `epochs` are then the most that are trained.
+
+    Every so many epochs, `validate_every`, and the last one, are validated and reported.
+
+    `state` is the file for what it takes to go on later. A job with `begin` goes on from there: `begin` epochs were
+    trained before, and `best` is the accuracy that they reached.
     """
 
     number: int
@@ -30,6 +39,12 @@ class Job(Message):
     seed: int
     weights: str
     class_weights: bool = False
+    schedule_epochs: int | None = None
+    seconds: float | None = None
+    validate_every: int = 1
+    state: str | None = None
+    begin: int = 0
+    best: float | None = None
 
 
 class EpochReport(Message):
@@ -52,6 +67,9 @@ class Seconds(Message):
     training: float = 0.0
     evaluating: float = 0.0
 
+    def __add__(self, other: "Seconds") -> "Seconds":
+        return Seconds(**{name: value + getattr(other, name) for name, value in self})
+
     @property
     def total(self) -> float:
         """The sum of all parts."""
@@ -63,7 +81,9 @@ class Outcome(Message):
 
     `ended` says how: `complete` (all epochs, or no progress any more), `stopped` (the loop said so) or `failed`, with
     `error` as the reason. `value` is the best validation accuracy, reached in `best_epoch`; `gap` is how much higher
-    the accuracy on the training data was in that epoch. Curves hold one value an epoch.
+    the accuracy on the training data was in that epoch. `epochs` were trained; curves hold a value for each that was
+    validated. Where a job went on from an
+    earlier one, all this is of the new epochs alone: without a better one among them, there is no `value`.
     """
 
     number: int
@@ -71,14 +91,10 @@ class Outcome(Message):
     value: float | None = None
     best_epoch: int | None = None
     gap: float | None = None
+    epochs: int = 0
     loss: tuple[float, ...] = ()
     accuracy: tuple[float, ...] = ()
     val_loss: tuple[float, ...] = ()
     val_accuracy: tuple[float, ...] = ()
     seconds: Seconds = Seconds()
     error: str | None = None
-
-    @property
-    def epochs(self) -> int:
-        """How many epochs were finished."""
-        return len(self.val_accuracy)

@@ -6,16 +6,15 @@ from typing import Any
 from rich.console import Console
 
 from ..spaces.errors import WorkError
-from ..spaces.space import Values
 from .announcement import announce
 from .budget import Budget, Interruption
+from .engines.choice import open_engine
 from .engines.guesses import guesses
-from .engines.optuna import OptunaEngine
 from .engines.proposals import Proposals
 from .engines.protocol import Engine
 from .executors.local import LocalExecutor
 from .executors.protocol import Executor
-from .finish import export, job_of, train_the_best
+from .finish import export, job_of_trial, train_the_best
 from .home import Home, StudyFolder
 from .options import Options, check
 from .preparation import Prepared, begin, resume
@@ -75,7 +74,7 @@ def _search(
         record,
         [tracker, view],
         budget,
-        job=lambda proposal: job_of(prepared, proposal.number, proposal.candidate, study.epochs),
+        job=lambda proposal, trial: job_of_trial(prepared, proposal, trial),
         weights=prepared.folder.weights(0).parent,
     )
     try:
@@ -94,10 +93,12 @@ def _engine(prepared: Prepared) -> Engine:
     if study.algorithm != "grid":  # which sees everything, in its own order
         for values in guesses(prepared.space):
             proposals.enqueue(values)
-    return OptunaEngine(prepared.folder.path, study.algorithm, study.pruner, study.epochs, study.seed, proposals)
+    return open_engine(
+        prepared.folder.path, study.engine, study.algorithm, study.pruner, study.epochs, study.seed, proposals
+    )
 
 
-def _settle(record: Record, engine: Any) -> None:
+def _settle(record: Record, engine: Engine) -> None:
     """Bring record and engine together after a launch that was killed, and have lost trials proposed again."""
     for trial in list(record.trials.values()):
         if trial.state == "running":
@@ -109,13 +110,9 @@ def _settle(record: Record, engine: Any) -> None:
         else:
             engine.tell(number, known.state, known.value)
     done = {trial.hash for trial in record.trials.values() if trial.state != "interrupted"}
-    again: dict[str, Values] = {
-        trial.hash: trial.values
-        for trial in record.trials.values()
-        if trial.state == "interrupted" and trial.hash not in done
-    }
-    for values in again.values():
-        engine.proposals.enqueue(values)
+    again = {t.hash: t for t in record.trials.values() if t.state == "interrupted" and t.hash not in done}
+    for trial in again.values():
+        engine.again(trial.number, trial.values)
 
 
 def _finished_before(prepared: Prepared, begun: int) -> bool:

@@ -24,9 +24,12 @@ def learning_rate(recipe: Recipe, steps: int) -> Any:
     return peak
 
 
-def optimizer(recipe: Recipe, steps: int) -> Any:
-    """Return the recipe's optimizer for a training of `steps` steps. Weight decay spares biases and normalisations."""
-    rate, decay = learning_rate(recipe, steps), recipe.weight_decay or None
+def optimizer(recipe: Recipe, steps: int | None) -> Any:
+    """Return the recipe's optimizer for a training of `steps` steps; None where somebody else sets the learning rate.
+
+    Weight decay spares biases and normalisations.
+    """
+    rate, decay = recipe.learning_rate if steps is None else learning_rate(recipe, steps), recipe.weight_decay or None
     kinds = {
         "adamw": lambda: keras.optimizers.AdamW(rate, weight_decay=recipe.weight_decay),
         "adam": lambda: keras.optimizers.Adam(rate, weight_decay=decay),

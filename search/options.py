@@ -3,10 +3,9 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..spaces.errors import InputError, nearest
-from .engines.optuna import check as check_optuna
+from ..spaces.errors import InputError
+from .engines.choice import choose
 
-ENGINES = ("optuna",)
 DEFAULT_TRIALS = 15  # where neither trials nor minutes are given
 DEFAULT_EPOCHS = 12
 
@@ -35,9 +34,8 @@ class Options:
 
 def check(options: Options) -> None:
     """Raise an InputError for the first answer that is wrong whatever the data and the space are."""
-    if options.engine is not None and options.engine not in ENGINES:
-        raise InputError(f"--engine {options.engine}: unknown engine: {nearest(options.engine, ENGINES)}")
-    check_optuna(options.algorithm or "tpe", options.pruner or "hyperband")
+    if not options.resume:  # a study that goes on has all three, and says so where others are asked for
+        choose(options.engine, options.algorithm, options.pruner)
     for name, value in (("trials", options.trials), ("epochs", options.epochs)):
         if value is not None and value < 1:
             raise InputError(f"--{name} {value}: at least 1")

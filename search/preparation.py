@@ -15,11 +15,12 @@ from ..spaces.definition import Definition, answered, dimensions, load, presets
 from ..spaces.errors import InputError
 from ..spaces.space import SearchSpace
 from .data import Dataset, Split, open_data, split
+from .engines.choice import choose
 from .home import DataFacts, Home, StudyFile, StudyFolder
 from .options import DEFAULT_EPOCHS, DEFAULT_TRIALS, Options
 from .record import Record
 
-VERSIONS = ("convsearch", "tensorflow", "keras", "optuna", "mlflow", "numpy", "pillow")
+VERSIONS = ("convsearch", "tensorflow", "keras", "optuna", "keras-tuner", "mlflow", "numpy", "pillow")
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def begin(home: Home, options: Options, console: Console) -> Prepared:
     dataset = _open(home, options.data or "digits", options.image_size, options.skip_bad, console)
     space = SearchSpace(definition, dataset.input, len(dataset.classes))
     parts = split(dataset, seed)
-    algorithm = options.algorithm or "tpe"
+    engine, algorithm, pruner = choose(options.engine, options.algorithm, options.pruner)
     if algorithm == "grid":
         space.require_enumerable()
     given = options.trials is not None or options.minutes is not None or algorithm == "grid"
@@ -61,10 +62,9 @@ def begin(home: Home, options: Options, console: Console) -> Prepared:
         space=Path(space_name).stem,
         answers=options.answers,
         data=_facts(dataset, parts, options.image_size),
-        engine=options.engine or "optuna",
+        engine=engine,
         algorithm=algorithm,
-        # A grid is there to see everything to its end.
-        pruner=options.pruner or ("none" if algorithm == "grid" else "hyperband"),
+        pruner=pruner,
         epochs=options.epochs or DEFAULT_EPOCHS,
         trials=options.trials if given else DEFAULT_TRIALS,
         seed=seed,

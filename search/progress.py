@@ -40,6 +40,11 @@ def sparkline(values: list[float], width: int = WIDTH) -> str:
     return "".join(BLOCKS[round((value - low) * scale)] for value in shown)
 
 
+def counted(count: int, what: str) -> str:
+    """Return a number with what it counts: `1 epoch`, `2 epochs`."""
+    return f"{count:,} {what}" + ("" if count == 1 else "s")
+
+
 def duration(seconds: float) -> str:
     """Return seconds as people say them: 45 s, 3 min 20 s, 2 h 05 min."""
     whole = max(0, round(seconds))
@@ -87,7 +92,8 @@ class ProgressView:
     def ended(self, trial: Trial) -> None:
         """Show a trial's end; without a terminal, this is the line that is printed."""
         best = next(iter(self._record.best()), None)
-        improved = best is not None and (self._best is None or best.number != self._best.number)
+        was = None if self._best is None else (self._best.number, self._best.value)
+        improved = best is not None and best.number == trial.number and (best.number, best.value) != was
         self._best = best
         if self._live is None:
             self._console.print(self._line(trial, improved), highlight=False, soft_wrap=True)
@@ -100,7 +106,7 @@ class ProgressView:
     def _line(self, trial: Trial, improved: bool) -> str:
         value = f"{trial.value:.1%}" if trial.value is not None else "-"
         line = (
-            f"trial {trial.number}: {trial.state}, validation {value} after {trial.epochs} epochs in "
+            f"trial {trial.number}: {trial.state}, validation {value} after {counted(trial.epochs, 'epoch')} in "
             f"{duration(trial.seconds)}, {trial.candidate.architecture}"
         )
         if trial.error and trial.state == "failed":

@@ -17,6 +17,7 @@ from .engines.protocol import Proposal, State
 from .job import Outcome, Seconds
 
 FILE = "trials.jsonl"
+CURVES = ("loss", "accuracy", "val_loss", "val_accuracy")
 FINISHED: tuple[State, ...] = ("complete", "pruned", "failed")
 
 
@@ -31,6 +32,7 @@ class Trial(BaseModel):
     epochs: int = 0
     seconds: float = 0.0
     started_at: str
+    ended_at: str | None = None
     candidate: Candidate
     values: Values
     hash: str
@@ -54,7 +56,7 @@ class Trial(BaseModel):
         return cls(
             number=proposal.number,
             state="running",
-            started_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            started_at=_now(),
             candidate=proposal.candidate,
             values=proposal.values,
             hash=proposal.candidate.hash,
@@ -67,23 +69,36 @@ class Trial(BaseModel):
         clock = outcome.seconds.model_copy(update={"waiting": outcome.seconds.waiting + waited})
         # A trial that failed has no value: whatever it reached before is not to be trusted.
         value = None if state == "failed" else outcome.value
-        measured = outcome.model_dump(
-            include={"best_epoch", "gap", "loss", "accuracy", "val_loss", "val_accuracy", "error"}
-        )
+        better = {"value": value, "best_epoch": outcome.best_epoch, "gap": outcome.gap}
+        if self.epochs and state != "failed" and value is None:  # it went on, and got no further
+            better = {}
+        curves = {name: getattr(self, name) + getattr(outcome, name) for name in CURVES}
+        clock = self.clock + clock
         return self.model_copy(
-            update=measured
+            update=better
+            | curves
             | {
                 "state": state,
-                "value": value,
-                "epochs": outcome.epochs,
+                "epochs": self.epochs + outcome.epochs,
                 "seconds": clock.total,
                 "clock": clock,
+                "error": outcome.error,
+                "ended_at": _now(),
             }
         )
 
+    def goes_on(self) -> "Trial":
+        """Return the record of a trial that goes on from the rung that it had reached."""
+        return self.model_copy(update={"state": "running"})
+
     def lose(self, state: State, reason: str) -> "Trial":
         """Return the record of a trial that ended without an outcome."""
-        return self.model_copy(update={"state": state, "error": reason})
+        lost = {"value": None} if state == "failed" else {}
+        return self.model_copy(update={"state": state, "error": reason, "ended_at": _now()} | lost)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 class Record:

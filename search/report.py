@@ -159,5 +159,5 @@ def next_commands(home: Home, folder: StudyFolder) -> list[str]:
         f"convsearch export {folder.name}{option} --to DIR",
         f"convsearch dashboard{option}",
         f"mlflow ui --backend-store-uri {result.get('mlflow', '')}",
-        f"optuna-dashboard sqlite:///{folder.path / 'optuna.db'}",
+        *([f"optuna-dashboard sqlite:///{optuna}"] if (optuna := folder.path / "optuna.db").exists() else []),
     ]

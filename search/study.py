@@ -12,6 +12,7 @@ from ..spaces.errors import WorkError
 from .budget import Budget
 from .engines.protocol import Engine, Proposal, State
 from .executors.protocol import Broken, Executor, Lost, Started
+from .home import STATE
 from .job import EpochReport, Job, Outcome
 from .record import Record, Trial
 
@@ -45,11 +46,13 @@ class Study:
     record: Record
     listeners: Sequence[Listener]
     budget: Budget
-    job: Callable[[Proposal], Job]
+    job: Callable[[Proposal, Trial], Job]
     weights: Path
     running: dict[int, Trial] = field(default_factory=dict)
     waited: dict[int, float] = field(default_factory=dict)
     pruned: set[int] = field(default_factory=set)
+    rungs: dict[int, int] = field(default_factory=dict)
+    dry: bool = False  # whether the engine has nothing to propose before another trial ends
     interrupted: bool = False
 
     def search(self) -> None:
@@ -58,12 +61,11 @@ class Study:
         Raises:
             WorkError: the machine cannot go on, or nothing but failures came of it.
         """
-        exhausted = False
         while True:
-            while not exhausted and len(self.running) < self.executor.slots and self._another():
-                proposal = self.engine.ask()
+            while not self.dry and not self.budget.over and len(self.running) < self.executor.slots:
+                proposal = self.engine.ask(new=self._another())
                 if proposal is None:
-                    exhausted = True
+                    self.dry = True
                 else:
                     self._begin(proposal)
             if not self.running:
@@ -99,12 +101,15 @@ class Study:
         return self.budget.allows(self.record.finished() + len(self.running))
 
     def _begin(self, proposal: Proposal) -> None:
-        trial = Trial.begin(proposal)
+        known = self.record.trials.get(proposal.number)
+        trial = known.goes_on() if known else Trial.begin(proposal)
+        if proposal.epochs:
+            self.rungs[trial.number] = proposal.epochs
         for listener in self.listeners:
             trial = listener.began(trial)
         self.record.add(trial)
         self.running[trial.number] = trial
-        self.executor.submit(self.job(proposal))
+        self.executor.submit(self.job(proposal, trial))
 
     def _report(self, report: EpochReport) -> None:
         worth_it = self.engine.report(report.number, report.epoch, report.val_accuracy)
@@ -117,11 +122,15 @@ class Study:
     def _state(self, outcome: Outcome) -> State:
         if outcome.ended == "stopped":
             return "pruned" if outcome.number in self.pruned else "interrupted"
+        if outcome.ended == "complete" and outcome.number in self.rungs:
+            return "pruned"  # unless it is proposed again
         return outcome.ended
 
     def _end(self, trial: Trial) -> None:
         self.record.add(trial)  # first of all: what stands there is never lost
         del self.running[trial.number]
+        self.rungs.pop(trial.number, None)
+        self.dry = False
         self.engine.tell(trial.number, trial.state, trial.value)
         self._keep_the_best()
         for listener in self.listeners:
@@ -134,7 +143,8 @@ class Study:
             )
 
     def _keep_the_best(self) -> None:
-        kept = {trial.number for trial in self.record.best(KEPT)} | self.running.keys()
+        going_on = self.engine.may_go_on() | self.running.keys()
+        kept = {trial.number for trial in self.record.best(KEPT)} | going_on
         for path in self.weights.iterdir():
-            if int(path.name.partition(".")[0]) not in kept:
+            if int(path.name.partition(".")[0]) not in (going_on if path.name.endswith(STATE) else kept):
                 path.unlink()

@@ -26,10 +26,9 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from ..spaces.errors import WorkError
 from .home import Home, StudyFile
 from .job import EpochReport
-from .record import Record, Trial
+from .record import CURVES, Record, Trial
 
 STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
-CURVES = ("loss", "accuracy", "val_loss", "val_accuracy")
 LONGEST_PARAMETER = 6000  # characters; MLflow's own bound
 
 
@@ -88,8 +87,12 @@ class Tracker:
     # ------------------------------------------------------------------ as a listener
 
     def began(self, trial: Trial) -> Trial:
-        """Open the nested run of a trial, with all its parameters."""
+        """Open the nested run of a trial, with all its parameters, or the one it has, where it goes on."""
         with self._reached():
+            if trial.mlflow_run_id is not None:
+                self._client.update_run(trial.mlflow_run_id, "RUNNING")
+                self._client.set_tag(trial.mlflow_run_id, "state", trial.state)
+                return trial
             tags = {
                 "mlflow.parentRunId": self.parent_id,
                 "mlflow.runName": f"trial {trial.number}",

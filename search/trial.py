@@ -12,13 +12,12 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from ..spaces.architecture import Augmentation
-from ..spaces.arithmetic import Volume
-from ..spaces.build import augmenter, build
 from .batches import Batches
+from .clock import ByTheClock
 from .data import Dataset, Split
 from .job import EpochReport, Job, Outcome, Seconds
-from .optimizer import optimizer
+from .state import load_state, save_state
+from .trainable import trainable
 
 EVALUATION_BATCH = 256
 Report = Callable[[EpochReport], bool]
@@ -38,30 +37,32 @@ def train(job: Job, report: Report, stop_now: Callable[[], bool] = lambda: False
     """
     clock = time.perf_counter()
     keras.backend.clear_session()
-    keras.utils.set_random_seed(job.seed)
+    keras.utils.set_random_seed(job.seed + job.begin)
     dataset, split = Dataset.load(Path(job.data)), Split.load(Path(job.split))
     images, labels, classes = dataset.images(), dataset.labels(), len(dataset.classes)
     recipe = job.candidate.recipe
-    batches = Batches(images, labels, split.train, classes, recipe.batch_size, job.seed)
+    batches = Batches(images, labels, split.train, classes, recipe.batch_size, job.seed, job.begin)
     validation = Batches(images, labels, split.val, classes, EVALUATION_BATCH)
-    network = build(job.candidate.architecture, batch_norm_momentum(len(batches)))
-    model = _varied(network, recipe.augmentation, dataset.input)
-    model.compile(
-        optimizer(recipe, len(batches) * job.epochs),
-        keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing),
-        metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
-    )
+    schedule_epochs = None if job.seconds is not None else job.schedule_epochs or job.epochs
+    model, network = trainable(job.candidate, len(split.train), schedule_epochs)
+    if job.begin:
+        load_state(model, network, _state_file(job), job.begin * len(batches))
     course = _Course(job, network, report, stop_now, building=time.perf_counter() - clock)
+    callbacks = [course] if job.seconds is None else [course, ByTheClock(recipe, clock, job.seconds)]
     weights = class_weights(labels[split.train], classes) if job.class_weights else None
     try:
         model.fit(
             batches,
             validation_data=validation,
+            initial_epoch=job.begin,
             epochs=job.epochs,
             class_weight=weights,
-            callbacks=[course],
+            shuffle=False,  # the batches are shuffled by themselves
+            validation_freq=job.validate_every,
+            callbacks=callbacks,
             verbose=0,
         )
+        course.validate_the_last(validation)
     except StoppedNowError:
         course.stopped = True
     except DivergedError as error:
@@ -69,11 +70,19 @@ def train(job: Job, report: Report, stop_now: Callable[[], bool] = lambda: False
     except Exception as error:  # whatever Keras or its backend raises, the trial fails and the study goes on
         traceback.print_exc()  # into the worker's log
         return course.outcome("failed", _first_line(error))
-    if course.best_weights is None:
-        return course.outcome("stopped")
-    network.set_weights(course.best_weights)
-    _save(network, job.weights)
-    return course.outcome("stopped" if course.stopped else "complete")
+    if job.state is not None and course.epochs:
+        save_state(model, network, Path(job.state))
+    if course.best_weights is not None:
+        network.set_weights(course.best_weights)
+        _save(network, job.weights)
+    ended_early = course.stopped or not course.epochs
+    return course.outcome("stopped" if ended_early else "complete")
+
+
+def _state_file(job: Job) -> Path:
+    if job.state is None:
+        raise ValueError("a job that goes on needs the state that it goes on from")
+    return Path(job.state)
 
 
 def _save(network: Any, path: str) -> None:
@@ -84,30 +93,10 @@ def _save(network: Any, path: str) -> None:
         raise OSError(" ".join(str(error).split())) from error
 
 
-def batch_norm_momentum(steps: int) -> float:
-    """Return the momentum with which the first guess weighs 1 % after an epoch of `steps` steps, from 0.5 to 0.99.
-
-    Keras's default of 0.99 needs 460 steps for that: a small data set would validate by chance for many epochs.
-    """
-    momentum: float = 0.01 ** (1 / steps)
-    return round(min(max(momentum, 0.5), 0.99), 3)
-
-
 def class_weights(labels: NDArray[np.int32], classes: int) -> dict[int, float]:
     """Return weights with which every class counts the same: n / (classes * count of the class)."""
     counts = np.maximum(np.bincount(labels, minlength=classes), 1)
     return {i: float(len(labels) / (classes * count)) for i, count in enumerate(counts)}
-
-
-def _varied(network: Any, augmentation: Augmentation, input: Volume) -> Any:
-    """Return the network behind its augmentation; the weights are shared, so that only the network need be kept."""
-    layers = augmenter(augmentation, input)
-    if not layers:
-        return network
-    inputs = t = keras.Input(tuple(input))
-    for layer in layers:
-        t = layer(t)
-    return keras.Model(inputs, network(t))
 
 
 class DivergedError(Exception):
@@ -125,9 +114,11 @@ class _Course(keras.callbacks.Callback):  # type: ignore[misc]
         super().__init__()
         self.job, self.network, self.report, self.stop_now = job, network, report, stop_now
         self.curves: dict[str, list[float]] = {key: [] for key in ("loss", "accuracy", "val_loss", "val_accuracy")}
-        self.best: tuple[float, float] = (-1.0, 0.0)
-        self.best_epoch = 0
+        self.best: tuple[float, float] = (-1.0 if job.best is None else job.best, 0.0)
+        self.best_epoch = self.epochs = 0
+        self.gap: float | None = None
         self.best_weights: Any = None
+        self.unvalidated: dict[str, float] | None = None  # what is known of the last epoch, where it was not validated
         self.stopped = False
         self.building, self.waiting = building, 0.0
         self.began = time.perf_counter()
@@ -146,7 +137,21 @@ class _Course(keras.callbacks.Callback):  # type: ignore[misc]
     def on_test_end(self, logs: Any = None) -> None:
         self.evaluations[-1] += time.perf_counter()
 
+    def validate_the_last(self, validation: Any) -> None:
+        """Validate the last epoch, where it was not its turn."""
+        if self.unvalidated is not None:
+            self.on_test_begin()
+            found = self.model.evaluate(validation, verbose=0, return_dict=True)
+            self.on_test_end()
+            logs = self.unvalidated | {f"val_{name}": value for name, value in found.items()}
+            self.on_epoch_end(self.job.begin + self.epochs - 1, logs)
+
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.epochs = epoch + 1 - self.job.begin
+        self.unvalidated = None
+        if self.job.validate_every > 1 and "val_accuracy" not in (logs or {}):
+            self.unvalidated = dict(logs or {})
+            return
         values = {key: float((logs or {}).get(key, math.nan)) for key in self.curves}
         for key, value in values.items():
             if not math.isfinite(value):
@@ -156,6 +161,7 @@ class _Course(keras.callbacks.Callback):  # type: ignore[misc]
             self.curves[key].append(value)
         if (rank := (values["val_accuracy"], -values["val_loss"])) > self.best:
             self.best, self.best_epoch = rank, epoch + 1
+            self.gap = values["accuracy"] - values["val_accuracy"]
             self.best_weights = self.network.get_weights()
         asked = time.perf_counter()
         go_on = self.report(EpochReport(number=self.job.number, epoch=epoch + 1, **values))
@@ -163,20 +169,20 @@ class _Course(keras.callbacks.Callback):  # type: ignore[misc]
         last = epoch + 1 == self.job.epochs
         if not go_on and not last:
             self.stopped = self.model.stop_training = True
-        elif epoch + 1 - self.best_epoch >= self.job.patience:
+        elif epoch + 1 - max(self.best_epoch, self.job.begin) >= self.job.patience:
             self.model.stop_training = True
 
     def outcome(self, ended: Any, error: str | None = None) -> Outcome:
         """Sum up."""
         curves = {key: tuple(values) for key, values in self.curves.items()}
         clock = self._seconds()
-        best = self.best_epoch - 1
         return Outcome(
             number=self.job.number,
             ended=ended,
-            value=curves["val_accuracy"][best] if self.best_epoch else None,
+            value=self.best[0] if self.best_epoch else None,
             best_epoch=self.best_epoch or None,
-            gap=curves["accuracy"][best] - curves["val_accuracy"][best] if self.best_epoch else None,
+            gap=self.gap,
+            epochs=self.epochs,
             **curves,
             seconds=clock,
             error=error,

@@ -8,7 +8,7 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import combinations, product
-from typing import Any
+from typing import Any, Protocol
 
 from .architecture import Architecture, Candidate, Head, Layer, Recipe
 from .arithmetic import Volume
@@ -21,7 +21,23 @@ from .fitting import AS_POOL_SIZE, GEOMETRY, POOL_SIZES, Fitting, Geometry, Side
 Values = dict[str, Choice]
 # Without their colours to lose, images of one channel have no use for these.
 COLOUR_ONLY = "augmentation.greyscale"
+VARIATIONS = 2000  # of one proposal at most
 PROBES = 500  # random candidates that are tried before limits are called impossible
+
+
+class Suggests(Protocol):
+    """What `SearchSpace.suggest` needs of an Optuna trial."""
+
+    def suggest_categorical(self, name: str, choices: Sequence[Any]) -> Any:
+        """Return one of the choices."""
+
+    def suggest_int(self, name: str, low: int, high: int, *, step: int = 1, log: bool = False) -> int:
+        """Return a whole number."""
+
+    def suggest_float(
+        self, name: str, low: float, high: float, *, step: float | None = None, log: bool = False
+    ) -> float:
+        """Return a number."""
 
 
 class SearchSpace:
@@ -150,6 +166,57 @@ class SearchSpace:
         fresh = set(random_source.sample(list(full), min(changes, len(full))))
         kept = {name: value for name, value in values.items() if name in full and name not in fresh}
         return self.fit(full | kept)
+
+    def variations(self, values: Mapping[str, Choice], random_source: random.Random) -> Iterator[Values]:
+        """Yield fitted values ever further from `values`: from one changed dimension to all of them."""
+        for attempt in range(VARIATIONS):
+            yield self.perturb(values, 1 + attempt * len(self.dimensions) // VARIATIONS, random_source)
+
+    def condition(self, name: str) -> tuple[str, int] | None:
+        """Return the open dimension on which it depends whether `name` has a meaning, and the least value it needs.
+
+        A layer's dimensions need as many layers, those of a hidden dense layer as many hidden layers; None for others.
+        """
+        section, _, key = name.rpartition(".")
+        number = section.removeprefix("layer")
+        if section.startswith("layer") and number.isdigit():
+            parent, least = "layers", int(number)
+        elif section == "head" and key.startswith("units"):
+            parent, least = "head.hidden_layers", int(key.removeprefix("units"))
+        else:
+            return None
+        return (parent, least) if parent in self.dimensions else None
+
+    def suggest(self, trial: Suggests) -> Candidate:
+        """Return the candidate of an Optuna trial, for an objective of one's own.
+
+        Every open dimension that has a meaning is suggested by its name; what the trial suggests is then brought to the
+        nearest that can be built and keeps the limits.
+
+        Args:
+            trial: an `optuna.Trial`, or what suggests as it does.
+        """
+        values: Values = {}
+        for name, dimension in self.dimensions.items():
+            needs = self.condition(name)
+            if needs is None or int(values[needs[0]]) >= needs[1]:
+                values[name] = _suggested(trial, name, dimension)
+            else:  # it will be dropped
+                values[name] = dimension.values[0] if isinstance(dimension, Options) else dimension.low
+        return self.candidate(self.within_limits(self.fit(values)))
+
+    def within_limits(self, fitted: Values) -> Values:
+        """Return fitted values that keep the limits: these, or the first of their variations that does.
+
+        Raises:
+            InputError: none was found.
+        """
+        if self.excess(self.candidate(fitted)) is None:
+            return fitted
+        for other in self.variations(fitted, random.Random(repr(sorted(fitted.items())))):
+            if self.excess(self.candidate(other)) is None:
+                return other
+        raise InputError(f"of {VARIATIONS} variations of a proposal none keeps the limits {self.definition.limits}")
 
     # ------------------------------------------------------------------ how large it is
 
@@ -448,6 +515,16 @@ class SearchSpace:
             + "\n".join(best)
             + "\nAllow smaller filters, padding, fewer layers or `pooling: none`."
         )
+
+
+def _suggested(trial: Suggests, name: str, dimension: Dimension) -> Choice:
+    if isinstance(dimension, Options):
+        chosen: Choice = trial.suggest_categorical(name, dimension.values)
+        return chosen
+    if dimension.whole:
+        step = int(dimension.step or 1)
+        return trial.suggest_int(name, int(dimension.low), int(dimension.high), step=step, log=dimension.log)
+    return trial.suggest_float(name, dimension.low, dimension.high, step=dimension.step, log=dimension.log)
 
 
 def _key(name: str) -> str:

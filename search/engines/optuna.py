@@ -23,7 +23,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 
 from ...spaces.dimension import Choice, Dimension, Options
-from ...spaces.errors import InputError, WorkError, nearest
+from ...spaces.errors import InputError, WorkError
 from ...spaces.space import Values
 from .proposals import Proposals
 from .protocol import Proposal, State
@@ -144,9 +144,9 @@ class OptunaEngine:
         self._sampler = kind(_sampler(algorithm, _later_seed(seed, len(known)) if known else seed), proposals)
         self._study.sampler = self._sampler
 
-    def ask(self) -> Proposal | None:
-        """Return the next proposal, or None when the space is exhausted."""
-        if self.proposals.exhausted():
+    def ask(self, new: bool = True) -> Proposal | None:
+        """Return the next proposal, or None when the space is exhausted. Its trials never go on after their end."""
+        if not new or self.proposals.exhausted():
             return None
         with self._stored():
             trial = self._study.ask()
@@ -183,6 +183,14 @@ class OptunaEngine:
         """Return the trials that were proposed and of which no end was told."""
         return sorted(self._open)
 
+    def again(self, number: int, values: Values) -> None:
+        """Propose once more what a trial was interrupted in, as a new trial: Optuna's trials end for good."""
+        self.proposals.enqueue(values)
+
+    def may_go_on(self) -> set[int]:
+        """Return nothing: a trial is pruned while it runs, or not at all."""
+        return set()
+
     def close(self) -> None:
         """Let go of the storage."""
         self.storage.remove_session()
@@ -198,12 +206,8 @@ class OptunaEngine:
             raise WorkError(f"{self._path}: {str(cause).splitlines()[0]}") from error
 
 
-def check(algorithm: str, pruner: str) -> None:
-    """Raise an InputError for an algorithm or pruner that is not known or not installed."""
-    if algorithm not in ALGORITHMS:
-        raise InputError(f"unknown algorithm '{algorithm}' of optuna: {nearest(algorithm, ALGORITHMS)}")
-    if pruner not in PRUNERS:
-        raise InputError(f"unknown pruner '{pruner}': {nearest(pruner, PRUNERS)}")
+def require_installed(algorithm: str) -> None:
+    """Raise an InputError for an algorithm whose packages are not installed."""
     if algorithm == "gp" and find_spec("torch") is None:
         raise InputError("the algorithm 'gp' needs PyTorch: pip install 'convsearch[gp]'")
 

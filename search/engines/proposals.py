@@ -12,7 +12,6 @@ from ...spaces.architecture import Candidate
 from ...spaces.space import SearchSpace, Values
 
 WISHES = 4  # how often an engine is asked before its last wish is varied
-VARIATIONS = 2000  # how often that is tried; when none is new, the space counts as exhausted
 SMALL = 20_000  # candidates: a space of so many is walked through once wishes find nothing new
 
 
@@ -47,10 +46,8 @@ class Proposals:
             if found := self._allowed(fitted):
                 return found
         random_source = random.Random(f"{self._seed}/{number}")
-        for attempt in range(VARIATIONS):
-            # From one changed dimension to all of them: as near to the wish as the limits permit.
-            changes = 1 + attempt * len(self.space.dimensions) // VARIATIONS
-            if found := self._allowed(self.space.perturb(fitted, changes, random_source)):
+        for variation in self.space.variations(fitted, random_source):
+            if found := self._allowed(variation):
                 return found
         untried = self.first_untried() if self.enumerable else None
         return self._allowed(untried) if untried else None

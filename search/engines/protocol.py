@@ -11,25 +11,33 @@ State = Literal["running", "complete", "pruned", "failed", "interrupted"]
 
 @dataclass(frozen=True)
 class Proposal:
-    """A candidate to be tried next, under the trial number that the engine has given it."""
+    """A candidate to be tried next, under the trial number that the engine has given it.
+
+    Training ends at `epochs`, a rung, or where the study's trials end. A trial that reached a rung may be proposed
+    again under its own number: it then goes on from the epoch that it had reached.
+    """
 
     number: int
     values: Values
     candidate: Candidate
+    epochs: int | None = None
 
 
 class Engine(Protocol):
     """Ask for a proposal, report its epochs, tell how it ended.
 
-    Every proposal is fitted to the space, keeps its limits and has not been proposed before; only such values are ever
-    stored.
+    Every proposal is fitted to the space, keeps its limits and is either new or a trial that goes on; only such values
+    are ever stored.
     """
 
     name: str
     algorithm: str
 
-    def ask(self) -> Proposal | None:
-        """Return the next proposal, or None when there is nothing left to propose."""
+    def ask(self, new: bool = True) -> Proposal | None:
+        """Return the next proposal, or None when there is none before another trial ends.
+
+        With `new` False only a trial that goes on is proposed.
+        """
 
     def report(self, number: int, epoch: int, value: float) -> bool:
         """Take the value of a trial's epoch; return whether the trial is worth going on."""
@@ -39,6 +47,12 @@ class Engine(Protocol):
 
     def open_trials(self) -> list[int]:
         """Return the trials that were proposed and of which no end was told."""
+
+    def again(self, number: int, values: Values) -> None:
+        """Propose once more what a trial was interrupted in."""
+
+    def may_go_on(self) -> set[int]:
+        """Return the trials that ended at a rung and may be proposed again: their states are to be kept."""
 
     def close(self) -> None:
         """Let go of the storage."""

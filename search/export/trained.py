@@ -6,7 +6,7 @@ from typing import Any
 from ...spaces.architecture import Candidate
 from ...spaces.build import build
 from ...spaces.errors import WorkError
-from ..trial import batch_norm_momentum
+from ..trainable import batch_norm_momentum
 
 
 def trained_model(candidate: Candidate, weights: Path, images: int) -> tuple[Any, float]:

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from convsearch.search.budget import EXPORT_SECONDS, SEARCH_SHARE, Budget, Interruption
-from convsearch.search.final import LONGER, MARGIN, MOST, epochs_for
+from convsearch.search.final import LONGER, MOST, Plan, plan_for, validate_every
 from convsearch.search.job import Seconds
 from convsearch.search.record import Trial
 from convsearch.spaces.architecture import Architecture, Candidate, Layer
@@ -58,21 +58,28 @@ def test_the_winner_has_what_is_left_when_the_export_is_provided_for() -> None:
 
 
 def test_without_minutes_the_winner_trains_longer_than_a_trial_by_a_fixed_factor() -> None:
-    assert epochs_for(finished_trial(epochs=3, training=9.0), 12, None) == LONGER * 12
+    assert plan_for(finished_trial(epochs=3, training=9.0), 12, None) == Plan(LONGER * 12)
 
 
-def test_with_minutes_the_winner_trains_for_as_many_epochs_as_fit_into_the_time_left() -> None:
-    trial = finished_trial(epochs=4, training=7.0, evaluating=1.0, tracing=10.0)  # 2 s an epoch
-    assert epochs_for(trial, 12, 100.0) == int((100.0 * MARGIN - 10.0) / 2.0) == 40
+def test_with_minutes_the_winner_trains_by_the_clock_until_its_last_validation_has_to_begin() -> None:
+    trial = finished_trial(epochs=4, training=6.0, evaluating=2.0, tracing=10.0)  # 1.5 s an epoch and 0.5 s
+    plan = plan_for(trial, 12, 100.0)
+    assert plan == Plan(int((99.5 - 10.0) / 2.0), 99.5)
+    assert str(plan) == "for 1 min 40 s, about 44 epochs"
 
 
 def test_the_winner_never_trains_for_more_than_a_fixed_multiple_of_a_trial() -> None:
-    assert epochs_for(finished_trial(epochs=4, training=0.004), 12, 3600.0) == MOST * 12
+    assert plan_for(finished_trial(epochs=4, training=0.004), 12, 3600.0) == Plan(MOST * 12)
 
 
 def test_where_no_time_is_left_the_winner_is_not_trained_again() -> None:
     trial = finished_trial(epochs=4, training=8.0)
-    assert epochs_for(trial, 12, 1.0) < trial.epochs
+    for seconds in (1.0, 0.0, -5.0):
+        assert plan_for(trial, 12, seconds).epochs < trial.epochs
+
+
+def test_a_long_training_is_validated_some_twenty_times_and_a_short_one_after_each_epoch() -> None:
+    assert [validate_every(epochs) for epochs in (0, 3, 24, 68, 240)] == [1, 1, 1, 3, 12]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])

@@ -105,6 +105,7 @@ def test_a_trials_end_holds_the_outcome_and_the_wait_for_a_worker() -> None:
         ended="complete",
         value=0.8,
         best_epoch=2,
+        epochs=2,
         gap=0.1,
         loss=(2.0, 1.0),
         accuracy=(0.5, 0.9),

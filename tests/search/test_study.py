@@ -76,7 +76,7 @@ def make(executor: LocalExecutor, digits: Dataset, parts: Split, tmp_path: Path)
         weights.mkdir()
         heard = listening or Listening()
 
-        def job(proposal: Proposal) -> Job:
+        def job(proposal: Proposal, trial: Trial) -> Job:
             return Job(
                 number=proposal.number,
                 candidate=proposal.candidate,

@@ -57,6 +57,7 @@ def completed(trial: Trial) -> Trial:
         ended="complete",
         value=0.75,
         best_epoch=2,
+        epochs=2,
         gap=0.0,
         loss=(2.0, 1.0),
         accuracy=(0.5, 0.75),

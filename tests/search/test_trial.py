@@ -1,5 +1,6 @@
 """One candidate trained: real Keras, real digits, small networks."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,10 @@ from convsearch.spaces.architecture import (
 
 keras = import_keras()
 
+from convsearch.search.clock import ByTheClock  # noqa: E402
 from convsearch.search.optimizer import EXPONENTIAL_END, learning_rate, optimizer  # noqa: E402
-from convsearch.search.trial import batch_norm_momentum, class_weights, train  # noqa: E402
+from convsearch.search.trainable import batch_norm_momentum  # noqa: E402
+from convsearch.search.trial import class_weights, train  # noqa: E402
 from convsearch.spaces.build import build  # noqa: E402
 
 FAST = Recipe(optimizer="adam", learning_rate=0.01, schedule="constant", batch_size=64)
@@ -361,3 +364,95 @@ def test_a_normalised_network_validates_well_after_a_few_epochs(job: MakeJob) ->
     outcome = train(job(layers=layers, epochs=4), always)
     assert outcome.value is not None
     assert outcome.value > 0.7  # by Keras's own momentum of 0.99 it would be near chance
+
+
+# ---------------------------------------------------------------------- rungs: a training that goes on
+
+
+@pytest.mark.parametrize("schedule", ["constant", "warmup_cosine"])
+@pytest.mark.parametrize("name", ["adamw", "sgd"])
+def test_a_training_that_goes_on_is_the_training_that_never_stopped(
+    job: MakeJob, tmp_path: Path, name: Optimizer, schedule: Schedule
+) -> None:
+    recipe = Recipe(optimizer=name, learning_rate=0.01, schedule=schedule, batch_size=64)
+    whole = train(job(recipe, epochs=4, weights=str(tmp_path / "1.weights.h5")), always)
+    state = str(tmp_path / "7.state.npz")
+    first = train(job(recipe, epochs=2, schedule_epochs=4, state=state), always)
+    rest = train(job(recipe, epochs=4, schedule_epochs=4, state=state, begin=2, best=first.value), always)
+    assert (first.ended, first.epochs, rest.ended, rest.epochs) == ("complete", 2, "complete", 2)
+    assert first.loss + rest.loss == pytest.approx(whole.loss, rel=1e-3)
+    assert first.val_loss + rest.val_loss == pytest.approx(whole.val_loss, rel=1e-3)
+
+
+def test_the_weights_are_replaced_only_where_going_on_got_further(job: MakeJob, tmp_path: Path) -> None:
+    state, weights = str(tmp_path / "7.state.npz"), tmp_path / "7.weights.h5"
+    first = train(job(epochs=1, state=state), always)
+    before = weights.read_bytes()
+    no_better = train(job(epochs=2, state=state, begin=1, best=1.0), always)
+    assert (no_better.ended, no_better.value, no_better.best_epoch, no_better.epochs) == ("complete", None, None, 1)
+    assert weights.read_bytes() == before
+    better = train(job(epochs=3, state=state, begin=2, best=first.value), always)
+    assert better.value is not None
+    assert better.best_epoch == 3
+    assert better.val_accuracy == (better.value,)
+    assert weights.read_bytes() != before
+
+
+def test_a_training_that_goes_on_counts_its_epochs_from_the_candidates_first(job: MakeJob, tmp_path: Path) -> None:
+    state = str(tmp_path / "7.state.npz")
+    train(job(epochs=2, state=state), always)
+    epochs: list[int] = []
+    train(job(epochs=4, state=state, begin=2, best=0.0), lambda report: epochs.append(report.epoch) or True)
+    assert epochs == [3, 4]
+
+
+def test_patience_begins_anew_where_a_training_goes_on(job: MakeJob, tmp_path: Path) -> None:
+    state = str(tmp_path / "7.state.npz")
+    train(job(epochs=2, state=state), always)
+    rest = train(job(epochs=9, state=state, begin=2, best=1.0, patience=3), always)
+    assert (rest.ended, rest.epochs) == ("complete", 3)
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", None], ids=["empty", "no archive", "gone"])
+def test_a_state_that_cannot_be_read_is_named(job: MakeJob, tmp_path: Path, content: bytes | None) -> None:
+    state = tmp_path / "7.state.npz"
+    if content is not None:
+        state.write_bytes(content)
+    with pytest.raises(OSError, match=r"7\.state\.npz"):
+        train(job(epochs=2, state=str(state), begin=1, best=0.5), always)
+
+
+# ---------------------------------------------------------------------- by the clock
+
+
+def test_a_training_by_the_clock_ends_with_the_time_and_its_rate_has_come_down(job: MakeJob) -> None:
+    recipe = Recipe(optimizer="sgd", learning_rate=0.05, schedule="cosine", batch_size=64)
+    begin = time.perf_counter()
+    outcome = train(job(recipe, epochs=10_000, patience=10_000, seconds=6.0, validate_every=5), always)
+    took = time.perf_counter() - begin
+    assert outcome.ended == "complete"
+    assert 6.0 <= took < 12.0  # the last validation and the weights come after it
+    assert outcome.epochs > 5
+    assert outcome.value is not None
+    assert outcome.value > 0.8
+    # Where the rate has come down, the last epochs hardly differ.
+    assert max(outcome.val_accuracy[-2:]) - min(outcome.val_accuracy[-2:]) < 0.05
+
+
+def test_only_every_so_many_epochs_and_the_last_are_validated_and_reported(job: MakeJob) -> None:
+    epochs: list[int] = []
+    outcome = train(job(epochs=7, validate_every=3), lambda report: epochs.append(report.epoch) or True)
+    assert epochs == [3, 6, 7]
+    assert (outcome.ended, outcome.epochs, len(outcome.val_accuracy)) == ("complete", 7, 3)
+    assert outcome.best_epoch in epochs
+    assert outcome.value == max(outcome.val_accuracy)
+
+
+def test_the_rate_by_the_clock_is_the_recipes_schedule() -> None:
+    recipe = Recipe(optimizer="sgd", learning_rate=0.05, schedule="warmup_cosine")
+    clock = ByTheClock(recipe, began=0.0, seconds=1.0)
+    assert clock.rate(0.0) == pytest.approx(0.0, abs=1e-6)
+    assert clock.rate(0.05) == pytest.approx(0.05, rel=0.01)  # warmed up
+    assert clock.rate(0.525) == pytest.approx(0.025, rel=0.02)  # half-way down
+    assert clock.rate(1.0) == pytest.approx(0.0, abs=1e-6)
+    assert ByTheClock(Recipe(learning_rate=0.05, schedule="constant"), 0.0, 1.0).rate(0.7) == pytest.approx(0.05)

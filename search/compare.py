@@ -1,0 +1,133 @@
+"""Studies side by side, whatever their engines: accuracy by time, trials by state, the best network, its cost."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from .home import StudyFolder
+from .progress import duration
+from .record import Record, Trial
+
+MOMENTS = (10, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 43200, 86400)  # seconds of a search
+
+
+def course(record: Record) -> list[tuple[float, float]]:
+    """Return how the best validation accuracy rose: (seconds of search, accuracy), a pair for each improvement.
+
+    Only the time in which some trial ran counts: a study that was resumed a day later has not searched for a day.
+    """
+    ended = [(trial, trial.ended_at) for trial in record.trials.values() if trial.ended_at is not None]
+    spans = [(_seconds(trial.started_at), _seconds(ended_at), trial) for trial, ended_at in ended]
+    searched, until = 0.0, float("-inf")
+    ends: list[tuple[float, Trial]] = []
+    for begin, end, trial in sorted(spans, key=lambda span: span[:2]):
+        searched += max(0.0, end - max(begin, until))
+        until = max(until, end)
+        ends.append((searched - (until - end), trial))
+    best, found = float("-inf"), []
+    for seconds, trial in sorted(ends, key=lambda pair: pair[0]):
+        if trial.value is not None and trial.value > best:
+            best = trial.value
+            found.append((round(seconds, 3), best))
+    return found
+
+
+def _seconds(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()
+
+
+def as_json(folders: Sequence[StudyFolder]) -> dict[str, Any]:
+    """Return the comparison as `compare --json` prints it."""
+    return {"studies": [_facts(folder) for folder in folders]}
+
+
+def _facts(folder: StudyFolder) -> dict[str, Any]:
+    study, record, result = folder.read(), folder.record(), folder.result()
+    best = next(iter(record.best()), None)
+    trials = record.trials.values()
+    return {
+        "study": study.name,
+        "data": {"name": study.data.name, "fingerprint": study.data.fingerprint, "input": list(study.data.input)},
+        "space": study.space,
+        "engine": study.engine,
+        "algorithm": study.algorithm,
+        "counts": record.counts(),
+        "seconds": sum(trial.seconds for trial in trials),
+        "epochs": sum(trial.epochs for trial in trials),
+        "course": course(record),
+        "best": None
+        if best is None
+        else {
+            "number": best.number,
+            "value": best.value,
+            "architecture": str(best.candidate.architecture),
+            "parameters": best.parameters,
+            "macs": best.macs,
+        },
+        "test": {key: result["test"][key] for key in ("accuracy", "interval_95")} if result else None,
+    }
+
+
+def comparison(folders: Sequence[StudyFolder]) -> RenderableType:
+    """Return the comparison for people: a column a study."""
+    facts = [_facts(folder) for folder in folders]
+    table = Table(show_lines=False)
+    table.add_column("")
+    for fact in facts:
+        table.add_column(fact["study"], overflow="fold")
+    for name, cells in _rows(facts):
+        table.add_row(name, *cells)
+    if len({fact["data"]["fingerprint"] for fact in facts}) == 1:
+        return table
+    note = "These studies have different data: their accuracies say little about each other."
+    return Group(table, Text(note, style="yellow"))
+
+
+def _rows(facts: Sequence[dict[str, Any]]) -> list[tuple[str, list[str]]]:
+    def row(name: str, cell: Any) -> tuple[str, list[str]]:
+        return name, [cell(fact) for fact in facts]
+
+    longest = max((fact["course"][-1][0] for fact in facts if fact["course"]), default=0.0)
+    moments = [m for m in MOMENTS if m < longest] + [next((m for m in MOMENTS if m >= longest), longest)]
+    return [
+        row("data", lambda f: f"{f['data']['name']} {'x'.join(map(str, f['data']['input']))}"),
+        row("space", lambda f: f["space"]),
+        row("engine", lambda f: f"{f['engine']} {f['algorithm']}"),
+        row("trials", lambda f: ", ".join(f"{n} {state}" for state, n in f["counts"].items() if n) or "none"),
+        *(row(f"best after {_moment(m)}", lambda f, m=m: _share(_at(f["course"], m))) for m in moments),
+        row("best validation", lambda f: _share(f["best"] and f["best"]["value"])),
+        row("test", _test),
+        row("best architecture", lambda f: f["best"]["architecture"] if f["best"] else ""),
+        row("parameters", lambda f: f"{f['best']['parameters']:,}" if f["best"] else ""),
+        row("MACs", lambda f: f"{f['best']['macs']:,}" if f["best"] else ""),
+        row("epochs trained", lambda f: f"{f['epochs']:,}"),
+        row("time in trials", lambda f: duration(f["seconds"])),
+    ]
+
+
+def _moment(seconds: float) -> str:
+    """Return one of MOMENTS as people say it."""
+    for unit, length in (("day", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length and seconds % length == 0:
+            return f"{seconds // length:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _at(course: Sequence[tuple[float, float]], moment: float) -> float | None:
+    reached = [value for seconds, value in course if seconds <= moment]
+    return reached[-1] if reached else None
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.1%}"
+
+
+def _test(fact: dict[str, Any]) -> str:
+    if fact["test"] is None:
+        return ""
+    low, high = fact["test"]["interval_95"]
+    return f"{fact['test']['accuracy']:.1%} ({low:.1%} to {high:.1%})"

@@ -1,0 +1,53 @@
+"""Which engines there are, with the algorithms of each; opens the one that a study has."""
+
+from pathlib import Path
+
+from ...spaces.errors import InputError, nearest
+from .optuna import ALGORITHMS as OPTUNA_ALGORITHMS
+from .optuna import PRUNERS, OptunaEngine, require_installed
+from .proposals import Proposals
+from .protocol import Engine
+
+ALGORITHMS = {  # of each engine, its default first
+    "optuna": OPTUNA_ALGORITHMS,
+    "keras-tuner": ("hyperband", "bayesian", "random", "grid"),
+}
+
+
+def choose(engine: str | None, algorithm: str | None, pruner: str | None) -> tuple[str, str, str]:
+    """Return engine, algorithm and pruner, with the defaults for what was not said.
+
+    Raises:
+        InputError: one of them is unknown, not installed, or does not go with the others.
+    """
+    engine = engine or "optuna"
+    if engine not in ALGORITHMS:
+        raise InputError(f"--engine {engine}: unknown engine: {nearest(engine, ALGORITHMS)}")
+    algorithm = algorithm or ALGORITHMS[engine][0]
+    if algorithm not in ALGORITHMS[engine]:
+        raise InputError(f"unknown algorithm '{algorithm}' of {engine}: {nearest(algorithm, ALGORITHMS[engine])}")
+    if pruner is not None and pruner not in PRUNERS:
+        raise InputError(f"unknown pruner '{pruner}': {nearest(pruner, PRUNERS)}")
+    if engine == "keras-tuner":
+        if pruner not in (None, "none"):
+            raise InputError(
+                f"--pruner {pruner}: KerasTuner has no pruners; its algorithm 'hyperband' ends weak trials by itself"
+            )
+        return engine, algorithm, "none"
+    require_installed(algorithm)
+    # A grid is there to see everything to its end.
+    return engine, algorithm, pruner or ("none" if algorithm == "grid" else "hyperband")
+
+
+def open_engine(
+    folder: Path, engine: str, algorithm: str, pruner: str, epochs: int, seed: int, proposals: Proposals
+) -> Engine:
+    """Open the engine of a study whose storage is in `folder`, or begin it."""
+    if engine == "keras-tuner":
+        from ..backend import import_keras
+
+        import_keras()  # quietly; KerasTuner would import it
+        from .keras_tuner import KerasTunerEngine
+
+        return KerasTunerEngine(folder, algorithm, epochs, seed, proposals)
+    return OptunaEngine(folder, algorithm, pruner, epochs, seed, proposals)

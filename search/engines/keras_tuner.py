@@ -1,0 +1,269 @@
+"""KerasTuner as an engine: its oracles by create, update and end of a trial, on KerasTuner's own storage.
+
+An oracle's wish is brought to what may become a trial before the oracle stores it, so that it learns from the values
+that networks really have. Its tuners are not used: they train in the loop's own process.
+
+Hyperband (Li et al., 2018) trains many candidates for few epochs and goes on with the best third of them, rung by rung,
+from the weights that they have.
+"""
+
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import Any
+
+import keras_tuner
+import numpy as np
+from keras_tuner.engine.trial import TrialStatus
+from keras_tuner.oracles import BayesianOptimizationOracle, HyperbandOracle, RandomSearchOracle
+
+from ...spaces.errors import InputError, WorkError
+from ...spaces.space import Values
+from ..hyperparameters import decoded, encoded, hyperparameters
+from .proposals import Proposals
+from .protocol import Proposal, State
+
+FOLDER = "keras_tuner"
+OBJECTIVE = "val_accuracy"
+FACTOR = 3  # of Hyperband: one in so many goes on, for so many times the epochs
+ENDLESS = 10**9
+INITIAL_POINTS = 10  # random trials before the Gaussian process has a say
+JUDGED = 500  # random candidates that it judges, and as many variations of the best trial
+GOES_ON = "tuner/trial_id"  # in the values of a trial of Hyperband: the trial from which it goes on
+EPOCHS = "tuner/epochs"
+
+
+class _Fitted:
+    """What an oracle of KerasTuner becomes here: it stores whole proposals that may become trials, and nothing else."""
+
+    proposals: Proposals
+    new = True  # whether new candidates may be proposed
+    trials: dict[str, Any]
+    hyperparameters: keras_tuner.HyperParameters
+    _seed_state: int
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Return what is to be tried next, as KerasTuner wants it."""
+        response: dict[str, Any] = super().populate_space(trial_id)  # type: ignore[misc]
+        if response["status"] == TrialStatus.RUNNING and response["values"] is None:
+            return {"status": TrialStatus.STOPPED, "values": None}
+        return response
+
+    def propose(self, wish: Callable[[], Values]) -> Values | None:
+        """Return the values of a new proposal as KerasTuner stores them, or None when there is none."""
+        found = self.proposals.next(len(self.trials), wish) if self.new else None
+        if found is None:
+            return None
+        dimensions = self.proposals.space.dimensions
+        return {name: encoded(dimensions[name], value) for name, value in found[0].items()}
+
+    def wish(self) -> Values:
+        """Return random values, each drawn by KerasTuner."""
+        values: Values = {}
+        for hp in self.hyperparameters.space:
+            values[hp.name] = hp.random_sample(self._seed_state)
+            self._seed_state += 1
+        return self.decoded(values)
+
+    def decoded(self, values: Values) -> Values:
+        """Return stored values as the space has them, without what KerasTuner keeps among them for itself."""
+        dimensions = self.proposals.space.dimensions
+        return {name: decoded(dimensions[name], value) for name, value in values.items() if name in dimensions}
+
+    def _random_values(self) -> Values | None:
+        return self.propose(self.wish)
+
+
+class _Random(_Fitted, RandomSearchOracle):  # type: ignore[misc]
+    """KerasTuner's random search."""
+
+
+class _Hyperband(_Fitted, HyperbandOracle):  # type: ignore[misc]
+    """KerasTuner's Hyperband."""
+
+    def waiting(self) -> set[str]:
+        """Return the ids of the trials that may go on to the next rung of their bracket."""
+        found = set()
+        for bracket in self._brackets:
+            for rung, above in pairwise(bracket["rounds"]):
+                found |= {trial["id"] for trial in rung} - {trial["past_id"] for trial in above}
+        return found
+
+
+class _Bayesian(_Fitted, BayesianOptimizationOracle):  # type: ignore[misc]
+    """KerasTuner's Gaussian process, asked about candidates that can be built.
+
+    KerasTuner looks for the most promising point of a unit cube by gradients, which takes five seconds and more in 37
+    dimensions and ends where no network is. Here the process judges some thousand valid candidates at once.
+    """
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        completed = [trial for trial in self.trials.values() if trial.status == TrialStatus.COMPLETED]
+        if len(completed) < INITIAL_POINTS:
+            return super().populate_space(trial_id)
+        self.gpr.fit(*self._vectorize_trials())
+        best = self.decoded(max(completed, key=lambda trial: trial.score).hyperparameters.values)
+        space, source = self.proposals.space, random.Random(f"{self.seed}/{len(self.trials)}")
+        wishes = [space.fit(self.wish()) for _ in range(JUDGED)]
+        wishes += islice(space.variations(space.fit({**self.wish(), **best}), source), JUDGED)
+        mean, deviation = self.gpr.predict(np.array([self._vector(values) for values in wishes]), return_std=True)
+        order = iter(np.argsort(mean - self.beta * deviation))  # the process predicts what is to be small
+        values = self.propose(lambda: wishes[next(order)])
+        return {"status": TrialStatus.RUNNING if values else TrialStatus.STOPPED, "values": values}
+
+    def _vector(self, values: Values) -> list[float]:
+        """Return a candidate's place in the unit cube, as KerasTuner has it for the trials."""
+        dimensions = self.proposals.space.dimensions
+        return [
+            hp.value_to_prob(encoded(dimensions[hp.name], values[hp.name]) if hp.name in values else hp.default)
+            for hp in self._nonfixed_space()
+        ]
+
+
+class _Grid(_Fitted, keras_tuner.Oracle):  # type: ignore[misc]
+    """Every candidate, in the space's own order. KerasTuner's own grid search forgets where it was when it reloads."""
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        values = self.propose(lambda: self.proposals.first_untried() or {}) if self.proposals.first_untried() else None
+        return {"status": TrialStatus.RUNNING if values else TrialStatus.STOPPED, "values": values}
+
+
+class KerasTunerEngine:
+    """Proposes by one of KerasTuner's oracles; stores in `keras_tuner/`, as KerasTuner does."""
+
+    name = "keras-tuner"
+
+    def __init__(self, folder: Path, algorithm: str, epochs: int, seed: int, proposals: Proposals) -> None:
+        """Open the search in `folder`, or begin it.
+
+        Args:
+            folder: where the storage is.
+            algorithm: `hyperband`, `bayesian`, `random` or `grid`.
+            epochs: the most that a trial may take; Hyperband's rungs lie below it.
+            seed: of the oracle.
+            proposals: what may be proposed.
+
+        Raises:
+            InputError: the storage is damaged.
+        """
+        self.algorithm = algorithm
+        self.proposals = proposals
+        self._epochs = epochs
+        self._path = folder / FOLDER
+        self._asked = 0
+        self._numbers: dict[str, int] = {}  # KerasTuner counts a trial that goes on as another one; we do not
+        self._ids: dict[int, str] = {}  # the last of those that went on from each other
+        self._oracle = _oracle(algorithm, epochs, seed, hyperparameters(proposals.space))
+        self._oracle.proposals = proposals
+        self._oracle.verbose = 0
+        self._oracle._set_project_dir(str(folder), FOLDER)
+        if self._path.exists():
+            self._reload()
+        self._oracle._retry_queue = []  # the loop says what is to be tried once more
+
+    def _reload(self) -> None:
+        try:
+            self._oracle.reload()
+            for trial_id in self._oracle.start_order:
+                trial = self._oracle.trials[trial_id]
+                self._oracle.decoded(trial.hyperparameters.values)
+                self._note(trial)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration, RuntimeError) as error:
+            raise InputError(
+                f"{self._path}: KerasTuner's storage is damaged or of another version "
+                f"({type(error).__name__}: {error}); move it away, and --resume makes it anew from trials.jsonl"
+            ) from error
+
+    def ask(self, new: bool = True) -> Proposal | None:
+        """Return the next proposal: a new candidate, or a trial that goes on from its rung."""
+        if self.algorithm != "hyperband" and not self._oracle._retry_queue and (not new or self.proposals.exhausted()):
+            return None
+        self._oracle.new = new and not self.proposals.exhausted()
+        self._asked += 1
+        with self._stored():
+            trial = self._oracle.create_trial(f"loop-{self._asked}")
+        if trial.status != TrialStatus.RUNNING:
+            return None
+        stored = trial.hyperparameters.values
+        # What has no meaning in this candidate was dropped by the fit; KerasTuner puts its default there.
+        values = self.proposals.space.fit(self._oracle.decoded(stored))
+        candidate = self.proposals.space.candidate(values)
+        self.proposals.tried.add(candidate.hash)
+        epochs = stored.get(EPOCHS)
+        return Proposal(self._note(trial), values, candidate, None if epochs == self._epochs else epochs)
+
+    def report(self, number: int, epoch: int, value: float) -> bool:
+        """Take the value of a trial's epoch. A trial goes on to the end of its rung."""
+        with self._stored():
+            self._oracle.update_trial(self._current(number).trial_id, {OBJECTIVE: value}, step=epoch)
+        return True
+
+    def tell(self, number: int, state: State, value: float | None) -> None:
+        """Take the end of a trial; one that was interrupted stays open, as KerasTuner has it, to be tried once more."""
+        trial = self._current(number)
+        for tuner, ongoing in list(self._oracle.ongoing_trials.items()):
+            if state == "interrupted" and ongoing.trial_id == trial.trial_id:
+                del self._oracle.ongoing_trials[tuner]
+        if state == "interrupted":
+            return
+        with self._stored():
+            if state != "failed" and not trial.metrics.exists(OBJECTIVE):
+                self._oracle.update_trial(trial.trial_id, {OBJECTIVE: value})
+            trial.status = TrialStatus.FAILED if state == "failed" else TrialStatus.COMPLETED
+            self._oracle.end_trial(trial)
+
+    def open_trials(self) -> list[int]:
+        """Return the trials that were proposed and of which no end was told."""
+        running = (t.trial_id for t in self._oracle.trials.values() if t.status == TrialStatus.RUNNING)
+        return sorted(self._numbers[trial_id] for trial_id in running)
+
+    def again(self, number: int, values: Values) -> None:
+        """Propose once more what a trial was interrupted in, under its own number."""
+        self._oracle._retry_queue.append(self._current(number).trial_id)
+
+    def may_go_on(self) -> set[int]:
+        """Return the trials that wait at a rung."""
+        if not isinstance(self._oracle, _Hyperband):
+            return set()
+        return {self._numbers[trial_id] for trial_id in self._oracle.waiting()}
+
+    def close(self) -> None:
+        """Let go of nothing: each change was written to its file at once."""
+
+    def _note(self, trial: Any) -> int:
+        """Return our number of a trial of KerasTuner, a new one where it does not go on from another."""
+        before = trial.hyperparameters.values.get(GOES_ON)
+        if trial.trial_id not in self._numbers:
+            self._numbers[trial.trial_id] = self._numbers[before] if before else len(self._ids)
+        number = self._numbers[trial.trial_id]
+        self._ids[number] = trial.trial_id
+        return number
+
+    def _current(self, number: int) -> Any:
+        return self._oracle.trials[self._ids[number]]
+
+    @contextmanager
+    def _stored(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise WorkError(f"{error.filename or self._path}: {error.strerror or error}") from error
+
+
+def _oracle(algorithm: str, epochs: int, seed: int, hps: keras_tuner.HyperParameters) -> Any:
+    common = {
+        "objective": keras_tuner.Objective(OBJECTIVE, "max"),
+        "seed": seed + 1,  # it takes 0 for "any"
+        "hyperparameters": hps,
+        "tune_new_entries": False,
+        "allow_new_entries": False,
+        "max_consecutive_failed_trials": ENDLESS,  # the loop decides when failures end a search
+    }
+    if algorithm == "hyperband":
+        return _Hyperband(max_epochs=epochs, factor=FACTOR, hyperband_iterations=ENDLESS, **common)
+    if algorithm == "bayesian":
+        # KerasTuner's own default, thrice the number of dimensions, is more trials than most searches have.
+        return _Bayesian(max_trials=ENDLESS, num_initial_points=INITIAL_POINTS, **common)
+    return (_Grid if algorithm == "grid" else _Random)(max_trials=ENDLESS, **common)

@@ -1,0 +1,41 @@
+"""The state of a training that may go on later: the network's weights and the optimizer's memory, as plain arrays."""
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def save_state(model: Any, network: Any, path: Path) -> None:
+    """Write the weights of `network` and the optimizer of `model`, the compiled model around it."""
+    arrays = {f"weight{i}": weight for i, weight in enumerate(network.get_weights())}
+    arrays |= {f"optimizer{i}": np.asarray(variable) for i, variable in enumerate(model.optimizer.variables)}
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        np.savez(file, **arrays)
+    partial.replace(path)
+
+
+def load_state(model: Any, network: Any, path: Path, steps: int) -> None:
+    """Bring a model just compiled to a saved state.
+
+    Args:
+        model: the compiled model.
+        network: the network in it, as `save_state` was given it.
+        path: the file.
+        steps: how many steps of training lie behind; the learning rate's schedule goes on from there.
+
+    Raises:
+        OSError: the file is not there or damaged.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
+    except (ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise OSError(f"{path}: damaged: {error}") from error
+    network.set_weights([arrays[f"weight{i}"] for i in range(len(network.weights))])
+    model.optimizer.build(model.trainable_variables)
+    for i, variable in enumerate(model.optimizer.variables):
+        variable.assign(arrays[f"optimizer{i}"])
+    model.optimizer.iterations.assign(steps)

@@ -1,0 +1,137 @@
+"""Both engines, with the command: every preset to a bundle, rungs that go on after a kill, studies side by side."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+from terminal import begun, convsearch, wait_until, workers_of
+
+from convsearch.search.engines.choice import ALGORITHMS
+from convsearch.search.home import Home
+from convsearch.search.record import Record, Trial
+from convsearch.spaces.definition import presets
+
+RUNGS = ("--engine", "keras-tuner", "--space", "tiny", "--epochs", 9, "--seed", 3)
+
+
+def record(home: Path, name: str) -> Record:
+    return Home(home).study(name).record()
+
+
+# ---------------------------------------------------------------------- every preset
+
+
+@pytest.fixture(scope="module")
+def all_presets(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[tuple[str, str], CompletedProcess[str]]]:
+    """One trial of each engine in each preset, two commands at a time, in one home."""
+    home = tmp_path_factory.mktemp("presets")
+    convsearch("run", "--space", "tiny", "--trials", 1, "--epochs", 1, "--study", "warm", "--home", home)
+
+    def run(pair: tuple[str, str]) -> CompletedProcess[str]:
+        engine, space = pair
+        options = ("--engine", engine, "--space", space, "--trials", 1, "--epochs", 1)
+        return convsearch("run", *options, "--study", f"{engine}-{space}", "--home", home)
+
+    pairs = [(engine, space) for engine in ALGORITHMS for space in presets()]
+    with ThreadPoolExecutor(2) as two:
+        return home, dict(zip(pairs, two.map(run, pairs), strict=True))
+
+
+@pytest.mark.parametrize("space", list(presets()))
+@pytest.mark.parametrize("engine", list(ALGORITHMS))
+def test_each_engine_runs_each_preset_to_a_bundle(
+    all_presets: tuple[Path, dict[tuple[str, str], CompletedProcess[str]]], engine: str, space: str
+) -> None:
+    home, said = all_presets
+    done = said[engine, space]
+    assert done.returncode == 0, done.stderr
+    bundle = home / f"{engine}-{space}" / "bundle"
+    assert {"model.keras", "model.py", "predict.py", "MODEL_CARD.md"} <= {path.name for path in bundle.iterdir()}
+    study = json.loads(convsearch("show", f"{engine}-{space}", "--json", "--home", home).stdout)
+    assert (study["engine"], study["counts"]["failed"]) == (engine, 0)
+    assert study["test"]["accuracy"] > 0
+
+
+# ---------------------------------------------------------------------- rungs
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("rungs")
+
+
+@pytest.fixture(scope="module")
+def killed(place: Path) -> dict[int, Trial]:
+    """Hyperband of KerasTuner, whose loop is killed while a trial goes on from its rung."""
+    home = place / "home"
+    with begun("run", *RUNGS, "--trials", 9, "--study", "killed", "--home", "home", cwd=place) as process:
+
+        def one_goes_on() -> bool:
+            path = home / "killed" / "trials.jsonl"
+            lines = [Trial.model_validate_json(line) for line in path.open("rb")] if path.exists() else []
+            return bool(lines) and lines[-1].state == "running" and lines[-1].epochs == 3
+
+        wait_until(one_goes_on, "a trial went on from the second rung")
+        process.kill()
+        process.wait()
+        wait_until(lambda: not workers_of(home), "the worker ended")
+    return dict(record(home, "killed").trials)
+
+
+@pytest.fixture(scope="module")
+def resumed(killed: dict[int, Trial], place: Path) -> Record:
+    done = convsearch("run", "--resume", "--study", "killed", "--trials", 9, "--home", "home", cwd=place)
+    assert done.returncode == 0, done.stderr
+    return record(place / "home", "killed")
+
+
+def test_the_best_third_went_on_under_their_own_numbers(resumed: Record) -> None:
+    trials = list(resumed.trials.values())
+    assert sorted(trial.number for trial in trials) == list(range(9))
+    assert sorted(trial.epochs for trial in trials) == [1] * 6 + [3] * 2 + [9]
+    (top,) = (trial for trial in trials if trial.epochs == 9)
+    assert top.state == "complete"
+    assert {trial.state for trial in trials if trial is not top} == {"pruned"}
+    after_one = sorted(trials, key=lambda trial: -trial.val_accuracy[0])
+    assert {trial.number for trial in after_one[:3]} == {trial.number for trial in trials if trial.epochs > 1}
+
+
+def test_a_killed_trial_went_on_from_its_rung_after_the_kill(killed: dict[int, Trial], resumed: Record) -> None:
+    (open_one,) = (trial for trial in killed.values() if trial.state == "running")
+    assert open_one.epochs == 3
+    again = resumed.trials[open_one.number]
+    assert again.epochs == 9
+    assert again.val_accuracy[:3] == open_one.val_accuracy  # not trained a second time
+    assert len({trial.hash for trial in resumed.trials.values()}) == 9
+
+
+def test_of_a_search_that_is_over_no_state_is_left_but_of_those_that_could_go_on(resumed: Record, place: Path) -> None:
+    weights = place / "home" / "killed" / "weights"
+    states = {int(path.name.partition(".")[0]) for path in weights.glob("*.state.npz")}
+    waiting = {number for number, trial in resumed.trials.items() if trial.state == "pruned"}
+    assert states <= waiting
+    assert not list(weights.glob("*.partial"))
+
+
+# ---------------------------------------------------------------------- side by side
+
+
+def test_compare_sets_studies_of_both_engines_side_by_side(resumed: Record, place: Path) -> None:
+    home = place / "home"
+    done = convsearch("run", "--space", "tiny", "--trials", 1, "--epochs", 1, "--study", "plain", "--home", home)
+    assert done.returncode == 0, done.stderr
+    table = convsearch("compare", "killed", "plain", "--home", home).stdout
+    for part in ("keras-tuner hyperband", "optuna tpe", "best validation", "1 complete, 8 pruned", "best after 10 s"):
+        assert part in table
+    facts = json.loads(convsearch("compare", "killed", "plain", "--json", "--home", home).stdout)["studies"]
+    assert [fact["study"] for fact in facts] == ["killed", "plain"]
+    assert facts[0]["course"][-1][1] == max(trial.value or 0 for trial in resumed.trials.values())
+    assert facts[0]["epochs"] == 6 + 2 * 3 + 9
+
+
+def test_compare_names_a_study_that_is_not_there(resumed: Record, place: Path) -> None:
+    done = convsearch("compare", "killed", "plane", "--home", place / "home")
+    assert done.returncode == 2
+    assert "no study 'plane'" in done.stderr
