@@ -1,25 +1,15 @@
 """Run benchmarks by name (all of the quick ones without a name) and print them as one table."""
 
 import argparse
-import os
-import platform
 from datetime import date
 from importlib import import_module
-from pathlib import Path
 
 from convsearch.search.backend import import_keras
 
+from .machine import machine
+
 QUICK = ("candidates", "proposal", "trial", "first_step", "help_text", "show", "demo")
-LONG = ("cifar10",)
-
-
-def machine() -> str:
-    """Return one line about this machine."""
-    name = platform.processor() or platform.machine()
-    facts = Path("/proc/cpuinfo")
-    lines = facts.read_text(encoding="utf-8").splitlines() if facts.exists() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{models[0] if models else name}, {os.cpu_count()} cores, Python {platform.python_version()}"
+LONG = ("comparison", "portfolio", "surrogate", "logged")
 
 
 def main() -> None:

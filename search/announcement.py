@@ -4,6 +4,7 @@ from rich.console import Console
 
 from ..spaces.space import SearchSpace
 from .budget import Budget
+from .engines.portfolio import portfolio
 from .preparation import Prepared
 from .progress import duration
 
@@ -49,8 +50,16 @@ def announce(prepared: Prepared, budget: Budget, console: Console) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    if study.preference.several:
+        console.print(
+            f"objectives {', '.join(study.objectives)}; in the end {study.preference} is named", highlight=False
+        )
     if study.algorithm == "grid":
         _announce_grid(prepared.space, console)
+        return
+    for guess in portfolio(prepared.space):
+        if guess.values is None:
+            console.print(f"  note: the portfolio's '{guess.name}' is skipped: {guess.reason}", highlight=False)
 
 
 def _announce_grid(space: SearchSpace, console: Console) -> None:

@@ -8,7 +8,21 @@ import logging
 import os
 import sys
 import tempfile
+import threading
+from contextlib import suppress
 from typing import Any
+
+_importing = threading.Lock()
+
+
+def preload_keras() -> None:
+    """Begin to import Keras in the background; what goes wrong is told by `import_keras`."""
+
+    def quietly() -> None:
+        with suppress(BaseException):
+            import_keras()
+
+    threading.Thread(target=quietly, daemon=True).start()
 
 
 def import_keras() -> Any:
@@ -17,6 +31,11 @@ def import_keras() -> Any:
     Raises:
         ImportError: Keras or the backend of KERAS_BACKEND is not installed; what was held back is printed.
     """
+    with _importing:
+        return _import_keras()
+
+
+def _import_keras() -> Any:
     if "keras" in sys.modules:
         return sys.modules["keras"]
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

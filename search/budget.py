@@ -1,13 +1,16 @@
 """How long a search may go on: so many trials, so many minutes, or until somebody presses Ctrl-C."""
 
+import math
 import signal
 import time
 from dataclasses import dataclass, field
 from types import FrameType, TracebackType
 from typing import Any
 
-SEARCH_SHARE = 0.4  # of the minutes; most go to the winner, for which long training pays
-EXPORT_SECONDS = 40.0  # for the test, the bundle and its check, and the model in MLflow
+SEARCH_SHARE = 0.3  # of the minutes; most go to the winner, for which long training pays
+CONFIRMED_SHARE = 0.4  # of the minutes, by which the best few are trained again with other seeds
+STARTING_SECONDS = 10.0  # until the first trial begins
+EXPORT_SECONDS = 25.0  # for the test, the bundle and its check, and the model in MLflow
 
 
 @dataclass
@@ -18,6 +21,8 @@ class Budget:
     seconds: float | None
     began: float = field(default_factory=time.monotonic)
     stopped: bool = False
+    has_result: bool = False  # until some trial has ended well, all the time there is belongs to the search
+    laps: dict[str, float] = field(default_factory=dict)  # seconds by what they went to
 
     def allows(self, begun: int) -> bool:
         """Whether another trial may begin, when `begun` were finished or run now."""
@@ -26,17 +31,32 @@ class Budget:
     @property
     def over(self) -> bool:
         """Whether running trials are to end now."""
-        return self.stopped or (self.search_seconds is not None and self.elapsed >= self.search_seconds)
+        return self.stopped or self.search_left <= 0
 
     @property
     def elapsed(self) -> float:
         """Seconds since the command began."""
         return time.monotonic() - self.began
 
+    def lap(self, name: str) -> None:
+        """Note that the seconds since the last lap, or since the command began, went to `name`."""
+        self.laps[name] = self.elapsed - sum(self.laps.values())
+
     @property
-    def search_seconds(self) -> float | None:
-        """The part of the time that belongs to the search."""
-        return None if self.seconds is None else self.seconds * SEARCH_SHARE
+    def search_left(self) -> float:
+        """The seconds that the search has left; endless without a limit."""
+        return self._left(SEARCH_SHARE)
+
+    @property
+    def confirmation_left(self) -> float:
+        """The seconds left to train the best few again with other seeds; endless without a limit."""
+        return self._left(CONFIRMED_SHARE)
+
+    def _left(self, share: float) -> float:
+        if self.seconds is None:
+            return math.inf
+        usable = self.seconds - STARTING_SECONDS - EXPORT_SECONDS
+        return STARTING_SECONDS + usable * (share if self.has_result else 1.0) - self.elapsed
 
     @property
     def final_seconds(self) -> float | None:

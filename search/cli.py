@@ -4,6 +4,7 @@ import json
 import os
 import re
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -53,6 +54,27 @@ def run(
     ] = None,
     minutes: Annotated[float | None, typer.Option(help="Time for everything, from the command to the bundle.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Epochs a trial may take. [default: 12]")] = None,
+    objective: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MEASURE",
+            help="val_accuracy, and what else counts: parameters, macs, latency_ms, size_kb; once for each. "
+            "[default: val_accuracy alone]",
+        ),
+    ] = None,
+    under: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MEASURE=NUMBER",
+            help="With several objectives: name the most accurate network up to this, not the one at the knee.",
+        ),
+    ] = None,
+    repeats: Annotated[
+        int, typer.Option(help="So many of the best are trained again with another seed before one is named.")
+    ] = 3,
+    warm_start: Annotated[
+        str | None, typer.Option(metavar="STUDY", help="Begin with the best of another study, fitted to this one.")
+    ] = None,
     study: Annotated[str | None, typer.Option(help="Name of the study. [default: data and time]")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the study where it was.")] = False,
     seed: Annotated[int | None, typer.Option(help="Of split, proposals and training. [default: 0]")] = None,
@@ -77,11 +99,13 @@ def run(
 
     Without options: the 1,797 handwritten digits that scikit-learn ships, 15 trials, less than two minutes.
     """
+    began = time.monotonic()
     from .launch import launch
     from .options import Options
 
     options = Options(
         home=home,
+        began=began,
         data=data,
         space=space,
         engine=engine,
@@ -90,6 +114,10 @@ def run(
         trials=trials,
         minutes=minutes,
         epochs=epochs,
+        repeats=repeats,
+        warm_start=warm_start,
+        objectives=tuple(objective or ()),
+        under=under,
         study=study,
         resume=resume,
         seed=seed,
@@ -209,13 +237,23 @@ def explain(
 def export(
     what: Annotated[str, typer.Argument(metavar="STUDY[:TRIAL]", help="The study's winner, or one of its trials.")],
     to: Annotated[Path, typer.Option(metavar="DIR", help="New folder for the bundle.")],
+    under: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MEASURE=NUMBER", help="Of a search with several objectives: the most accurate network up to this."
+        ),
+    ] = None,
     home: HomeOption = HOME,
 ) -> None:
     """Write the winner of a study, or another of its best trials, as a bundle that works without Convsearch."""
-    from .export.command import export_bundle
+    from .export.command import export_bundle, trial_under
 
     folder, trial = _trial(home, what)
-    difference = export_bundle(folder, trial if ":" in what else None, to)
+    if under is not None:
+        if ":" in what:
+            raise InputError(f"--under {under}: '{what}' names a trial already; leave one of the two out")
+        trial = trial_under(folder, under)
+    difference = export_bundle(folder, trial if ":" in what or under is not None else None, to)
     _console().print(
         f"{to}: checked in a fresh process, largest difference {difference:.1g}",
         highlight=False,
@@ -256,9 +294,11 @@ def dashboard(
 def _console(stderr: bool = False) -> Any:
     from rich.console import Console
 
-    console = Console(stderr=stderr)
+    # On a descriptor of its own: while Keras is imported, what others write to standard error is held back.
+    file = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8") if stderr else None
+    console = Console(file=file)
     # Where there is no terminal, tables are for files and pipes: do not fold them to 80 columns.
-    return console if console.is_terminal else Console(stderr=stderr, width=160)
+    return console if console.is_terminal else Console(file=file, width=160)
 
 
 def _home(path: Path) -> "Home":

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .home import StudyFolder
+from .objectives import front_facts
 from .progress import duration
 from .record import Record, Trial
 
@@ -55,6 +56,8 @@ def _facts(folder: StudyFolder) -> dict[str, Any]:
         "space": study.space,
         "engine": study.engine,
         "algorithm": study.algorithm,
+        "objectives": list(study.objectives),
+        "front": front_facts(record, study.objectives) if study.preference.several else [],
         "counts": record.counts(),
         "seconds": sum(trial.seconds for trial in trials),
         "epochs": sum(trial.epochs for trial in trials),
@@ -91,14 +94,17 @@ def _rows(facts: Sequence[dict[str, Any]]) -> list[tuple[str, list[str]]]:
     def row(name: str, cell: Any) -> tuple[str, list[str]]:
         return name, [cell(fact) for fact in facts]
 
+    several = any(fact["front"] for fact in facts)
     longest = max((fact["course"][-1][0] for fact in facts if fact["course"]), default=0.0)
     moments = [m for m in MOMENTS if m < longest] + [next((m for m in MOMENTS if m >= longest), longest)]
     return [
         row("data", lambda f: f"{f['data']['name']} {'x'.join(map(str, f['data']['input']))}"),
         row("space", lambda f: f["space"]),
         row("engine", lambda f: f"{f['engine']} {f['algorithm']}"),
+        *([row("objectives", lambda f: ", ".join(f["objectives"]))] if several else []),
         row("trials", lambda f: ", ".join(f"{n} {state}" for state, n in f["counts"].items() if n) or "none"),
         *(row(f"best after {_moment(m)}", lambda f, m=m: _share(_at(f["course"], m))) for m in moments),
+        *([row("trials on the front", lambda f: str(len(f["front"]) or ""))] if several else []),
         row("best validation", lambda f: _share(f["best"] and f["best"]["value"])),
         row("test", _test),
         row("best architecture", lambda f: f["best"]["architecture"] if f["best"] else ""),

@@ -5,17 +5,16 @@ better, the trial's or the new ones.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..spaces.architecture import Candidate
-from ..spaces.errors import WorkError
 from .budget import Budget
-from .executors.protocol import Broken, Executor, Lost
+from .executors.one import run_one
+from .executors.protocol import Executor
 from .job import EpochReport, Job, Outcome
 from .progress import duration
 from .record import Trial
-from .study import TICK
 
 NUMBER = -1  # the job's number: no trial's
 LONGER = 2  # times the trials' epochs, where no minutes are given
@@ -29,6 +28,7 @@ class Winner:
     """The trial that won, the weights to ship, their validation accuracy, and a sentence on how they came about.
 
     `candidate` is what the weights were trained as: the trial's, or the same network with a recipe for long training.
+    `training` is what came of the winner's own training, whether or not its weights are the better ones.
     """
 
     trial: Trial
@@ -36,6 +36,7 @@ class Winner:
     weights: Path
     val_accuracy: float
     trained: str
+    training: Outcome | None = None
 
 
 @dataclass(frozen=True)
@@ -96,28 +97,15 @@ def train_winner(
         WorkError: the machine cannot go on.
     """
     kept = as_in_its_trial(trial, weights)
-    executor.submit(job)
-    interrupted = False
-    while True:
-        time_is_up = budget.final_seconds is not None and budget.final_seconds <= -GRACE
-        if (budget.stopped or time_is_up) and not interrupted:
-            interrupted = True
-            executor.interrupt(job.number)
-        match executor.next_event(TICK):
-            case EpochReport() as report:
-                told(report)
-                executor.answer(job.number, not interrupted)
-            case Lost():
-                return kept
-            case Broken(reason):
-                raise WorkError(reason)
-            case Outcome() as outcome:
-                if outcome.value is None or outcome.ended == "failed" or outcome.value < kept.val_accuracy:
-                    return kept
-                trained = (
-                    f"It was then trained once more, for {outcome.epochs} epochs{manner}; the weights are those of "
-                    f"epoch {outcome.best_epoch}."
-                )
-                return Winner(trial, job.candidate, Path(job.weights), outcome.value, trained)
-            case _:
-                pass
+    outcome = run_one(job, executor, lambda: budget.stopped or _late(budget), told)
+    if outcome is None or outcome.value is None or outcome.ended == "failed" or outcome.value < kept.val_accuracy:
+        return replace(kept, training=outcome)
+    trained = (
+        f"It was then trained once more, for {outcome.epochs} epochs{manner}; the weights are those of "
+        f"epoch {outcome.best_epoch}."
+    )
+    return Winner(trial, job.candidate, Path(job.weights), outcome.value, trained, outcome)
+
+
+def _late(budget: Budget) -> bool:
+    return budget.final_seconds is not None and budget.final_seconds <= -GRACE

@@ -7,16 +7,24 @@ from typing import Any
 from rich.console import Console
 
 from ..spaces.architecture import Candidate
-from .backend import import_keras
+from .backend import import_keras, preload_keras
 from .budget import Budget
+from .cost import Costs
 from .engines.protocol import Proposal
 from .executors.protocol import Executor
+from .export.verify import Verifier
 from .files import write_text
 from .final import MOST, NUMBER, Winner, as_in_its_trial, plan_for, train_winner, validate_every
-from .job import Job
-from .mirroring import LONG, for_long_training
+from .job import EpochReport, Job, Outcome
+from .mirroring import LONG, asked, for_long_training
+from .objectives import front
 from .preparation import Prepared
 from .record import Trial
+from .repeats import repeat_the_best, standings
+from .report import standing_lines
+
+FINAL = {"value", "best_epoch", "epochs", "val_accuracy", "seconds"}  # what `result.json` tells of the last training
+SEEDS_APART = 7919  # between the seeds of a trial's trainings
 
 
 def job_of(prepared: Prepared, number: int, candidate: Candidate, weights: Path, epochs: int) -> Job:
@@ -39,6 +47,11 @@ def job_of_trial(prepared: Prepared, proposal: Proposal, trial: Trial) -> Job:
     """Return the job of a proposal, which may end at a rung or go on from the one that the trial has reached."""
     epochs, folder = prepared.study.epochs, prepared.folder
     job = job_of(prepared, proposal.number, proposal.candidate, folder.weights(proposal.number), epochs)
+    questions = {
+        "measure_latency": "latency_ms" in prepared.study.objectives,
+        "ask_mirror": asked(proposal.candidate, prepared.space),
+    }
+    job = job.model_copy(update=questions)
     if proposal.epochs is None and not trial.epochs:
         return job
     rung = {
@@ -51,17 +64,43 @@ def job_of_trial(prepared: Prepared, proposal: Proposal, trial: Trial) -> Job:
     return job.model_copy(update=rung)
 
 
+def repeat_best(prepared: Prepared, count: int, executor: Executor, budget: Budget, console: Console) -> None:
+    """Train the best `count` trials again with other seeds, as far as their share of the time permits."""
+    record, repeats, images = prepared.record, prepared.folder.repeats(), len(prepared.split.train)
+    epochs, preference = prepared.study.epochs, prepared.study.preference
+
+    def job(trial: Trial, seed: int) -> Job:
+        weights = prepared.folder.weights(trial.number).with_name(f"{trial.number}.repeat.weights.h5")
+        made = job_of(prepared, trial.number, trial.candidate, weights, epochs)
+        return made.model_copy(update={"seed": (made.seed + seed * SEEDS_APART) % 2**31})
+
+    def fits(trial: Trial) -> bool:
+        return Costs.of(record, images).trial(trial.candidate, epochs) <= budget.confirmation_left
+
+    with console.status("training the best again ...") as status:
+
+        def told(trial: Trial, report: EpochReport | Outcome | None = None) -> None:
+            if isinstance(report, Outcome):
+                console.print(f"  note: trial {trial.number}, trained again, failed: {report.error}", highlight=False)
+                return
+            reached = f", epoch {report.epoch}, validation {report.val_accuracy:.1%}" if report else ""
+            status.update(f"training trial {trial.number} again, with another seed{reached}")
+
+        repeat_the_best(preference.ranked(record)[:count], repeats, job, fits, executor, budget, told)
+    for line in standing_lines(record, repeats, preference):
+        console.print(line, highlight=False, soft_wrap=True)
+
+
 def train_the_best(prepared: Prepared, executor: Executor, budget: Budget, console: Console) -> Winner:
-    """Train the best trial once more, as far as the time that is left permits."""
-    best = prepared.record.best()[0]
+    """Train the trial that is to be named once more, as far as the time that is left permits."""
+    best = standings(prepared.record, prepared.folder.repeats(), prepared.study.preference)[0].trial
     weights = prepared.folder.weights(best.number)
     plan = plan_for(best, prepared.study.epochs, budget.final_seconds)
     if budget.stopped or plan.epochs < best.epochs:
         return as_in_its_trial(best, weights)
     candidate, manner = best.candidate, ""
     if plan.epochs >= LONG * prepared.study.epochs:
-        candidate, manner = for_long_training(candidate, weights, prepared.space, prepared.dataset, prepared.split)
-        plan = plan_for(best, prepared.study.epochs, budget.final_seconds)  # the question took some time
+        candidate, manner = for_long_training(best, prepared.space)
     console.print(
         f"training the winner, {candidate.architecture}, {plan}{manner}",
         highlight=False,
@@ -76,6 +115,7 @@ def train_the_best(prepared: Prepared, executor: Executor, budget: Budget, conso
             "validate_every": validate_every(plan.epochs),
         }
         job = job.model_copy(update=by_the_clock)
+    preload_keras()  # for the export, which comes next
     with console.status("training the winner ...") as status:
 
         def told(report: Any) -> None:
@@ -87,12 +127,21 @@ def train_the_best(prepared: Prepared, executor: Executor, budget: Budget, conso
         return train_winner(job, best, weights, executor, budget, told, manner)
 
 
-def export(prepared: Prepared, winner: Winner, tracker: Any, console: Console) -> None:
+def _chosen(prepared: Prepared) -> str | None:
+    """Return how one of many good trials was named, where there were several objectives."""
+    preference = prepared.study.preference
+    if not preference.several:
+        return None
+    count = len(front(prepared.record.trials.values(), preference.objectives))
+    return f"{preference}, of {count} trials that no other one beats in everything"
+
+
+def export(prepared: Prepared, winner: Winner, tracker: Any, budget: Budget, console: Console) -> None:
     """Test the winner, once; write the bundle; log the model; write `result.json`."""
     folder = prepared.folder
     console.print("testing and exporting")
-    import_keras()
-    with console.status("testing and exporting ..."):
+    with console.status("testing and exporting ..."), Verifier() as verifier:
+        import_keras()
         from .evaluation import evaluate
         from .export.bundle import write_bundle
         from .export.model_card import Facts
@@ -109,16 +158,22 @@ def export(prepared: Prepared, winner: Winner, tracker: Any, console: Console) -
             winner.val_accuracy,
             winner.trained,
             test,
+            chosen=_chosen(prepared),
         )
-        write_bundle(folder.bundle, model, momentum, facts, prepared.dataset)
+        write_bundle(folder.bundle, model, momentum, facts, prepared.dataset, verifier)
         figures = {"test_accuracy": test.accuracy, "best_val_accuracy": winner.val_accuracy}
         example = prepared.dataset.images()[:2].astype("float32")
         uri = tracker.log_model(model, example, figures)
+    budget.lap("export")
+    final = winner.training
     result = {
         "best": winner.trial.number,
+        "under": prepared.study.under,
         "val_accuracy": winner.val_accuracy,
         "test": test.model_dump(mode="json"),
         "model_uri": uri,
         "mlflow": tracker.uri,
+        "seconds": {name: round(seconds, 2) for name, seconds in budget.laps.items()},
+        "final": None if final is None else final.model_dump(mode="json", include=FINAL),
     }
     write_text(folder.result_file, json.dumps(result, indent=2) + "\n")

@@ -13,12 +13,14 @@ from ..spaces.definition import Definition, parse
 from ..spaces.errors import InputError, nearest
 from ..spaces.space import SearchSpace
 from .files import write_text
+from .objectives import DEFAULT, Preference, check_under
 from .record import Record
+from .repeats import Repeats
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 RESERVED = ("data", "artifacts")
 STATE = ".state.npz"  # how the files of training states end
-FORMAT = 1  # of study.yaml; a study of another format is refused, not guessed at
+FORMAT = 2  # of study.yaml; a study of another format is refused, not guessed at
 
 
 class DataFacts(BaseModel):
@@ -53,13 +55,20 @@ class StudyFile(BaseModel):
     engine: str
     algorithm: str
     pruner: str
-    objective: str = "val_accuracy"
-    direction: str = "maximize"
+    objectives: tuple[str, ...] = DEFAULT
+    under: str | None = None
     epochs: int
     trials: int | None
     seed: int
     class_weights: bool
+    warm_start: str | None = None
     versions: dict[str, str]
+
+    @property
+    def preference(self) -> Preference:
+        """Which trial is to be named."""
+        under = None if self.under is None else check_under(self.under, self.objectives)
+        return Preference(self.objectives, under)
 
 
 class StudyFolder:
@@ -92,6 +101,10 @@ class StudyFolder:
         """Make the folder, with the YAML text of the space."""
         (self.path / "weights").mkdir(parents=True)
         write_text(self.space_file, space)
+        self.write(study)
+
+    def write(self, study: StudyFile) -> None:
+        """Write `study.yaml`."""
         text = yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
         write_text(self.file, text)
 
@@ -116,6 +129,13 @@ class StudyFolder:
             return Record(self.path)
         except (OSError, ValidationError) as error:
             raise InputError(f"{self.path / 'trials.jsonl'}: the record cannot be read: {error}") from error
+
+    def repeats(self) -> Repeats:
+        """Return the repeats of the study's best trials."""
+        try:
+            return Repeats(self.path)
+        except (OSError, ValidationError) as error:
+            raise InputError(f"{self.path / 'repeats.jsonl'}: the repeats cannot be read: {error}") from error
 
     def result(self) -> dict[str, Any] | None:
         """Return what came of the study, or None while it has no result."""

@@ -1,26 +1,31 @@
 """One `convsearch run` from its options to the bundle: checks everything, wires the parts, and sees it through."""
 
+from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
 from rich.console import Console
 
-from ..spaces.errors import WorkError
+from ..spaces.errors import InputError, WorkError
 from .announcement import announce
 from .budget import Budget, Interruption
+from .cost import Costs
 from .engines.choice import open_engine
-from .engines.guesses import guesses
+from .engines.portfolio import guesses
 from .engines.proposals import Proposals
 from .engines.protocol import Engine
 from .executors.local import LocalExecutor
 from .executors.protocol import Executor
-from .finish import export, job_of_trial, train_the_best
+from .finish import export, job_of_trial, repeat_best, train_the_best
 from .home import Home, StudyFolder
+from .importance import importances
+from .objectives import costs, front_facts
 from .options import Options, check
 from .preparation import Prepared, begin, resume
 from .progress import ProgressView
 from .record import Record
 from .study import Study
+from .warm_start import warm_values
 
 
 def launch(options: Options, console: Console) -> StudyFolder:
@@ -30,7 +35,8 @@ def launch(options: Options, console: Console) -> StudyFolder:
         InputError: something asked for is wrong; nothing was begun.
         WorkError: the work failed; what was finished is kept.
     """
-    budget = Budget(options.trials, None if options.minutes is None else options.minutes * 60)
+    seconds = None if options.minutes is None else options.minutes * 60
+    budget = Budget(options.trials, seconds, began=options.began)
     check(options)
     home = Home(options.home)
     prepared = resume(home, options, console) if options.resume else begin(home, options, console)
@@ -38,28 +44,41 @@ def launch(options: Options, console: Console) -> StudyFolder:
         budget.trials = prepared.study.trials
     announce(prepared, budget, console)
     with Interruption(budget), closing(LocalExecutor(prepared.folder.logs)) as executor:
-        _search_and_export(home, prepared, executor, budget, console)
+        _search_and_export(home, prepared, executor, budget, options.repeats, console)
     return prepared.folder
 
 
-def _search_and_export(home: Home, prepared: Prepared, executor: Executor, budget: Budget, console: Console) -> None:
+def _search_and_export(
+    home: Home, prepared: Prepared, executor: Executor, budget: Budget, repeats: int, console: Console
+) -> None:
     from .tracking import Tracker  # MLflow takes a second to import: the workers warm up meanwhile
 
     folder, record = prepared.folder, prepared.record
     begun = record.finished()
+    budget.has_result = bool(record.best())
     space = folder.space_file.read_text(encoding="utf-8")
-    with closing(_engine(prepared)) as engine, closing(Tracker(home, prepared.study, space)) as tracker:
-        _settle(record, engine)
+    with closing(_engine(home, prepared, budget)) as engine, closing(Tracker(home, prepared.study, space)) as tracker:
+        _settle(record, engine, prepared.study.objectives)
         tracker.reconcile(record)
+        budget.lap("beginning")
         _search(prepared, engine, executor, tracker, budget, console)
+        budget.lap("search")
         if _finished_before(prepared, begun):
             console.print("nothing was left to do: the study is finished", highlight=False)
         elif not record.best():
             raise WorkError(f"no trial has finished: {_why_none(record)}")
         else:
+            _require_a_choice(prepared)
+            repeat_best(prepared, repeats, executor, budget, console)
+            if found := importances(prepared.space, record):
+                tracker.log_importances(found)
+            budget.lap("repeats")
+            if prepared.study.preference.several:
+                tracker.log_front(front_facts(record, prepared.study.objectives))
             winner = train_the_best(prepared, executor, budget, console)
             executor.close()  # its memory is better used now
-            export(prepared, winner, tracker, console)
+            budget.lap("winner")
+            export(prepared, winner, tracker, budget, console)
         tracker.finished = True
 
 
@@ -76,6 +95,7 @@ def _search(
         budget,
         job=lambda proposal, trial: job_of_trial(prepared, proposal, trial),
         weights=prepared.folder.weights(0).parent,
+        objectives=study.objectives,
     )
     try:
         with view.shown():
@@ -86,39 +106,69 @@ def _search(
         raise
 
 
-def _engine(prepared: Prepared) -> Engine:
+def _engine(home: Home, prepared: Prepared, budget: Budget) -> Engine:
     study, record = prepared.study, prepared.record
     tried = [trial.hash for trial in record.trials.values() if trial.state not in ("interrupted", "running")]
     proposals = Proposals(prepared.space, study.seed, tried, exhaustive=study.algorithm == "grid")
+    images = len(prepared.split.train)
+    proposals.affordable = lambda candidate: (
+        Costs.of(record, images).trial(candidate, study.epochs) <= budget.search_left
+    )
     if study.algorithm != "grid":  # which sees everything, in its own order
+        if study.warm_start is not None and home.study(study.warm_start).file.exists():
+            for values in warm_values(home.study(study.warm_start), prepared.space):
+                proposals.enqueue(values)
         for values in guesses(prepared.space):
             proposals.enqueue(values)
     return open_engine(
-        prepared.folder.path, study.engine, study.algorithm, study.pruner, study.epochs, study.seed, proposals
+        prepared.folder.path,
+        study.engine,
+        study.algorithm,
+        study.pruner,
+        study.epochs,
+        study.seed,
+        proposals,
+        costs=len(study.objectives) - 1,
     )
 
 
-def _settle(record: Record, engine: Engine) -> None:
+def _settle(record: Record, engine: Engine, objectives: Sequence[str]) -> None:
     """Bring record and engine together after a launch that was killed, and have lost trials proposed again."""
     for trial in list(record.trials.values()):
         if trial.state == "running":
             record.add(trial.lose("interrupted", "the search was ended while the trial ran"))
+    for number, trial in sorted(record.trials.items()):
+        if not engine.knows(number):  # its storage was moved away
+            engine.learn(number, trial.values, trial.state, trial.val_accuracy, costs(trial, objectives))
     for number in engine.open_trials():
         known = record.trials.get(number)
         if known is None:
             engine.tell(number, "interrupted", None)
         else:
-            engine.tell(number, known.state, known.value)
+            engine.tell(number, known.state, known.value, costs(known, objectives))
     done = {trial.hash for trial in record.trials.values() if trial.state != "interrupted"}
     again = {t.hash: t for t in record.trials.values() if t.state == "interrupted" and t.hash not in done}
     for trial in again.values():
         engine.again(trial.number, trial.values)
 
 
+def _require_a_choice(prepared: Prepared) -> None:
+    """Raise a WorkError where the search found nothing under the limit that was asked for."""
+    try:
+        prepared.study.preference.ranked(prepared.record)
+    except InputError as error:
+        raise WorkError(
+            f"{error}. All trials are kept: --resume with another --under names one of them, with more --trials or "
+            "--minutes it looks further"
+        ) from error
+
+
 def _finished_before(prepared: Prepared, begun: int) -> bool:
     """Whether this launch added nothing to a study whose winner was tested: a test split is not read again for it."""
     result = prepared.folder.result()
-    return result is not None and prepared.record.finished() == begun and prepared.folder.bundle.is_dir()
+    if result is None or not prepared.folder.bundle.is_dir():
+        return False
+    return prepared.record.finished() == begun and result["under"] == prepared.study.under
 
 
 def _why_none(record: Record) -> str:

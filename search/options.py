@@ -1,13 +1,16 @@
 """What `convsearch run` was asked for, and whether each answer can be right by itself."""
 
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..spaces.errors import InputError
 from .engines.choice import choose
+from .objectives import check_objectives, check_under
 
 DEFAULT_TRIALS = 15  # where neither trials nor minutes are given
 DEFAULT_EPOCHS = 12
+DEFAULT_REPEATS = 3
 
 
 @dataclass(frozen=True)
@@ -30,15 +33,25 @@ class Options:
     image_size: tuple[int, int] | None = None
     class_weights: bool = False
     skip_bad: bool = False
+    repeats: int = DEFAULT_REPEATS
+    warm_start: str | None = None
+    objectives: tuple[str, ...] = ()
+    under: str | None = None
+    began: float = field(default_factory=time.monotonic)
 
 
 def check(options: Options) -> None:
     """Raise an InputError for the first answer that is wrong whatever the data and the space are."""
     if not options.resume:  # a study that goes on has all three, and says so where others are asked for
-        choose(options.engine, options.algorithm, options.pruner)
+        objectives = check_objectives(options.objectives)
+        choose(options.engine, options.algorithm, options.pruner, len(objectives))
+        if options.under is not None:
+            check_under(options.under, objectives)
     for name, value in (("trials", options.trials), ("epochs", options.epochs)):
         if value is not None and value < 1:
             raise InputError(f"--{name} {value}: at least 1")
+    if options.repeats < 0:
+        raise InputError(f"--repeats {options.repeats}: 0 or more")
     if options.minutes is not None and not 0 < options.minutes < 1e6:
         raise InputError(f"--minutes {options.minutes:g}: a number of minutes above 0")
     if options.seed is not None and not 0 <= options.seed < 2**31:

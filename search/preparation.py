@@ -1,6 +1,6 @@
 """From options to a study on disk: everything is checked before a new study's folder is made or an old one goes on."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,14 +11,18 @@ from typing import Any
 
 from rich.console import Console
 
+from ..spaces.arithmetic import BYTES_PER_VALUE
 from ..spaces.definition import Definition, answered, dimensions, load, presets
 from ..spaces.errors import InputError
 from ..spaces.space import SearchSpace
 from .data import Dataset, Split, open_data, split
 from .engines.choice import choose
 from .home import DataFacts, Home, StudyFile, StudyFolder
+from .objectives import check_objectives, check_under
 from .options import DEFAULT_EPOCHS, DEFAULT_TRIALS, Options
+from .plan import epochs_for
 from .record import Record
+from .warm_start import warm_values
 
 VERSIONS = ("convsearch", "tensorflow", "keras", "optuna", "keras-tuner", "mlflow", "numpy", "pillow")
 
@@ -52,9 +56,16 @@ def begin(home: Home, options: Options, console: Console) -> Prepared:
     dataset = _open(home, options.data or "digits", options.image_size, options.skip_bad, console)
     space = SearchSpace(definition, dataset.input, len(dataset.classes))
     parts = split(dataset, seed)
-    engine, algorithm, pruner = choose(options.engine, options.algorithm, options.pruner)
+    objectives = check_objectives(options.objectives)
+    engine, algorithm, pruner = choose(options.engine, options.algorithm, options.pruner, len(objectives))
+    _require_reachable(space, options.under, objectives)
     if algorithm == "grid":
         space.require_enumerable()
+    epochs = options.epochs or DEFAULT_EPOCHS
+    if options.minutes is not None and options.epochs is None:
+        epochs = epochs_for(space, len(parts.train), options.minutes)
+    if options.warm_start is not None:
+        warm_values(home.existing(options.warm_start), space)
     given = options.trials is not None or options.minutes is not None or algorithm == "grid"
     study = StudyFile(
         name=name,
@@ -65,10 +76,13 @@ def begin(home: Home, options: Options, console: Console) -> Prepared:
         engine=engine,
         algorithm=algorithm,
         pruner=pruner,
-        epochs=options.epochs or DEFAULT_EPOCHS,
+        objectives=objectives,
+        under=options.under,
+        epochs=epochs,
         trials=options.trials if given else DEFAULT_TRIALS,
         seed=seed,
         class_weights=options.class_weights,
+        warm_start=options.warm_start,
         versions={name: version(name) for name in VERSIONS} | {"python": python_version()},
     )
     folder.create(study, (presets().get(space_name) or Path(space_name)).read_text(encoding="utf-8"))
@@ -92,6 +106,11 @@ def resume(home: Home, options: Options, console: Console) -> Prepared:
                 + "\n".join(f"  {line}" for line in differences)
                 + "\nLeave --space and --set out to go on with the study's own, or begin a new study."
             )
+    if options.objectives and check_objectives(options.objectives) != study.objectives:
+        raise InputError(
+            f"--resume: the study '{study.name}' has --objective {' --objective '.join(study.objectives)}, "
+            f"not {' and '.join(options.objectives)}"
+        )
     fixed = ("engine", "algorithm", "pruner", "epochs", "seed")
     for key in fixed:
         asked_value, has = getattr(options, key), getattr(study, key)
@@ -110,7 +129,29 @@ def resume(home: Home, options: Options, console: Console) -> Prepared:
                 f"{'is' if key != 'classes' else 'are'} {shown[0]}, the study has {shown[1]}"
             )
     space = SearchSpace(definition, dataset.input, len(dataset.classes))
+    if options.under is not None:  # which trial is named may be asked anew
+        check_under(options.under, study.objectives)
+        _require_reachable(space, options.under, study.objectives)
+        study = study.model_copy(update={"under": options.under})
+        folder.write(study)
     return Prepared(folder, study, dataset, Split.load(folder.split), space, folder.record())
+
+
+def _require_reachable(space: SearchSpace, under: str | None, objectives: Sequence[str]) -> None:
+    """Raise an InputError where the space holds nothing under a limit that arithmetic knows of."""
+    if under is None:
+        return
+    name, limit = check_under(under, objectives)
+    limits = {"parameters": "max_parameters", "macs": "max_macs", "size_kb": "max_parameters"}
+    if name not in limits:  # latency is known when it is measured
+        return
+    most = max(1, int(limit * 1000 / BYTES_PER_VALUE if name == "size_kb" else limit))
+    known = getattr(space.definition.limits, limits[name])
+    tighter = space.definition.limits.model_copy(update={limits[name]: min(most, known or most)})
+    try:
+        SearchSpace(space.definition.model_copy(update={"limits": tighter}), space.input, space.classes)
+    except InputError as error:
+        raise InputError(f"--under {under}: {error}") from error
 
 
 def _differences(has: Definition, asked: Definition) -> list[str]:

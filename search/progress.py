@@ -146,9 +146,10 @@ class ProgressView:
     def _share(self, done: int, elapsed: float) -> tuple[float, str]:
         """Return how far the search is, and what to say of the time left."""
         shares, waits = [0.0], []
-        if (seconds := self._budget.search_seconds) is not None:
-            shares.append(self._budget.elapsed / seconds)
-            waits.append(seconds - self._budget.elapsed)
+        if self._budget.seconds is not None:
+            seconds = self._budget.search_left
+            shares.append(self._budget.elapsed / max(1.0, self._budget.elapsed + seconds))
+            waits.append(seconds)
         if self._budget.trials:
             shares.append(done / self._budget.trials)
             if here := done - self._before:

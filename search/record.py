@@ -8,6 +8,7 @@ import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -38,6 +39,8 @@ class Trial(BaseModel):
     hash: str
     parameters: int
     macs: int
+    latency_ms: float | None = None
+    mirrored: float | None = None
     worker: str | None = None
     error: str | None = None
     mlflow_run_id: str | None = None
@@ -69,7 +72,7 @@ class Trial(BaseModel):
         clock = outcome.seconds.model_copy(update={"waiting": outcome.seconds.waiting + waited})
         # A trial that failed has no value: whatever it reached before is not to be trusted.
         value = None if state == "failed" else outcome.value
-        better = {"value": value, "best_epoch": outcome.best_epoch, "gap": outcome.gap}
+        better: dict[str, Any] = {"value": value, "best_epoch": outcome.best_epoch, "gap": outcome.gap}
         if self.epochs and state != "failed" and value is None:  # it went on, and got no further
             better = {}
         curves = {name: getattr(self, name) + getattr(outcome, name) for name in CURVES}
@@ -83,6 +86,8 @@ class Trial(BaseModel):
                 "seconds": clock.total,
                 "clock": clock,
                 "error": outcome.error,
+                "latency_ms": outcome.latency_ms,
+                "mirrored": outcome.mirrored,
                 "ended_at": _now(),
             }
         )

@@ -7,11 +7,18 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ..spaces.errors import InputError
+from ..spaces.space import SearchSpace
 from .home import Home, StudyFile, StudyFolder
+from .importance import METHOD, importances
+from .objectives import OBJECTIVES, Preference, front, front_facts
 from .progress import STATE_STYLES, duration, sparkline
 from .record import Record, Trial
+from .repeats import Repeats, Standing, standings, within_noise
 
 SHOWN = 10  # trials in the table of the best
+IMPORTANT = 6  # dimensions that are named
+HEADINGS = {"val_accuracy": "validation", "macs": "MACs", "latency_ms": "latency ms", "size_kb": "size kB"}
 COMMON = 5  # of the best trials, what is common to all of them
 
 
@@ -19,13 +26,15 @@ def as_json(folder: StudyFolder) -> dict[str, Any]:
     """Return the study as `show --json` prints it."""
     study, record, result = folder.read(), folder.record(), folder.result()
     best = next(iter(record.best()), None)
+    repeats = folder.repeats()
     data = study.data
     return {
         "study": study.name,
         "engine": study.engine,
         "algorithm": study.algorithm,
-        "objective": study.objective,
-        "direction": study.direction,
+        "objective": study.objectives[0],
+        "direction": OBJECTIVES[study.objectives[0]].direction,
+        "objectives": [{"name": name, "direction": OBJECTIVES[name].direction} for name in study.objectives],
         "data": {
             "name": data.name,
             "fingerprint": data.fingerprint,
@@ -39,6 +48,16 @@ def as_json(folder: StudyFolder) -> dict[str, Any]:
         "counts": record.counts(),
         "trials": [_trial(trial) for trial in sorted(record.trials.values(), key=lambda t: t.number)],
         "best": {"number": best.number, "value": best.value} if best else None,
+        "front": front_facts(record, study.objectives) if study.preference.several else [],
+        "winner": {"number": result["best"], "val_accuracy": result["val_accuracy"], "chosen": str(study.preference)}
+        if result
+        else None,
+        "repeats": [
+            {"number": one.trial.number, "values": one.values, "mean": one.mean, "spread": one.spread}
+            for one in _standings(record, repeats, study.preference)
+            if one.spread is not None
+        ],
+        "importances": _importances(folder.space(study), record),
         "test": {"accuracy": result["test"]["accuracy"], "interval_95": result["test"]["interval_95"]}
         if result
         else None,
@@ -46,8 +65,21 @@ def as_json(folder: StudyFolder) -> dict[str, Any]:
     }
 
 
+def _importances(space: SearchSpace, record: Record) -> dict[str, Any] | None:
+    found = importances(space, record)
+    return None if found is None else {"method": METHOD, "trials": found.trials, "dimensions": found.shares}
+
+
+def _standings(record: Record, repeats: Repeats, preference: Preference) -> list[Standing]:
+    """Return the standings, or nothing where no trial keeps the limit, which whoever asked for it was told."""
+    try:
+        return standings(record, repeats, preference)
+    except InputError:
+        return []
+
+
 def _trial(trial: Trial) -> dict[str, Any]:
-    return trial.model_dump(mode="json", exclude={"values"})
+    return trial.model_dump(mode="json", exclude={"values"}) | {"size_kb": trial.candidate.architecture.size_kb}
 
 
 def study_table(home: Home) -> RenderableType:
@@ -73,8 +105,19 @@ def study_table(home: Home) -> RenderableType:
 def show(folder: StudyFolder) -> RenderableType:
     """Return a study for people: its data, its best trials, what they have in common, its test."""
     study, record = folder.read(), folder.record()
-    parts: list[RenderableType] = [Text(_head(study, record)), best_table(record)]
-    parts += [Text(line) for line in [*common_lines(record), *failure_lines(record), *result_lines(folder)]]
+    preference = study.preference
+    table = front_table(record, preference) if preference.several else best_table(record)
+    parts: list[RenderableType] = [Text(_head(study, record)), table]
+    parts += [
+        Text(line)
+        for line in [
+            *common_lines(record),
+            *importance_lines(folder.space(study), record),
+            *standing_lines(record, folder.repeats(), preference),
+            *failure_lines(record),
+            *result_lines(folder),
+        ]
+    ]
     return Group(*parts)
 
 
@@ -86,6 +129,31 @@ def _head(study: StudyFile, record: Record) -> str:
         f"study {study.name}: {data.name} {data.input}, {len(data.classes)} classes; "
         f"space {study.space}, {study.engine} {study.algorithm}\n{told}  {sparkline(values)}"
     )
+
+
+def front_table(record: Record, preference: Preference) -> RenderableType:
+    """Return the trials that no other one beats in all objectives, as a table; the one to be named is marked."""
+    names = preference.objectives
+    title = "the front: no trial is at least as good in all objectives, and better in one"
+    table = Table(title=title, title_justify="left")
+    for name in ("trial", *(HEADINGS.get(name, name) for name in names), "time"):
+        table.add_column(name, justify="right")
+    table.add_column("architecture", overflow="fold")
+    table.add_column("")
+    try:
+        named = next(iter(preference.ranked(record)), None)
+    except InputError:  # nothing keeps the limit
+        named = None
+    for trial in front(record.trials.values(), names):
+        values = ((OBJECTIVES[name], OBJECTIVES[name].of(trial)) for name in names)
+        table.add_row(
+            str(trial.number),
+            *(objective.text(value) if value is not None else "" for objective, value in values),
+            duration(trial.seconds),
+            str(trial.candidate.architecture),
+            str(preference) if named is not None and trial.number == named.number else "",
+        )
+    return table
 
 
 def best_table(record: Record) -> RenderableType:
@@ -128,6 +196,34 @@ def common_lines(record: Record) -> list[str]:
     return [f"the best {COMMON} have in common:", *(line for _, line in sorted(lines)[:8])]
 
 
+def importance_lines(space: SearchSpace, record: Record) -> list[str]:
+    """Return the dimensions that had most to do with ending among the best."""
+    found = importances(space, record)
+    if found is None:
+        return []
+    shares = [f"  {name} {share:.0%}" for name, share in found.shares.items() if share >= 0.01]
+    return [f"what mattered ({METHOD} over {found.trials} trials):", *shares[:IMPORTANT]]
+
+
+def standing_lines(record: Record, repeats: Repeats, preference: Preference) -> list[str]:
+    """Return what the best candidates reach on average, and whether the first is ahead by more than chance."""
+    found = [standing for standing in _standings(record, repeats, preference) if standing.spread is not None]
+    if not found:
+        return []
+    lines = ["trained again with other seeds:"]
+    lines += [
+        f"  trial {one.trial.number}: {one.mean:.1%} on average, spread {one.spread:.1%} "
+        f"({', '.join(f'{value:.1%}' for value in one.values)})"
+        for one in found
+    ]
+    if len(found) > 1 and (not preference.several or preference.under is not None):
+        first, second = found[:2]
+        apart = f"trials {first.trial.number} and {second.trial.number} differ by {first.mean - second.mean:.1%}"
+        noise = within_noise(first, second)
+        lines.append(f"  {apart}, which is within the noise" if noise else f"  {apart}, more than the noise")
+    return lines
+
+
 def failure_lines(record: Record) -> list[str]:
     """Return why trials failed, each reason once."""
     reasons = Counter(t.error for t in record.trials.values() if t.state == "failed" and t.error)
@@ -144,6 +240,7 @@ def result_lines(folder: StudyFolder) -> list[str]:
     return [
         f"winner: trial {result['best']}, validation accuracy {result['val_accuracy']:.1%}",
         f"test accuracy {test['accuracy']:.1%}, 95 % interval {low:.1%} to {high:.1%} ({test['count']:,} images)",
+        "time: " + ", ".join(f"{name} {duration(seconds)}" for name, seconds in result["seconds"].items()),
         f"bundle: {folder.bundle}",
     ]
 

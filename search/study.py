@@ -11,12 +11,13 @@ from typing import Protocol
 from ..spaces.errors import WorkError
 from .budget import Budget
 from .engines.protocol import Engine, Proposal, State
+from .executors.one import TICK
 from .executors.protocol import Broken, Executor, Lost, Started
 from .home import STATE
 from .job import EpochReport, Job, Outcome
+from .objectives import DEFAULT, costs, front
 from .record import Record, Trial
 
-TICK = 0.25  # seconds between two looks at the clock and at Ctrl-C
 KEPT = 5  # the weights of so many of the best trials are kept
 HOPELESS = 5  # so many failures before the first success end a search: the next would fail too
 
@@ -54,6 +55,7 @@ class Study:
     rungs: dict[int, int] = field(default_factory=dict)
     dry: bool = False  # whether the engine has nothing to propose before another trial ends
     interrupted: bool = False
+    objectives: Sequence[str] = DEFAULT
 
     def search(self) -> None:
         """Run trials until the budget is spent, the space is exhausted or somebody says stop.
@@ -131,7 +133,8 @@ class Study:
         del self.running[trial.number]
         self.rungs.pop(trial.number, None)
         self.dry = False
-        self.engine.tell(trial.number, trial.state, trial.value)
+        self.budget.has_result |= trial.value is not None
+        self.engine.tell(trial.number, trial.state, trial.value, costs(trial, self.objectives))
         self._keep_the_best()
         for listener in self.listeners:
             listener.ended(trial)
@@ -144,7 +147,10 @@ class Study:
 
     def _keep_the_best(self) -> None:
         going_on = self.engine.may_go_on() | self.running.keys()
-        kept = {trial.number for trial in self.record.best(KEPT)} | going_on
+        best = self.record.best(KEPT)
+        if len(self.objectives) > 1:  # any trial of the front may be exported
+            best += front(self.record.trials.values(), self.objectives)
+        kept = {trial.number for trial in best} | going_on
         for path in self.weights.iterdir():
             if int(path.name.partition(".")[0]) not in (going_on if path.name.endswith(STATE) else kept):
                 path.unlink()

@@ -25,6 +25,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ..spaces.errors import WorkError
 from .home import Home, StudyFile
+from .importance import Importances
 from .job import EpochReport
 from .record import CURVES, Record, Trial
 
@@ -76,6 +77,7 @@ class Tracker:
         parameters = {
             "data": study.data.source,
             "space": study.space,
+            "objectives": ", ".join(study.objectives),
             "epochs": study.epochs,
             "seed": study.seed,
         }
@@ -128,6 +130,8 @@ class Tracker:
                 "gap": trial.gap,
                 "parameters": trial.parameters,
                 "macs": trial.macs,
+                "size_kb": trial.candidate.architecture.size_kb,
+                "latency_ms": trial.latency_ms,
                 "seconds": trial.seconds,
                 **{f"seconds.{name}": value for name, value in trial.clock},
             }
@@ -163,6 +167,20 @@ class Tracker:
                 else:
                     self._client.set_tag(run.info.run_id, "state", "interrupted")
                     self._client.set_terminated(run.info.run_id, "KILLED")
+
+    def log_importances(self, found: Importances) -> None:
+        """Write to the launch how much each dimension had to do with success, and on how many trials that rests."""
+        now = int(time.time() * 1000)
+        metrics = [Metric(f"importance.{name}", share, now, 0) for name, share in found.shares.items()]
+        with self._reached():
+            self._client.log_batch(
+                self.parent_id, metrics=[*metrics, Metric("importance_trials", found.trials, now, 0)]
+            )
+
+    def log_front(self, front: list[dict[str, Any]]) -> None:
+        """Write to the launch which trials no other one beats in all objectives."""
+        with self._reached():
+            self._client.log_text(self.parent_id, json.dumps(front, indent=2) + "\n", "front.json")
 
     def log_model(self, model: Any, example: Any, figures: dict[str, float]) -> str:
         """Log and register the final model so that `mlflow models serve` answers images; return its URI.

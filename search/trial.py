@@ -16,6 +16,7 @@ from .batches import Batches
 from .clock import ByTheClock
 from .data import Dataset, Split
 from .job import EpochReport, Job, Outcome, Seconds
+from .latency import latency_ms
 from .state import load_state, save_state
 from .trainable import trainable
 
@@ -75,8 +76,17 @@ def train(job: Job, report: Report, stop_now: Callable[[], bool] = lambda: False
     if course.best_weights is not None:
         network.set_weights(course.best_weights)
         _save(network, job.weights)
-    ended_early = course.stopped or not course.epochs
-    return course.outcome("stopped" if ended_early else "complete")
+    if course.stopped or not course.epochs:
+        return course.outcome("stopped")
+    extras = {}
+    course.on_test_begin()
+    if job.ask_mirror:
+        mirror = Batches(images, labels, split.val, classes, EVALUATION_BATCH, mirrored=True)
+        extras["mirrored"] = float(model.evaluate(mirror, verbose=0, return_dict=True)["accuracy"])
+    if job.measure_latency:
+        extras["latency_ms"] = latency_ms(network)
+    course.on_test_end()
+    return course.outcome("complete").model_copy(update=extras)
 
 
 def _state_file(job: Job) -> Path:
@@ -174,7 +184,7 @@ class _Course(keras.callbacks.Callback):  # type: ignore[misc]
 
     def outcome(self, ended: Any, error: str | None = None) -> Outcome:
         """Sum up."""
-        curves = {key: tuple(values) for key, values in self.curves.items()}
+        curves: dict[str, Any] = {key: tuple(values) for key, values in self.curves.items()}
         clock = self._seconds()
         return Outcome(
             number=self.job.number,

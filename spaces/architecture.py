@@ -139,6 +139,11 @@ class Architecture(Value):
         """Multiply-accumulate operations for one image, in convolutions and dense layers."""
         return sum(step.macs for step in self.steps)
 
+    @property
+    def size_kb(self) -> float:
+        """Kilobytes (1,000 bytes) of all weights in float32: the exported file but for some 30 kB of description."""
+        return BYTES_PER_VALUE * self.parameters / 1000
+
     @cached_property
     def activation_bytes(self) -> int:
         """Bytes of all layers' outputs for one image in float32: what training keeps for the way back."""

@@ -14,8 +14,8 @@ ALGORITHMS = {  # of each engine, its default first
 }
 
 
-def choose(engine: str | None, algorithm: str | None, pruner: str | None) -> tuple[str, str, str]:
-    """Return engine, algorithm and pruner, with the defaults for what was not said.
+def choose(engine: str | None, algorithm: str | None, pruner: str | None, objectives: int = 1) -> tuple[str, str, str]:
+    """Return engine, algorithm and pruner for so many objectives, with the defaults for what was not said.
 
     Raises:
         InputError: one of them is unknown, not installed, or does not go with the others.
@@ -29,20 +29,39 @@ def choose(engine: str | None, algorithm: str | None, pruner: str | None) -> tup
     if pruner is not None and pruner not in PRUNERS:
         raise InputError(f"unknown pruner '{pruner}': {nearest(pruner, PRUNERS)}")
     if engine == "keras-tuner":
+        if objectives > 1:
+            raise InputError(
+                f"{objectives} objectives: KerasTuner's {algorithm} takes one; --engine optuna takes several, with "
+                "--algorithm tpe or nsga2"
+            )
         if pruner not in (None, "none"):
             raise InputError(
                 f"--pruner {pruner}: KerasTuner has no pruners; its algorithm 'hyperband' ends weak trials by itself"
             )
         return engine, algorithm, "none"
     require_installed(algorithm)
+    if objectives > 1:
+        if pruner not in (None, "none"):
+            raise InputError(
+                f"--pruner {pruner}: with {objectives} objectives Optuna prunes nothing; trials end by themselves when "
+                "they get no further"
+            )
+        return engine, algorithm, "none"
     # A grid is there to see everything to its end.
     return engine, algorithm, pruner or ("none" if algorithm == "grid" else "hyperband")
 
 
 def open_engine(
-    folder: Path, engine: str, algorithm: str, pruner: str, epochs: int, seed: int, proposals: Proposals
+    folder: Path,
+    engine: str,
+    algorithm: str,
+    pruner: str,
+    epochs: int,
+    seed: int,
+    proposals: Proposals,
+    costs: int = 0,
 ) -> Engine:
-    """Open the engine of a study whose storage is in `folder`, or begin it."""
+    """Open the engine of a study whose storage is in `folder`, or begin it; `costs` are objectives to be small."""
     if engine == "keras-tuner":
         from ..backend import import_keras
 
@@ -50,4 +69,4 @@ def open_engine(
         from .keras_tuner import KerasTunerEngine
 
         return KerasTunerEngine(folder, algorithm, epochs, seed, proposals)
-    return OptunaEngine(folder, algorithm, pruner, epochs, seed, proposals)
+    return OptunaEngine(folder, algorithm, pruner, epochs, seed, proposals, costs)

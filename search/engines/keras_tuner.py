@@ -8,7 +8,7 @@ from the weights that they have.
 """
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice, pairwise
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 
 import keras_tuner
 import numpy as np
+from keras_tuner.engine.trial import Trial as KerasTunerTrial
 from keras_tuner.engine.trial import TrialStatus
 from keras_tuner.oracles import BayesianOptimizationOracle, HyperbandOracle, RandomSearchOracle
 
@@ -200,7 +201,7 @@ class KerasTunerEngine:
             self._oracle.update_trial(self._current(number).trial_id, {OBJECTIVE: value}, step=epoch)
         return True
 
-    def tell(self, number: int, state: State, value: float | None) -> None:
+    def tell(self, number: int, state: State, value: float | None, costs: Sequence[float] = ()) -> None:
         """Take the end of a trial; one that was interrupted stays open, as KerasTuner has it, to be tried once more."""
         trial = self._current(number)
         for tuner, ongoing in list(self._oracle.ongoing_trials.items()):
@@ -218,6 +219,36 @@ class KerasTunerEngine:
         """Return the trials that were proposed and of which no end was told."""
         running = (t.trial_id for t in self._oracle.trials.values() if t.status == TrialStatus.RUNNING)
         return sorted(self._numbers[trial_id] for trial_id in running)
+
+    def learn(
+        self, number: int, values: Values, state: State, curve: Sequence[float], costs: Sequence[float] = ()
+    ) -> None:
+        """Take over a trial that the storage does not have; see the protocol.
+
+        Hyperband begins new brackets: what a trial had reached counts, but it does not go on.
+        """
+        oracle, dimensions = self._oracle, self.proposals.space.dimensions
+        with self._stored():
+            for missing in range(len(self._ids), number + 1):
+                known = values if missing == number else {}
+                hps = oracle.hyperparameters.copy()
+                hps.values = {name: encoded(dimensions[name], value) for name, value in known.items()}
+                trial = KerasTunerTrial(hps, trial_id=f"learnt-{missing:06d}", status=TrialStatus.FAILED)
+                if missing == number and state in ("complete", "pruned"):
+                    trial.metrics.register(OBJECTIVE, direction="max")
+                    for epoch, value in enumerate(curve, start=1):
+                        trial.metrics.update(OBJECTIVE, value, step=epoch)
+                    trial.score, trial.status = max(curve), TrialStatus.COMPLETED
+                oracle.trials[trial.trial_id] = trial
+                oracle.start_order.append(trial.trial_id)
+                oracle.end_order.append(trial.trial_id)
+                oracle._save_trial(trial)
+                self._note(trial)
+            oracle.save()
+
+    def knows(self, number: int) -> bool:
+        """Whether the storage has a trial of this number."""
+        return number in self._ids
 
     def again(self, number: int, values: Values) -> None:
         """Propose once more what a trial was interrupted in, under its own number."""

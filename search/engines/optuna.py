@@ -6,7 +6,7 @@ Optuna stores it, so that the sampler learns from, and `optuna-dashboard` shows,
 
 import random
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -112,7 +112,16 @@ class OptunaEngine:
 
     name = "optuna"
 
-    def __init__(self, folder: Path, algorithm: str, pruner: str, epochs: int, seed: int, proposals: Proposals) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        algorithm: str,
+        pruner: str,
+        epochs: int,
+        seed: int,
+        proposals: Proposals,
+        costs: int = 0,
+    ) -> None:
         """Open the study in `folder`, or begin it.
 
         Args:
@@ -122,23 +131,39 @@ class OptunaEngine:
             epochs: the most that a trial may take; Hyperband's rungs lie below it.
             seed: of the sampler; a study that goes on continues with other numbers than it began with.
             proposals: what may be proposed.
+            costs: so many objectives besides the accuracy are to be small.
+
+        Raises:
+            InputError: the storage is damaged, or another version of Optuna wrote it.
+            WorkError: it cannot be made.
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
         self.algorithm = algorithm
         self.proposals = proposals
         self._path = folder / FILE
+        self._costs = costs
         self._trials: dict[int, Trial] = {}
-        with self._stored():
+        self._unpruned: set[int] = set()
+        was_there = self._path.exists()
+        try:
             self.storage = optuna.storages.RDBStorage(f"sqlite:///{self._path}")
             self._study = optuna.create_study(
                 storage=self.storage,
                 study_name=STUDY,
-                direction="maximize",
+                directions=["maximize", *["minimize"] * costs],
                 pruner=_pruner(pruner, epochs),
                 load_if_exists=True,
             )
             known = self._study.get_trials(deepcopy=False)
+        except (SQLAlchemyError, optuna.exceptions.StorageInternalError, RuntimeError, ValueError) as error:
+            cause = str(error.__cause__ or error).splitlines()[0]
+            if not was_there:
+                raise WorkError(f"{self._path}: {cause}") from error
+            raise InputError(
+                f"{self._path}: Optuna's storage is damaged or of another version ({cause}); move it away, and "
+                "--resume makes it anew from trials.jsonl"
+            ) from error
         self._open = {trial.number for trial in known if trial.state == TrialState.RUNNING}
         kind = ExhaustiveSampler if algorithm == "grid" else FittedSampler
         self._sampler = kind(_sampler(algorithm, _later_seed(seed, len(known)) if known else seed), proposals)
@@ -160,28 +185,62 @@ class OptunaEngine:
             trial.set_user_attr("hash", proposal.candidate.hash)
         self._trials[trial.number] = trial
         self._open.add(trial.number)
+        if not self.proposals.wished:
+            self._unpruned.add(trial.number)
         return proposal
 
     def report(self, number: int, epoch: int, value: float) -> bool:
-        """Take the value of a trial's epoch; return whether the trial is worth going on."""
+        """Take the value of a trial's epoch; return whether the trial is worth going on.
+
+        What was enqueued is: the first guesses of a study are there to be compared with, and the deeper ones among
+        them are slow to begin.
+        """
+        if self._costs:  # Optuna takes no reports and prunes nothing where there are several objectives
+            return True
         trial = self._trials[number]
         with self._stored():
             trial.report(value, epoch)
-            return not trial.should_prune()
+            return number in self._unpruned or not trial.should_prune()
 
-    def tell(self, number: int, state: State, value: float | None) -> None:
+    def tell(self, number: int, state: State, value: float | None, costs: Sequence[float] = ()) -> None:
         """Take the end of a trial. A pruned one keeps its last reported value, as Optuna has it."""
         with self._stored():
             if state == "interrupted":
                 trial_id = self.storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
                 self.storage.set_trial_user_attr(trial_id, "interrupted", True)
-            self._study.tell(number, value if state == "complete" else None, STATES[state])
+            values = [value, *costs] if state == "complete" and value is not None else None
+            self._study.tell(number, values, STATES[state])
         self._trials.pop(number, None)
         self._open.discard(number)
 
     def open_trials(self) -> list[int]:
         """Return the trials that were proposed and of which no end was told."""
         return sorted(self._open)
+
+    def learn(
+        self, number: int, values: Values, state: State, curve: Sequence[float], costs: Sequence[float] = ()
+    ) -> None:
+        """Take over a trial that the storage does not have; see the protocol."""
+        with self._stored():
+            while (count := len(self._study.get_trials(deepcopy=False))) < number:  # numbers follow each other
+                self._study.add_trial(optuna.trial.create_trial(state=TrialState.FAIL))
+            if count > number:
+                raise ValueError(f"the storage has a trial {number} already")
+            trained = STATES[state] in (TrialState.COMPLETE, TrialState.PRUNED)
+            self._study.add_trial(
+                optuna.trial.create_trial(
+                    state=STATES[state],
+                    values=[max(curve), *costs] if state == "complete" else None,
+                    params=values,
+                    distributions={name: self._sampler.distributions[name] for name in values},
+                    intermediate_values=dict(enumerate(curve, start=1)) if trained and not costs else {},
+                )
+            )
+
+    def knows(self, number: int) -> bool:
+        """Whether the storage has a trial of this number."""
+        with self._stored():
+            return number < len(self._study.get_trials(deepcopy=False))
 
     def again(self, number: int, values: Values) -> None:
         """Propose once more what a trial was interrupted in, as a new trial: Optuna's trials end for good."""
@@ -226,7 +285,8 @@ def _sampler(algorithm: str, seed: int) -> optuna.samplers.BaseSampler:
 
 def _pruner(pruner: str, epochs: int) -> optuna.pruners.BasePruner:
     if pruner == "hyperband":
-        return optuna.pruners.HyperbandPruner(1, epochs, reduction_factor=3)
+        # Before a quarter of its epochs, while the learning rate still rises, nothing is known of a network.
+        return optuna.pruners.HyperbandPruner(max(1, epochs // 4), epochs, reduction_factor=3)
     if pruner == "median":
         return optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=max(1, epochs // 4))
     return optuna.pruners.NopPruner()

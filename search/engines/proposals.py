@@ -22,6 +22,8 @@ class Proposals:
         """Begin with the hashes of what was tried; `exhaustive` walks through a space of any size."""
         self.space = space
         self.tried = set(tried)
+        self.affordable: Callable[[Candidate], bool] = lambda candidate: True
+        self.wished = True  # whether the last proposal was an engine's wish, not one that was enqueued
         self._seed = seed
         self._waiting: list[Values] = []
         # A small space is walked through at the end, so that nothing is missed and the search ends.
@@ -35,22 +37,33 @@ class Proposals:
         self._waiting.append(values)
 
     def next(self, number: int, wish: Callable[[], Values]) -> tuple[Values, Candidate] | None:
-        """Return fitted values and their candidate for trial `number`, or None when nothing new was found."""
+        """Return fitted values and their candidate for trial `number`.
+
+        None when nothing new was found, or nothing for which there is time.
+        """
+        self.wished = False
         while self._waiting:
             found = self._allowed(self.space.fit(self._waiting.pop(0)))
-            if found:
-                return found
+            if found and (taken := self._taken(found)):
+                return taken
+        self.wished = True
         fitted: Values = {}
+        too_dear = False
         for _ in range(WISHES):
             fitted = self.space.fit(wish())
             if found := self._allowed(fitted):
-                return found
+                if taken := self._taken(found):
+                    return taken
+                too_dear = True
+        if too_dear:  # what is left of the time is better spent than on whatever is quick
+            return None
         random_source = random.Random(f"{self._seed}/{number}")
         for variation in self.space.variations(fitted, random_source):
             if found := self._allowed(variation):
-                return found
+                return self._taken(found)
         untried = self.first_untried() if self.enumerable else None
-        return self._allowed(untried) if untried else None
+        found = self._allowed(untried) if untried else None
+        return self._taken(found) if found else None
 
     def exhausted(self) -> bool:
         """Whether everything that the space holds within its limits was proposed; a large space never is."""
@@ -68,5 +81,11 @@ class Proposals:
         candidate = self.space.candidate(fitted)
         if candidate.hash in self.tried or self.space.excess(candidate):
             return None
-        self.tried.add(candidate.hash)
         return fitted, candidate
+
+    def _taken(self, found: tuple[Values, Candidate]) -> tuple[Values, Candidate] | None:
+        """Return what was found and count it as tried, if there is time for it."""
+        if not self.affordable(found[1]):
+            return None
+        self.tried.add(found[1].hash)
+        return found

@@ -1,5 +1,6 @@
 """What an engine is: it proposes candidates and learns from what came of them. It never trains."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -42,11 +43,22 @@ class Engine(Protocol):
     def report(self, number: int, epoch: int, value: float) -> bool:
         """Take the value of a trial's epoch; return whether the trial is worth going on."""
 
-    def tell(self, number: int, state: State, value: float | None) -> None:
-        """Take the end of a trial; `value` is None where there is none."""
+    def tell(self, number: int, state: State, value: float | None, costs: Sequence[float] = ()) -> None:
+        """Take the end of a trial: its accuracy, None where there is none, and the costs that are objectives too."""
 
     def open_trials(self) -> list[int]:
         """Return the trials that were proposed and of which no end was told."""
+
+    def learn(
+        self, number: int, values: Values, state: State, curve: Sequence[float], costs: Sequence[float] = ()
+    ) -> None:
+        """Take over a trial that the storage does not have, as after it was lost; numbers come in their order.
+
+        `curve` is its validation accuracy by epoch, `costs` are as in `tell`.
+        """
+
+    def knows(self, number: int) -> bool:
+        """Whether the storage has a trial of this number."""
 
     def again(self, number: int, values: Values) -> None:
         """Propose once more what a trial was interrupted in."""

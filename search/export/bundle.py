@@ -11,12 +11,14 @@ from ...spaces.source import source
 from ..data import Dataset
 from ..files import new_folder
 from .model_card import Facts, model_card
-from .verify import verify
+from .verify import Verifier
 
 CHECKED = 16  # images that the saved model is compared on
 
 
-def write_bundle(folder: Path, model: Any, batch_norm_momentum: float, facts: Facts, dataset: Dataset) -> float:
+def write_bundle(
+    folder: Path, model: Any, batch_norm_momentum: float, facts: Facts, dataset: Dataset, verifier: Verifier
+) -> float:
     """Write the bundle of a trained model and return by how much its answers differed in a fresh process.
 
     The folder appears complete and checked, or not at all.
@@ -27,6 +29,7 @@ def write_bundle(folder: Path, model: Any, batch_norm_momentum: float, facts: Fa
         batch_norm_momentum: what the model was built with.
         facts: what the model card tells.
         dataset: the data, some training images of which serve for the check.
+        verifier: the process that checks it.
 
     Raises:
         WorkError: the saved model does not load elsewhere, or answers otherwise.
@@ -43,7 +46,7 @@ def write_bundle(folder: Path, model: Any, batch_norm_momentum: float, facts: Fa
         program = Path(__file__).with_name("predict.py").read_text(encoding="utf-8")
         (partial / "predict.py").write_text(program, encoding="utf-8")
         images = np.array(dataset.images()[:CHECKED])
-        difference = verify(partial, images, model.predict(images, verbose=0))
+        difference = verifier.verify(partial, images, model.predict(images, verbose=0))
         card = model_card(dataclasses.replace(facts, difference=difference))
         (partial / "MODEL_CARD.md").write_text(card, encoding="utf-8")
     return difference

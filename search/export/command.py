@@ -10,11 +10,28 @@ from ..backend import import_keras
 from ..data import Dataset
 from ..files import new_folder
 from ..home import StudyFolder
+from ..objectives import Preference, check_under
 from ..record import Trial
+from ..repeats import standings
 from .model_card import Facts
-from .verify import verify
+from .verify import Verifier
 
 CHECKED = 16  # images that a copied bundle is compared on
+
+
+def trial_under(folder: StudyFolder, under: str) -> Trial | None:
+    """Return the most accurate trial up to a limit such as `parameters=50000`; None where that is the tested winner.
+
+    Raises:
+        InputError: the limit is none of this study's costs, or no trial keeps it.
+    """
+    study, result = folder.read(), folder.result()
+    preference = Preference(study.objectives, check_under(under, study.objectives))
+    ranked = preference.ranked(folder.record())
+    if not ranked:
+        raise InputError(f"the study '{study.name}' has no finished trial yet")
+    best = standings(folder.record(), folder.repeats(), preference)[0].trial
+    return None if result is not None and result["best"] == best.number else best
 
 
 def export_bundle(folder: StudyFolder, trial: Trial | None, to: Path) -> float:
@@ -46,21 +63,22 @@ def export_bundle(folder: StudyFolder, trial: Trial | None, to: Path) -> float:
             f"trial {trial.number} ({trial.state}): its weights are not kept; kept are those of "
             f"{', '.join(map(str, kept)) or 'none'}"
         )
-    import_keras()
-    from .bundle import write_bundle
-    from .trained import trained_model
+    with Verifier() as verifier:
+        import_keras()
+        from .bundle import write_bundle
+        from .trained import trained_model
 
-    model, momentum = trained_model(trial.candidate, weights, study.data.train)
-    counts = {str(state): count for state, count in folder.record().counts().items()}
-    trained = f"The weights are those of its best epoch, {trial.best_epoch}."
-    facts = Facts(study, trial, trial.candidate, counts, trial.value or 0.0, trained, None)
-    return write_bundle(to, model, momentum, facts, dataset)
+        model, momentum = trained_model(trial.candidate, weights, study.data.train)
+        counts = {str(state): count for state, count in folder.record().counts().items()}
+        trained = f"The weights are those of its best epoch, {trial.best_epoch}."
+        facts = Facts(study, trial, trial.candidate, counts, trial.value or 0.0, trained, None)
+        return write_bundle(to, model, momentum, facts, dataset, verifier)
 
 
 def _copy(bundle: Path, to: Path, dataset: Dataset) -> float:
-    keras = import_keras()
-    with new_folder(to) as partial:
+    with Verifier() as verifier, new_folder(to) as partial:
+        keras = import_keras()
         shutil.copytree(bundle, partial, dirs_exist_ok=True)
         model = keras.saving.load_model(bundle / "model.keras", safe_mode=True)
         images = np.array(dataset.images()[:CHECKED])
-        return verify(partial, images, model.predict(images, verbose=0))
+        return verifier.verify(partial, images, model.predict(images, verbose=0))

@@ -30,6 +30,7 @@ class Facts:
     trained: str
     test: Evaluation | None
     difference: float | None = None
+    chosen: str | None = None
 
 
 def model_card(facts: Facts) -> str:
@@ -116,9 +117,20 @@ def _search(facts: Facts) -> str:
     told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     return (
         f"Space `{study.space}`, engine {study.engine}, algorithm {study.algorithm}, pruner {study.pruner}, "
-        f"up to {study.epochs} epochs a trial. Trials: {told}. This is trial {facts.trial.number}, whose validation "
-        f"accuracy in the search was {facts.trial.value or 0:.1%}. {facts.trained}"
+        f"up to {study.epochs} epochs a trial. Trials: {told}. {_several(facts)}"
+        f"This is trial {facts.trial.number}, whose validation accuracy in the search was "
+        f"{facts.trial.value or 0:.1%}. {facts.trained}"
     )
+
+
+def _several(facts: Facts) -> str:
+    """Return what was weighed against the accuracy, where there were several objectives."""
+    if len(facts.study.objectives) == 1:
+        return ""
+    latency = facts.trial.latency_ms
+    took = "" if latency is None else f" One image took {latency:.2f} ms on the machine of the search."
+    chosen = "" if facts.chosen is None else f" Named was {facts.chosen}."
+    return f"Objectives: {', '.join(facts.study.objectives)}.{chosen}{took} "
 
 
 def _arithmetic(candidate: Candidate) -> str:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ import importlib.util, sys
 sys.modules["convsearch"] = None  # importing it is an error now
 from pathlib import Path
 import keras, numpy as np
-bundle, images, out = map(Path, sys.argv[1:])
+bundle, images, out = (Path(line.rstrip("\\n")) for line in sys.stdin)
 images = np.load(images, allow_pickle=False)
 saved = keras.saving.load_model(bundle / "model.keras", safe_mode=True)
 spec = importlib.util.spec_from_file_location("model", bundle / "model.py")
@@ -31,28 +32,53 @@ np.save(out, np.stack([model.predict(images, verbose=0) for model in (saved, wri
 """
 
 
-def verify(bundle: Path, images: NDArray[np.uint8], expected: NDArray[np.float32]) -> float:
-    """Return the largest difference between the bundle's probabilities and `expected`.
+class Verifier:
+    """A fresh process that checks one bundle. It imports Keras from the start, while the bundle is still being made."""
 
-    Args:
-        bundle: the folder, with `model.keras` and `model.py`.
-        images: uint8 (n, height, width, depth).
-        expected: (n, classes), what the model in memory says of them.
+    def __init__(self) -> None:
+        command = [sys.executable, "-I", "-B", "-c", _PROGRAM]
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+        )
 
-    Raises:
-        WorkError: the bundle does not load, or says something else.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        given, answered = Path(folder) / "images.npy", Path(folder) / "answers.npy"
-        np.save(given, images)
-        environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
-        command = [sys.executable, "-I", "-B", "-c", _PROGRAM, str(bundle), str(given), str(answered)]
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-        if done.returncode != 0:
-            lines = done.stderr.strip().splitlines()
-            raise WorkError(f"the bundle does not load in a fresh process: {lines[-1] if lines else 'no message'}")
-        answers = np.load(answered, allow_pickle=False)
-    difference = float(np.abs(answers - expected[None]).max())
-    if not difference <= TOLERANCE:
-        raise WorkError(f"the bundle's answers differ from the model's by {difference:.2g}, more than {TOLERANCE:g}")
-    return difference
+    def __enter__(self) -> "Verifier":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process.poll() is None:
+            self._process.kill()
+            self._process.communicate()
+
+    def verify(self, bundle: Path, images: NDArray[np.uint8], expected: NDArray[np.float32]) -> float:
+        """Return the largest difference between the bundle's probabilities and `expected`.
+
+        Args:
+            bundle: the folder, with `model.keras` and `model.py`.
+            images: uint8 (n, height, width, depth).
+            expected: (n, classes), what the model in memory says of them.
+
+        Raises:
+            WorkError: the bundle does not load, or says something else.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            given, answered = Path(folder) / "images.npy", Path(folder) / "answers.npy"
+            np.save(given, images)
+            _, said = self._process.communicate(f"{bundle.resolve()}\n{given}\n{answered}\n")
+            if self._process.returncode != 0:
+                lines = said.strip().splitlines()
+                raise WorkError(f"the bundle does not load in a fresh process: {lines[-1] if lines else 'no message'}")
+            answers = np.load(answered, allow_pickle=False)
+        difference = float(np.abs(answers - expected[None]).max())
+        if not difference <= TOLERANCE:
+            raise WorkError(
+                f"the bundle's answers differ from the model's by {difference:.2g}, more than {TOLERANCE:g}"
+            )
+        return difference

@@ -12,6 +12,7 @@ from PIL import Image
 from terminal import Finished, convsearch
 
 Refused = Callable[..., str]
+TWO = ["--objective", "val_accuracy", "--objective", "parameters"]
 SPACE = """\
 description: mine
 layers: [1, 2]
@@ -83,6 +84,16 @@ def save_images(folder: Path, count: int, seed: int = 0, mode: str = "RGB") -> N
         (["--trials", -3], "--trials -3: at least 1"),
         (["--epochs", 0], "--epochs 0: at least 1"),
         (["--minutes", 0], "--minutes 0: a number of minutes above 0"),
+        (["--minutes", 0.1], "--minutes 0.1: too short. About 35 seconds go to beginning, testing and exporting"),
+        (["--objective", "acuracy"], "--objective acuracy: unknown objective: did you mean 'val_accuracy'?"),
+        (["--objective", "parameters"], "--objective parameters: the smallest network is no use if it knows nothing"),
+        ([*TWO, "--engine", "keras-tuner"], "2 objectives: KerasTuner's hyperband takes one"),
+        ([*TWO, "--pruner", "median"], "--pruner median: with 2 objectives Optuna prunes nothing"),
+        (["--under", "macs=1e6"], "--under macs=1e6: this study has one objective"),
+        ([*TWO, "--under", "parameters=few"], "--under parameters=few: write MEASURE=NUMBER"),
+        ([*TWO, "--under", "parameters=3"], "--under parameters=3: no architecture keeps the limits"),
+        (["--repeats", -1], "--repeats -1: 0 or more"),
+        (["--warm-start", "nothing"], "no study 'nothing' in"),
         (["--minutes", "nan"], "--minutes nan: a number of minutes above 0"),
         (["--seed", -1], "--seed -1: a whole number from 0"),
         (["--engine", "optna"], "--engine optna: unknown engine: did you mean 'optuna'?"),

@@ -1,6 +1,7 @@
 """Both engines, with the command: every preset to a bundle, rungs that go on after a kill, studies side by side."""
 
 import json
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -135,3 +136,55 @@ def test_compare_names_a_study_that_is_not_there(resumed: Record, place: Path) -
     done = convsearch("compare", "killed", "plane", "--home", place / "home")
     assert done.returncode == 2
     assert "no study 'plane'" in done.stderr
+
+
+# ---------------------------------------------------------------------- what another study found; a lost storage
+
+
+def test_a_warm_start_begins_with_the_best_of_another_study_on_another_input(resumed: Record, place: Path) -> None:
+    home, best = place / "home", resumed.best()[0]
+    options = ("--space", "tiny", "--image-size", "12x12", "--epochs", 1, "--trials", 1, "--repeats", 0)
+    done = convsearch("run", *options, "--warm-start", "killed", "--study", "warmed", "--home", home)
+    assert done.returncode == 0, done.stderr
+    first = record(home, "warmed").trials[0].candidate
+    assert [layer.filters for layer in first.architecture.layers] == [
+        layer.filters for layer in best.candidate.architecture.layers
+    ]
+    assert first.recipe.learning_rate == best.candidate.recipe.learning_rate
+    assert str(first.architecture.input) == "12x12x1"
+
+
+def test_a_warm_start_from_a_study_that_cannot_be_fitted_is_refused(
+    resumed: Record, place: Path, tmp_path: Path
+) -> None:
+    space = tmp_path / "narrow.yaml"
+    space.write_text("layers: 1\neach_layer: {filters: [1, 512], kernel_size: 3}\nlimits: {max_parameters: 700}\n")
+    options = ("--space", space, "--warm-start", "killed", "--study", "narrow", "--home", place / "home")
+    done = convsearch("run", *options)
+    assert done.returncode == 2
+    assert "--warm-start killed: none of its best networks" in done.stderr
+    assert "keeps the limits of this space on 8x8x1" in done.stderr
+    assert not (place / "home" / "narrow").exists()
+
+
+@pytest.mark.parametrize(("engine", "storage"), [("optuna", "optuna.db"), ("keras-tuner", "keras_tuner/oracle.json")])
+def test_a_damaged_storage_is_refused_and_made_anew_where_it_was_moved_away(
+    all_presets: tuple[Path, dict[tuple[str, str], CompletedProcess[str]]], engine: str, storage: str, tmp_path: Path
+) -> None:
+    home, name = tmp_path / "home", f"{engine}-tiny"
+    shutil.copytree(all_presets[0], home)
+    file = home / name / storage
+    file.write_bytes(b"{ damaged " * 200)
+    resume = ("run", "--resume", "--study", name, "--trials", 2, "--repeats", 0, "--home", home)
+    before = (home / name / "trials.jsonl").read_bytes()
+    refused = convsearch(*resume)
+    assert refused.returncode == 2
+    assert "storage is damaged or of another version" in refused.stderr
+    assert "move it away" in refused.stderr
+    assert (home / name / "trials.jsonl").read_bytes() == before
+    (home / name / storage.partition("/")[0]).rename(tmp_path / "away")
+    done = convsearch(*resume)
+    assert done.returncode == 0, done.stderr
+    trials = record(home, name).trials
+    assert sorted(trials) == [0, 1]
+    assert trials[0].hash != trials[1].hash

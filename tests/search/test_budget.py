@@ -45,8 +45,8 @@ def test_without_a_number_of_trials_any_number_may_begin() -> None:
 
 
 def test_no_trial_begins_when_the_searchs_share_of_the_minutes_is_spent() -> None:
-    assert Budget(trials=None, seconds=600, began=ago(600 * SEARCH_SHARE - 30)).allows(0)
-    spent = Budget(trials=None, seconds=600, began=ago(600 * SEARCH_SHARE + 1))
+    assert Budget(trials=None, seconds=600, began=ago(600 * SEARCH_SHARE - 30), has_result=True).allows(0)
+    spent = Budget(trials=None, seconds=600, began=ago(600 * SEARCH_SHARE + 1), has_result=True)
     assert spent.over
     assert not spent.allows(0)
 

@@ -255,3 +255,19 @@ def test_a_damaged_storage_is_named(tmp_path: Path, damage: Callable[[Path], obj
     damage(tmp_path / FOLDER)
     with pytest.raises(InputError, match=r"keras_tuner: KerasTuner's storage is damaged or of another version"):
         engine(tmp_path, small(), "random")
+
+
+@pytest.mark.parametrize("algorithm", ["random", "hyperband", "bayesian"])
+def test_a_storage_that_was_lost_is_made_anew_from_what_the_record_has(tmp_path: Path, algorithm: str) -> None:
+    space = preset("classic", 32, 32, 3)
+    found = search(engine(tmp_path / "old", space, algorithm), 6)
+    made = engine(tmp_path / "new", space, algorithm, tried=tuple(p.candidate.hash for p in found))
+    for proposal in found[1:]:  # trial 0 never came into the record
+        assert not made.knows(proposal.number)
+        made.learn(proposal.number, proposal.values, "complete", (0.25, quality(proposal)))
+    again = engine(tmp_path / "new", space, algorithm, tried=tuple(p.candidate.hash for p in found))
+    for opened in (made, again):
+        assert [opened.knows(number) for number in range(7)] == [True] * 6 + [False]
+    (asked,) = search(again, 1)
+    assert asked.number == 6
+    assert asked.candidate.hash not in {proposal.candidate.hash for proposal in found}

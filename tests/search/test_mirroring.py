@@ -1,13 +1,15 @@
-"""Whether mirrored images keep their labels: found out from a trained network, before the winner's long training."""
+"""Whether mirrored images keep their labels: a trial's own network is asked, before the winner's long training."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from convsearch.search.data import Dataset, Split, open_data, split
+from convsearch.search.data import Dataset, open_data, split
+from convsearch.search.engines.protocol import Proposal
 from convsearch.search.job import Job
-from convsearch.search.mirroring import Mirroring, for_long_training, mirroring
+from convsearch.search.mirroring import asked, for_long_training, keeps_labels
+from convsearch.search.record import Trial
 from convsearch.search.trial import train
 from convsearch.spaces.architecture import Architecture, Candidate, Head, Layer, Recipe
 from convsearch.spaces.definition import answered, load
@@ -26,57 +28,64 @@ def two_classes(place: Path, *, swapped_by_a_mirror: bool) -> Dataset:
     return open_data(str(place / "ramps.npz"), place / "data")
 
 
-def trained(dataset: Dataset, place: Path) -> tuple[Candidate, Path, Split]:
-    parts = split(dataset, seed=0)
-    parts.save(place / "split.npz")
+def trained(dataset: Dataset, place: Path, ask: bool = True) -> Trial:
+    """A trial that has learnt to tell the two classes apart."""
+    split(dataset, seed=0).save(place / "split.npz")
     candidate = Candidate(
         architecture=Architecture(
             input=dataset.input, layers=(Layer(filters=8),), head=Head(pooling="flatten"), classes=2
         ),
         recipe=Recipe(batch_size=16, learning_rate=1e-2),
     )
-    weights = place / "0.weights.h5"
-    outcome = train(
-        Job(
-            number=0,
-            candidate=candidate,
-            data=str(dataset.folder),
-            split=str(place / "split.npz"),
-            epochs=8,
-            patience=8,
-            seed=0,
-            weights=str(weights),
-        ),
-        lambda report: True,
+    job = Job(
+        number=0,
+        candidate=candidate,
+        data=str(dataset.folder),
+        split=str(place / "split.npz"),
+        epochs=8,
+        patience=8,
+        seed=0,
+        weights=str(place / "0.weights.h5"),
+        ask_mirror=ask,
     )
-    assert outcome.value is not None
-    assert outcome.value > 0.9
-    return candidate, weights, parts
+    trial = Trial.begin(Proposal(0, {}, candidate)).end("complete", train(job, lambda report: True), 0.0)
+    assert trial.value is not None
+    assert trial.value > 0.9
+    return trial
 
 
 @pytest.mark.parametrize("swapped", [False, True], ids=["labels kept", "labels swapped"])
 def test_a_long_training_sees_mirrored_images_where_a_mirror_keeps_the_labels(tmp_path: Path, swapped: bool) -> None:
     dataset = two_classes(tmp_path, swapped_by_a_mirror=swapped)
-    candidate, weights, parts = trained(dataset, tmp_path)
-    asked = mirroring(candidate, weights, dataset, parts)
-    assert asked.plain > 0.9
-    assert asked.mirrored < 0.1 if swapped else asked.mirrored > 0.9
+    trial = trained(dataset, tmp_path)
+    assert trial.mirrored is not None
+    assert trial.mirrored < 0.1 if swapped else trial.mirrored > 0.9
 
     space = SearchSpace(load("classic"), dataset.input, 2)
-    other, manner = for_long_training(candidate, weights, space, dataset, parts)
+    other, manner = for_long_training(trial, space)
     assert other.recipe.augmentation.horizontal_flip is not swapped
-    assert other.architecture == candidate.architecture
+    assert other.architecture == trial.candidate.architecture
     assert ("with mirrored images too" in manner) is not swapped
 
 
 def test_what_the_space_or_the_search_has_settled_is_not_asked_again(tmp_path: Path) -> None:
     dataset = two_classes(tmp_path, swapped_by_a_mirror=False)
-    candidate, weights, parts = trained(dataset, tmp_path)
+    trial = trained(dataset, tmp_path)
     settled = answered(load("classic"), {"augmentation.horizontal_flip": "off"})
     space = SearchSpace(settled, dataset.input, 2)
-    assert for_long_training(candidate, weights, space, dataset, parts) == (candidate, "")
+    assert not asked(trial.candidate, space)
+    assert for_long_training(trial, space) == (trial.candidate, "")
+
+
+def test_a_trial_that_was_not_asked_is_trained_as_it_was(tmp_path: Path) -> None:
+    dataset = two_classes(tmp_path, swapped_by_a_mirror=False)
+    trial = trained(dataset, tmp_path, ask=False)
+    assert trial.mirrored is None
+    space = SearchSpace(load("classic"), dataset.input, 2)
+    assert asked(trial.candidate, space)
+    assert for_long_training(trial, space) == (trial.candidate, "")
 
 
 @pytest.mark.parametrize(("plain", "mirrored", "keeps"), [(0.6, 0.59, True), (0.6, 0.5, False), (0.98, 0.36, False)])
 def test_a_small_loss_is_allowed(plain: float, mirrored: float, keeps: bool) -> None:
-    assert Mirroring(plain, mirrored).keeps_labels is keeps
+    assert keeps_labels(plain, mirrored) is keeps

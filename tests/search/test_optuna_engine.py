@@ -1,6 +1,7 @@
 """Optuna as an engine: what it proposes is valid, what it stores is plain Optuna, and it goes on where it was."""
 
 import math
+import sqlite3
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,7 +10,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from convsearch.search.engines.optuna import FILE, STUDY, OptunaEngine, check
+from convsearch.search.engines.choice import choose
+from convsearch.search.engines.optuna import FILE, STUDY, OptunaEngine
 from convsearch.search.engines.proposals import Proposals
 from convsearch.search.engines.protocol import Proposal, State
 from convsearch.spaces.arithmetic import Volume
@@ -302,12 +304,117 @@ def test_without_a_pruner_every_trial_runs_to_its_end(tmp_path: Path) -> None:
 
 def test_an_unknown_algorithm_or_pruner_is_answered_with_the_nearest_one() -> None:
     with pytest.raises(InputError, match=r"unknown algorithm 'nsga' of optuna: did you mean 'nsga2'\?"):
-        check("nsga", "none")
+        choose("optuna", "nsga", None)
     with pytest.raises(InputError, match=r"unknown pruner 'hyperbnd': did you mean 'hyperband'\?"):
-        check("tpe", "hyperbnd")
+        choose("optuna", "tpe", "hyperbnd")
 
 
 @pytest.mark.skipif(find_spec("torch") is not None, reason="PyTorch is installed, so that gp works")
 def test_gp_without_pytorch_says_how_to_install_it() -> None:
     with pytest.raises(InputError, match=r"pip install 'convsearch\[gp\]'"):
-        check("gp", "none")
+        choose("optuna", "gp", None)
+
+
+# ---------------------------------------------------------------------- a storage that is lost or damaged
+
+
+def test_a_storage_that_was_lost_is_made_anew_from_what_the_record_has(tmp_path: Path) -> None:
+    space = preset("classic", 32, 32, 3)
+    for name in ("old", "new"):
+        (tmp_path / name).mkdir()
+    found = search(engine(tmp_path / "old", space, "tpe"), 6)
+    made = engine(tmp_path / "new", space, "tpe", tried=tuple(p.candidate.hash for p in found))
+    states: list[State] = ["complete", "pruned", "failed", "interrupted", "complete"]
+    for proposal, state in zip(found[1:], states, strict=True):  # trial 0 never came into the record
+        assert not made.knows(proposal.number)
+        made.learn(proposal.number, proposal.values, state, (0.25, quality(proposal)) if state != "failed" else ())
+        assert made.knows(proposal.number)
+    asked = made.ask()
+    assert asked is not None
+    assert asked.number == 6
+    made.close()
+    trials = stored(tmp_path / "new").get_trials()
+    kinds = [TrialState.FAIL, TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.FAIL]
+    assert [trial.state for trial in trials] == [*kinds, TrialState.COMPLETE, TrialState.RUNNING]
+    assert trials[1].params == found[1].values
+    assert trials[1].value == quality(found[1])
+    assert trials[2].intermediate_values == {1: 0.25, 2: quality(found[2])}
+
+
+@pytest.mark.parametrize("content", [b"no database at all, but long enough to be looked at " * 40, b"SQLite format 3"])
+def test_a_damaged_storage_is_named_with_what_to_do(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / FILE).write_bytes(content)
+    with pytest.raises(
+        InputError, match=r"optuna\.db: Optuna's storage is damaged or of another version .* move it away"
+    ):
+        engine(tmp_path, preset("classic", 32, 32, 3))
+
+
+def test_a_storage_of_another_version_of_optuna_is_named(tmp_path: Path) -> None:
+    engine(tmp_path, preset("classic", 32, 32, 3)).close()
+    with sqlite3.connect(tmp_path / FILE) as database:
+        database.execute("update alembic_version set version_num = 'v99.0.0'")
+    with pytest.raises(InputError, match=r"Optuna's storage is damaged or of another version"):
+        engine(tmp_path, preset("classic", 32, 32, 3))
+
+
+# ---------------------------------------------------------------------- several objectives
+
+
+@pytest.mark.parametrize("algorithm", ["tpe", "nsga2", "random", "grid"])
+def test_accuracy_and_costs_are_stored_as_optuna_has_several_objectives(tmp_path: Path, algorithm: str) -> None:
+    space = small()
+    proposals = Proposals(space, 0, exhaustive=algorithm == "grid")
+    made = OptunaEngine(tmp_path, algorithm, "none", EPOCHS, 0, proposals, costs=2)
+    told = []
+    for number in range(14):
+        proposal = made.ask()
+        assert proposal is not None
+        assert made.report(proposal.number, 1, 0.1)  # nothing is pruned
+        architecture = proposal.candidate.architecture
+        costs = (float(architecture.parameters), float(architecture.macs))
+        state: State = "failed" if number == 5 else "complete"
+        made.tell(proposal.number, state, None if state == "failed" else quality(proposal), costs)
+        told.append(None if state == "failed" else [quality(proposal), *costs])
+    made.close()
+    study = stored(tmp_path)
+    assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE", "MINIMIZE"]
+    assert [trial.values for trial in study.get_trials()] == told
+    assert study.best_trials
+
+
+def test_several_objectives_of_a_lost_storage_are_learnt_anew(tmp_path: Path) -> None:
+    space = small()
+    (tmp_path / "old").mkdir()
+    found = search(engine(tmp_path / "old", space), 2)
+    made = OptunaEngine(tmp_path, "tpe", "none", EPOCHS, 0, Proposals(space, 0), costs=1)
+    for proposal in found:
+        made.learn(proposal.number, proposal.values, "complete", (0.25, 0.5), (123.0,))
+    made.close()
+    assert [trial.values for trial in stored(tmp_path).get_trials()] == [[0.5, 123.0]] * 2
+
+
+def test_nsga2_comes_nearer_to_a_known_front_than_it_began(tmp_path: Path) -> None:
+    space = preset("tiny", 8, 8, 1)
+    made = OptunaEngine(tmp_path, "nsga2", "none", EPOCHS, 0, Proposals(space, 0), costs=1)
+    found = []
+    for _ in range(100):
+        proposal = made.ask()
+        assert proposal is not None
+        parameters = proposal.candidate.architecture.parameters
+        # as good as its kernels are small, and half of what the filters cost: a front that can be walked along
+        value = 1 - proposal.candidate.architecture.layers[0].kernel_size / 10
+        made.tell(proposal.number, "complete", value, (float(parameters),))
+        found.append((value, parameters))
+    made.close()
+    early, late = found[:20], found[-20:]
+    assert sum(value for value, _ in late) > sum(value for value, _ in early)
+    assert sum(parameters for _, parameters in late) < sum(parameters for _, parameters in early)
+
+
+def test_keras_tuner_is_refused_several_objectives_and_optuna_a_pruner_for_them() -> None:
+    with pytest.raises(InputError, match="2 objectives: KerasTuner's hyperband takes one"):
+        choose("keras-tuner", None, None, objectives=2)
+    with pytest.raises(InputError, match="--pruner median: with 2 objectives Optuna prunes nothing"):
+        choose(None, "tpe", "median", objectives=2)
+    assert choose(None, "nsga2", None, objectives=2) == ("optuna", "nsga2", "none")

@@ -1,0 +1,255 @@
+"""Convsearch against its engines used by hand and against no search at all, with the same time on the same images.
+
+The opponents are scripts in a folder of their own, PEERS in the environment: Optuna and KerasTuner as a careful user
+writes them, and one good network without any search. They take turns, seed by seed. Their clocks begin when their
+images are in memory and their libraries imported; ours begins with the command.
+
+Rows stay in `results/comparison.jsonl`; what is there is not run again, so that the whole may take several sittings.
+OPPONENTS, SEEDS and CASES in the environment choose a part. The table and the curves are made of all rows.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from PIL import Image
+
+from convsearch.search.data import open_data, split
+from convsearch.search.home import Home, StudyFolder
+from convsearch.search.record import Trial
+
+from .datasets import SHARED
+from .results import Results
+
+PEERS = Path(os.environ.get("PEERS", Path(__file__).parents[2] / "shared" / "peers"))
+PICTURES = Path(__file__).parents[1] / "docs" / "images"
+SEEDS = tuple(map(int, os.environ.get("SEEDS", "0,1,2").split(",")))
+OURS, ALONE = "Convsearch", "one network, no search"
+OPPONENTS = {  # what each is called, and its script with the arguments before the common ones
+    OURS: (),
+    "Optuna by hand": ("optuna_peer.py",),
+    "KerasTuner Hyperband by hand": ("keras_tuner_peer.py", "hyperband-patient"),
+    "KerasTuner Bayesian by hand": ("keras_tuner_peer.py", "bayesian-patient"),
+    ALONE: ("one_network.py",),
+}
+PEER_NAMES = [name for name in OPPONENTS if name.endswith("by hand")]
+
+
+@dataclass(frozen=True)
+class Case:
+    """Images and a time, and who competes."""
+
+    data: str
+    seconds: int
+    opponents: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """As CASES has it."""
+        return f"{self.data}-{self.seconds}"
+
+
+CASES = (
+    Case("cifar10", 600, tuple(OPPONENTS)),
+    Case("digits", 180, (OURS, *PEER_NAMES)),
+    Case("cifar10", 1800, (OURS, ALONE)),
+)
+
+
+def measure() -> Iterator[tuple[str, str, str]]:
+    """Run what is missing, turn by turn; yield the medians and what was required of them; draw the curves."""
+    results = Results("comparison")
+    chosen = os.environ.get("CASES", ",".join(case.name for case in CASES)).split(",")
+    who = os.environ.get("OPPONENTS", ",".join(OPPONENTS)).split(",")
+    with tempfile.TemporaryDirectory() as name:
+        folders = {"cifar10": SHARED / "cifar10", "digits": _digits(Path(name) / "digits")}
+        for case in (case for case in CASES if case.name in chosen):
+            for seed in SEEDS:
+                for opponent in (opponent for opponent in case.opponents if opponent in who):
+                    key = {"data": case.data, "budget": case.seconds, "opponent": opponent, "seed": seed}
+                    if not results.has(key):
+                        run = _ours if opponent == OURS else _peer
+                        results.add(key | run(opponent, folders[case.data], case.seconds, seed))
+    for case in CASES:
+        rows = [row for row in results.rows if (row["data"], row["budget"]) == (case.data, case.seconds)]
+        if rows:
+            yield from report(case, rows)
+            draw(case, rows)
+
+
+def _digits(folder: Path) -> Path:
+    """Write the digits as folders of images, so that everybody has the same test images."""
+    with tempfile.TemporaryDirectory() as name:
+        dataset = open_data("digits", Path(name))
+        images, labels, parts = np.array(dataset.images()), dataset.labels(), split(dataset, 0)
+    for part, rows in (("train", np.concatenate([parts.train, parts.val])), ("test", parts.test)):
+        for row in rows:
+            place = folder / part / dataset.classes[labels[row]]
+            place.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(images[row, :, :, 0]).save(place / f"{row}.png")
+    return folder
+
+
+def _peer(opponent: str, data: Path, seconds: int, seed: int) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as name:
+        log = Path(name) / "log.jsonl"
+        script, *more = OPPONENTS[opponent]
+        common = ["--data", data.resolve(), "--seconds", seconds, "--seed", seed, "--out", log]
+        begin = time.perf_counter()
+        subprocess.run([sys.executable, script, *more, *map(str, common)], cwd=PEERS, check=True, capture_output=True)
+        wall = time.perf_counter() - begin
+        *lines, last = map(json.loads, log.read_text(encoding="utf-8").splitlines())
+    final = last["final"]
+    course: list[tuple[float, float]] = []
+    for line in lines:
+        if line["val_accuracy"] is not None and line["val_accuracy"] > (course[-1][1] if course else 0):
+            course.append((line["t"], line["val_accuracy"]))
+    return {
+        "validation": final["best_val_accuracy"],
+        "test": final["test_accuracy"],
+        "wall": round(wall, 1),
+        "counts": final["counts"],
+        "course": course,
+    }
+
+
+def _ours(opponent: str, data: Path, seconds: int, seed: int) -> dict[str, Any]:
+    command = str(Path(sys.executable).with_name("convsearch"))
+    with tempfile.TemporaryDirectory() as home:
+        options = ["--data", data, "--minutes", seconds / 60, "--seed", seed, "--study", "c", "--home", home]
+        began = time.time()
+        subprocess.run([command, "run", *map(str, options)], check=True, capture_output=True)
+        wall = time.time() - began
+        study = Home(Path(home)).study("c")
+        found = _facts(study, began, wall)
+    return found | {"wall": round(wall, 1)}
+
+
+def _facts(study: StudyFolder, began: float, wall: float) -> dict[str, Any]:
+    record, result = study.record(), study.result()
+    assert result is not None
+    worked = sum(trial.seconds - trial.clock.waiting for trial in record.trials.values())
+    worked += sum(repeat.seconds for repeat in study.repeats().all)
+    laps, final = result["seconds"], result["final"]
+    points = [point for trial in record.trials.values() for point in _epochs(trial, began)]
+    if final is not None:
+        spent = {name: value for name, value in final["seconds"].items() if name != "waiting"}
+        worked += sum(spent.values())
+        start = laps["beginning"] + laps["search"] + laps["repeats"] + spent["building"] + spent["tracing"]
+        each = (spent["training"] + spent["evaluating"]) / len(final["val_accuracy"])
+        points += [(start + each * (i + 1), value) for i, value in enumerate(final["val_accuracy"])]
+    course: list[tuple[float, float]] = []
+    for moment, value in sorted(points):
+        if value > (course[-1][1] if course else 0):
+            course.append((round(moment, 1), round(value, 4)))
+    hashes = [trial.hash for trial in record.trials.values() if trial.state != "interrupted"]
+    return {
+        "validation": result["val_accuracy"],
+        "test": result["test"]["accuracy"],
+        "counts": {state: count for state, count in record.counts().items() if count},
+        "twice": len(hashes) - len(set(hashes)),
+        "laps": laps,
+        "overhead": round(1 - worked / wall, 4),
+        "course": course,
+    }
+
+
+def _epochs(trial: Trial, began: float) -> Iterator[tuple[float, float]]:
+    """Yield when each epoch of a trial ended, seconds since the command began, and what it validated with."""
+    clock = trial.clock
+    start = datetime.fromisoformat(trial.started_at).timestamp() - began
+    start += clock.waiting + clock.building + clock.tracing
+    each = (clock.training + clock.evaluating) / max(1, trial.epochs)
+    for epoch, value in enumerate(trial.val_accuracy, start=1):
+        yield start + epoch * each, value
+
+
+# ---------------------------------------------------------------------- what came of it
+
+
+def report(case: Case, rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, str]]:
+    """Yield a line for each opponent, and one for each thing that was required."""
+    by = {name: [row for row in rows if row["opponent"] == name] for name in case.opponents}
+    by = {name: found for name, found in by.items() if found}
+    what = f"{case.data}, {case.seconds / 60:g} min"
+    for name, found in by.items():
+        told = (
+            f"validation {_median(found, 'validation'):.1%}, test {_median(found, 'test'):.1%} "
+            f"({_spread(found, 'test')}); "
+            + ", ".join(f"{count} {state}" for state, count in found[0]["counts"].items())
+        )
+        yield f"{what}: {name}", told, ""
+    if OURS not in by:
+        return
+    ours = by[OURS]
+    test = _median(ours, "test")
+    peers = [name for name in by if name in PEER_NAMES]
+    if peers:
+        best = max(peers, key=lambda name: _median(by[name], "validation"))
+        mark = _median(by[best], "validation")
+        moments = [_reached(row["course"], mark) for row in ours]
+        limit = "60 s" if case.data == "cifar10" else f"{case.seconds / 10:.0f} s"
+        told = ", ".join("never" if moment is None else f"{moment:.0f} s" for moment in moments)
+        yield f"{what}: until {mark:.1%} is validated, the end of {best}", told, limit
+        ahead = test - max(_median(by[name], "test") for name in peers)
+        yield f"{what}: test, ahead of the best peer", f"{100 * ahead:+.1f} points", "+8" if case.seconds == 600 else ""
+    if ALONE in by:
+        ahead = test - _median(by[ALONE], "test")
+        required = "level" if case.seconds == 600 else "+1.5"
+        yield f"{what}: test, ahead of one network without a search", f"{100 * ahead:+.1f} points", required
+    yield f"{what}: not building, training or evaluating", _spread(ours, "overhead"), "3 %"
+    counts = [row["counts"].get("failed", 0) for row in ours], [row["twice"] for row in ours]
+    yield f"{what}: trials that were invalid, trained twice", f"{sum(counts[0])}, {sum(counts[1])}", "0, 0"
+    yield f"{what}: seconds", ", ".join(f"{row['wall']:.0f}" for row in ours), f"{1.05 * case.seconds:.0f}"
+    for row in ours:
+        reached = row["course"][-1][0]
+        laps = row["laps"]
+        told = f"{reached:.0f} s; the winner alone {laps['winner']:.0f} s, the trials {laps['search']:.0f} s"
+        limit = f"{2 * laps['winner'] + laps['search']:.0f} s"
+        yield f"{what}, seed {row['seed']}: until its own final validation accuracy", told, limit
+
+
+def _median(rows: Sequence[Mapping[str, Any]], key: str) -> float:
+    return statistics.median(row[key] for row in rows)
+
+
+def _spread(rows: Sequence[Mapping[str, Any]], key: str) -> str:
+    return ", ".join(f"{row[key]:.1%}" for row in rows)
+
+
+def _reached(course: Sequence[Sequence[float]], mark: float) -> float | None:
+    return next((moment for moment, value in course if value >= mark), None)
+
+
+def draw(case: Case, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Draw the best validation accuracy by time: the median of the seeds, and each seed thinly."""
+    plt.rcParams["svg.hashsalt"] = case.name  # the same picture every time
+    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    times = np.linspace(0, case.seconds, 600)
+    for number, name in enumerate(case.opponents):
+        found = [row["course"] for row in rows if row["opponent"] == name]
+        if not found:
+            continue
+        lines = [[max((v for t, v in course if t <= moment), default=np.nan) for moment in times] for course in found]
+        for line in lines:
+            axes.plot(times, line, color=f"C{number}", alpha=0.25, linewidth=0.8)
+        if name == ALONE:  # it is validated once, at its end
+            axes.scatter([course[-1][0] for course in found], [course[-1][1] for course in found], color=f"C{number}")
+        axes.plot(times, np.median(lines, axis=0), color=f"C{number}", linewidth=2, label=name)
+    axes.set(xlabel="seconds", ylabel="best validation accuracy so far", xlim=(0, 1.02 * case.seconds))
+    axes.set_title(f"{case.data}, {case.seconds / 60:g} minutes, medians of {len({row['seed'] for row in rows})} seeds")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8, loc="lower right")
+    figure.savefig(PICTURES / f"{case.name}.svg", metadata={"Date": None})
+    plt.close(figure)

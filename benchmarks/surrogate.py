@@ -1,0 +1,163 @@
+"""Engines and algorithms against each other without training: a forest stands for the trials, learnt from real ones.
+
+The forest (Breiman, 2001; scikit-learn's extra trees) learns from `data/trials.jsonl` what accuracy each epoch of a
+candidate reaches. It answers for every candidate of the space, so that engines run against it as they do against
+workers, with their pruning, rungs and portfolio; what they are given credit for is the forest's own accuracy after all
+epochs, reached or not, of the best trial so far. As with all surrogates (Eggensperger et al., 2015), orders count here,
+not the accuracies themselves.
+"""
+
+import json
+import os
+import statistics
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import ExtraTreesRegressor
+from sklearn.model_selection import cross_val_predict
+
+from convsearch.search.engines.choice import choose, open_engine
+from convsearch.search.engines.portfolio import guesses
+from convsearch.search.engines.proposals import Proposals
+from convsearch.spaces.arithmetic import Volume
+from convsearch.spaces.definition import load
+from convsearch.spaces.dimension import Options
+from convsearch.spaces.space import SearchSpace, Values
+
+from .logged import EPOCHS, FILE, SIZE
+
+SEEDS = range(int(os.environ.get("SURROGATE_SEEDS", "10")))
+BUDGET = 40 * EPOCHS  # epochs of a search: forty whole trials
+PICTURE = Path(__file__).parents[1] / "docs" / "images" / "surrogate.svg"
+
+
+@dataclass(frozen=True)
+class Searcher:
+    """One line of the picture."""
+
+    name: str
+    engine: str
+    algorithm: str
+    pruner: str | None = None
+    portfolio: bool = True
+
+
+SEARCHERS = (
+    Searcher("Optuna TPE with portfolio", "optuna", "tpe"),
+    Searcher("Optuna TPE without", "optuna", "tpe", portfolio=False),
+    Searcher("Optuna NSGA-II", "optuna", "nsga2"),
+    Searcher("KerasTuner Hyperband", "keras-tuner", "hyperband"),
+    Searcher("KerasTuner Bayesian", "keras-tuner", "bayesian"),
+    Searcher("random, with portfolio", "optuna", "random"),
+    Searcher("random", "optuna", "random", pruner="none", portfolio=False),
+    Searcher("KerasTuner random", "keras-tuner", "random", portfolio=False),
+)
+OURS, RANDOMS = SEARCHERS[0], (SEARCHERS[5], SEARCHERS[6])
+
+
+class Surrogate:
+    """What a candidate would reach, epoch by epoch."""
+
+    def __init__(self, space: SearchSpace) -> None:
+        rows = [json.loads(line) for line in FILE.read_text(encoding="utf-8").splitlines()]
+        self.space = space
+        inputs = np.array([self._row(row["values"]) for row in rows])
+        # A trial that ended early is taken to stay where it was.
+        curves = np.array([row["curve"] + [row["curve"][-1]] * (EPOCHS - len(row["curve"])) for row in rows])
+        self._forest = ExtraTreesRegressor(400, min_samples_leaf=2, random_state=0, n_jobs=-1).fit(inputs, curves)
+        guessed = cross_val_predict(ExtraTreesRegressor(200, min_samples_leaf=2, random_state=0), inputs, curves, cv=10)
+        best, found = curves.max(axis=1), guessed.max(axis=1)
+        self.count = len(rows)
+        self.explained = 1 - float(((best - found) ** 2).sum() / ((best - best.mean()) ** 2).sum())
+        self._forest.n_jobs = 1
+
+    def _row(self, values: Values) -> list[float]:
+        row = []
+        for name, dimension in self.space.dimensions.items():
+            if name not in values:
+                row.append(-1.0)
+            elif isinstance(dimension, Options) and not all(isinstance(v, (int, float)) for v in dimension.values):
+                row.append(float(dimension.values.index(values[name])))
+            else:
+                value = float(values[name])
+                row.append(float(np.log(value)) if dimension.log else value)
+        return row
+
+    def curve(self, values: Values) -> NDArray[np.float64]:
+        """Return the validation accuracy after each epoch."""
+        return np.asarray(self._forest.predict([self._row(values)])[0])
+
+
+def search(searcher: Searcher, surrogate: Surrogate, seed: int, folder: Path) -> list[float]:
+    """Return the accuracy of the best trial so far after each epoch of a search."""
+    proposals = Proposals(surrogate.space, seed)
+    if searcher.portfolio:
+        for values in guesses(surrogate.space):
+            proposals.enqueue(values)
+    engine_name, algorithm, pruner = choose(searcher.engine, searcher.algorithm, searcher.pruner)
+    engine = open_engine(folder, engine_name, algorithm, pruner, EPOCHS, seed, proposals)
+    course: list[float] = []
+    begun: dict[int, int] = {}
+    best = seen = 0.0
+    while len(course) < BUDGET and (proposal := engine.ask()) is not None:
+        curve = surrogate.curve(proposal.values)
+        first, last = begun.get(proposal.number, 0), proposal.epochs or EPOCHS
+        pruned = False
+        for epoch in range(first, last):
+            if curve[: epoch + 1].max() > seen:
+                seen = float(curve[: epoch + 1].max())
+                best = float(curve.max())  # what its candidate comes to when it is trained to the end
+            course.append(best)
+            if not engine.report(proposal.number, epoch + 1, float(curve[epoch])) and epoch + 1 < EPOCHS:
+                pruned = True
+                break
+        begun[proposal.number] = last
+        ended = "pruned" if pruned or last < EPOCHS else "complete"
+        engine.tell(proposal.number, ended, float(curve[:last].max()))
+    engine.close()
+    return course[:BUDGET]
+
+
+def measure() -> Iterator[tuple[str, str, str]]:
+    """Run every searcher with every seed; yield the medians and the paired comparisons; draw the curves."""
+    space = SearchSpace(load("classic"), Volume(*SIZE, 3), 10)
+    surrogate = Surrogate(space)
+    yield "surrogate", f"{surrogate.count} trials; {surrogate.explained:.0%} of the variance explained, held out", ""
+    courses: dict[str, list[list[float]]] = {}
+    for searcher in SEARCHERS:
+        for seed in SEEDS:
+            with tempfile.TemporaryDirectory() as name:
+                courses.setdefault(searcher.name, []).append(search(searcher, surrogate, seed, Path(name)))
+        ends = [course[-1] for course in courses[searcher.name]]
+        half = [course[BUDGET // 4] for course in courses[searcher.name]]
+        told = f"{statistics.median(half):.2%} after {BUDGET // 4} epochs, {statistics.median(ends):.2%} after {BUDGET}"
+        yield searcher.name, told, ""
+    for random in RANDOMS:
+        for moment in (BUDGET // 4, BUDGET // 2, BUDGET):
+            pairs = zip(courses[OURS.name], courses[random.name], strict=True)
+            ahead = sum(ours[moment - 1] > other[moment - 1] for ours, other in pairs)
+            what = f"{OURS.name} ahead of {random.name}, after {moment} epochs"
+            yield what, f"{ahead} of {len(SEEDS)} seeds", "8 of 10" if moment == BUDGET else ""
+    draw(courses)
+
+
+def draw(courses: dict[str, Sequence[Sequence[float]]]) -> None:
+    """Draw the median curve of each searcher, with the quartiles of the first."""
+    plt.rcParams["svg.hashsalt"] = "surrogate"  # the same picture every time
+    figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    for name, found in courses.items():
+        middle = np.median(found, axis=0)
+        axes.plot(range(1, BUDGET + 1), middle, label=name, linewidth=2.5 if name == OURS.name else 1.3)
+    low, high = np.quantile(courses[OURS.name], [0.25, 0.75], axis=0)
+    axes.fill_between(range(1, BUDGET + 1), low, high, alpha=0.15)
+    axes.set(xlabel="epochs trained", ylabel="validation accuracy of the best so far", xlim=(0, BUDGET))
+    axes.set_ylim(bottom=float(np.quantile([course[EPOCHS] for found in courses.values() for course in found], 0.1)))
+    axes.legend(fontsize=8, loc="lower right")
+    axes.grid(alpha=0.3)
+    figure.savefig(PICTURE, metadata={"Date": None})
+    plt.close(figure)

@@ -1,0 +1,96 @@
+"""The first proposals of a study: known good networks, fitted to the input and the space (`portfolio.yaml`).
+
+A search that begins with them has something to beat, and an engine that learns has something to learn from.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+from ...spaces.dimension import Choice, Dimension, Options
+from ...spaces.space import SearchSpace, Values
+
+NARROWER = (1, 2, 4, 8)  # what filters are divided by; the first with which the limits are kept is taken
+COMMON = "common"
+
+
+@dataclass(frozen=True)
+class Guess:
+    """An entry of the portfolio in a space: its fitted values, or why the space does not allow it."""
+
+    name: str
+    values: Values | None
+    reason: str = ""
+
+
+@cache
+def entries() -> dict[str, dict[str, Any]]:
+    """Return `portfolio.yaml`: the entries in their order, and under COMMON what they have in common."""
+    text = files(__package__).joinpath("portfolio.yaml").read_text(encoding="utf-8")
+    found: dict[str, dict[str, Any]] = yaml.safe_load(text)
+    common = found.pop(COMMON)
+    return {name: common | entry for name, entry in found.items()} | {COMMON: common}
+
+
+def portfolio(space: SearchSpace) -> Iterator[Guess]:
+    """Yield each entry in its order, as this space has it."""
+    for name, entry in entries().items():
+        if name == COMMON:
+            continue
+        count, allowed = len(entry["layers"]), space.all_dimensions["layers"].values or ()
+        if count not in allowed:
+            depths = f"{min(allowed)} to {max(allowed)}" if len(allowed) > 1 else str(allowed[0])
+            yield Guess(name, None, f"it has {count} layers, the space {depths}")
+            continue
+        values = fitted(space, entry)
+        yield Guess(name, values, "" if values else "it exceeds the limits with however few filters")
+
+
+def guesses(space: SearchSpace) -> Iterator[Values]:
+    """Yield the fitted values of those entries that the space allows."""
+    for guess in portfolio(space):
+        if guess.values is not None:
+            yield guess.values
+
+
+def fitted(space: SearchSpace, entry: Mapping[str, Any]) -> Values | None:
+    """Return the values of an entry in a space, with as many of its filters as the limits allow, or None."""
+    pools = any(
+        key.endswith(".pooling") and not key.startswith("head.") and dimension.values != ("none",)
+        for key, dimension in space.all_dimensions.items()
+    )
+    for divisor in NARROWER:
+        liked = _liked(entry, divisor, pools)
+        values = space.fit({key: _nearest(key, dimension, liked) for key, dimension in space.dimensions.items()})
+        if space.excess(space.candidate(values)) is None:
+            return values
+    return None
+
+
+def _liked(entry: Mapping[str, Any], divisor: int, pools: bool) -> dict[str, Choice]:
+    """Return what is liked, by the dimension's whole name (`layer2.filters`) or by its key (`dropout`)."""
+    liked: dict[str, Choice] = {key: value for key, value in entry.items() if key != "layers"}
+    liked["layers"] = len(entry["layers"])
+    for number, layer in enumerate(entry["layers"], start=1):
+        filters, _, pool = str(layer).partition(" ")
+        liked[f"layer{number}.filters"] = max(1, int(filters) // divisor)
+        # Where nothing is pooled, a stride makes the volume smaller.
+        liked[f"layer{number}.pooling"] = entry["pooling"] if pool and pools else "none"
+        liked[f"layer{number}.stride"] = 2 if pool and not pools else 1
+    liked["filters"] = liked["layer1.filters"]
+    liked["stride"] = 1 if pools else 2
+    return liked
+
+
+def _nearest(name: str, dimension: Dimension, liked: dict[str, Choice]) -> Choice:
+    """Return the value of a dimension that is nearest to the liking, or its first where there is none."""
+    key = name.rpartition(".")[2].rstrip("0123456789")
+    first = dimension.values[0] if isinstance(dimension, Options) else dimension.low
+    try:
+        return dimension.nearest(liked.get(name, liked.get(key, first)))
+    except ValueError:  # a word that this space does not have
+        return first

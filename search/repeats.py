@@ -1,0 +1,152 @@
+"""Noise: the best few trials trained again with other seeds, before one of them is named.
+
+The best of many noisy trials is partly the luckiest. What a candidate reaches on average, and how far one training is
+from the next, says more; `repeats.jsonl` keeps it beside the record.
+"""
+
+import json
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from .budget import Budget
+from .executors.one import run_one
+from .executors.protocol import Executor
+from .files import write_text
+from .job import EpochReport, Job, Outcome
+from .objectives import Preference
+from .record import Record, Trial
+
+FILE = "repeats.jsonl"
+SIGMAS = 2.0  # differences of so many standard errors are taken for real
+
+
+class Repeat(BaseModel):
+    """One more training of a trial's candidate, and the validation accuracy that it reached."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int
+    seed: int
+    value: float
+    epochs: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A trial with all the values that its candidate reached, its own first."""
+
+    trial: Trial
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """The mean validation accuracy."""
+        return statistics.fmean(self.values)
+
+    @property
+    def spread(self) -> float | None:
+        """The standard deviation from training to training; None where there was one only."""
+        return statistics.stdev(self.values) if len(self.values) > 1 else None
+
+
+class Repeats:
+    """All repeats of a study, on disk and in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE
+        self.all: list[Repeat] = []
+        if self._path.exists():
+            lines = self._path.read_bytes().splitlines(keepends=True)
+            self.all = [Repeat.model_validate_json(line) for line in lines if line.endswith(b"\n")]
+
+    def add(self, repeat: Repeat) -> None:
+        """Write a repeat to the disk."""
+        self.all.append(repeat)
+        text = "".join(json.dumps(one.model_dump(mode="json")) + "\n" for one in self.all)
+        write_text(self._path, text)
+
+    def standing(self, trial: Trial) -> Standing:
+        """Return a trial with its repeats."""
+        again = tuple(repeat.value for repeat in self.all if repeat.number == trial.number)
+        return Standing(trial, (trial.value or 0.0, *again))
+
+
+def standings(record: Record, repeats: Repeats, preference: Preference) -> list[Standing]:
+    """Return the trials that were repeated, the one to be named first; where none was, the first choice alone.
+
+    Raises:
+        InputError: no trial is what is preferred.
+    """
+    ranked = preference.ranked(record)
+    found = [repeats.standing(trial) for trial in ranked]
+    repeated = [standing for standing in found if standing.spread is not None]
+    score = preference.scores(ranked)
+    return sorted(repeated, key=lambda one: (-score(one.trial, one.mean), one.trial.number)) or found[:1]
+
+
+def within_noise(first: Standing, second: Standing) -> bool | None:
+    """Return whether two means differ by no more than chance may do; None where that is not known.
+
+    The deviation from training to training is pooled from both; two means differ by chance with
+    sqrt(s^2 (1 / n1 + 1 / n2)).
+    """
+    freedom = len(first.values) + len(second.values) - 2
+    if freedom < 1:
+        return None
+    squares = sum((value - one.mean) ** 2 for one in (first, second) for value in one.values)
+    error = math.sqrt(squares / freedom * (1 / len(first.values) + 1 / len(second.values)))
+    return abs(first.mean - second.mean) <= SIGMAS * error
+
+
+def repeat_the_best(
+    best: Sequence[Trial],
+    repeats: Repeats,
+    job: Callable[[Trial, int], Job],
+    fits: Callable[[Trial], bool],
+    executor: Executor,
+    budget: Budget,
+    told: Callable[[Trial, EpochReport | Outcome | None], None],
+) -> None:
+    """Train each of the best trials once more, the best first, as far as the time permits.
+
+    Args:
+        best: the trials, of which those count that are complete; of a single one there is nothing to compare.
+        repeats: takes what comes of it; those it has already are not trained again.
+        job: makes the job of a trial with a seed that was not used yet.
+        fits: whether there is time for a trial.
+        executor: what runs the jobs.
+        budget: ends it when somebody says stop.
+        told: hears of each beginning (None), each epoch, and each training that failed.
+
+    Raises:
+        WorkError: the machine cannot go on.
+    """
+    complete = [trial for trial in best if trial.state == "complete"]
+    for trial in complete if len(complete) > 1 else []:
+        if repeats.standing(trial).spread is not None:
+            continue
+        if budget.stopped or not fits(trial):
+            return
+        told(trial, None)
+        this = job(trial, 1)
+        outcome = run_one(this, executor, lambda: budget.stopped, partial(told, trial))
+        Path(this.weights).unlink(missing_ok=True)
+        if outcome is not None and outcome.ended == "failed":
+            told(trial, outcome)
+        elif outcome is not None and outcome.ended == "complete" and outcome.value is not None:
+            repeats.add(
+                Repeat(
+                    number=trial.number,
+                    seed=this.seed,
+                    value=outcome.value,
+                    epochs=outcome.epochs,
+                    seconds=outcome.seconds.total,
+                )
+            )

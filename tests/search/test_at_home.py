@@ -1,0 +1,99 @@
+"""A space without our loop: in an objective of Optuna, and as a HyperModel of KerasTuner, as the guide shows them."""
+
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+
+from convsearch.search.backend import import_keras
+from convsearch.search.data import Dataset, Split
+from convsearch.spaces.arithmetic import Volume
+from convsearch.spaces.definition import load, parse
+from convsearch.spaces.space import SearchSpace
+
+keras = import_keras()
+
+import keras_tuner  # noqa: E402
+
+from convsearch.search.hypermodel import SpaceHyperModel  # noqa: E402
+from convsearch.search.trainable import trainable  # noqa: E402
+
+TINY = """
+layers: {min: 1, max: 3}
+each_layer: {filters: [4, 8], pooling: [none, max]}
+recipe: {learning_rate: {min: 0.001, max: 0.03, log: true}, batch_size: [32, 64]}
+limits: {max_parameters: 2_000}
+"""
+
+
+@pytest.fixture(scope="module")
+def space(digits: Dataset) -> SearchSpace:
+    return SearchSpace(parse(TINY, "tiny.yaml"), digits.input, 10)
+
+
+@pytest.mark.parametrize("name", ["classic", "tiny", "all_convolutional", "network_in_network", "textbook"])
+@pytest.mark.parametrize("input", [(8, 8, 1), (32, 32, 3)])
+def test_whatever_optuna_suggests_becomes_a_network_that_fits(name: str, input: tuple[int, int, int]) -> None:
+    space = SearchSpace(load(name), Volume(*input), 10)
+
+    def objective(trial: optuna.Trial) -> float:
+        candidate = space.suggest(trial)
+        assert space.excess(candidate) is None
+        assert len(candidate.architecture.layers) <= trial.params.get("layers", 99)
+        # What has no meaning is not asked for.
+        assert f"layer{trial.params.get('layers', 0) + 1}.filters" not in trial.params
+        return candidate.architecture.parameters
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=0))
+    study.optimize(objective, n_trials=20)
+    assert len(study.trials) == 20
+
+
+def test_the_same_suggestions_make_the_same_candidate(space: SearchSpace) -> None:
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=1))
+    for _ in range(10):
+        trial = study.ask()
+        candidate = space.suggest(trial)
+        assert space.suggest(optuna.trial.FixedTrial(trial.params)) == candidate
+
+
+def test_an_objective_of_optuna_trains_what_it_suggests(space: SearchSpace, digits: Dataset, parts: Split) -> None:
+    x, y = digits.images()[parts.train], keras.utils.to_categorical(digits.labels()[parts.train], 10)
+
+    def objective(trial: optuna.Trial) -> float:
+        candidate = space.suggest(trial)
+        model, _ = trainable(candidate, images=len(x), epochs=8)
+        history = model.fit(x, y, batch_size=candidate.recipe.batch_size, epochs=8, verbose=0)
+        return float(history.history["accuracy"][-1])
+
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
+    study.optimize(objective, n_trials=2)
+    assert study.best_value > 0.2
+
+
+def test_a_tuner_of_keras_tuner_searches_the_space(
+    space: SearchSpace, digits: Dataset, parts: Split, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    images, labels = digits.images(), digits.labels()
+    tuner = keras_tuner.BayesianOptimization(
+        SpaceHyperModel(space, images=len(parts.train), epochs=2),
+        objective="val_accuracy",
+        max_trials=3,
+        directory=tmp_path,
+        seed=1,
+    )
+    tuner.search(
+        images[parts.train],
+        labels[parts.train],
+        validation_data=(images[parts.val], labels[parts.val]),
+        epochs=2,
+        verbose=0,
+    )
+    best = tuner.get_best_hyperparameters()[0]
+    candidate = SpaceHyperModel(space, images=len(parts.train), epochs=2).candidate(best)
+    assert space.excess(candidate) is None
+    model = tuner.get_best_models()[0]
+    assert candidate.architecture.parameters == model.count_params()
+    assert np.shape(model.predict(images[:3], verbose=0)) == (3, 10)

@@ -1,0 +1,63 @@
+"""The first proposals of a study."""
+
+import pytest
+
+from convsearch.search.engines.portfolio import guesses, portfolio
+from convsearch.spaces.arithmetic import Volume
+from convsearch.spaces.definition import load, parse, presets
+from convsearch.spaces.space import SearchSpace
+
+
+@pytest.mark.parametrize("preset", presets())
+@pytest.mark.parametrize("volume", [Volume(8, 8, 1), Volume(32, 32, 3), Volume(7, 300, 3)])
+def test_guesses_fit_every_preset_and_keep_its_limits(preset: str, volume: Volume) -> None:
+    space = SearchSpace(load(preset), volume, 10)
+    found = list(guesses(space))
+    assert found or not any(depth in (3, 5) for depth in space.all_dimensions["layers"].values or ())
+    for values in found:
+        assert space.fit(values) == values
+        assert space.excess(space.candidate(values)) is None
+
+
+def test_in_the_default_space_it_begins_with_the_plain_network_of_the_textbooks() -> None:
+    space = SearchSpace(load("classic"), Volume(32, 32, 3), 10)
+    found = [space.candidate(values) for values in guesses(space)]
+    assert [str(candidate.architecture) for candidate in found] == [
+        "32c3-mp2-64c3-mp2-128c3-mp2-gap-10",
+        "32c3-mp2-64c3-64c3-mp2-128c3-128c3-mp2-gap-10",
+    ]
+    assert not any(candidate.recipe.augmentation.horizontal_flip for candidate in found)
+
+
+def test_on_small_images_only_as_much_is_pooled_as_there_is() -> None:
+    space = SearchSpace(load("classic"), Volume(8, 8, 1), 10)
+    for values in guesses(space):
+        assert space.candidate(values).architecture.layers[0].filters == 32
+
+
+def test_an_entry_that_the_space_does_not_allow_is_skipped_with_the_reason() -> None:
+    text = "layers: [3, 4]\neach_layer: {filters: [8, 16, 32, 64, 128]}\nlimits: {max_parameters: 1_000_000}"
+    space = SearchSpace(parse(text, "my.yaml"), Volume(32, 32, 3), 2)
+    plain, paired = portfolio(space)
+    assert plain.values is not None
+    assert (paired.values, paired.reason) == (None, "it has 5 layers, the space 3 to 4")
+
+
+def test_within_tight_limits_it_has_fewer_filters() -> None:
+    text = "layers: 3\neach_layer: {filters: [4, 8, 16, 32, 64, 128]}\nlimits: {max_parameters: 8_000}"
+    space = SearchSpace(parse(text, "my.yaml"), Volume(32, 32, 3), 2)
+    (values,) = guesses(space)
+    assert [values[f"layer{number}.filters"] for number in (1, 2, 3)] == [8, 16, 32]
+
+
+def test_without_pools_strides_make_the_volume_smaller() -> None:
+    space = SearchSpace(load("all_convolutional"), Volume(32, 32, 3), 10)
+    strides = [layer.stride for layer in space.candidate(next(guesses(space))).architecture.layers]
+    assert strides == [2, 2, 2]
+
+
+def test_a_space_that_is_too_small_for_every_guess_gets_none() -> None:
+    text = "layers: 1\neach_layer: {filters: [1, 4], kernel_size: [1, 9]}\nlimits: {max_macs: 100}"
+    space = SearchSpace(parse(text, "my.yaml"), Volume(8, 8, 1), 2)
+    assert list(guesses(space)) == []
+    assert all(guess.reason for guess in portfolio(space))
