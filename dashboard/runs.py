@@ -6,7 +6,7 @@ import mlflow
 import pandas as pd
 
 from ..search.home import Home
-from ..search.tracking import tracking_uri
+from ..search.tracking import open_store, tracking_uri
 
 COLUMNS = {
     "tags.number": "trial",
@@ -25,14 +25,14 @@ def study_names(home: Path) -> list[str]:
     """Return the names of all studies of a home, the newest first."""
     if not (home / "mlflow.db").exists() and tracking_uri(Home(home)).startswith("sqlite:///"):
         return []
-    mlflow.set_tracking_uri(tracking_uri(Home(home)))
+    open_store(Home(home))
     found = mlflow.search_experiments(filter_string="attribute.name != 'Default'")
     return [experiment.name for experiment in found]
 
 
 def trials(home: Path, study: str) -> pd.DataFrame:
     """Return a study's trials, a row each, in the order of their numbers."""
-    mlflow.set_tracking_uri(tracking_uri(Home(home)))
+    open_store(Home(home))
     found = mlflow.search_runs(experiment_names=[study], filter_string="tags.kind = 'trial'")
     rows = found.reindex(columns=list(COLUMNS)).rename(columns=COLUMNS)
     rows["trial"] = rows["trial"].astype(int)

@@ -1,5 +1,6 @@
 """Memory-mapped arrays -> batches for Keras. Only the rows of one batch are ever read at once."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -12,7 +13,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
 
     The order of an epoch follows from the seed and its number alone, counted from `epoch`: a training that goes on sees
     what it would have seen without a break. Images are uint8 (batch, height, width, depth), labels float32
-    (batch, classes). With `mirrored` left and right change places.
+    (batch, classes). `vary` is what is done to the images.
     """
 
     def __init__(
@@ -24,14 +25,14 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         batch_size: int,
         seed: int | None = None,
         epoch: int = 0,
-        mirrored: bool = False,
+        vary: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] = lambda images: images,
     ) -> None:
         super().__init__()
         self._images, self._labels, self._classes = images, labels, classes
         self._batch_size = batch_size
         self._indices = self._order = np.array(indices)
         self._seed, self._epoch = seed, epoch
-        self._columns = slice(None, None, -1 if mirrored else 1)
+        self._vary = vary
         self.on_epoch_end()
 
     def __len__(self) -> int:
@@ -40,7 +41,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     def __getitem__(self, i: int) -> tuple[Any, Any]:
         # Sorted rows are read from the disk in one direction; the order within a batch has no meaning.
         rows = np.sort(self._order[i * self._batch_size : (i + 1) * self._batch_size])
-        return self._images[rows][:, :, self._columns], np.eye(self._classes, dtype="float32")[self._labels[rows]]
+        return self._vary(self._images[rows]), np.eye(self._classes, dtype="float32")[self._labels[rows]]
 
     def on_epoch_end(self) -> None:
         """Shuffle for the next epoch; Keras calls it."""

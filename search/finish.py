@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from ..spaces.architecture import Candidate
+from .augmenting import LONG, asked, for_long_training
 from .backend import import_keras, preload_keras
 from .budget import Budget
 from .cost import Costs
@@ -16,7 +17,6 @@ from .export.verify import Verifier
 from .files import write_text
 from .final import MOST, NUMBER, Winner, as_in_its_trial, plan_for, train_winner, validate_every
 from .job import EpochReport, Job, Outcome
-from .mirroring import LONG, asked, for_long_training
 from .objectives import front
 from .preparation import Prepared
 from .record import Trial
@@ -49,7 +49,7 @@ def job_of_trial(prepared: Prepared, proposal: Proposal, trial: Trial) -> Job:
     job = job_of(prepared, proposal.number, proposal.candidate, folder.weights(proposal.number), epochs)
     questions = {
         "measure_latency": "latency_ms" in prepared.study.objectives,
-        "ask_mirror": asked(proposal.candidate, prepared.space),
+        "asked": asked(proposal.candidate, prepared.space),
     }
     job = job.model_copy(update=questions)
     if proposal.epochs is None and not trial.epochs:

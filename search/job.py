@@ -26,8 +26,8 @@ class Job(Message):
 
     Every so many epochs, `validate_every`, and the last one, are validated and reported.
 
-    At the end of a training that was not stopped, `measure_latency` times the network, and `ask_mirror` validates it
-    once more, on mirrored images.
+    At the end of a training that was not stopped, `measure_latency` times the network, and it is validated once more
+    for each augmentation that is `asked` about, on images so varied.
 
     `state` is the file for what it takes to go on later. A job with `begin` goes on from there: `begin` epochs were
     trained before, and `best` is the accuracy that they reached.
@@ -46,7 +46,7 @@ class Job(Message):
     seconds: float | None = None
     validate_every: int = 1
     measure_latency: bool = False
-    ask_mirror: bool = False
+    asked: dict[str, float] = {}
     state: str | None = None
     begin: int = 0
     best: float | None = None
@@ -87,8 +87,8 @@ class Outcome(Message):
     `ended` says how: `complete` (all epochs, or no progress any more), `stopped` (the loop said so) or `failed`, with
     `error` as the reason. `value` is the best validation accuracy, reached in `best_epoch`; `gap` is how much higher
     the accuracy on the training data was in that epoch. `epochs` were trained; curves hold a value for each that was
-    validated. `latency_ms` is the milliseconds that the network takes for one image, `mirrored` its accuracy on
-    the validation images in a mirror. Where a job went on from an
+    validated. `latency_ms` is the milliseconds that the network takes for one image, `varied` its accuracy on
+    validation images, by how they were varied. Where a job went on from an
     earlier one, all this is of the new epochs alone: without a better one among them, there is no `value`.
     """
 
@@ -98,7 +98,7 @@ class Outcome(Message):
     best_epoch: int | None = None
     gap: float | None = None
     latency_ms: float | None = None
-    mirrored: float | None = None
+    varied: dict[str, float] = {}
     epochs: int = 0
     loss: tuple[float, ...] = ()
     accuracy: tuple[float, ...] = ()

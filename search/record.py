@@ -40,7 +40,7 @@ class Trial(BaseModel):
     parameters: int
     macs: int
     latency_ms: float | None = None
-    mirrored: float | None = None
+    varied: dict[str, float] = {}
     worker: str | None = None
     error: str | None = None
     mlflow_run_id: str | None = None
@@ -87,7 +87,7 @@ class Trial(BaseModel):
                 "clock": clock,
                 "error": outcome.error,
                 "latency_ms": outcome.latency_ms,
-                "mirrored": outcome.mirrored,
+                "varied": outcome.varied,
                 "ended_at": _now(),
             }
         )

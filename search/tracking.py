@@ -38,6 +38,18 @@ def tracking_uri(home: Home) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home.path.resolve() / 'mlflow.db'}"
 
 
+def open_store(home: Home) -> str:
+    """Have MLflow read and write where this home's runs are; return where that is.
+
+    MLflow would leave it in the environment as well, where the next home would be taken for the user's own server.
+    """
+    uri, asked_for = tracking_uri(home), os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(uri)
+    if asked_for is None:
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
+    return uri
+
+
 class Tracker:
     """Listens to a study and writes it to MLflow.
 
@@ -55,7 +67,7 @@ class Tracker:
         for name in ("mlflow", "alembic"):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # what they log as an error they raise as well
         with self._reached():
-            mlflow.set_tracking_uri(self.uri)
+            open_store(home)
             self._client = MlflowClient(self.uri)
             self.experiment_id = self._experiment(home)
             self.parent_id = self._parent()

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from .augmenting import variations
 from .batches import Batches
 from .clock import ByTheClock
 from .data import Dataset, Split
@@ -78,11 +79,11 @@ def train(job: Job, report: Report, stop_now: Callable[[], bool] = lambda: False
         _save(network, job.weights)
     if course.stopped or not course.epochs:
         return course.outcome("stopped")
-    extras = {}
+    extras: dict[str, Any] = {"varied": {}}
     course.on_test_begin()
-    if job.ask_mirror:
-        mirror = Batches(images, labels, split.val, classes, EVALUATION_BATCH, mirrored=True)
-        extras["mirrored"] = float(model.evaluate(mirror, verbose=0, return_dict=True)["accuracy"])
+    for name, vary in variations(job.asked).items():
+        batches = Batches(images, labels, split.val, classes, EVALUATION_BATCH, vary=vary)
+        extras["varied"][name] = float(model.evaluate(batches, verbose=0, return_dict=True)["accuracy"])
     if job.measure_latency:
         extras["latency_ms"] = latency_ms(network)
     course.on_test_end()

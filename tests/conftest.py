@@ -27,9 +27,3 @@ def parts(digits: Dataset) -> Split:
     found = split(digits, seed=0)
     found.save(digits.folder.parent / "split.npz")
     return found
-
-
-@pytest.fixture(autouse=True)
-def nobodys_tracking_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Forget MLFLOW_TRACKING_URI: MLflow itself sets it in the process that has used a store."""
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

@@ -80,7 +80,13 @@ def test_the_launch_says_what_was_searched_and_with_which_versions(launch_run: R
     assert tags["fingerprint"] == study.data.fingerprint
     for name, version in study.versions.items():
         assert tags[f"version.{name}"] == version
-    assert launch_run.data.params == {"data": "digits", "space": "tiny", "epochs": "2", "seed": "3"}
+    assert launch_run.data.params == {
+        "data": "digits",
+        "space": "tiny",
+        "objectives": "val_accuracy",
+        "epochs": "2",
+        "seed": "3",
+    }
 
 
 def test_outside_a_git_checkout_no_commit_is_named(launch_run: Run) -> None:

@@ -15,7 +15,7 @@ from convsearch.spaces.architecture import Candidate
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import load
 from convsearch.spaces.errors import InputError
-from convsearch.spaces.space import SearchSpace
+from convsearch.spaces.space import SearchSpace, Values
 
 
 def space(*input: int) -> SearchSpace:
@@ -23,7 +23,13 @@ def space(*input: int) -> SearchSpace:
 
 
 def small_and_large(here: SearchSpace) -> list[Candidate]:
-    return [here.candidate(values) for values in guesses(here)]
+    found = sorted((here.candidate(values) for values in guesses(here)), key=lambda one: one.architecture.macs)
+    return [found[0], found[-1]]
+
+
+def cheap_and_dear(here: SearchSpace) -> tuple[Values, Values]:
+    found = sorted(guesses(here), key=lambda values: here.candidate(values).architecture.macs)
+    return found[0], found[-1]
 
 
 def finished(number: int, candidate: Candidate, seconds: float, epochs: int = 4) -> Trial:
@@ -116,7 +122,7 @@ def test_a_wish_for_which_there_is_no_time_ends_the_search() -> None:
 
 def test_of_several_wishes_one_for_which_there_is_time_is_taken() -> None:
     here = space(32, 32, 3)
-    small, large = guesses(here)
+    small, large = cheap_and_dear(here)
     proposals = Proposals(here, seed=0)
     limit = here.candidate(small).architecture.macs
     proposals.affordable = lambda candidate: candidate.architecture.macs <= limit
@@ -128,7 +134,7 @@ def test_of_several_wishes_one_for_which_there_is_time_is_taken() -> None:
 
 def test_what_was_enqueued_and_is_too_dear_is_passed_over() -> None:
     here = space(32, 32, 3)
-    small, large = guesses(here)
+    small, large = cheap_and_dear(here)
     proposals = Proposals(here, seed=0)
     for values in (large, small):
         proposals.enqueue(values)

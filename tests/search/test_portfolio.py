@@ -19,28 +19,35 @@ def test_guesses_fit_every_preset_and_keep_its_limits(preset: str, volume: Volum
         assert space.excess(space.candidate(values)) is None
 
 
-def test_in_the_default_space_it_begins_with_the_plain_network_of_the_textbooks() -> None:
+def test_in_the_default_space_every_entry_is_as_it_was_written() -> None:
     space = SearchSpace(load("classic"), Volume(32, 32, 3), 10)
     found = [space.candidate(values) for values in guesses(space)]
     assert [str(candidate.architecture) for candidate in found] == [
-        "32c3-mp2-64c3-mp2-128c3-mp2-gap-10",
+        "16c3-mp2-32c3-32c3-mp2-64c3-64c3-mp2-gap-10",
         "32c3-mp2-64c3-64c3-mp2-128c3-128c3-mp2-gap-10",
+        "32c3-mp2-64c3-mp2-128c3-mp2-gap-10",
     ]
+    assert {candidate.recipe.learning_rate for candidate in found} == {0.003}
     assert not any(candidate.recipe.augmentation.horizontal_flip for candidate in found)
 
 
 def test_on_small_images_only_as_much_is_pooled_as_there_is() -> None:
     space = SearchSpace(load("classic"), Volume(8, 8, 1), 10)
     for values in guesses(space):
-        assert space.candidate(values).architecture.layers[0].filters == 32
+        layers = space.candidate(values).architecture.layers
+        assert sum(layer.pooling != "none" for layer in layers) == 3  # 8, 4, 2, 1
+    small = SearchSpace(load("classic"), Volume(4, 4, 1), 10)
+    for values in guesses(small):
+        layers = small.candidate(values).architecture.layers
+        assert [layer.pooling for layer in layers[-1:]] == ["none"]
 
 
 def test_an_entry_that_the_space_does_not_allow_is_skipped_with_the_reason() -> None:
     text = "layers: [3, 4]\neach_layer: {filters: [8, 16, 32, 64, 128]}\nlimits: {max_parameters: 1_000_000}"
     space = SearchSpace(parse(text, "my.yaml"), Volume(32, 32, 3), 2)
-    plain, paired = portfolio(space)
-    assert plain.values is not None
-    assert (paired.values, paired.reason) == (None, "it has 5 layers, the space 3 to 4")
+    found = {guess.name: guess for guess in portfolio(space)}
+    assert found["plain"].values is not None
+    assert (found["paired"].values, found["paired"].reason) == (None, "it has 5 layers, the space 3 to 4")
 
 
 def test_within_tight_limits_it_has_fewer_filters() -> None:
@@ -52,8 +59,9 @@ def test_within_tight_limits_it_has_fewer_filters() -> None:
 
 def test_without_pools_strides_make_the_volume_smaller() -> None:
     space = SearchSpace(load("all_convolutional"), Volume(32, 32, 3), 10)
-    strides = [layer.stride for layer in space.candidate(next(guesses(space))).architecture.layers]
-    assert strides == [2, 2, 2]
+    strides = [[layer.stride for layer in space.candidate(values).architecture.layers] for values in guesses(space)]
+    assert strides[0] == [2, 1, 2, 1, 2]
+    assert strides[-1] == [2, 2, 2]
 
 
 def test_a_space_that_is_too_small_for_every_guess_gets_none() -> None:

@@ -1,14 +1,14 @@
-"""Whether mirrored images keep their labels: a trial's own network is asked, before the winner's long training."""
+"""Which augmentation a long training adds: a trial's own network is asked what keeps the labels."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from convsearch.search.augmenting import asked, for_long_training, keeps_labels, mirrored, shifted
 from convsearch.search.data import Dataset, open_data, split
 from convsearch.search.engines.protocol import Proposal
 from convsearch.search.job import Job
-from convsearch.search.mirroring import asked, for_long_training, keeps_labels
 from convsearch.search.record import Trial
 from convsearch.search.trial import train
 from convsearch.spaces.architecture import Architecture, Candidate, Head, Layer, Recipe
@@ -28,7 +28,7 @@ def two_classes(place: Path, *, swapped_by_a_mirror: bool) -> Dataset:
     return open_data(str(place / "ramps.npz"), place / "data")
 
 
-def trained(dataset: Dataset, place: Path, ask: bool = True) -> Trial:
+def trained(dataset: Dataset, place: Path, about: dict[str, float]) -> Trial:
     """A trial that has learnt to tell the two classes apart."""
     split(dataset, seed=0).save(place / "split.npz")
     candidate = Candidate(
@@ -46,7 +46,7 @@ def trained(dataset: Dataset, place: Path, ask: bool = True) -> Trial:
         patience=8,
         seed=0,
         weights=str(place / "0.weights.h5"),
-        ask_mirror=ask,
+        asked=about,
     )
     trial = Trial.begin(Proposal(0, {}, candidate)).end("complete", train(job, lambda report: True), 0.0)
     assert trial.value is not None
@@ -54,38 +54,59 @@ def trained(dataset: Dataset, place: Path, ask: bool = True) -> Trial:
     return trial
 
 
+FLIP = {"augmentation.translation": "off"}  # the space leaves the mirror open, and nothing else
+
+
 @pytest.mark.parametrize("swapped", [False, True], ids=["labels kept", "labels swapped"])
 def test_a_long_training_sees_mirrored_images_where_a_mirror_keeps_the_labels(tmp_path: Path, swapped: bool) -> None:
     dataset = two_classes(tmp_path, swapped_by_a_mirror=swapped)
-    trial = trained(dataset, tmp_path)
-    assert trial.mirrored is not None
-    assert trial.mirrored < 0.1 if swapped else trial.mirrored > 0.9
+    trial = trained(dataset, tmp_path, {"horizontal_flip": 1.0})
+    assert trial.varied["horizontal_flip"] < 0.1 if swapped else trial.varied["horizontal_flip"] > 0.9
 
-    space = SearchSpace(load("classic"), dataset.input, 2)
+    space = SearchSpace(answered(load("classic"), FLIP), dataset.input, 2)
     other, manner = for_long_training(trial, space)
     assert other.recipe.augmentation.horizontal_flip is not swapped
     assert other.architecture == trial.candidate.architecture
     assert ("with mirrored images too" in manner) is not swapped
 
 
+def test_a_long_training_sees_shifted_images_where_a_shift_keeps_the_labels(tmp_path: Path) -> None:
+    dataset = two_classes(tmp_path, swapped_by_a_mirror=True)
+    trial = trained(dataset, tmp_path, {"horizontal_flip": 1.0, "translation": 0.12})
+    space = SearchSpace(load("classic"), dataset.input, 2)
+    assert asked(trial.candidate, space) == {"horizontal_flip": 1.0, "translation": 0.12}
+    other, manner = for_long_training(trial, space)
+    assert other.recipe.augmentation.translation == 0.12
+    assert not other.recipe.augmentation.horizontal_flip
+    assert "with shifted images too" in manner
+
+
 def test_what_the_space_or_the_search_has_settled_is_not_asked_again(tmp_path: Path) -> None:
     dataset = two_classes(tmp_path, swapped_by_a_mirror=False)
-    trial = trained(dataset, tmp_path)
-    settled = answered(load("classic"), {"augmentation.horizontal_flip": "off"})
+    trial = trained(dataset, tmp_path, {"horizontal_flip": 1.0})
+    settled = answered(load("classic"), FLIP | {"augmentation.horizontal_flip": "off"})
     space = SearchSpace(settled, dataset.input, 2)
-    assert not asked(trial.candidate, space)
+    assert asked(trial.candidate, space) == {}
     assert for_long_training(trial, space) == (trial.candidate, "")
 
 
 def test_a_trial_that_was_not_asked_is_trained_as_it_was(tmp_path: Path) -> None:
     dataset = two_classes(tmp_path, swapped_by_a_mirror=False)
-    trial = trained(dataset, tmp_path, ask=False)
-    assert trial.mirrored is None
+    trial = trained(dataset, tmp_path, {})
+    assert trial.varied == {}
     space = SearchSpace(load("classic"), dataset.input, 2)
-    assert asked(trial.candidate, space)
     assert for_long_training(trial, space) == (trial.candidate, "")
 
 
-@pytest.mark.parametrize(("plain", "mirrored", "keeps"), [(0.6, 0.59, True), (0.6, 0.5, False), (0.98, 0.36, False)])
-def test_a_small_loss_is_allowed(plain: float, mirrored: float, keeps: bool) -> None:
-    assert keeps_labels(plain, mirrored) is keeps
+@pytest.mark.parametrize(("plain", "varied", "keeps"), [(0.6, 0.59, True), (0.6, 0.5, False), (0.98, 0.36, False)])
+def test_a_small_loss_is_allowed(plain: float, varied: float, keeps: bool) -> None:
+    assert keeps_labels(plain, varied) is keeps
+
+
+def test_a_shift_moves_each_image_to_one_of_the_corners_and_mirrors_the_edge() -> None:
+    image = np.arange(25, dtype=np.uint8).reshape(1, 5, 5, 1)
+    found = shifted(np.repeat(image, 4, axis=0), 0.2)[..., 0]
+    rows = [0, 0, 1, 2, 3], [1, 2, 3, 4, 4]  # one down or one up
+    for number, (down, right) in enumerate([(0, 0), (0, 1), (1, 0), (1, 1)]):
+        assert (found[number] == image[0, :, :, 0][np.ix_(rows[down], rows[right])]).all()
+    assert (mirrored(image)[0, 0, :, 0] == [4, 3, 2, 1, 0]).all()
