@@ -26,7 +26,7 @@ from convsearch.search.engines.portfolio import guesses
 from convsearch.search.engines.proposals import Proposals
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import load
-from convsearch.spaces.dimension import Options
+from convsearch.spaces.dimension import Choice, Dimension, Options
 from convsearch.spaces.space import SearchSpace, Values
 
 from .logged import EPOCHS, FILE, SIZE
@@ -77,16 +77,17 @@ class Surrogate:
         self._forest.n_jobs = 1
 
     def _row(self, values: Values) -> list[float]:
-        row = []
-        for name, dimension in self.space.dimensions.items():
-            if name not in values:
-                row.append(-1.0)
-            elif isinstance(dimension, Options) and not all(isinstance(v, (int, float)) for v in dimension.values):
-                row.append(float(dimension.values.index(values[name])))
-            else:
-                value = float(values[name])
-                row.append(float(np.log(value)) if dimension.log else value)
-        return row
+        return [
+            self._number(dimension, values[name]) if name in values else -1.0
+            for name, dimension in self.space.dimensions.items()
+        ]
+
+    def _number(self, dimension: Dimension, value: Choice) -> float:
+        if not isinstance(dimension, Options):
+            return float(np.log(float(value)) if dimension.log else float(value))
+        if all(isinstance(option, (int, float)) for option in dimension.values):
+            return float(value)
+        return float(dimension.values.index(value))
 
     def curve(self, values: Values) -> NDArray[np.float64]:
         """Return the validation accuracy after each epoch."""

@@ -10,7 +10,7 @@ from typing import Any
 SEARCH_SHARE = 0.3  # of the minutes; most go to the winner, for which long training pays
 CONFIRMED_SHARE = 0.4  # of the minutes, by which the best few are trained again with other seeds
 STARTING_SECONDS = 10.0  # until the first trial begins
-EXPORT_SECONDS = 25.0  # for the test, the bundle and its check, and the model in MLflow
+EXPORT_SECONDS = 12.0  # for the bundle and its check, and the model in MLflow; about twice what it takes
 
 
 @dataclass

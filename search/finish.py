@@ -95,7 +95,7 @@ def train_the_best(prepared: Prepared, executor: Executor, budget: Budget, conso
     """Train the trial that is to be named once more, as far as the time that is left permits."""
     best = standings(prepared.record, prepared.folder.repeats(), prepared.study.preference)[0].trial
     weights = prepared.folder.weights(best.number)
-    plan = plan_for(best, prepared.study.epochs, budget.final_seconds)
+    plan = plan_for(best, prepared.study.epochs, _left_for_the_winner(prepared, best, budget))
     if budget.stopped or plan.epochs < best.epochs:
         return as_in_its_trial(best, weights)
     candidate, manner = best.candidate, ""
@@ -125,6 +125,14 @@ def train_the_best(prepared: Prepared, executor: Executor, budget: Budget, conso
             )
 
         return train_winner(job, best, weights, executor, budget, told, manner)
+
+
+def _left_for_the_winner(prepared: Prepared, best: Trial, budget: Budget) -> float | None:
+    """Return the seconds in which the winner can be trained, when the test images are still to be seen."""
+    if budget.final_seconds is None:
+        return None
+    validated = max(1, best.epochs * len(prepared.split.val))
+    return budget.final_seconds - best.clock.evaluating / validated * len(prepared.split.test)
 
 
 def _chosen(prepared: Prepared) -> str | None:

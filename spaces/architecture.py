@@ -231,14 +231,17 @@ class Augmentation(Value):
 
 
 class Recipe(Value):
-    """How a network is trained. `weight_decay` is decoupled (Loshchilov and Hutter, 2019), for every optimizer."""
+    """How a network is trained. `weight_decay` is decoupled (Loshchilov and Hutter, 2019), for every optimizer.
+
+    The defaults are those of `python -m benchmarks portfolio`.
+    """
 
     optimizer: Optimizer = "adamw"
-    learning_rate: Annotated[float, Field(gt=0, le=10)] = 2e-3
+    learning_rate: Annotated[float, Field(gt=0, le=10)] = 3e-3
     schedule: Schedule = "warmup_cosine"
-    weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-4
-    batch_size: Annotated[int, Field(ge=1, le=65536)] = 32
-    label_smoothing: Share = 0.0
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 1e-2
+    batch_size: Annotated[int, Field(ge=1, le=65536)] = 64
+    label_smoothing: Share = 0.1
     augmentation: Augmentation = Augmentation()
 
 

@@ -84,7 +84,7 @@ def save_images(folder: Path, count: int, seed: int = 0, mode: str = "RGB") -> N
         (["--trials", -3], "--trials -3: at least 1"),
         (["--epochs", 0], "--epochs 0: at least 1"),
         (["--minutes", 0], "--minutes 0: a number of minutes above 0"),
-        (["--minutes", 0.1], "--minutes 0.1: too short. About 35 seconds go to beginning, testing and exporting"),
+        (["--minutes", 0.1], "--minutes 0.1: too short. About 22 seconds go to beginning, testing and exporting"),
         (["--objective", "acuracy"], "--objective acuracy: unknown objective: did you mean 'val_accuracy'?"),
         (["--objective", "parameters"], "--objective parameters: the smallest network is no use if it knows nothing"),
         ([*TWO, "--engine", "keras-tuner"], "2 objectives: KerasTuner's hyperband takes one"),

