@@ -32,7 +32,9 @@ def import_keras() -> Any:
         ImportError: Keras or the backend of KERAS_BACKEND is not installed; what was held back is printed.
     """
     with _importing:
-        return _import_keras()
+        keras = _import_keras()
+    keras.config.disable_interactive_logging()  # Keras keeps this by thread
+    return keras
 
 
 def _import_keras() -> Any:
@@ -55,6 +57,5 @@ def _import_keras() -> Any:
         finally:
             os.dup2(real, 2)
             os.close(real)
-    keras.config.disable_interactive_logging()
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     return keras

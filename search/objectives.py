@@ -30,11 +30,8 @@ class Objective:
         return "maximize" if self.maximize else "minimize"
 
     def loss(self, value: float) -> float:
-        """Return the value turned so that less is better, in steps that count alike: a cost by its logarithm.
-
-        Twice the parameters are as much worse at 10,000 as at 1,000,000.
-        """
-        return -value if self.maximize else math.log(max(value, 1e-9))
+        """Return the value turned so that less is better."""
+        return -value if self.maximize else value
 
 
 OBJECTIVES = {

@@ -88,6 +88,10 @@ def test_nothing_half_made_is_left(finished: Finished) -> None:
     assert finished.record.counts()["running"] == 0
 
 
+def test_nothing_of_what_keras_says_while_it_works_is_shown(finished: Finished) -> None:
+    assert "/step" not in finished.said.stdout + finished.said.stderr
+
+
 def test_only_the_weights_of_the_best_few_trials_are_kept(finished: Finished) -> None:
     kept = {int(path.name.partition(".")[0]) for path in (finished.folder.path / "weights").iterdir()}
     assert kept == {trial.number for trial in finished.record.best(5)}

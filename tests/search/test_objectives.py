@@ -138,7 +138,7 @@ def test_with_one_objective_the_most_accurate_is_named(tmp_path: Path) -> None:
 
 
 def test_the_knee_is_where_more_parameters_begin_to_bring_little(tmp_path: Path) -> None:
-    # ten times the parameters bring 40 points, then 1, then 1 again
+    # the first 900 bring 40 points, the next 9,000 one, the next 90,000 one again
     trials = (trial(0, 0.50, 100), trial(1, 0.90, 1_000), trial(2, 0.91, 10_000), trial(3, 0.92, 100_000))
     ranked = Preference(TWO).ranked(record(tmp_path, *trials))
     assert ranked[0].number == 1
@@ -146,12 +146,12 @@ def test_the_knee_is_where_more_parameters_begin_to_bring_little(tmp_path: Path)
 
 
 def test_an_accuracy_that_repeats_did_not_confirm_moves_the_knee(tmp_path: Path) -> None:
-    trials = [trial(0, 0.50, 100), trial(1, 0.90, 1_000), trial(2, 0.89, 500), trial(3, 0.92, 100_000)]
+    trials = [trial(0, 0.50, 100), trial(1, 0.85, 20_000), trial(2, 0.84, 10_000), trial(3, 0.92, 100_000)]
     preference = Preference(TWO)
     ranked = preference.ranked(record(tmp_path, *trials))
     assert ranked[0].number == 2
     score = preference.scores(ranked)
-    assert score(trials[2], 0.60) < score(trials[1], 0.90)
+    assert score(trials[2], 0.60) < score(trials[1], 0.85)
 
 
 def test_under_a_limit_the_most_accurate_is_named(tmp_path: Path) -> None:
