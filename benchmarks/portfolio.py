@@ -17,6 +17,7 @@ from convsearch.search.data import Dataset, split
 from convsearch.search.engines.portfolio import COMMON, entries, fitted
 from convsearch.search.job import EpochReport, Job
 from convsearch.search.trial import train
+from convsearch.spaces.architecture import Candidate
 from convsearch.spaces.definition import load
 from convsearch.spaces.space import SearchSpace
 
@@ -31,7 +32,7 @@ NETWORKS: dict[str, list[str | int]] = {
     "plain": ["32 pool", "64 pool", "128 pool"],
     "wide": ["48 pool", "96 pool", "128 pool"],
     "paired": ["32 pool", 64, "64 pool", 128, "128 pool"],
-    "paired_wide": ["48 pool", 96, "96 pool", 128, "128 pool"],
+    "paired_medium": ["32 pool", 64, "64 pool", 96, "96 pool"],
     "paired_narrow": ["16 pool", 32, "32 pool", 64, "64 pool"],
     "all_paired": [16, "32 pool", 64, "64 pool", 128, "128 pool"],
     "late_pools": [32, "64 pool", "128 pool"],
@@ -42,8 +43,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     "learning_rate 0.006": {"learning_rate": 0.006},
     "weight_decay 0.001": {"weight_decay": 0.001},
     "batch_size 32": {"batch_size": 32},
-    "label_smoothing 0.1": {"label_smoothing": 0.1},
-    "no translation": {"translation": 0},
+    "no label_smoothing": {"label_smoothing": 0},
+    "shifted": {"translation": 0.12},
     "mirrored": {"horizontal_flip": True},
     "dropout 0.1": {"dropout": 0.1},
     "head.dropout 0.2": {"head.dropout": 0.2},
@@ -63,26 +64,26 @@ def candidates() -> dict[str, dict[str, Any]]:
 
 def measure() -> Iterator[tuple[str, str, str]]:
     """Measure what is missing; yield the accuracies by data set, the greedy order, and what a change of recipe does."""
-    results = Results("portfolio")
+    results, current = Results("portfolio"), []
     with tempfile.TemporaryDirectory() as name:
         for data, dataset in data_sets(Path(name)).items():
             parts = split(dataset, 0)
             parts.save(Path(name) / f"{data}.split.npz")
             space = SearchSpace(load("classic"), dataset.input, len(dataset.classes))
             for entry, wanted in candidates().items():
+                values = fitted(space, wanted)
+                assert values is not None, "the default space holds every candidate"
+                candidate = space.candidate(values)
                 for seed in SEEDS:
                     key = {"data": data, "entry": entry, "seed": seed, "seconds": SECONDS[data]}
+                    key |= {"candidate": candidate.hash}  # another recipe makes another row
                     if not results.has(key):
-                        results.add(key | _trained(space, wanted, dataset, Path(name), data, seed))
-    yield from report(results.rows)
+                        results.add(key | _trained(candidate, dataset, Path(name), data, seed))
+                    current += [row for row in results.rows if key.items() <= row.items()]
+    yield from report(current)
 
 
-def _trained(
-    space: SearchSpace, entry: Mapping[str, Any], dataset: Dataset, folder: Path, name: str, seed: int
-) -> dict[str, Any]:
-    values = fitted(space, entry)
-    assert values is not None, "the default space holds every candidate"
-    candidate = space.candidate(values)
+def _trained(candidate: Candidate, dataset: Dataset, folder: Path, name: str, seed: int) -> dict[str, Any]:
     job = Job(
         number=0,
         candidate=candidate,

@@ -98,9 +98,18 @@ def test_a_trial_that_was_not_asked_is_trained_as_it_was(tmp_path: Path) -> None
     assert for_long_training(trial, space) == (trial.candidate, "")
 
 
-@pytest.mark.parametrize(("plain", "varied", "keeps"), [(0.6, 0.59, True), (0.6, 0.5, False), (0.98, 0.36, False)])
-def test_a_small_loss_is_allowed(plain: float, varied: float, keeps: bool) -> None:
-    assert keeps_labels(plain, varied) is keeps
+@pytest.mark.parametrize(
+    ("augmentation", "plain", "varied", "keeps"),
+    [
+        ("horizontal_flip", 0.6, 0.59, True),
+        ("horizontal_flip", 0.6, 0.5, False),
+        ("horizontal_flip", 0.98, 0.36, False),
+        ("translation", 0.66, 0.57, True),  # what photographs of 32 x 32 pixels lose
+        ("translation", 0.99, 0.40, False),  # what digits of 8 x 8 lose
+    ],
+)
+def test_a_small_loss_is_allowed(augmentation: str, plain: float, varied: float, keeps: bool) -> None:
+    assert keeps_labels(augmentation, plain, varied) is keeps
 
 
 def test_a_shift_moves_each_image_to_one_of_the_corners_and_mirrors_the_edge() -> None:
