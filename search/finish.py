@@ -87,7 +87,7 @@ def repeat_best(prepared: Prepared, count: int, executor: Executor, budget: Budg
             status.update(f"training trial {trial.number} again, with another seed{reached}")
 
         repeat_the_best(preference.ranked(record)[:count], repeats, job, fits, executor, budget, told)
-    for line in standing_lines(record, repeats, preference):
+    for line in standing_lines(record, repeats, preference, len(prepared.split.val)):
         console.print(line, highlight=False, soft_wrap=True)
 
 

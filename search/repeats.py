@@ -91,17 +91,20 @@ def standings(record: Record, repeats: Repeats, preference: Preference) -> list[
     return sorted(repeated, key=lambda one: (-score(one.trial, one.mean), one.trial.number)) or found[:1]
 
 
-def within_noise(first: Standing, second: Standing) -> bool | None:
+def within_noise(first: Standing, second: Standing, images: int) -> bool | None:
     """Return whether two means differ by no more than chance may do; None where that is not known.
 
-    The deviation from training to training is pooled from both; two means differ by chance with
-    sqrt(s^2 (1 / n1 + 1 / n2)).
+    Two things are chance. The deviation s from training to training, pooled from both: two means differ with
+    s^2 (1 / n1 + 1 / n2). And which images happened to validate: two shares p of so many images differ with
+    2 p (1 - p) / images; a hit and a miss more keep that from vanishing at 100 %.
     """
     freedom = len(first.values) + len(second.values) - 2
     if freedom < 1:
         return None
     squares = sum((value - one.mean) ** 2 for one in (first, second) for value in one.values)
-    error = math.sqrt(squares / freedom * (1 / len(first.values) + 1 / len(second.values)))
+    share = ((first.mean + second.mean) / 2 * images + 1) / (images + 2)
+    training = squares / freedom * (1 / len(first.values) + 1 / len(second.values))
+    error = math.sqrt(training + 2 * share * (1 - share) / images)
     return abs(first.mean - second.mean) <= SIGMAS * error
 
 

@@ -113,7 +113,7 @@ def show(folder: StudyFolder) -> RenderableType:
         for line in [
             *common_lines(record),
             *importance_lines(folder.space(study), record),
-            *standing_lines(record, folder.repeats(), preference),
+            *standing_lines(record, folder.repeats(), preference, study.data.val),
             *failure_lines(record),
             *result_lines(folder),
         ]
@@ -205,8 +205,11 @@ def importance_lines(space: SearchSpace, record: Record) -> list[str]:
     return [f"what mattered ({METHOD} over {found.trials} trials):", *shares[:IMPORTANT]]
 
 
-def standing_lines(record: Record, repeats: Repeats, preference: Preference) -> list[str]:
-    """Return what the best candidates reach on average, and whether the first is ahead by more than chance."""
+def standing_lines(record: Record, repeats: Repeats, preference: Preference, images: int) -> list[str]:
+    """Return what the best candidates reach on average, and whether the first is ahead by more than chance.
+
+    `images` is how many validate.
+    """
     found = [standing for standing in _standings(record, repeats, preference) if standing.spread is not None]
     if not found:
         return []
@@ -219,7 +222,7 @@ def standing_lines(record: Record, repeats: Repeats, preference: Preference) -> 
     if len(found) > 1 and (not preference.several or preference.under is not None):
         first, second = found[:2]
         apart = f"trials {first.trial.number} and {second.trial.number} differ by {first.mean - second.mean:.1%}"
-        noise = within_noise(first, second)
+        noise = within_noise(first, second, images)
         lines.append(f"  {apart}, which is within the noise" if noise else f"  {apart}, more than the noise")
     return lines
 
