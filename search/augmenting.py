@@ -15,9 +15,10 @@ from ..spaces.architecture import Candidate
 from ..spaces.space import SearchSpace
 from .record import Trial
 
-LONG = 3  # times the trials' epochs: from there on more augmentation paid (docs/performance.md)
-# The share of its accuracy that a network has to keep. A mirror that swaps a few classes costs more than that; a shift
-# swaps none, but where it cuts off what matters, as in images of 8 x 8 pixels, it costs half and more.
+LONG = 3  # times the trials' epochs make a training long; set by hand
+# The share of its accuracy that a network has to keep, set by hand (docs/performance.md). A mirror that swaps a few
+# classes costs more than that; a shift swaps none, but where it cuts off what matters, as in images of 8 x 8 pixels, it
+# costs half and more.
 KEPT_SHARES = {"horizontal_flip": 0.9, "translation": 0.8}
 SHIFT = 0.12  # of the side, where the space allows as much
 SAID = {"horizontal_flip": "mirrored", "translation": "shifted"}

@@ -5,8 +5,9 @@ import os
 import re
 import sys
 import time
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TextIO
 
 import typer
 
@@ -291,11 +292,16 @@ def dashboard(
 # ---------------------------------------------------------------------- what the verbs share
 
 
+@cache
+def _stderr() -> TextIO:
+    """Return standard error on a descriptor of its own: while Keras is imported, the other one is held back."""
+    return os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8")
+
+
 def _console(stderr: bool = False) -> Any:
     from rich.console import Console
 
-    # On a descriptor of its own: while Keras is imported, what others write to standard error is held back.
-    file = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8") if stderr else None
+    file = _stderr() if stderr else None
     console = Console(file=file)
     # Where there is no terminal, tables are for files and pipes: do not fold them to 80 columns.
     return console if console.is_terminal else Console(file=file, width=160)
@@ -380,7 +386,7 @@ def _volume(text: str) -> Any:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    sys.stderr.write(f"convsearch: {message}\n")
+    _stderr().write(f"convsearch: {message}\n")
     sys.exit(code)
 
 

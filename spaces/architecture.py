@@ -233,7 +233,7 @@ class Augmentation(Value):
 class Recipe(Value):
     """How a network is trained. `weight_decay` is decoupled (Loshchilov and Hutter, 2019), for every optimizer.
 
-    The defaults are those of `python -m benchmarks portfolio`.
+    The defaults are those of the portfolio (`search/engines/portfolio.yaml`).
     """
 
     optimizer: Optimizer = "adamw"
