@@ -1,4 +1,5 @@
-"""The data sets that choices are made on: digits, CIFAR-10, blood cells cut out of smears, patches of street scenes.
+"""The data sets that choices are made on: digits, CIFAR-10, blood cells cut out of smears, many and few, and patches of
+street scenes.
 
 All but the digits come from a folder of public data, SHARED_DATA in the environment (`cifar10/`, `bccd/`, `camvid/`).
 Only their training images are used, so that whatever is chosen on them has never seen a test image.
@@ -18,6 +19,7 @@ from convsearch.search.data import Dataset, open_data
 SHARED = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 SIDE = 32  # pixels of a cell or a patch
 CELLS = 700  # of a class at most: red cells are ten times as many as the others
+FEW = 20  # cells of a class to train on, where there are to be few
 PATCHES = 400  # of a class at most
 PURE = 0.8  # of a patch's pixels have to be of one class
 VOID = 11  # CamVid's pixels without a label
@@ -33,8 +35,9 @@ def data_sets(folder: Path) -> dict[str, Dataset]:
     if (SHARED / "cifar10").is_dir():
         found["cifar10"] = open_data(str(SHARED / "cifar10"), folder / "data")
     for name, read in READERS.items():
-        if (SHARED / name).is_dir():
-            _save(read(SHARED / name), folder / f"{name}.npz")
+        source = SHARED / name.partition("-")[0]
+        if source.is_dir():
+            _save(read(source), folder / f"{name}.npz")
             found[name] = open_data(str(folder / f"{name}.npz"), folder / "data")
     return found
 
@@ -68,6 +71,15 @@ def _cells(folder: Path) -> Iterator[Labelled]:
             yield np.asarray(cell), name, number % VALIDATION == 0
 
 
+def _few_cells(folder: Path) -> Iterator[Labelled]:
+    """Yield few of the cells to train on, and as many as there are to validate with."""
+    counts: dict[str, int] = {}
+    for image, name, validates in _cells(folder):
+        counts[name] = counts.get(name, 0) + (not validates)
+        if validates or counts[name] <= FEW:
+            yield image, name, validates
+
+
 def _patches(folder: Path) -> Iterator[Labelled]:
     """Yield patches of CamVid that show one thing: sky, road, tree, ... Its validation split validates."""
     for part in ("train", "val"):
@@ -86,4 +98,8 @@ def _patches(folder: Path) -> Iterator[Labelled]:
                     yield picture[window], f"{label:02d}", part == "val"
 
 
-READERS: dict[str, Callable[[Path], Iterator[Labelled]]] = {"bccd": _cells, "camvid": _patches}
+READERS: dict[str, Callable[[Path], Iterator[Labelled]]] = {
+    "bccd": _cells,
+    "bccd-few": _few_cells,
+    "camvid": _patches,
+}

@@ -13,6 +13,7 @@ import statistics
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -25,11 +26,11 @@ from convsearch.search.engines.choice import choose, open_engine
 from convsearch.search.engines.portfolio import guesses
 from convsearch.search.engines.proposals import Proposals
 from convsearch.spaces.arithmetic import Volume
-from convsearch.spaces.definition import load
+from convsearch.spaces.definition import answered, load
 from convsearch.spaces.dimension import Choice, Dimension, Options
 from convsearch.spaces.space import SearchSpace, Values
 
-from .logged import EPOCHS, FILE, SIZE
+from .logged import EPOCHS, FILE, SIZE, TRAIN
 
 SEEDS = range(int(os.environ.get("SURROGATE_SEEDS", "10")))
 BUDGET = 40 * EPOCHS  # epochs of a search: forty whole trials
@@ -47,6 +48,8 @@ class Searcher:
     portfolio: bool = True
 
 
+# A grid walks through values, in the order of the space: of the two ranges it is given these.
+GRID = {"learning_rate": "[0.001, 0.003, 0.01]", "weight_decay": "[0.0001, 0.001, 0.01]"}
 SEARCHERS = (
     Searcher("Optuna TPE with portfolio", "optuna", "tpe"),
     Searcher("Optuna TPE without", "optuna", "tpe", portfolio=False),
@@ -56,6 +59,10 @@ SEARCHERS = (
     Searcher("random, with portfolio", "optuna", "random"),
     Searcher("random", "optuna", "random", pruner="none", portfolio=False),
     Searcher("KerasTuner random", "keras-tuner", "random", portfolio=False),
+    Searcher("Optuna TPE, median pruner", "optuna", "tpe", pruner="median"),
+    Searcher("Optuna GP", "optuna", "gp"),
+    Searcher("Optuna grid", "optuna", "grid", portfolio=False),
+    Searcher("KerasTuner grid", "keras-tuner", "grid", portfolio=False),
 )
 OURS, RANDOMS = SEARCHERS[0], (SEARCHERS[5], SEARCHERS[6])
 
@@ -96,9 +103,11 @@ class Surrogate:
 
 def search(searcher: Searcher, surrogate: Surrogate, seed: int, folder: Path) -> list[float]:
     """Return the accuracy of the best trial so far after each epoch of a search."""
-    proposals = Proposals(surrogate.space, seed)
+    grid = searcher.algorithm == "grid"
+    space = SearchSpace(answered(load("classic"), GRID), Volume(*SIZE, 3), 10) if grid else surrogate.space
+    proposals = Proposals(space, seed, exhaustive=grid)
     if searcher.portfolio:
-        for values in guesses(surrogate.space):
+        for values in guesses(space, TRAIN):
             proposals.enqueue(values)
     engine_name, algorithm, pruner = choose(searcher.engine, searcher.algorithm, searcher.pruner)
     engine = open_engine(folder, engine_name, algorithm, pruner, EPOCHS, seed, proposals)
@@ -131,7 +140,10 @@ def measure() -> Iterator[tuple[str, str, str]]:
     yield "surrogate", f"{surrogate.count} trials; {surrogate.explained:.0%} of the variance explained, held out", ""
     courses: dict[str, list[list[float]]] = {}
     for searcher in SEARCHERS:
-        for seed in SEEDS:
+        if searcher.algorithm == "gp" and find_spec("torch") is None:
+            yield searcher.name, "left out: it needs PyTorch, pip install 'convsearch[gp]'", ""
+            continue
+        for seed in SEEDS[:1] if searcher.algorithm == "grid" else SEEDS:  # which has no seed
             with tempfile.TemporaryDirectory() as name:
                 courses.setdefault(searcher.name, []).append(search(searcher, surrogate, seed, Path(name)))
         ends = [course[-1] for course in courses[searcher.name]]

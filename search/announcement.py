@@ -57,7 +57,7 @@ def announce(prepared: Prepared, budget: Budget, console: Console) -> None:
     if study.algorithm == "grid":
         _announce_grid(prepared.space, console)
         return
-    for guess in portfolio(prepared.space):
+    for guess in portfolio(prepared.space, data.train):
         if guess.values is None:
             console.print(f"  note: the portfolio's '{guess.name}' is skipped: {guess.reason}", highlight=False)
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from types import FrameType, TracebackType
 from typing import Any
 
-SEARCH_SHARE = 0.3  # of the minutes; most go to the winner, for which long training pays
-CONFIRMED_SHARE = 0.4  # of the minutes, by which the best few are trained again with other seeds
+SEARCH_SHARE = 0.4  # of the minutes, with the best few trained again; most go to the winner, for which training pays
+REPEATS_SHARE = 0.15  # of the minutes, part of the search's, that may be kept to train the best few again
 STARTING_SECONDS = 10.0  # until the first trial begins
 EXPORT_SECONDS = 12.0  # for the bundle and its check, and the model in MLflow; about twice what it takes
 
@@ -22,6 +22,7 @@ class Budget:
     began: float = field(default_factory=time.monotonic)
     stopped: bool = False
     has_result: bool = False  # until some trial has ended well, all the time there is belongs to the search
+    repeats: float = 0.0  # seconds that it would take to train the best few again
     laps: dict[str, float] = field(default_factory=dict)  # seconds by what they went to
 
     def allows(self, begun: int) -> bool:
@@ -44,19 +45,22 @@ class Budget:
 
     @property
     def search_left(self) -> float:
-        """The seconds that the search has left; endless without a limit."""
-        return self._left(SEARCH_SHARE)
-
-    @property
-    def confirmation_left(self) -> float:
-        """The seconds left to train the best few again with other seeds; endless without a limit."""
-        return self._left(CONFIRMED_SHARE)
-
-    def _left(self, share: float) -> float:
+        """The seconds that the search has left, the best to be trained again after it; endless without a limit."""
         if self.seconds is None:
             return math.inf
-        usable = self.seconds - STARTING_SECONDS - EXPORT_SECONDS
-        return STARTING_SECONDS + usable * (share if self.has_result else 1.0) - self.elapsed
+        return self.repeats_left - min(self.repeats, REPEATS_SHARE * self._usable(self.seconds))
+
+    @property
+    def repeats_left(self) -> float:
+        """The seconds left to train the best few again with other seeds; endless without a limit."""
+        if self.seconds is None:
+            return math.inf
+        share = SEARCH_SHARE if self.has_result else 1.0
+        return STARTING_SECONDS + self._usable(self.seconds) * share - self.elapsed
+
+    @staticmethod
+    def _usable(seconds: float) -> float:
+        return seconds - STARTING_SECONDS - EXPORT_SECONDS
 
     @property
     def final_seconds(self) -> float | None:

@@ -54,7 +54,9 @@ def run(
         typer.Option(help="How many trials in all. [default: 15, where no minutes are given]"),
     ] = None,
     minutes: Annotated[float | None, typer.Option(help="Time for everything, from the command to the bundle.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Epochs a trial may take. [default: 12]")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Epochs of a trial. [default: as many as suit images and minutes]")
+    ] = None,
     objective: Annotated[
         list[str] | None,
         typer.Option(

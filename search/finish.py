@@ -24,6 +24,7 @@ from .repeats import repeat_the_best, standings
 from .report import standing_lines
 
 FINAL = {"value", "best_epoch", "epochs", "val_accuracy", "seconds"}  # what `result.json` tells of the last training
+COMPARED = 2  # of the best: time is kept to train these again, and more are where there is time
 SEEDS_APART = 7919  # between the seeds of a trial's trainings
 
 
@@ -64,6 +65,13 @@ def job_of_trial(prepared: Prepared, proposal: Proposal, trial: Trial) -> Job:
     return job.model_copy(update=rung)
 
 
+def seconds_to_repeat(prepared: Prepared, count: int) -> float:
+    """Return what it would take to train the best again, of `count` as many as it takes to compare."""
+    costs = Costs.of(prepared.record, len(prepared.split.train))
+    best = [trial for trial in prepared.record.best(min(count, COMPARED)) if trial.state == "complete"]
+    return sum(costs.trial(trial.candidate, prepared.study.epochs) for trial in best)
+
+
 def repeat_best(prepared: Prepared, count: int, executor: Executor, budget: Budget, console: Console) -> None:
     """Train the best `count` trials again with other seeds, as far as their share of the time permits."""
     record, repeats, images = prepared.record, prepared.folder.repeats(), len(prepared.split.train)
@@ -75,7 +83,7 @@ def repeat_best(prepared: Prepared, count: int, executor: Executor, budget: Budg
         return made.model_copy(update={"seed": (made.seed + seed * SEEDS_APART) % 2**31})
 
     def fits(trial: Trial) -> bool:
-        return Costs.of(record, images).trial(trial.candidate, epochs) <= budget.confirmation_left
+        return Costs.of(record, images).trial(trial.candidate, epochs) <= budget.repeats_left
 
     with console.status("training the best again ...") as status:
 

@@ -16,7 +16,7 @@ from .engines.proposals import Proposals
 from .engines.protocol import Engine
 from .executors.local import LocalExecutor
 from .executors.protocol import Executor
-from .finish import export, job_of_trial, repeat_best, train_the_best
+from .finish import export, job_of_trial, repeat_best, seconds_to_repeat, train_the_best
 from .home import Home, StudyFolder
 from .importance import importances
 from .objectives import costs, front_facts
@@ -61,7 +61,7 @@ def _search_and_export(
         _settle(record, engine, prepared.study.objectives)
         tracker.reconcile(record)
         budget.lap("beginning")
-        _search(prepared, engine, executor, tracker, budget, console)
+        _search(prepared, engine, executor, tracker, budget, repeats, console)
         budget.lap("search")
         if _finished_before(prepared, begun):
             console.print("nothing was left to do: the study is finished", highlight=False)
@@ -83,7 +83,13 @@ def _search_and_export(
 
 
 def _search(
-    prepared: Prepared, engine: Engine, executor: Executor, tracker: Any, budget: Budget, console: Console
+    prepared: Prepared,
+    engine: Engine,
+    executor: Executor,
+    tracker: Any,
+    budget: Budget,
+    repeats: int,
+    console: Console,
 ) -> None:
     study, record = prepared.study, prepared.record
     view = ProgressView(console, record, budget, study.epochs)
@@ -96,6 +102,7 @@ def _search(
         job=lambda proposal, trial: job_of_trial(prepared, proposal, trial),
         weights=prepared.folder.weights(0).parent,
         objectives=study.objectives,
+        seconds_to_repeat=lambda: seconds_to_repeat(prepared, repeats),
     )
     try:
         with view.shown():
@@ -118,7 +125,7 @@ def _engine(home: Home, prepared: Prepared, budget: Budget) -> Engine:
         if study.warm_start is not None and home.study(study.warm_start).file.exists():
             for values in warm_values(home.study(study.warm_start), prepared.space):
                 proposals.enqueue(values)
-        for values in guesses(prepared.space):
+        for values in guesses(prepared.space, images):
             proposals.enqueue(values)
     return open_engine(
         prepared.folder.path,

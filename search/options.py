@@ -9,7 +9,6 @@ from .engines.choice import choose
 from .objectives import check_objectives, check_under
 
 DEFAULT_TRIALS = 15  # where neither trials nor minutes are given
-DEFAULT_EPOCHS = 12
 DEFAULT_REPEATS = 3
 
 

@@ -1,15 +1,31 @@
-"""What fits into the minutes: how many epochs a trial may take, and whether there is time for anything at all."""
+"""How many epochs a trial may take: what the images need, what fits into the minutes, and whether anything does."""
 
 import random
 
+from ..spaces.architecture import Candidate
 from ..spaces.errors import InputError
 from ..spaces.space import SearchSpace
 from .budget import EXPORT_SECONDS, SEARCH_SHARE, STARTING_SECONDS
 from .cost import Costs
 from .engines.portfolio import guesses
 
-WISHED_TRIALS = 5  # so many whole trials of the first guess fit into the search's share of the time
-FEWEST, MOST = 3, 30  # epochs of a trial
+WISHED_TRIALS = 8  # so many whole trials of the first guess fit into the search's share of the time
+USUAL = 12  # epochs of a trial, where no minutes are given
+FEWEST, MOST = 3, 30  # epochs of a trial, where minutes are
+LONGEST = 200  # epochs of a trial, however few the images
+# A few images make few steps of the optimizer an epoch. A network learns by steps: trials have as many epochs as it
+# takes for so many, and at most for so many where there are minutes enough.
+USUAL_STEPS, MOST_STEPS = 200, 500
+
+
+def usual_epochs(space: SearchSpace, images: int) -> int:
+    """Return how many epochs a trial may take where nobody says anything of epochs or minutes.
+
+    Args:
+        space: bound to the data.
+        images: how many there are to train on.
+    """
+    return max(USUAL, min(LONGEST, -(-USUAL_STEPS // _steps(_first_guess(space, images), images))))
 
 
 def epochs_for(space: SearchSpace, images: int, minutes: float) -> int:
@@ -23,8 +39,7 @@ def epochs_for(space: SearchSpace, images: int, minutes: float) -> int:
     Raises:
         InputError: not even one short trial fits; the message says what would.
     """
-    first = list(guesses(space))[:1] or [space.draw(random.Random(0))]
-    guess = space.candidate(first[0])
+    guess = _first_guess(space, images)
     costs, seconds = Costs(images), minutes * 60
     around = STARTING_SECONDS + EXPORT_SECONDS
     least = around + costs.trial(guess, FEWEST)
@@ -35,7 +50,18 @@ def epochs_for(space: SearchSpace, images: int, minutes: float) -> int:
             f"{_rounded_up(least / 60):g} on there is a result. `convsearch check` looks at a space without training"
         )
     search = (seconds - around) * SEARCH_SHARE
-    return max(FEWEST, min(MOST, int(search / WISHED_TRIALS / costs.epoch(guess))))
+    most = max(MOST, min(LONGEST, -(-MOST_STEPS // _steps(guess, images))))
+    return max(FEWEST, min(most, int(search / WISHED_TRIALS / costs.epoch(guess))))
+
+
+def _first_guess(space: SearchSpace, images: int) -> Candidate:
+    for values in guesses(space, images):
+        return space.candidate(values)
+    return space.candidate(space.draw(random.Random(0)))
+
+
+def _steps(candidate: Candidate, images: int) -> int:
+    return -(-images // candidate.recipe.batch_size)
 
 
 def _rounded_up(minutes: float) -> float:

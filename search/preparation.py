@@ -19,8 +19,8 @@ from .data import Dataset, Split, open_data, split
 from .engines.choice import choose
 from .home import DataFacts, Home, StudyFile, StudyFolder
 from .objectives import check_objectives, check_under
-from .options import DEFAULT_EPOCHS, DEFAULT_TRIALS, Options
-from .plan import epochs_for
+from .options import DEFAULT_TRIALS, Options
+from .plan import epochs_for, usual_epochs
 from .record import Record
 from .warm_start import warm_values
 
@@ -61,9 +61,10 @@ def begin(home: Home, options: Options, console: Console) -> Prepared:
     _require_reachable(space, options.under, objectives)
     if algorithm == "grid":
         space.require_enumerable()
-    epochs = options.epochs or DEFAULT_EPOCHS
-    if options.minutes is not None and options.epochs is None:
-        epochs = epochs_for(space, len(parts.train), options.minutes)
+    images = len(parts.train)
+    epochs = options.epochs or (
+        epochs_for(space, images, options.minutes) if options.minutes is not None else usual_epochs(space, images)
+    )
     if options.warm_start is not None:
         warm_values(home.existing(options.warm_start), space)
     given = options.trials is not None or options.minutes is not None or algorithm == "grid"

@@ -56,6 +56,7 @@ class Study:
     dry: bool = False  # whether the engine has nothing to propose before another trial ends
     interrupted: bool = False
     objectives: Sequence[str] = DEFAULT
+    seconds_to_repeat: Callable[[], float] = lambda: 0.0  # foretells what follows the search
 
     def search(self) -> None:
         """Run trials until the budget is spent, the space is exhausted or somebody says stop.
@@ -63,6 +64,7 @@ class Study:
         Raises:
             WorkError: the machine cannot go on, or nothing but failures came of it.
         """
+        self.budget.repeats = self.seconds_to_repeat()
         while True:
             while not self.dry and not self.budget.over and len(self.running) < self.executor.slots:
                 proposal = self.engine.ask(new=self._another())
@@ -134,6 +136,7 @@ class Study:
         self.rungs.pop(trial.number, None)
         self.dry = False
         self.budget.has_result |= trial.value is not None
+        self.budget.repeats = self.seconds_to_repeat()
         self.engine.tell(trial.number, trial.state, trial.value, costs(trial, self.objectives))
         self._keep_the_best()
         for listener in self.listeners:

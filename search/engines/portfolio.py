@@ -15,6 +15,7 @@ from ...spaces.dimension import Choice, Dimension, Options
 from ...spaces.space import SearchSpace, Values
 
 NARROWER = (1, 2, 4, 8)  # what filters are divided by; the first with which the limits are kept is taken
+STEPS = 10  # an epoch has so many at least, where a smaller batch than the entry's makes it so
 COMMON = "common"
 
 
@@ -36,8 +37,8 @@ def entries() -> dict[str, dict[str, Any]]:
     return {name: common | entry for name, entry in found.items()} | {COMMON: common}
 
 
-def portfolio(space: SearchSpace) -> Iterator[Guess]:
-    """Yield each entry in its order, as this space has it."""
+def portfolio(space: SearchSpace, images: int) -> Iterator[Guess]:
+    """Yield each entry in its order, as this space has it; `images` is how many there are to train on."""
     for name, entry in entries().items():
         if name == COMMON:
             continue
@@ -46,25 +47,26 @@ def portfolio(space: SearchSpace) -> Iterator[Guess]:
             depths = f"{min(allowed)} to {max(allowed)}" if len(allowed) > 1 else str(allowed[0])
             yield Guess(name, None, f"it has {count} layers, the space {depths}")
             continue
-        values = fitted(space, entry)
+        values = fitted(space, entry, images)
         yield Guess(name, values, "" if values else "it exceeds the limits with however few filters")
 
 
-def guesses(space: SearchSpace) -> Iterator[Values]:
-    """Yield the fitted values of those entries that the space allows."""
-    for guess in portfolio(space):
+def guesses(space: SearchSpace, images: int) -> Iterator[Values]:
+    """Yield the fitted values of those entries that the space allows; `images` is how many there are to train on."""
+    for guess in portfolio(space, images):
         if guess.values is not None:
             yield guess.values
 
 
-def fitted(space: SearchSpace, entry: Mapping[str, Any]) -> Values | None:
+def fitted(space: SearchSpace, entry: Mapping[str, Any], images: int) -> Values | None:
     """Return the values of an entry in a space, with as many of its filters as the limits allow, or None."""
+    batch = {"batch_size": min(entry["batch_size"], max(1, images // STEPS))}
     pools = any(
         key.endswith(".pooling") and not key.startswith("head.") and dimension.values != ("none",)
         for key, dimension in space.all_dimensions.items()
     )
     for divisor in NARROWER:
-        liked = _liked(entry, divisor, pools)
+        liked = _liked({**entry, **batch}, divisor, pools)
         values = space.fit({key: _nearest(key, dimension, liked) for key, dimension in space.dimensions.items()})
         if space.excess(space.candidate(values)) is None:
             return values

@@ -1,12 +1,13 @@
 """How long a search may go on."""
 
+import math
 import os
 import signal
 import time
 
 import pytest
 
-from convsearch.search.budget import EXPORT_SECONDS, SEARCH_SHARE, Budget, Interruption
+from convsearch.search.budget import EXPORT_SECONDS, REPEATS_SHARE, SEARCH_SHARE, Budget, Interruption
 from convsearch.search.final import LONGER, MOST, Plan, plan_for, validate_every
 from convsearch.search.job import Seconds
 from convsearch.search.record import Trial
@@ -49,6 +50,20 @@ def test_no_trial_begins_when_the_searchs_share_of_the_minutes_is_spent() -> Non
     spent = Budget(trials=None, seconds=600, began=ago(600 * SEARCH_SHARE + 10), has_result=True)
     assert spent.over
     assert not spent.allows(0)
+
+
+def test_the_search_ends_while_there_is_time_to_train_the_best_again() -> None:
+    budget = Budget(trials=None, seconds=600, has_result=True, repeats=50)
+    assert budget.repeats_left - budget.search_left == pytest.approx(50, abs=1)
+    budget.began = ago(600 * SEARCH_SHARE - 40)
+    assert budget.over
+    assert budget.repeats_left > 30
+
+
+def test_slow_trials_do_not_give_all_of_the_searchs_time_to_their_repeats() -> None:
+    budget = Budget(trials=None, seconds=600, has_result=True, repeats=1000)
+    assert budget.search_left > (SEARCH_SHARE - REPEATS_SHARE) * 500
+    assert Budget(trials=5, seconds=None, repeats=1000).search_left == math.inf
 
 
 def test_the_winner_has_what_is_left_when_the_export_is_provided_for() -> None:

@@ -9,7 +9,7 @@ from convsearch.search.engines.portfolio import guesses
 from convsearch.search.engines.proposals import Proposals
 from convsearch.search.engines.protocol import Proposal
 from convsearch.search.job import Seconds
-from convsearch.search.plan import FEWEST, MOST, epochs_for
+from convsearch.search.plan import FEWEST, LONGEST, MOST, USUAL, USUAL_STEPS, epochs_for, usual_epochs
 from convsearch.search.record import Record, Trial
 from convsearch.spaces.architecture import Candidate
 from convsearch.spaces.arithmetic import Volume
@@ -23,12 +23,12 @@ def space(*input: int) -> SearchSpace:
 
 
 def small_and_large(here: SearchSpace) -> list[Candidate]:
-    found = sorted((here.candidate(values) for values in guesses(here)), key=lambda one: one.architecture.macs)
+    found = sorted((here.candidate(values) for values in guesses(here, 4000)), key=lambda one: one.architecture.macs)
     return [found[0], found[-1]]
 
 
 def cheap_and_dear(here: SearchSpace) -> tuple[Values, Values]:
-    found = sorted(guesses(here), key=lambda values: here.candidate(values).architecture.macs)
+    found = sorted(guesses(here, 4000), key=lambda values: here.candidate(values).architecture.macs)
     return found[0], found[-1]
 
 
@@ -92,6 +92,19 @@ def test_more_images_give_shorter_trials() -> None:
     assert epochs_for(here, 40_000, 10) < epochs_for(here, 4000, 10)
 
 
+def test_without_minutes_a_few_images_get_the_epochs_that_make_enough_steps() -> None:
+    here = space(32, 32, 3)
+    assert usual_epochs(here, 50_000) == usual_epochs(here, 4000) == USUAL
+    assert usual_epochs(here, 160) == USUAL_STEPS / 5  # of 32 images
+    assert usual_epochs(here, 10) == LONGEST
+
+
+def test_with_minutes_enough_a_few_images_get_more_epochs_than_many() -> None:
+    here = space(32, 32, 3)
+    assert MOST < epochs_for(here, 160, 600) <= LONGEST
+    assert epochs_for(here, 4000, 600) == MOST
+
+
 def test_minutes_in_which_nothing_can_be_done_are_refused_with_what_could() -> None:
     with pytest.raises(InputError, match=r"--minutes 0\.1: too short\. .* from --minutes [\d.]+ on there is a result"):
         epochs_for(space(32, 32, 3), 4000, 0.1)
@@ -111,7 +124,7 @@ def test_the_minutes_that_the_message_names_are_enough() -> None:
 def test_a_wish_for_which_there_is_no_time_ends_the_search() -> None:
     here = space(32, 32, 3)
     proposals = Proposals(here, seed=0)
-    dear = next(guesses(here))
+    dear = next(guesses(here, 4000))
     proposals.affordable = lambda candidate: False
     assert proposals.next(0, lambda: dear) is None
     proposals.affordable = lambda candidate: True

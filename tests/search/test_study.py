@@ -123,6 +123,15 @@ def test_a_search_of_an_exhausted_space_ends_and_keeps_the_weights_of_the_best_f
     assert kept == {trial.number for trial in study.record.best(KEPT)}
 
 
+def test_what_it_takes_to_train_the_best_again_is_foretold_after_each_trial(make: MakeStudy) -> None:
+    budget = Budget(trials=3, seconds=3600)
+    study, _ = make(GOOD, budget, epochs=1)
+    study.seconds_to_repeat = lambda: 10.0 * study.record.counts()["complete"]
+    study.search()
+    assert budget.repeats == 30.0
+    assert budget.repeats_left - budget.search_left == pytest.approx(30.0, abs=1)
+
+
 def test_a_search_in_which_everything_fails_ends_with_the_reason(make: MakeStudy) -> None:
     study, listening = make(DIVERGING, Budget(trials=50, seconds=None))
     with pytest.raises(WorkError, match=r"the first 5 trials all failed, .*: the loss became NaN in epoch 1"):

@@ -1,0 +1,98 @@
+"""What a long training gains by mirrored and by shifted images, and what a network's answers foretell of it.
+
+A network of the portfolio is first trained as in a trial, and asked how much of its accuracy is left on validation
+images so varied. Then it is trained from the start for LONGER times the seconds, plainly, with each augmentation, and
+with both. `search/augmenting.py` adds an augmentation where enough of the accuracy is left: here stands, for every data
+set, what was left and what was gained, and from which share to which the gains would have been kept and the losses
+avoided. All accuracies are of validation images; rows stay in `results/augmentation.jsonl`.
+"""
+
+import os
+import statistics
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from convsearch.search.augmenting import KEPT_SHARES, SHIFT
+from convsearch.search.engines.portfolio import entries, fitted
+from convsearch.spaces.architecture import Augmentation, Candidate
+
+from .results import Results
+from .timed import grounds
+
+ENTRY = "paired"
+SECONDS = {"digits": 6.0, "cifar10": 40.0, "bccd": 12.0, "bccd-few": 5.0, "camvid": 20.0}  # of a trial
+LONGER = 5
+SEEDS = tuple(map(int, os.environ.get("SEEDS", "0").split(",")))
+MANNERS = {
+    "plain": Augmentation(),
+    "horizontal_flip": Augmentation(horizontal_flip=True),
+    "translation": Augmentation(translation=SHIFT),
+    "both": Augmentation(horizontal_flip=True, translation=SHIFT),
+}
+TRIAL = "as in a trial"
+ASKED = {"horizontal_flip": 1.0, "translation": SHIFT}
+
+
+def measure() -> Iterator[tuple[str, str, str]]:
+    """Measure what is missing; yield what was left and gained, and the shares that follow."""
+    results, current = Results("augmentation"), []
+    with tempfile.TemporaryDirectory() as name:
+        for ground in grounds(Path(name)):
+            values = fitted(ground.space, entries()[ENTRY], ground.images)
+            assert values is not None, "the default space holds the entry"
+            candidate = ground.space.candidate(values)
+            for seed in SEEDS:
+                for manner in (TRIAL, *MANNERS):
+                    seconds = SECONDS[ground.name] * (1 if manner == TRIAL else LONGER)
+                    key = {"data": ground.name, "manner": manner, "seed": seed, "seconds": seconds}
+                    key |= {"candidate": candidate.hash}  # another recipe makes another row
+                    if not results.has(key):
+                        varied = _with(candidate, MANNERS.get(manner, Augmentation()))
+                        outcome = ground.train(varied, seed, seconds, ASKED if manner == TRIAL else {})
+                        found = {"val_accuracy": outcome.val_accuracy[-1], "varied": outcome.varied}
+                        results.add(key | found | {"epochs": outcome.epochs})
+                    current += [row for row in results.rows if key.items() <= row.items()]
+    yield from report(current)
+
+
+def _with(candidate: Candidate, augmentation: Augmentation) -> Candidate:
+    recipe = candidate.recipe.model_copy(update={"augmentation": augmentation})
+    return candidate.model_copy(update={"recipe": recipe})
+
+
+def report(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, str]]:
+    """Yield the findings of measured rows."""
+    names = list(dict.fromkeys(row["data"] for row in rows))
+    points: dict[str, list[tuple[float, float]]] = {name: [] for name in ASKED}
+    for data in names:
+        of = {manner: [r for r in rows if (r["data"], r["manner"]) == (data, manner)] for manner in (TRIAL, *MANNERS)}
+        ends = {manner: statistics.fmean(row["val_accuracy"] for row in of[manner]) for manner in MANNERS}
+        told = ", ".join(f"{manner} {value:.1%}" for manner, value in ends.items())
+        epochs = of["plain"][0]["epochs"]
+        yield f"{data}, {SECONDS[data] * LONGER:.0f} s, {epochs} epochs", told, ""
+        for name in ASKED:
+            left = statistics.fmean(row["varied"][name] / row["val_accuracy"] for row in of[TRIAL])
+            # With and without the other one, both count the same.
+            other = next(manner for manner in ASKED if manner != name)
+            gain = statistics.fmean((ends[name] - ends["plain"], ends["both"] - ends[other]))
+            points[name].append((left, gain))
+            yield f"{data}: {name}", f"a trial's network keeps {left:.0%} of its accuracy; gained {gain:+.1%}", ""
+    for name, found in points.items():
+        low, high = kept_between(found)
+        yield f"{name}: best share to ask for", f"from {low:.0%} to {high:.0%}; in force {KEPT_SHARES[name]:.0%}", ""
+
+
+def kept_between(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Return the range of the share to ask for with which most would have been gained.
+
+    A data set whose network keeps at least that share gains what it gained, the others nothing.
+
+    Args:
+        points: the share that was kept, and the gain, of each data set.
+    """
+    shares = sorted({0.0, *(share for share, _ in points)})
+    totals = [sum(gain for share, gain in points if share > above) for above in shares]
+    best = max(range(len(shares)), key=lambda i: totals[i])
+    return shares[best], shares[best + 1] if best + 1 < len(shares) else 1.0

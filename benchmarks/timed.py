@@ -1,0 +1,55 @@
+"""One candidate, trained for so many seconds on one of the data sets: what the choices of defaults are made of."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from convsearch.search.data import Dataset, split
+from convsearch.search.job import EpochReport, Job, Outcome
+from convsearch.search.trial import train
+from convsearch.spaces.architecture import Candidate
+from convsearch.spaces.definition import load
+from convsearch.spaces.space import SearchSpace
+
+from .datasets import data_sets
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A data set with its split, the default space bound to it, and how many images there are to train on."""
+
+    name: str
+    dataset: Dataset
+    split: Path
+    space: SearchSpace
+    images: int
+
+    def train(self, candidate: Candidate, seed: int, seconds: float, asked: Mapping[str, float]) -> Outcome:
+        """Train a candidate by the clock; of the network that it ends with, ask what is asked."""
+        job = Job(
+            number=0,
+            candidate=candidate,
+            data=str(self.dataset.folder),
+            split=str(self.split),
+            epochs=10_000,
+            patience=10_000,
+            seed=seed,
+            weights=str(self.split.with_name("trained.weights.h5")),
+            seconds=seconds,
+            validate_every=2,
+            asked=dict(asked),
+        )
+        return train(job, _go_on)
+
+
+def grounds(folder: Path) -> Iterator[Ground]:
+    """Yield every data set, decoded under `folder`."""
+    for name, dataset in data_sets(folder).items():
+        parts, file = split(dataset, 0), folder / f"{name}.split.npz"
+        parts.save(file)
+        space = SearchSpace(load("classic"), dataset.input, len(dataset.classes))
+        yield Ground(name, dataset, file, space, len(parts.train))
+
+
+def _go_on(report: EpochReport) -> bool:
+    return True
