@@ -23,7 +23,7 @@ FEW = 20  # cells of a class to train on, where there are to be few
 PATCHES = 400  # of a class at most
 PURE = 0.8  # of a patch's pixels have to be of one class
 VOID = 11  # CamVid's pixels without a label
-VALIDATION = 5  # every fifth smear validates: all cells of a smear are on one side
+VALIDATION = 5  # every fifth smear or scene validates: all that is cut out of one is on one side
 
 Labelled = tuple[NDArray[np.uint8], str, bool]
 """An image, its class, and whether it is for validation."""
@@ -81,21 +81,20 @@ def _few_cells(folder: Path) -> Iterator[Labelled]:
 
 
 def _patches(folder: Path) -> Iterator[Labelled]:
-    """Yield patches of CamVid that show one thing: sky, road, tree, ... Its validation split validates."""
-    for part in ("train", "val"):
-        counts: dict[int, int] = {}
-        for path in sorted((folder / part / "images").glob("*.jpg")):
-            picture = np.asarray(Image.open(path).convert("RGB"))
-            mask = np.asarray(Image.open(folder / part / "masks" / f"{path.stem}.png"))
-            for top in range(0, mask.shape[0] - SIDE + 1, SIDE // 2):
-                for left in range(0, mask.shape[1] - SIDE + 1, SIDE // 2):
-                    window = slice(top, top + SIDE), slice(left, left + SIDE)
-                    shares = np.bincount(mask[window].ravel(), minlength=VOID + 1) / SIDE**2
-                    label = int(shares.argmax())
-                    if label == VOID or shares[label] < PURE or counts.get(label, 0) >= PATCHES:
-                        continue
-                    counts[label] = counts.get(label, 0) + 1
-                    yield picture[window], f"{label:02d}", part == "val"
+    """Yield patches of CamVid's training split that show one thing: sky, road, tree, ..."""
+    counts: dict[int, int] = {}
+    for number, path in enumerate(sorted((folder / "train" / "images").glob("*.jpg"))):
+        picture = np.asarray(Image.open(path).convert("RGB"))
+        mask = np.asarray(Image.open(folder / "train" / "masks" / f"{path.stem}.png"))
+        for top in range(0, mask.shape[0] - SIDE + 1, SIDE // 2):
+            for left in range(0, mask.shape[1] - SIDE + 1, SIDE // 2):
+                window = slice(top, top + SIDE), slice(left, left + SIDE)
+                shares = np.bincount(mask[window].ravel(), minlength=VOID + 1) / SIDE**2
+                label = int(shares.argmax())
+                if label == VOID or shares[label] < PURE or counts.get(label, 0) >= PATCHES:
+                    continue
+                counts[label] = counts.get(label, 0) + 1
+                yield picture[window], f"{label:02d}", number % VALIDATION == 0
 
 
 READERS: dict[str, Callable[[Path], Iterator[Labelled]]] = {

@@ -47,11 +47,14 @@ def run(
         ),
     ] = None,
     pruner: Annotated[
-        str | None, typer.Option(help="Of optuna: hyperband, median or none. [default: hyperband]")
+        str | None,
+        typer.Option(
+            help="Of optuna: hyperband, median or none. [default: hyperband, where one objective is searched]"
+        ),
     ] = None,
     trials: Annotated[
         int | None,
-        typer.Option(help="How many trials in all. [default: 15, where no minutes are given]"),
+        typer.Option(help="How many trials in all. [default: 15; without limit by the minutes and for a grid]"),
     ] = None,
     minutes: Annotated[float | None, typer.Option(help="Time for everything, from the command to the bundle.")] = None,
     epochs: Annotated[
@@ -73,7 +76,7 @@ def run(
         ),
     ] = None,
     repeats: Annotated[
-        int, typer.Option(help="So many of the best are trained again with another seed before one is named.")
+        int, typer.Option(help="So many of the best are trained again with another seed, where there are two or more.")
     ] = 3,
     warm_start: Annotated[
         str | None, typer.Option(metavar="STUDY", help="Begin with the best of another study, fitted to this one.")

@@ -11,7 +11,7 @@ from rich.text import Text
 from .home import StudyFolder
 from .objectives import front_facts
 from .progress import duration
-from .record import Record, Trial
+from .record import Record
 
 MOMENTS = (10, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 43200, 86400)  # seconds of a search
 
@@ -21,18 +21,19 @@ def course(record: Record) -> list[tuple[float, float]]:
 
     Only the time in which some trial ran counts: a study that was resumed a day later has not searched for a day.
     """
-    ended = [(trial, trial.ended_at) for trial in record.trials.values() if trial.ended_at is not None]
-    spans = [(_seconds(trial.started_at), _seconds(ended_at), trial) for trial, ended_at in ended]
+    spells = [spell for trial in record.trials.values() for spell in trial.spells]
     searched, until = 0.0, float("-inf")
-    ends: list[tuple[float, Trial]] = []
-    for begin, end, trial in sorted(spans, key=lambda span: span[:2]):
+    ends: list[tuple[float, float]] = []
+    for spell in sorted(spells, key=lambda spell: spell[:2]):
+        begin, end = _seconds(spell.began), _seconds(spell.ended)
         searched += max(0.0, end - max(begin, until))
         until = max(until, end)
-        ends.append((searched - (until - end), trial))
+        if spell.value is not None:
+            ends.append((searched - (until - end), spell.value))
     best, found = float("-inf"), []
-    for seconds, trial in sorted(ends, key=lambda pair: pair[0]):
-        if trial.value is not None and trial.value > best:
-            best = trial.value
+    for seconds, value in sorted(ends):
+        if value > best:
+            best = value
             found.append((round(seconds, 3), best))
     return found
 

@@ -19,6 +19,7 @@ from .record import Trial
 NUMBER = -1  # the job's number: no trial's
 LONGER = 2  # times the trials' epochs, where no minutes are given
 MOST = 20  # times the trials' epochs at most, where minutes are
+AMPLE = 2  # times the time that the most epochs take is time enough, whatever they take
 GRACE = 10.0  # seconds in which a training by the clock may end by itself
 VALIDATIONS = 20  # about so many in a long training: each takes time from it
 
@@ -59,7 +60,8 @@ def plan_for(trial: Trial, epochs: int, seconds: float | None) -> Plan:
     training, evaluating = (part / max(1, trial.epochs) for part in (trial.clock.training, trial.clock.evaluating))
     usable = max(0.0, seconds - evaluating)  # the last validation comes when the time is up
     fitting = int(max(0.0, usable - trial.clock.tracing) / max(training + evaluating, 1e-3))
-    return Plan(MOST * epochs) if fitting >= MOST * epochs else Plan(fitting, usable)
+    # Augmentation may make an epoch slower than the trial's were: without a clock only where that cannot matter.
+    return Plan(MOST * epochs) if fitting >= AMPLE * MOST * epochs else Plan(fitting, usable)
 
 
 def validate_every(epochs: int) -> int:

@@ -19,7 +19,7 @@ from .final import MOST, NUMBER, Winner, as_in_its_trial, plan_for, train_winner
 from .job import EpochReport, Job, Outcome
 from .objectives import front
 from .preparation import Prepared
-from .record import Trial
+from .record import Trial, now
 from .repeats import repeat_the_best, standings
 from .report import standing_lines
 
@@ -164,6 +164,8 @@ def export(prepared: Prepared, winner: Winner, tracker: Any, budget: Budget, con
         from .export.trained import trained_model
 
         model, momentum = trained_model(winner.candidate, winner.weights, len(prepared.split.train))
+        before = folder.result()
+        tests = 1 + (before["tests"] if before else 0)
         test = evaluate(model, prepared.dataset, prepared.split.test)
         counts = {str(state): count for state, count in prepared.record.counts().items()}
         facts = Facts(
@@ -174,6 +176,7 @@ def export(prepared: Prepared, winner: Winner, tracker: Any, budget: Budget, con
             winner.val_accuracy,
             winner.trained,
             test,
+            tests=tests,
             chosen=_chosen(prepared),
         )
         write_bundle(folder.bundle, model, momentum, facts, prepared.dataset, verifier)
@@ -183,6 +186,10 @@ def export(prepared: Prepared, winner: Winner, tracker: Any, budget: Budget, con
     budget.lap("export")
     final = winner.training
     result = {
+        "at": now(),
+        "trials": prepared.record.finished(),
+        "spent": round(budget.elapsed + (before["spent"] if before else 0.0), 2),
+        "tests": tests,
         "best": winner.trial.number,
         "under": prepared.study.under,
         "val_accuracy": winner.val_accuracy,

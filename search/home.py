@@ -59,6 +59,7 @@ class StudyFile(BaseModel):
     under: str | None = None
     epochs: int
     trials: int | None
+    minutes: float | None = None
     seed: int
     class_weights: bool
     warm_start: str | None = None
@@ -143,6 +144,14 @@ class StudyFolder:
             return None
         found: dict[str, Any] = json.loads(self.result_file.read_text(encoding="utf-8"))
         return found
+
+    def spent(self) -> float:
+        """Return the seconds that the launches of this study have taken: what is known of those that were killed."""
+        result, trials = self.result(), self.record().trials.values()
+        since = result["at"] if result else ""
+        later = [spell for trial in trials for spell in trial.spells if spell.began > since]
+        repeats = [repeat.seconds for repeat in self.repeats().all] if result is None else []
+        return (result["spent"] if result else 0.0) + sum(spell.seconds for spell in later) + sum(repeats)
 
     def space(self, study: StudyFile) -> SearchSpace:
         """Return the study's space, bound to its data."""

@@ -46,8 +46,11 @@ class SpaceHyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
         if "y" in kwargs:
             kwargs["y"] = self._one_hot(kwargs["y"])
         if (validation := kwargs.get("validation_data")) is not None:
-            kwargs["validation_data"] = (validation[0], self._one_hot(validation[1]))
+            kwargs["validation_data"] = (validation[0], self._one_hot(validation[1]), *validation[2:])
         return model.fit(*args, batch_size=self.candidate(hp).recipe.batch_size, **kwargs)
 
     def _one_hot(self, labels: Any) -> Any:
-        return keras.utils.to_categorical(labels, self.space.classes) if np.ndim(labels) == 1 else labels
+        """Return labels, whole numbers of shape (n,) or (n, 1) or one-hot already, as one-hot (n, classes)."""
+        if np.ndim(labels) == 2 and np.shape(labels)[1] == self.space.classes:
+            return labels
+        return keras.utils.to_categorical(np.reshape(labels, -1), self.space.classes)

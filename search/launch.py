@@ -24,7 +24,7 @@ from .options import Options, check
 from .preparation import Prepared, begin, resume
 from .progress import ProgressView
 from .record import Record
-from .study import Study
+from .study import KEPT, Study
 from .warm_start import warm_values
 
 
@@ -42,6 +42,8 @@ def launch(options: Options, console: Console) -> StudyFolder:
     prepared = resume(home, options, console) if options.resume else begin(home, options, console)
     if options.trials is None and options.minutes is None:
         budget.trials = prepared.study.trials
+        if prepared.study.minutes is not None:
+            budget.seconds = prepared.study.minutes * 60 - prepared.folder.spent()
     announce(prepared, budget, console)
     with Interruption(budget), closing(LocalExecutor(prepared.folder.logs)) as executor:
         _search_and_export(home, prepared, executor, budget, options.repeats, console)
@@ -54,7 +56,6 @@ def _search_and_export(
     from .tracking import Tracker  # MLflow takes a second to import: the workers warm up meanwhile
 
     folder, record = prepared.folder, prepared.record
-    begun = record.finished()
     budget.has_result = bool(record.best())
     space = folder.space_file.read_text(encoding="utf-8")
     with closing(_engine(home, prepared, budget)) as engine, closing(Tracker(home, prepared.study, space)) as tracker:
@@ -63,7 +64,7 @@ def _search_and_export(
         budget.lap("beginning")
         _search(prepared, engine, executor, tracker, budget, repeats, console)
         budget.lap("search")
-        if _finished_before(prepared, begun):
+        if _is_finished(prepared):
             console.print("nothing was left to do: the study is finished", highlight=False)
         elif not record.best():
             raise WorkError(f"no trial has finished: {_why_none(record)}")
@@ -103,6 +104,8 @@ def _search(
         weights=prepared.folder.weights(0).parent,
         objectives=study.objectives,
         seconds_to_repeat=lambda: seconds_to_repeat(prepared, repeats),
+        keep=max(KEPT, repeats),
+        kept_anyway={repeat.number for repeat in prepared.folder.repeats().all},
     )
     try:
         with view.shown():
@@ -118,8 +121,8 @@ def _engine(home: Home, prepared: Prepared, budget: Budget) -> Engine:
     tried = [trial.hash for trial in record.trials.values() if trial.state not in ("interrupted", "running")]
     proposals = Proposals(prepared.space, study.seed, tried, exhaustive=study.algorithm == "grid")
     images = len(prepared.split.train)
-    proposals.affordable = lambda candidate: (
-        Costs.of(record, images).trial(candidate, study.epochs) <= budget.search_left
+    proposals.affordable = lambda candidate, epochs: (
+        Costs.of(record, images).trial(candidate, epochs or study.epochs) <= budget.search_left
     )
     if study.algorithm != "grid":  # which sees everything, in its own order
         if study.warm_start is not None and home.study(study.warm_start).file.exists():
@@ -170,12 +173,12 @@ def _require_a_choice(prepared: Prepared) -> None:
         ) from error
 
 
-def _finished_before(prepared: Prepared, begun: int) -> bool:
-    """Whether this launch added nothing to a study whose winner was tested: a test split is not read again for it."""
+def _is_finished(prepared: Prepared) -> bool:
+    """Whether there is a bundle that all finished trials were considered for: a test split is not read again for it."""
     result = prepared.folder.result()
     if result is None or not prepared.folder.bundle.is_dir():
         return False
-    return prepared.record.finished() == begun and result["under"] == prepared.study.under
+    return bool(result["trials"] == prepared.record.finished() and result["under"] == prepared.study.under)
 
 
 def _why_none(record: Record) -> str:

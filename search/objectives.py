@@ -146,8 +146,8 @@ class Preference:
             return record.best(len(record.trials))
         candidates = front(record.trials.values(), self.objectives)
         if not candidates:
-            return record.best(len(record.trials))  # nothing was finished: what was cut off early is all there is
-        if self.under is not None:
+            candidates = record.best(len(record.trials))  # nothing was finished: what was cut off is all there is
+        if candidates and self.under is not None:
             candidates = self._within(candidates, *self.under)
         score = self.scores(candidates)
         return sorted(candidates, key=lambda trial: (-score(trial, trial.value or 0.0), trial.number))

@@ -41,9 +41,15 @@ class Options:
 
 def check(options: Options) -> None:
     """Raise an InputError for the first answer that is wrong whatever the data and the space are."""
-    if not options.resume:  # a study that goes on has all three, and says so where others are asked for
+    if options.resume:
+        for name, value in (("warm-start", options.warm_start), ("class-weights", options.class_weights)):
+            if value:
+                raise InputError(f"--{name} goes with a new study, not with --resume: what a study began with stays")
+    else:  # a study that goes on has all three, and says so where others are asked for
         objectives = check_objectives(options.objectives)
-        choose(options.engine, options.algorithm, options.pruner, len(objectives))
+        _, algorithm, _ = choose(options.engine, options.algorithm, options.pruner, len(objectives))
+        if options.warm_start is not None and algorithm == "grid":
+            raise InputError(f"--warm-start {options.warm_start}: a grid search tries everything, in its own order")
         if options.under is not None:
             check_under(options.under, objectives)
     for name, value in (("trials", options.trials), ("epochs", options.epochs)):

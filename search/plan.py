@@ -1,5 +1,6 @@
 """How many epochs a trial may take: what the images need, what fits into the minutes, and whether anything does."""
 
+import math
 import random
 
 from ..spaces.architecture import Candidate
@@ -8,8 +9,11 @@ from ..spaces.space import SearchSpace
 from .budget import EXPORT_SECONDS, SEARCH_SHARE, STARTING_SECONDS
 from .cost import Costs
 from .engines.portfolio import guesses
+from .progress import counted
 
-WISHED_TRIALS = 8  # so many whole trials of the first guess fit into the search's share of the time
+# So many whole trials of the first guess fit into the search's share of ten minutes. Of four times the minutes a half
+# goes into more trials, the other into longer ones.
+WISHED_TRIALS = 12
 USUAL = 12  # epochs of a trial, where no minutes are given
 FEWEST, MOST = 3, 30  # epochs of a trial, where minutes are
 LONGEST = 200  # epochs of a trial, however few the images
@@ -28,8 +32,8 @@ def usual_epochs(space: SearchSpace, images: int) -> int:
     return max(USUAL, min(LONGEST, -(-USUAL_STEPS // _steps(_first_guess(space, images), images))))
 
 
-def epochs_for(space: SearchSpace, images: int, minutes: float) -> int:
-    """Return how many epochs a trial may take, so that the minutes hold a search.
+def epochs_for(space: SearchSpace, images: int, minutes: float, wished: int | None = None) -> int:
+    """Return how many epochs a trial may take, so that the minutes hold a search; or `wished`, where they hold a trial.
 
     Args:
         space: bound to the data.
@@ -42,16 +46,21 @@ def epochs_for(space: SearchSpace, images: int, minutes: float) -> int:
     guess = _first_guess(space, images)
     costs, seconds = Costs(images), minutes * 60
     around = STARTING_SECONDS + EXPORT_SECONDS
-    least = around + costs.trial(guess, FEWEST)
+    least = around + costs.trial(guess, wished or FEWEST)
     if seconds < least:
         raise InputError(
             f"--minutes {minutes:g}: too short. About {around:.0f} seconds go to beginning, testing and exporting, and "
-            f"about {least - around:.0f} to {FEWEST} epochs of a first network: from --minutes "
-            f"{_rounded_up(least / 60):g} on there is a result. `convsearch check` looks at a space without training"
+            f"about {least - around:.0f} to {counted(wished or FEWEST, 'epoch')} of a first network: from --minutes "
+            f"{_rounded_up(least / 60):g} on there is a result"
+            + (", or with fewer --epochs" if wished and wished > 1 else "")
+            + ". `convsearch check` looks at a space without training"
         )
+    if wished is not None:
+        return wished
     search = (seconds - around) * SEARCH_SHARE
+    trials = WISHED_TRIALS * math.sqrt(seconds / 600)
     most = max(MOST, min(LONGEST, -(-MOST_STEPS // _steps(guess, images))))
-    return max(FEWEST, min(most, int(search / WISHED_TRIALS / costs.epoch(guess))))
+    return max(FEWEST, min(most, int(search / trials / costs.epoch(guess))))
 
 
 def _first_guess(space: SearchSpace, images: int) -> Candidate:

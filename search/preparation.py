@@ -62,9 +62,10 @@ def begin(home: Home, options: Options, console: Console) -> Prepared:
     if algorithm == "grid":
         space.require_enumerable()
     images = len(parts.train)
-    epochs = options.epochs or (
-        epochs_for(space, images, options.minutes) if options.minutes is not None else usual_epochs(space, images)
-    )
+    if options.minutes is not None:
+        epochs = epochs_for(space, images, options.minutes, options.epochs)
+    else:
+        epochs = options.epochs or usual_epochs(space, images)
     if options.warm_start is not None:
         warm_values(home.existing(options.warm_start), space)
     given = options.trials is not None or options.minutes is not None or algorithm == "grid"
@@ -81,6 +82,7 @@ def begin(home: Home, options: Options, console: Console) -> Prepared:
         under=options.under,
         epochs=epochs,
         trials=options.trials if given else DEFAULT_TRIALS,
+        minutes=options.minutes,
         seed=seed,
         class_weights=options.class_weights,
         warm_start=options.warm_start,
@@ -130,12 +132,15 @@ def resume(home: Home, options: Options, console: Console) -> Prepared:
                 f"{'is' if key != 'classes' else 'are'} {shown[0]}, the study has {shown[1]}"
             )
     space = SearchSpace(definition, dataset.input, len(dataset.classes))
+    parts, record = Split.load(folder.split), folder.record()
+    if options.minutes is not None and not record.best():
+        epochs_for(space, len(parts.train), options.minutes, study.epochs)
     if options.under is not None:  # which trial is named may be asked anew
         check_under(options.under, study.objectives)
         _require_reachable(space, options.under, study.objectives)
         study = study.model_copy(update={"under": options.under})
         folder.write(study)
-    return Prepared(folder, study, dataset, Split.load(folder.split), space, folder.record())
+    return Prepared(folder, study, dataset, parts, space, record)
 
 
 def _require_reachable(space: SearchSpace, under: str | None, objectives: Sequence[str]) -> None:

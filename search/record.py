@@ -8,7 +8,7 @@ import json
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -22,8 +22,24 @@ CURVES = ("loss", "accuracy", "val_loss", "val_accuracy")
 FINISHED: tuple[State, ...] = ("complete", "pruned", "failed")
 
 
+class Spell(NamedTuple):
+    """A time without a break in which a trial ran: its begin and end, ISO 8601, and what it had reached by then."""
+
+    began: str
+    ended: str
+    value: float | None
+
+    @property
+    def seconds(self) -> float:
+        """From its begin to its end."""
+        return (datetime.fromisoformat(self.ended) - datetime.fromisoformat(self.began)).total_seconds()
+
+
 class Trial(BaseModel):
-    """One trial as the record has it. Curves are by epoch; `seconds` is the sum of `clock`."""
+    """One trial as the record has it. Curves are by epoch; `seconds` is the sum of `clock`.
+
+    A trial that waited at a rung, or was interrupted, and went on later has run for several `spells`.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -33,7 +49,9 @@ class Trial(BaseModel):
     epochs: int = 0
     seconds: float = 0.0
     started_at: str
+    resumed_at: str | None = None
     ended_at: str | None = None
+    spells: tuple[Spell, ...] = ()
     candidate: Candidate
     values: Values
     hash: str
@@ -59,7 +77,7 @@ class Trial(BaseModel):
         return cls(
             number=proposal.number,
             state="running",
-            started_at=_now(),
+            started_at=now(),
             candidate=proposal.candidate,
             values=proposal.values,
             hash=proposal.candidate.hash,
@@ -76,7 +94,8 @@ class Trial(BaseModel):
         if self.epochs and state != "failed" and value is None:  # it went on, and got no further
             better = {}
         curves = {name: getattr(self, name) + getattr(outcome, name) for name in CURVES}
-        clock = self.clock + clock
+        clock, ended = self.clock + clock, now()
+        spell = Spell(self.resumed_at or self.started_at, ended, better.get("value", self.value))
         return self.model_copy(
             update=better
             | curves
@@ -88,21 +107,25 @@ class Trial(BaseModel):
                 "error": outcome.error,
                 "latency_ms": outcome.latency_ms,
                 "varied": outcome.varied,
-                "ended_at": _now(),
+                "ended_at": ended,
+                "spells": (*self.spells, spell),
             }
         )
 
     def goes_on(self) -> "Trial":
-        """Return the record of a trial that goes on from the rung that it had reached."""
-        return self.model_copy(update={"state": "running"})
+        """Return the record of a trial that goes on from the epoch that it had reached."""
+        return self.model_copy(update={"state": "running", "resumed_at": now()})
 
-    def lose(self, state: State, reason: str) -> "Trial":
-        """Return the record of a trial that ended without an outcome."""
-        lost = {"value": None} if state == "failed" else {}
-        return self.model_copy(update={"state": state, "error": reason, "ended_at": _now()} | lost)
+    def lose(self, state: State, reason: str, *, just_now: bool = False) -> "Trial":
+        """Return the record of a trial that ended without an outcome, just now or nobody knows when."""
+        lost: dict[str, Any] = {"value": None} if state == "failed" else {}
+        if just_now:
+            lost["spells"] = (*self.spells, Spell(self.resumed_at or self.started_at, now(), lost.get("value")))
+        return self.model_copy(update={"state": state, "error": reason, "ended_at": now()} | lost)
 
 
-def _now() -> str:
+def now() -> str:
+    """Return this moment, ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 

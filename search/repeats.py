@@ -81,14 +81,21 @@ class Repeats:
 def standings(record: Record, repeats: Repeats, preference: Preference) -> list[Standing]:
     """Return the trials that were repeated, the one to be named first; where none was, the first choice alone.
 
+    A trial that was not repeated, because it came later or there was no time, is among them if it alone reached more
+    than any of those that were.
+
     Raises:
         InputError: no trial is what is preferred.
     """
     ranked = preference.ranked(record)
     found = [repeats.standing(trial) for trial in ranked]
-    repeated = [standing for standing in found if standing.spread is not None]
     score = preference.scores(ranked)
-    return sorted(repeated, key=lambda one: (-score(one.trial, one.mean), one.trial.number)) or found[:1]
+    repeated = [standing for standing in found if standing.spread is not None]
+    if not repeated:
+        return found[:1]
+    most = max(score(one.trial, one.trial.value or 0.0) for one in repeated)
+    ahead = [one for one in found if one.spread is None and score(one.trial, one.mean) > most]
+    return sorted([*repeated, *ahead], key=lambda one: (-score(one.trial, one.mean), one.trial.number))
 
 
 def within_noise(first: Standing, second: Standing, images: int) -> bool | None:

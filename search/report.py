@@ -49,7 +49,7 @@ def as_json(folder: StudyFolder) -> dict[str, Any]:
         "trials": [_trial(trial) for trial in sorted(record.trials.values(), key=lambda t: t.number)],
         "best": {"number": best.number, "value": best.value} if best else None,
         "front": front_facts(record, study.objectives) if study.preference.several else [],
-        "winner": {"number": result["best"], "val_accuracy": result["val_accuracy"], "chosen": str(study.preference)}
+        "winner": {"number": result["best"], "val_accuracy": result["val_accuracy"], "chosen": _chosen(study, result)}
         if result
         else None,
         "repeats": [
@@ -63,6 +63,11 @@ def as_json(folder: StudyFolder) -> dict[str, Any]:
         else None,
         "bundle": str(folder.bundle) if result else None,
     }
+
+
+def _chosen(study: StudyFile, result: dict[str, Any]) -> str:
+    """Return how the winner was named, by the limit of that time."""
+    return str(study.model_copy(update={"under": result["under"]}).preference)
 
 
 def _importances(space: SearchSpace, record: Record) -> dict[str, Any] | None:
@@ -242,7 +247,8 @@ def result_lines(folder: StudyFolder) -> list[str]:
     low, high = test["interval_95"]
     return [
         f"winner: trial {result['best']}, validation accuracy {result['val_accuracy']:.1%}",
-        f"test accuracy {test['accuracy']:.1%}, 95 % interval {low:.1%} to {high:.1%} ({test['count']:,} images)",
+        f"test accuracy {test['accuracy']:.1%}, 95 % interval {low:.1%} to {high:.1%} ({test['count']:,} images)"
+        + (f", looked at {result['tests']} times, as the search went on" if result["tests"] > 1 else ""),
         "time: " + ", ".join(f"{name} {duration(seconds)}" for name, seconds in result["seconds"].items()),
         f"bundle: {folder.bundle}",
     ]

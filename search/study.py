@@ -3,7 +3,7 @@
 Engines never train, executors never choose, and whoever wants to know (tracking, the progress view) listens.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -57,6 +57,8 @@ class Study:
     interrupted: bool = False
     objectives: Sequence[str] = DEFAULT
     seconds_to_repeat: Callable[[], float] = lambda: 0.0  # foretells what follows the search
+    keep: int = KEPT
+    kept_anyway: Collection[int] = ()  # trials whose weights are kept whatever comes
 
     def search(self) -> None:
         """Run trials until the budget is spent, the space is exhausted or somebody says stop.
@@ -89,7 +91,7 @@ class Study:
                     waited = self.waited.get(outcome.number, 0.0)
                     self._end(trial.end(self._state(outcome), outcome, waited))
                 case Lost(number, worker, reason):
-                    self._end(self.running[number].lose("failed", reason))
+                    self._end(self.running[number].lose("failed", reason, just_now=True))
                 case Broken(reason):
                     raise WorkError(reason)
             for listener in self.listeners:
@@ -99,14 +101,18 @@ class Study:
         """Note of all running trials that they were interrupted: they will not be waited for."""
         for trial in list(self.running.values()):
             if self.record.trials[trial.number].state == "running":  # Ctrl-C may come while an end is noted
-                self._end(trial.lose("interrupted", "the search was stopped while the trial ran"))
+                reason = "the search was stopped while the trial ran"
+                self._end(trial.lose("interrupted", reason, just_now=True))
 
     def _another(self) -> bool:
         return self.budget.allows(self.record.finished() + len(self.running))
 
     def _begin(self, proposal: Proposal) -> None:
         known = self.record.trials.get(proposal.number)
-        trial = known.goes_on() if known else Trial.begin(proposal)
+        if known and known.epochs and (self.weights / f"{proposal.number}{STATE}").exists():
+            trial = known.goes_on()
+        else:  # new, or interrupted with nothing left to go on from
+            trial = Trial.begin(proposal).model_copy(update={"mlflow_run_id": known and known.mlflow_run_id})
         if proposal.epochs:
             self.rungs[trial.number] = proposal.epochs
         for listener in self.listeners:
@@ -150,10 +156,11 @@ class Study:
 
     def _keep_the_best(self) -> None:
         going_on = self.engine.may_go_on() | self.running.keys()
-        best = self.record.best(KEPT)
+        going_on |= {trial.number for trial in self.record.trials.values() if trial.state == "interrupted"}
+        best = self.record.best(self.keep)
         if len(self.objectives) > 1:  # any trial of the front may be exported
             best += front(self.record.trials.values(), self.objectives)
-        kept = {trial.number for trial in best} | going_on
+        kept = {trial.number for trial in best} | going_on | set(self.kept_anyway)
         for path in self.weights.iterdir():
             if int(path.name.partition(".")[0]) not in (going_on if path.name.endswith(STATE) else kept):
                 path.unlink()

@@ -33,7 +33,7 @@ ENDLESS = 10**9
 INITIAL_POINTS = 10  # random trials before the Gaussian process has a say
 JUDGED = 500  # random candidates that it judges, and as many variations of the best trial
 GOES_ON = "tuner/trial_id"  # in the values of a trial of Hyperband: the trial from which it goes on
-EPOCHS = "tuner/epochs"
+EPOCHS, INITIAL_EPOCH = "tuner/epochs", "tuner/initial_epoch"
 
 
 class _Fitted:
@@ -83,6 +83,24 @@ class _Random(_Fitted, RandomSearchOracle):  # type: ignore[misc]
 
 class _Hyperband(_Fitted, HyperbandOracle):  # type: ignore[misc]
     """KerasTuner's Hyperband."""
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        response = super().populate_space(trial_id)
+        values = response.get("values")
+        if values is None or GOES_ON not in values:
+            return response
+        candidate = self.proposals.space.candidate(self.proposals.space.fit(self.decoded(values)))
+        if self.proposals.affordable(candidate, values[EPOCHS] - values[INITIAL_EPOCH]):
+            return response
+        for bracket in self._brackets:  # it goes on waiting
+            for rung in bracket["rounds"]:
+                rung[:] = [trial for trial in rung if trial["id"] != trial_id]
+        return {"status": TrialStatus.STOPPED, "values": None}
+
+    def _random_trial(self, trial_id: str, bracket: Any) -> dict[str, Any]:
+        self.proposals.epochs = self._get_epochs(bracket["bracket_num"], 0)
+        response: dict[str, Any] = super()._random_trial(trial_id, bracket)
+        return response
 
     def waiting(self) -> set[str]:
         """Return the ids of the trials that may go on to the next rung of their bracket."""

@@ -22,7 +22,8 @@ class Proposals:
         """Begin with the hashes of what was tried; `exhaustive` walks through a space of any size."""
         self.space = space
         self.tried = set(tried)
-        self.affordable: Callable[[Candidate], bool] = lambda candidate: True
+        self.affordable: Callable[[Candidate, int | None], bool] = lambda candidate, epochs: True
+        self.epochs: int | None = None  # of what is proposed next; None is as many as a trial may take
         self.wished = True  # whether the last proposal was an engine's wish, not one that was enqueued
         self._seed = seed
         self._waiting: list[Values] = []
@@ -85,7 +86,7 @@ class Proposals:
 
     def _taken(self, found: tuple[Values, Candidate]) -> tuple[Values, Candidate] | None:
         """Return what was found and count it as tried, if there is time for it."""
-        if not self.affordable(found[1]):
+        if not self.affordable(found[1], self.epochs):
             return None
         self.tried.add(found[1].hash)
         return found

@@ -19,7 +19,7 @@ CONFUSIONS = 15  # of more classes, so many of the commonest confusions
 class Facts:
     """What the card is written from: the trial that won, and the candidate that its weights were trained as.
 
-    `test` is None where the test split was not read for this model.
+    `test` is None where the test split was not read for this model; `tests` is how often it was read for the study.
     """
 
     study: StudyFile
@@ -29,6 +29,7 @@ class Facts:
     val_accuracy: float
     trained: str
     test: Evaluation | None
+    tests: int = 1
     difference: float | None = None
     chosen: str | None = None
 
@@ -39,7 +40,7 @@ def model_card(facts: Facts) -> str:
     parts = [
         f"# {facts.study.name}: {candidate.architecture}",
         _summary(facts),
-        "## Data\n\n" + _data(facts.study),
+        "## Data\n\n" + _data(facts.study, facts.tests),
         "## Accuracy\n\n" + _accuracy(facts),
         "## How it was found\n\n" + _search(facts),
         "## The network\n\n" + _arithmetic(candidate),
@@ -62,7 +63,7 @@ def _summary(facts: Facts) -> str:
     )
 
 
-def _data(study: StudyFile) -> str:
+def _data(study: StudyFile, tests: int) -> str:
     data = study.data
     notes = "".join(f"\n- {note}" for note in data.notes)
     shown = ", ".join(data.classes[:WIDEST]) + (" ..." if len(data.classes) > WIDEST else "")
@@ -71,8 +72,14 @@ def _data(study: StudyFile) -> str:
         f"- Classes: {_text(shown)}\n"
         f"- Images: {data.train:,} for training, {data.val:,} for validation, {data.test:,} for the test; "
         f"seed {study.seed}, stratified\n"
-        f"- The test images were held out before the search and read once, for the final model{notes}"
+        f"- The test images were held out before the search and read {_read(tests)}{notes}"
     )
+
+
+def _read(tests: int) -> str:
+    if tests <= 1:
+        return "once, for the final model"
+    return f"{tests} times, because the search went on after its first winner was tested; nothing was chosen by them"
 
 
 def _accuracy(facts: Facts) -> str:

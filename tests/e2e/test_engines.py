@@ -2,11 +2,15 @@
 
 import json
 import shutil
+import signal
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+import yaml
+from mlflow.tracking import MlflowClient
 from terminal import begun, convsearch, wait_until, workers_of
 
 from convsearch.search.engines.choice import ALGORITHMS
@@ -136,6 +140,71 @@ def test_compare_names_a_study_that_is_not_there(resumed: Record, place: Path) -
     done = convsearch("compare", "killed", "plane", "--home", place / "home")
     assert done.returncode == 2
     assert "no study 'plane'" in done.stderr
+
+
+# ---------------------------------------------------------------------- why it won
+
+
+@pytest.mark.parametrize("engine", list(ALGORITHMS))
+def test_what_mattered_is_shown_in_json_and_in_mlflow_for_each_engine(ten: Path, engine: str) -> None:
+    shown = convsearch("show", engine, "--home", ten).stdout
+    assert "what mattered (PED-ANOVA over 10 trials):" in shown
+    found = json.loads(convsearch("show", engine, "--json", "--home", ten).stdout)["importances"]
+    assert (found["method"], found["trials"]) == ("PED-ANOVA", 10)
+    assert sum(found["dimensions"].values()) == pytest.approx(1)
+    client = MlflowClient(f"sqlite:///{ten / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name(engine)
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    (launch,) = [run for run in runs if run.data.tags["kind"] == "launch"]
+    assert launch.data.metrics["importance_trials"] == 10
+    most = max(found["dimensions"], key=found["dimensions"].get)
+    assert launch.data.metrics[f"importance.{most}"] == pytest.approx(found["dimensions"][most])
+    trials = record(ten, engine).trials
+    by_number = {int(run.data.tags["number"]): run for run in runs if run.data.tags["kind"] == "trial"}
+    assert {number: run.info.run_id for number, run in by_number.items()} == {
+        number: trial.mlflow_run_id for number, trial in trials.items()
+    }
+    assert all(by_number[n].data.metrics["best_val_accuracy"] == trial.value for n, trial in trials.items())
+
+
+@pytest.fixture(scope="module")
+def ten(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten trials by each engine, two commands at a time."""
+    home = tmp_path_factory.mktemp("ten")
+    convsearch("run", "--space", "tiny", "--trials", 1, "--epochs", 1, "--study", "warm", "--home", home)
+
+    def run(engine: str) -> None:
+        options = ("--algorithm", "random", "--space", "tiny", "--trials", 10, "--epochs", 1, "--repeats", 0)
+        done = convsearch("run", "--engine", engine, *options, "--study", engine, "--home", home)
+        assert done.returncode == 0, done.stderr
+
+    with ThreadPoolExecutor(2) as two:
+        list(two.map(run, ALGORITHMS))
+    return home
+
+
+# ---------------------------------------------------------------------- Ctrl-C and KerasTuner
+
+
+def test_after_ctrl_c_keras_tuner_goes_on_and_its_interrupted_trial_begins_again(tmp_path: Path) -> None:
+    options = ("--engine", "keras-tuner", "--algorithm", "random", "--space", "tiny", "--epochs", 300, "--repeats", 0)
+    home = tmp_path / "home"
+    with begun("run", *options, "--trials", 1, "--study", "mine", "--home", home) as process:
+        states = home / "mine" / "trials.jsonl"
+        wait_until(lambda: states.exists() and states.stat().st_size, "the trial began")
+        time.sleep(6)  # some of its epochs
+        process.send_signal(signal.SIGINT)
+        process.wait()
+    (cut,) = record(home, "mine").trials.values()
+    assert cut.state == "interrupted"
+    assert cut.epochs > 0
+    study = yaml.safe_load((home / "mine" / "study.yaml").read_text())
+    (home / "mine" / "study.yaml").write_text(yaml.safe_dump(study | {"epochs": 2}))  # soon done
+    done = convsearch("run", "--resume", "--study", "mine", "--trials", 1, "--repeats", 0, "--home", home)
+    assert done.returncode == 0, done.stderr
+    (trial,) = record(home, "mine").trials.values()
+    assert (trial.state, trial.epochs, len(trial.val_accuracy)) == ("complete", 2, 2)
 
 
 # ---------------------------------------------------------------------- what another study found; a lost storage

@@ -495,3 +495,23 @@ def test_a_finished_study_that_goes_on_with_nothing_to_do_is_not_tested_again(
     assert "nothing was left to do: the study is finished" in done.stderr
     assert before == (folder.result_file.read_bytes(), (folder.bundle / "model.keras").stat().st_mtime_ns)
     assert len(folder.record().trials) == 7
+
+
+def test_trials_that_came_after_the_result_and_before_a_kill_are_considered(finished: Finished, tmp_path: Path) -> None:
+    copy = shutil.copytree(finished.home, tmp_path / "moved")
+    folder = Home(copy).existing(finished.name)
+    result = json.loads(folder.result_file.read_text())
+    folder.result_file.write_text(json.dumps(result | {"trials": 5}))  # the last two were not there yet
+    done = convsearch("run", "--resume", "--study", finished.name, "--home", copy)
+    assert done.returncode == 0, done.stderr
+    again = json.loads(folder.result_file.read_text())
+    assert (again["trials"], again["tests"]) == (7, 2)
+    assert again["spent"] > result["spent"]
+    card = (folder.bundle / "MODEL_CARD.md").read_text()
+    assert "read 2 times, because the search went on after its first winner was tested" in card
+    assert "looked at 2 times, as the search went on" in done.stdout
+
+
+def test_entries_of_the_portfolio_that_the_space_does_not_allow_are_named(finished: Finished) -> None:
+    skipped = r"note: the portfolio's 'paired' is skipped: it has 5 layers, the space \d to \d"
+    assert re.search(skipped, finished.said.stderr)

@@ -92,6 +92,18 @@ def test_a_tuner_of_keras_tuner_searches_the_space(
         verbose=0,
     )
     best = tuner.get_best_hyperparameters()[0]
+    # Keras's own data sets have labels of shape (n, 1).
+    hypermodel = SpaceHyperModel(space, images=len(parts.train), epochs=1)
+    validation = (images[parts.val], labels[parts.val][:, None], np.ones(len(parts.val)))
+    history = hypermodel.fit(
+        best,
+        hypermodel.build(best),
+        images[parts.train],
+        labels[parts.train][:, None],
+        validation_data=validation,
+        verbose=0,
+    )
+    assert len(history.history["val_accuracy"]) == 1
     candidate = SpaceHyperModel(space, images=len(parts.train), epochs=2).candidate(best)
     assert space.excess(candidate) is None
     model = tuner.get_best_models()[0]

@@ -9,11 +9,15 @@ from rich.console import Console
 
 from convsearch.search.compare import as_json, comparison, course
 from convsearch.search.home import DataFacts, StudyFile, StudyFolder
-from convsearch.search.record import Record, Trial
+from convsearch.search.record import Record, Spell, Trial
 from convsearch.spaces.architecture import Architecture, Candidate, Head, Layer, Recipe
 from convsearch.spaces.arithmetic import Volume
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def at(seconds: float) -> str:
+    return (START + timedelta(seconds=seconds)).isoformat()
 
 
 def trial(number: int, begin: float, end: float | None, value: float | None) -> Trial:
@@ -27,8 +31,9 @@ def trial(number: int, begin: float, end: float | None, value: float | None) -> 
         value=value,
         epochs=2,
         seconds=0.0 if end is None else end - begin,
-        started_at=(START + timedelta(seconds=begin)).isoformat(),
-        ended_at=None if end is None else (START + timedelta(seconds=end)).isoformat(),
+        started_at=at(begin),
+        ended_at=None if end is None else at(end),
+        spells=() if end is None else (Spell(at(begin), at(end), value),),
         candidate=candidate,
         values={},
         hash=candidate.hash,
@@ -62,6 +67,13 @@ def test_the_course_is_the_best_accuracy_by_seconds_of_search(
 ) -> None:
     made = record(tmp_path, *(trial(number, *facts) for number, facts in enumerate(trials)))
     assert course(made) == [(pytest.approx(seconds), value) for seconds, value in expected]
+
+
+def test_a_trial_that_waited_at_a_rung_counts_for_what_it_had_reached_at_each(tmp_path: Path) -> None:
+    waited = trial(0, 0, 100, 0.75).model_copy(
+        update={"spells": (Spell(at(0), at(10), 0.5), Spell(at(90), at(100), 0.75))}
+    )
+    assert course(record(tmp_path, waited, trial(1, 10, 20, 0.6))) == [(10, 0.5), (20, 0.6), (30, 0.75)]
 
 
 def study(home: Path, name: str, fingerprint: str, *trials: Trial) -> StudyFolder:

@@ -12,6 +12,7 @@ from convsearch.search.engines.keras_tuner import FOLDER, INITIAL_POINTS, KerasT
 from convsearch.search.engines.proposals import Proposals
 from convsearch.search.engines.protocol import Proposal
 from convsearch.search.hyperparameters import decoded, encoded, hyperparameters
+from convsearch.spaces.architecture import Candidate
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import load, parse
 from convsearch.spaces.dimension import Options, Range
@@ -174,6 +175,26 @@ def test_hyperband_goes_on_with_the_best_third_under_their_own_numbers(tmp_path:
     assert [p.candidate for p in rung2] == [p.candidate for p in best]
     top = search(opened, 1)
     assert [(p.number, p.epochs) for p in top] == [(best[0].number, None)]
+
+
+def test_hyperband_proposes_only_what_there_is_time_for_to_the_next_rung(tmp_path: Path) -> None:
+    opened = engine(tmp_path, preset("classic", 32, 32, 3), "hyperband")
+    asked: list[int | None] = []
+
+    def affordable(candidate: Candidate, epochs: int | None) -> bool:
+        asked.append(epochs)
+        return epochs is not None and epochs < 2
+
+    opened.proposals.affordable = affordable
+    assert len(search(opened, 20)) == 9  # to the first rung
+    assert set(asked[:-1]) == {1}
+    assert asked[-1] == 2  # from the first epoch to the third
+    assert opened.may_go_on() == set(range(9))
+    opened.proposals.affordable = lambda candidate, epochs: True
+    best = max(opened.may_go_on(), key=lambda number: opened._current(number).score)
+    again = opened.ask()
+    assert again is not None
+    assert (again.number, again.epochs) == (best, 3)
 
 
 def test_without_new_candidates_only_those_at_a_rung_go_on(tmp_path: Path) -> None:

@@ -110,6 +110,13 @@ def test_minutes_in_which_nothing_can_be_done_are_refused_with_what_could() -> N
         epochs_for(space(32, 32, 3), 4000, 0.1)
 
 
+def test_epochs_for_which_there_is_no_time_are_refused_with_what_could_be_done() -> None:
+    here = space(32, 32, 3)
+    assert epochs_for(here, 4000, 10, wished=5) == 5
+    with pytest.raises(InputError, match=r"to 5,000 epochs of a first network: .* is a result, or with fewer --epochs"):
+        epochs_for(here, 4000, 10, wished=5000)
+
+
 def test_the_minutes_that_the_message_names_are_enough() -> None:
     here = space(32, 32, 3)
     with pytest.raises(InputError) as caught:
@@ -125,9 +132,9 @@ def test_a_wish_for_which_there_is_no_time_ends_the_search() -> None:
     here = space(32, 32, 3)
     proposals = Proposals(here, seed=0)
     dear = next(guesses(here, 4000))
-    proposals.affordable = lambda candidate: False
+    proposals.affordable = lambda candidate, epochs: False
     assert proposals.next(0, lambda: dear) is None
-    proposals.affordable = lambda candidate: True
+    proposals.affordable = lambda candidate, epochs: True
     found = proposals.next(0, lambda: dear)  # it was not counted as tried
     assert found is not None
     assert found[0] == dear
@@ -138,7 +145,7 @@ def test_of_several_wishes_one_for_which_there_is_time_is_taken() -> None:
     small, large = cheap_and_dear(here)
     proposals = Proposals(here, seed=0)
     limit = here.candidate(small).architecture.macs
-    proposals.affordable = lambda candidate: candidate.architecture.macs <= limit
+    proposals.affordable = lambda candidate, epochs: candidate.architecture.macs <= limit
     wishes = iter([large, small])
     found = proposals.next(0, lambda: next(wishes))
     assert found is not None
@@ -152,7 +159,7 @@ def test_what_was_enqueued_and_is_too_dear_is_passed_over() -> None:
     for values in (large, small):
         proposals.enqueue(values)
     limit = here.candidate(small).architecture.macs
-    proposals.affordable = lambda candidate: candidate.architecture.macs <= limit
+    proposals.affordable = lambda candidate, epochs: candidate.architecture.macs <= limit
     found = proposals.next(0, dict)
     assert found is not None
     assert found[0] == small

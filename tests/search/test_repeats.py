@@ -53,6 +53,16 @@ def test_the_best_on_average_is_first_and_a_lucky_one_is_not(tmp_path: Path) -> 
     assert found[1].spread == pytest.approx(0.0707, abs=1e-4)
 
 
+def test_what_came_after_the_repeats_is_named_where_it_alone_reached_more(tmp_path: Path) -> None:
+    made, repeats = record(tmp_path, 0.70, 0.80, 0.78), Repeats(tmp_path)
+    for again in (repeat(1, 0.70), repeat(2, 0.79)):
+        repeats.add(again)
+    made.add(trial(3, 0.79))  # no more than trial 1 alone reached, when it was lucky
+    assert [one.trial.number for one in standings(made, repeats, Preference())] == [2, 1]
+    made.add(trial(4, 0.85))
+    assert [one.trial.number for one in standings(made, repeats, Preference())] == [4, 2, 1]
+
+
 @pytest.mark.parametrize(
     ("first", "second", "expected"),
     [

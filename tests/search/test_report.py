@@ -3,8 +3,10 @@
 from pathlib import Path
 
 from convsearch.search.engines.protocol import Proposal, State
+from convsearch.search.objectives import Preference
 from convsearch.search.record import Record, Trial
-from convsearch.search.report import COMMON, common_lines, failure_lines
+from convsearch.search.repeats import Repeat, Repeats
+from convsearch.search.report import COMMON, common_lines, failure_lines, standing_lines
 from convsearch.spaces.architecture import Architecture, Candidate, Layer, Recipe
 from convsearch.spaces.arithmetic import Volume
 
@@ -60,6 +62,24 @@ def test_of_too_few_trials_nothing_is_said(tmp_path: Path) -> None:
     best = [ended(i, 0.9, Layer(filters=8 + i, kernel_size=5)) for i in range(COMMON)]
     rest = [ended(10 + i, 0.3, Layer(filters=8 + i)) for i in range(COMMON - 1)]
     assert common_lines(record_of(tmp_path, best + rest)) == []
+
+
+def test_what_was_trained_again_is_told_with_mean_spread_and_whether_chance_alone_makes_the_difference(
+    tmp_path: Path,
+) -> None:
+    values = {0: 0.80, 1: 0.79, 2: 0.50}
+    made = record_of(tmp_path, [ended(number, value, Layer(filters=8 + number)) for number, value in values.items()])
+    repeats = Repeats(tmp_path)
+    assert standing_lines(made, repeats, Preference(), 500) == []
+    for number, value in ((0, 0.78), (1, 0.77)):
+        repeats.add(Repeat(number=number, seed=1, value=value, epochs=1, seconds=1.0))
+    lines = standing_lines(made, repeats, Preference(), 500)
+    assert lines[1] == "  trial 0: 79.0% on average, spread 1.4% (80.0%, 78.0%)"
+    assert lines[-1] == "  trials 0 and 1 differ by 1.0%, which is within the noise"
+    repeats.add(Repeat(number=2, seed=1, value=0.51, epochs=1, seconds=1.0))
+    repeats.all = [repeat for repeat in repeats.all if repeat.number != 1]
+    lines = standing_lines(made, repeats, Preference(), 500)
+    assert lines[-1] == "  trials 0 and 2 differ by 28.5%, more than the noise"
 
 
 def test_reasons_of_failures_are_named_once_the_commonest_first(tmp_path: Path) -> None:

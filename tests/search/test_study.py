@@ -10,6 +10,7 @@ import pytest
 
 from convsearch.search.budget import Budget
 from convsearch.search.data import Dataset, Split
+from convsearch.search.engines.keras_tuner import KerasTunerEngine
 from convsearch.search.engines.optuna import OptunaEngine
 from convsearch.search.engines.proposals import Proposals
 from convsearch.search.engines.protocol import Proposal
@@ -17,6 +18,7 @@ from convsearch.search.executors.local import LocalExecutor
 from convsearch.search.job import EpochReport, Job
 from convsearch.search.record import Record, Trial
 from convsearch.search.study import HOPELESS, KEPT, Study
+from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import parse
 from convsearch.spaces.errors import WorkError
 from convsearch.spaces.space import SearchSpace
@@ -130,6 +132,37 @@ def test_what_it_takes_to_train_the_best_again_is_foretold_after_each_trial(make
     study.search()
     assert budget.repeats == 30.0
     assert budget.repeats_left - budget.search_left == pytest.approx(30.0, abs=1)
+
+
+def test_the_weights_of_what_was_trained_again_are_kept_whatever_comes(make: MakeStudy) -> None:
+    study, _ = make(GOOD, Budget(trials=None, seconds=None), epochs=1)
+    study.keep, study.kept_anyway = 2, {0, 3}
+    study.search()
+    kept = {int(path.name.partition(".")[0]) for path in study.weights.iterdir()}
+    assert kept == {trial.number for trial in study.record.best(2)} | {0, 3}
+
+
+def test_an_interrupted_trial_of_which_no_state_was_kept_begins_again_under_its_number(
+    make: MakeStudy, tmp_path: Path
+) -> None:
+    budget = Budget(trials=1, seconds=None)
+
+    def stop_in_the_second_epoch(trial: Trial, report: EpochReport) -> None:
+        budget.stopped = report.epoch == 2
+
+    study, _ = make(GOOD, budget, epochs=4, listening=Listening(stop_in_the_second_epoch))
+    space = SearchSpace(parse(GOOD, "mine.yaml"), Volume(8, 8, 1), 10)
+    study.engine = KerasTunerEngine(tmp_path, "random", 4, 0, Proposals(space, 0))
+    study.search()
+    assert (study.record.trials[0].state, study.record.trials[0].epochs) == ("interrupted", 2)
+
+    study.engine = KerasTunerEngine(tmp_path, "random", 4, 0, Proposals(space, 0))
+    study.engine.again(0, study.record.trials[0].values)
+    study.listeners, study.interrupted, study.dry, budget.stopped = [], False, False, False
+    study.search()
+    (trial,) = study.record.trials.values()
+    assert (trial.state, trial.epochs, len(trial.val_accuracy)) == ("complete", 4, 4)
+    assert trial.mlflow_run_id == "run 0"
 
 
 def test_a_search_in_which_everything_fails_ends_with_the_reason(make: MakeStudy) -> None:

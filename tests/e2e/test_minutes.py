@@ -1,0 +1,75 @@
+"""Searches by the clock: the minutes hold everything, and are what a study that was stopped goes on with."""
+
+from pathlib import Path
+from subprocess import CompletedProcess
+
+import pytest
+from terminal import convsearch
+
+from convsearch.search.home import Home, StudyFolder
+
+MINUTES = 0.7
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("minutes")
+
+
+@pytest.fixture(scope="module")
+def said(home: Path) -> CompletedProcess[str]:
+    options = ("--space", "tiny", "--minutes", MINUTES, "--study", "timed", "--home", home)
+    return convsearch("run", *options)
+
+
+@pytest.fixture
+def study(said: CompletedProcess[str], home: Path) -> StudyFolder:
+    assert said.returncode == 0, said.stderr
+    return Home(home).existing("timed")
+
+
+def test_the_minutes_hold_search_repeats_winner_and_export(study: StudyFolder) -> None:
+    result = study.result()
+    assert result is not None
+    assert list(result["seconds"]) == ["beginning", "search", "repeats", "winner", "export"]
+    assert (study.bundle / "model.keras").exists()
+    assert study.record().counts()["complete"] >= 2
+    assert study.read().minutes == MINUTES
+
+
+def test_the_best_two_were_trained_again_and_the_winner_for_longer(
+    study: StudyFolder, said: CompletedProcess[str]
+) -> None:
+    assert len({repeat.number for repeat in study.repeats().all}) >= 2
+    assert "trained again with other seeds:" in said.stdout
+    result = study.result()
+    assert result is not None
+    assert result["final"]["epochs"] > study.read().epochs
+
+
+def test_a_study_whose_minutes_are_spent_has_nothing_left_to_do(study: StudyFolder, home: Path) -> None:
+    before = study.result_file.read_bytes()
+    done = convsearch("run", "--resume", "--study", "timed", "--home", home)
+    assert done.returncode == 0, done.stderr
+    assert "nothing was left to do: the study is finished" in done.stderr
+    assert study.result_file.read_bytes() == before
+
+
+def test_a_study_that_was_killed_goes_on_for_what_is_left_of_its_minutes(study: StudyFolder, home: Path) -> None:
+    study.result_file.unlink()  # as if it had been killed before its winner was tested
+    known = set(study.record().trials)
+    done = convsearch("run", "--resume", "--study", "timed", "--home", home)
+    assert done.returncode == 0, done.stderr
+    assert known <= set(study.record().trials)
+    result = study.result()
+    assert result is not None
+    assert result["trials"] == study.record().finished()
+
+
+def test_minutes_in_which_a_study_without_a_trial_cannot_get_one_are_refused_when_it_goes_on(
+    study: StudyFolder, home: Path
+) -> None:
+    (study.path / "trials.jsonl").unlink()
+    done = convsearch("run", "--resume", "--minutes", 0.2, "--study", "timed", "--home", home)
+    assert done.returncode == 2
+    assert "--minutes 0.2: too short" in done.stderr
