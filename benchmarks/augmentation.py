@@ -22,7 +22,7 @@ from .results import Results
 from .timed import grounds
 
 ENTRY = "paired"
-SECONDS = {"digits": 6.0, "cifar10": 40.0, "bccd": 12.0, "bccd-few": 5.0, "camvid": 20.0}  # of a trial
+SECONDS = {"digits": 5.0, "cifar10": 30.0, "bccd": 8.0, "bccd-few": 4.0, "camvid": 10.0}  # of a trial
 LONGER = 5
 SEEDS = tuple(map(int, os.environ.get("SEEDS", "0").split(",")))
 MANNERS = {
