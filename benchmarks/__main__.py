@@ -9,7 +9,7 @@ from convsearch.search.backend import import_keras
 from .machine import machine
 
 QUICK = ("candidates", "proposal", "trial", "first_step", "help_text", "show", "demo")
-LONG = ("comparison", "portfolio", "augmentation", "surrogate", "logged")
+LONG = ("comparison", "portfolio", "augmentation", "surrogate", "logged", "space")
 
 
 def main() -> None:
