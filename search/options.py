@@ -42,9 +42,9 @@ class Options:
 def check(options: Options) -> None:
     """Raise an InputError for the first answer that is wrong whatever the data and the space are."""
     if options.resume:
-        for name, value in (("warm-start", options.warm_start), ("class-weights", options.class_weights)):
-            if value:
-                raise InputError(f"--{name} goes with a new study, not with --resume: what a study began with stays")
+        for option, said in (("warm-start", options.warm_start), ("class-weights", options.class_weights)):
+            if said:
+                raise InputError(f"--{option} goes with a new study, not with --resume: what a study began with stays")
     else:  # a study that goes on has all three, and says so where others are asked for
         objectives = check_objectives(options.objectives)
         _, algorithm, _ = choose(options.engine, options.algorithm, options.pruner, len(objectives))
