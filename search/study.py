@@ -109,7 +109,7 @@ class Study:
 
     def _begin(self, proposal: Proposal) -> None:
         known = self.record.trials.get(proposal.number)
-        if known and known.epochs and (self.weights / f"{proposal.number}{STATE}").exists():
+        if known and known.epochs and self._has_state(known):
             trial = known.goes_on()
         else:  # new, or interrupted with nothing left to go on from
             trial = Trial.begin(proposal).model_copy(update={"mlflow_run_id": known and known.mlflow_run_id})
@@ -154,9 +154,14 @@ class Study:
                 "the reasons of all stand in `convsearch show`"
             )
 
+    def _has_state(self, trial: Trial) -> bool:
+        """Whether there is what it takes to go on with a trial's training."""
+        return (self.weights / f"{trial.number}{STATE}").exists()
+
     def _keep_the_best(self) -> None:
         going_on = self.engine.may_go_on() | self.running.keys()
-        going_on |= {trial.number for trial in self.record.trials.values() if trial.state == "interrupted"}
+        cut_off = (trial for trial in self.record.trials.values() if trial.state == "interrupted")
+        going_on |= {trial.number for trial in cut_off if self._has_state(trial)}
         best = self.record.best(self.keep)
         if len(self.objectives) > 1:  # any trial of the front may be exported
             best += front(self.record.trials.values(), self.objectives)

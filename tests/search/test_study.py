@@ -142,6 +142,22 @@ def test_the_weights_of_what_was_trained_again_are_kept_whatever_comes(make: Mak
     assert kept == {trial.number for trial in study.record.best(2)} | {0, 3}
 
 
+def test_the_weights_of_an_interrupted_trial_that_cannot_go_on_are_kept_only_while_it_is_among_the_best(
+    make: MakeStudy,
+) -> None:
+    budget = Budget(trials=1, seconds=None)
+
+    def stop_in_the_second_epoch(trial: Trial, report: EpochReport) -> None:
+        budget.stopped = (trial.number, report.epoch) == (0, 2)
+
+    study, _ = make(GOOD, budget, epochs=4, listening=Listening(stop_in_the_second_epoch))
+    study.search()
+    assert (study.record.trials[0].state, (study.weights / "0.weights.h5").exists()) == ("interrupted", True)
+    study.interrupted, study.keep, budget.stopped = False, 1, False
+    study.search()
+    assert [path.name for path in study.weights.iterdir()] == ["1.weights.h5"]
+
+
 def test_an_interrupted_trial_of_which_no_state_was_kept_begins_again_under_its_number(
     make: MakeStudy, tmp_path: Path
 ) -> None:
