@@ -5,7 +5,7 @@ writes them, and one good network without any search. They take turns, seed by s
 images are in memory and their libraries imported; ours begins with the command.
 
 Rows stay in `results/comparison.jsonl`; what is there is not run again, so that the whole may take several sittings.
-OPPONENTS, SEEDS and CASES in the environment choose a part. The table and the curves are made of all rows.
+SEEDS and CASES in the environment choose a part, parted by commas, and OPPONENTS, parted by semicolons. The table and the curves are made of all rows.
 """
 
 import json
@@ -71,7 +71,7 @@ def measure() -> Iterator[tuple[str, str, str]]:
     """Run what is missing, turn by turn; yield the medians and what was required of them; draw the curves."""
     results = Results("comparison")
     chosen = os.environ.get("CASES", ",".join(case.name for case in CASES)).split(",")
-    who = os.environ.get("OPPONENTS", ",".join(OPPONENTS)).split(",")
+    who = os.environ.get("OPPONENTS", ";".join(OPPONENTS)).split(";")
     with tempfile.TemporaryDirectory() as name:
         folders = {"cifar10": SHARED / "cifar10", "digits": _digits(Path(name) / "digits")}
         for case in (case for case in CASES if case.name in chosen):
