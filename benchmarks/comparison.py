@@ -5,7 +5,8 @@ writes them, and one good network without any search. They take turns, seed by s
 images are in memory and their libraries imported; ours begins with the command.
 
 Rows stay in `results/comparison.jsonl`; what is there is not run again, so that the whole may take several sittings.
-SEEDS and CASES in the environment choose a part, parted by commas, and OPPONENTS, parted by semicolons. The table and the curves are made of all rows.
+SEEDS and CASES in the environment choose a part, parted by commas, and OPPONENTS, parted by semicolons. The table and
+the curves are made of all rows.
 """
 
 import json
