@@ -143,6 +143,7 @@ def _facts(study: StudyFolder, began: float, wall: float) -> dict[str, Any]:
     worked = sum(trial.seconds - trial.clock.waiting for trial in record.trials.values())
     worked += sum(repeat.seconds for repeat in study.repeats().all)
     laps, final = result["seconds"], result["final"]
+    worked += laps["testing"]
     points = [point for trial in record.trials.values() for point in _epochs(trial, began)]
     if final is not None:
         spent = {name: value for name, value in final["seconds"].items() if name != "waiting"}

@@ -164,9 +164,10 @@ def export(prepared: Prepared, winner: Winner, tracker: Any, budget: Budget, con
         from .export.trained import trained_model
 
         model, momentum = trained_model(winner.candidate, winner.weights, len(prepared.split.train))
+        test = evaluate(model, prepared.dataset, prepared.split.test)
+        budget.lap("testing")
         before = folder.result()
         tests = 1 + (before["tests"] if before else 0)
-        test = evaluate(model, prepared.dataset, prepared.split.test)
         counts = {str(state): count for state, count in prepared.record.counts().items()}
         facts = Facts(
             prepared.study,

@@ -9,7 +9,6 @@ import warnings
 from dataclasses import dataclass
 
 import optuna
-from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
 from ..spaces.space import SearchSpace
 from .engines.optuna import distribution
@@ -36,6 +35,8 @@ def importances(space: SearchSpace, record: Record) -> Importances | None:
     known = [trial for trial in record.trials.values() if trial.value is not None]
     if len(known) < FEWEST:
         return None
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances  # takes a second to import
+
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     distributions = {name: distribution(dimension) for name, dimension in space.dimensions.items()}
     study = optuna.create_study(direction="maximize")

@@ -21,7 +21,7 @@ from .home import Home, StudyFolder
 from .importance import importances
 from .objectives import costs, front_facts
 from .options import Options, check
-from .preparation import Prepared, begin, resume
+from .preparation import Prepared, begin, folder_of, resume
 from .progress import ProgressView
 from .record import Record
 from .study import KEPT, Study
@@ -39,15 +39,18 @@ def launch(options: Options, console: Console) -> StudyFolder:
     budget = Budget(options.trials, seconds, began=options.began)
     check(options)
     home = Home(options.home)
-    prepared = resume(home, options, console) if options.resume else begin(home, options, console)
-    if options.trials is None and options.minutes is None:
-        budget.trials = prepared.study.trials
-        if prepared.study.minutes is not None:
-            budget.seconds = prepared.study.minutes * 60 - prepared.folder.spent()
-    announce(prepared, budget, console)
-    with Interruption(budget), closing(LocalExecutor(prepared.folder.logs)) as executor:
-        _search_and_export(home, prepared, executor, budget, options.repeats, console)
-    return prepared.folder
+    folder = folder_of(home, options)
+    with closing(LocalExecutor(folder.logs)) as executor:  # first of all, for its workers take long to come up
+        make = resume if options.resume else begin
+        prepared = make(home, folder, options, console)
+        if options.trials is None and options.minutes is None:
+            budget.trials = prepared.study.trials
+            if prepared.study.minutes is not None:
+                budget.seconds = prepared.study.minutes * 60 - folder.spent()
+        announce(prepared, budget, console)
+        with Interruption(budget):
+            _search_and_export(home, prepared, executor, budget, options.repeats, console)
+    return folder
 
 
 def _search_and_export(

@@ -39,15 +39,25 @@ class Prepared:
     record: Record
 
 
-def begin(home: Home, options: Options, console: Console) -> Prepared:
+def folder_of(home: Home, options: Options) -> StudyFolder:
+    """Return the folder that the study has or will have.
+
+    Raises:
+        InputError: a study that is to go on has no name, or is not there; a new one's name is no plain name.
+    """
+    if options.resume:
+        if options.study is None:
+            raise InputError("--resume goes with --study NAME: which study is to go on?")
+        return home.existing(options.study)
+    return home.study(options.study or f"{_short(options.data or 'digits')}-{datetime.now():%Y%m%d-%H%M%S}")
+
+
+def begin(home: Home, folder: StudyFolder, options: Options, console: Console) -> Prepared:
     """Check everything, then make the study's folder."""
-    name = options.study
-    if name is None:
-        name = f"{_short(options.data or 'digits')}-{datetime.now():%Y%m%d-%H%M%S}"
-    folder = home.study(name)
     if folder.path.exists():
         raise InputError(
-            f"the study '{name}' exists in {home.path}: go on with it by --resume, or choose another name by --study"
+            f"the study '{folder.name}' exists in {home.path}: go on with it by --resume, or choose another name by "
+            "--study"
         )
     space_name = options.space or "classic"
     definition = answered(load(space_name), options.answers)
@@ -70,7 +80,7 @@ def begin(home: Home, options: Options, console: Console) -> Prepared:
         warm_values(home.existing(options.warm_start), space)
     given = options.trials is not None or options.minutes is not None or algorithm == "grid"
     study = StudyFile(
-        name=name,
+        name=folder.name,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         space=Path(space_name).stem,
         answers=options.answers,
@@ -93,11 +103,8 @@ def begin(home: Home, options: Options, console: Console) -> Prepared:
     return Prepared(folder, study, dataset, parts, space, folder.record())
 
 
-def resume(home: Home, options: Options, console: Console) -> Prepared:
+def resume(home: Home, folder: StudyFolder, options: Options, console: Console) -> Prepared:
     """Open a study that is there, and refuse to go on with anything else than it began with."""
-    if options.study is None:
-        raise InputError("--resume goes with --study NAME: which study is to go on?")
-    folder = home.existing(options.study)
     home.prepare()
     study = folder.read()
     definition = folder.definition(study)

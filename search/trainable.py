@@ -10,7 +10,12 @@ from ..spaces.build import augmenter, build
 from .optimizer import optimizer
 
 
-def trainable(candidate: Candidate, images: int, epochs: int | None) -> tuple[Any, Any]:
+def trainable(
+    candidate: Candidate,
+    images: int,
+    epochs: int | None,
+    normalization: type = keras.layers.BatchNormalization,
+) -> tuple[Any, Any]:
     """Return a compiled model and the network in it.
 
     The model takes batches of `recipe.batch_size` raw images, 0 to 255, with one-hot labels, and varies them in
@@ -20,16 +25,19 @@ def trainable(candidate: Candidate, images: int, epochs: int | None) -> tuple[An
         candidate: what is to be trained.
         images: how many images an epoch has; schedule and batch normalisation follow from it.
         epochs: over how many epochs the learning rate's schedule is laid; None where somebody else sets the rate.
+        normalization: the class of batch normalisation's layers; with Keras's own the model can be saved as it is.
     """
     recipe = candidate.recipe
     steps = -(-images // recipe.batch_size)
-    network = build(candidate.architecture, batch_norm_momentum(steps))
+    network = build(candidate.architecture, batch_norm_momentum(steps), normalization)
     model = _varied(network, recipe.augmentation, candidate.architecture.input)
     model.compile(
         optimizer(recipe, None if epochs is None else steps * epochs),
         keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing),
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
     )
+    # Variables that come up while the first step is traced make TensorFlow trace it a second time: a second a trial.
+    model.optimizer.build(model.trainable_variables)
     return model, network
 
 

@@ -18,6 +18,7 @@ from .clock import ByTheClock
 from .data import Dataset, Split
 from .job import EpochReport, Job, Outcome, Seconds
 from .latency import latency_ms
+from .normalization import BatchNormalization
 from .state import load_state, save_state
 from .trainable import trainable
 
@@ -46,7 +47,7 @@ def train(job: Job, report: Report, stop_now: Callable[[], bool] = lambda: False
     batches = Batches(images, labels, split.train, classes, recipe.batch_size, job.seed, job.begin)
     validation = Batches(images, labels, split.val, classes, EVALUATION_BATCH)
     schedule_epochs = None if job.seconds is not None else job.schedule_epochs or job.epochs
-    model, network = trainable(job.candidate, len(split.train), schedule_epochs)
+    model, network = trainable(job.candidate, len(split.train), schedule_epochs, BatchNormalization)
     if job.begin:
         load_state(model, network, _state_file(job), job.begin * len(batches))
     course = _Course(job, network, report, stop_now, building=time.perf_counter() - clock)

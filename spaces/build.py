@@ -1,9 +1,11 @@
-"""Architecture -> keras.Model, out of stock Keras layers only, so that the saved model needs nothing of ours.
+"""Architecture -> keras.Model, out of stock Keras layers, so that the saved model needs nothing of ours.
 
 The only module of `spaces` that imports Keras. Layer names are those of `Architecture.steps`, and so are the output
 shapes and the parameter counts.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
@@ -22,7 +24,11 @@ def activation_layer(activation: str, name: str) -> Any:
     return L.Activation(activation, name=name)
 
 
-def build(architecture: Architecture, batch_norm_momentum: float = BATCH_NORM_MOMENTUM) -> keras.Model:
+def build(
+    architecture: Architecture,
+    batch_norm_momentum: float = BATCH_NORM_MOMENTUM,
+    normalization: type = L.BatchNormalization,
+) -> keras.Model:
     """Return the network: images in, class probabilities out.
 
     Input: float or whole numbers (batch, height, width, depth), raw pixels from 0 to 255; scaling to -1..1 is inside.
@@ -31,18 +37,19 @@ def build(architecture: Architecture, batch_norm_momentum: float = BATCH_NORM_MO
     Args:
         architecture: what to build.
         batch_norm_momentum: of the moving statistics; it must fit the number of steps that training takes.
+        normalization: the class of batch normalisation's layers, for training by another one than Keras's.
     """
     inputs = keras.Input(tuple(architecture.input), name="image")
     t = L.Rescaling(1 / 127.5, offset=-1.0, name="rescale")(inputs)
     for number, layer in enumerate(architecture.layers, start=1):
-        t = _layer(t, number, layer, batch_norm_momentum)
+        t = _layer(t, number, layer, partial(normalization, momentum=batch_norm_momentum))
     t = _head(t, architecture.head)
     # Probabilities stay float32 under mixed precision: half precision would round them.
     outputs = L.Dense(architecture.classes, activation="softmax", dtype="float32", name="classes")(t)
     return keras.Model(inputs, outputs, name="convsearch")
 
 
-def _layer(t: Any, i: int, layer: Layer, momentum: float) -> Any:
+def _layer(t: Any, i: int, layer: Layer, normalization: Callable[..., Any]) -> Any:
     padding, bias = layer.padding, not layer.batch_norm
     if isinstance(padding, int):
         if padding:
@@ -52,7 +59,7 @@ def _layer(t: Any, i: int, layer: Layer, momentum: float) -> Any:
 
     def activated(t: Any, name: str) -> Any:
         if layer.batch_norm:
-            t = L.BatchNormalization(momentum=momentum, name=f"{name}_norm")(t)
+            t = normalization(name=f"{name}_norm")(t)
         return activation_layer(layer.activation, f"{name}_{layer.activation}")(t)
 
     convolution = L.Conv2D(

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
 from ..backend import import_keras
@@ -37,17 +38,32 @@ class _Line:
         return self._connection.poll() and bool(self.read().get("stop"))
 
 
+def _write_to(log: str) -> None:
+    """Let what this process prints go to a file from now on; what it has printed so far is moved there."""
+    out, error = sys.stdout.fileno(), sys.stderr.fileno()
+    with Path(log).open("ab", buffering=0) as file:
+        file.write(os.pread(out, os.fstat(out).st_size, 0))
+        os.ftruncate(out, 0)
+        for descriptor in (out, error):
+            os.dup2(file.fileno(), descriptor)
+
+
 def main(file_descriptor: int) -> None:
     """Serve until the other end is closed."""
     line = _Line(Connection(file_descriptor))
     import_keras()  # takes seconds
     from ..trial import train
 
+    log = None
+
     try:
         while True:
             message = line.read()
             if "job" not in message:
                 continue  # a late answer to a job that is over
+            if log is None:
+                log = message["log"]
+                _write_to(log)
             job = Job.model_validate(message["job"])
             line.send(started=job.number)
             try:

@@ -31,7 +31,7 @@ def study(said: CompletedProcess[str], home: Path) -> StudyFolder:
 def test_the_minutes_hold_search_repeats_winner_and_export(study: StudyFolder) -> None:
     result = study.result()
     assert result is not None
-    assert list(result["seconds"]) == ["beginning", "search", "repeats", "winner", "export"]
+    assert list(result["seconds"]) == ["beginning", "search", "repeats", "winner", "testing", "export"]
     assert (study.bundle / "model.keras").exists()
     assert study.record().counts()["complete"] >= 1  # how many there is time for is the machine's affair
     assert study.read().minutes == MINUTES

@@ -250,13 +250,48 @@ def test_modules_in_the_users_folder_do_not_stand_in_for_ours(
     assert outcome.ended == "complete"
 
 
+@pytest.mark.parametrize("with_a_job", [False, True])
 def test_a_worker_that_cannot_start_ends_the_search_and_names_its_log(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    with_a_job: bool, digits: Dataset, parts: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KERAS_BACKEND", "no_such_backend")
     made = LocalExecutor(tmp_path / "logs")
     try:
-        with pytest.raises(WorkError, match=r"worker-0 did not start: .*worker-0\.log"):
+        if with_a_job:
+            made.submit(job(digits, tmp_path / "w.weights.h5"))
+        with pytest.raises(WorkError, match=r"worker-0 did not start: .*no_such_backend.*worker-0\.log"):
             following(made)
+    finally:
+        made.close()
+    assert "no_such_backend" in (tmp_path / "logs" / "worker-0.log").read_text()
+
+
+def test_nothing_is_written_before_the_first_job_and_then_all_that_was_said(
+    digits: Dataset, parts: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")  # makes Python talk from its first moment on
+    made = LocalExecutor(tmp_path / "study" / "logs")
+    try:
+        assert made.next_event(1.0) is None
+        assert not (tmp_path / "study").exists()
+        made.submit(job(digits, tmp_path / "w.weights.h5", epochs=1))
+        assert isinstance(life(made)[-1], Outcome)
+    finally:
+        made.close()
+    said = (tmp_path / "study" / "logs" / "worker-0.log").read_text()
+    assert said.startswith("import time:")
+    assert "convsearch.search.trial" in said
+
+
+def test_a_worker_killed_before_its_first_job_is_replaced(digits: Dataset, parts: Split, tmp_path: Path) -> None:
+    others = children()
+    made = LocalExecutor(tmp_path / "logs")
+    try:
+        (worker,) = children() - others
+        os.kill(worker, signal.SIGKILL)
+        made.submit(job(digits, tmp_path / "w.weights.h5", number=1, epochs=1))
+        assert following(made) == Lost(1, "worker-0", "the worker was killed by signal 9")
+        made.submit(job(digits, tmp_path / "w.weights.h5", number=2, epochs=1))
+        assert isinstance(life(made)[-1], Outcome)
     finally:
         made.close()
