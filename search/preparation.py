@@ -49,7 +49,9 @@ def folder_of(home: Home, options: Options) -> StudyFolder:
         if options.study is None:
             raise InputError("--resume goes with --study NAME: which study is to go on?")
         return home.existing(options.study)
-    return home.study(options.study or f"{_short(options.data or 'digits')}-{datetime.now():%Y%m%d-%H%M%S}")
+    if options.study is not None:
+        return home.study(options.study)
+    return home.study(f"{_short(options.data or 'digits')}-{datetime.now():%Y%m%d-%H%M%S}")
 
 
 def begin(home: Home, folder: StudyFolder, options: Options, console: Console) -> Prepared:
