@@ -40,8 +40,8 @@ class Budget:
         return time.monotonic() - self.began
 
     def lap(self, name: str) -> None:
-        """Note that the seconds since the last lap, or since the command began, went to `name` too."""
-        self.laps[name] = self.laps.get(name, 0.0) + self.elapsed - sum(self.laps.values())
+        """Note that the seconds since the last lap, or since the command began, went to `name`."""
+        self.laps[name] = self.elapsed - sum(self.laps.values())
 
     @property
     def search_left(self) -> float:

@@ -36,7 +36,7 @@ def trainable(
         keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing),
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
     )
-    # Variables that come up while the first step is traced make TensorFlow trace it a second time: a second a trial.
+    # Variables that come up while the first step is traced make TensorFlow trace it a second time: up to a second more.
     model.optimizer.build(model.trainable_variables)
     return model, network
 

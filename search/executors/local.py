@@ -168,8 +168,6 @@ class _Worker:
         """Return how the process ended, with the last line of its log."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout=5)  # it has closed the line: let it end by itself, for the true exit code
-        self.process.kill()
-        self.process.wait()
         self._keep_what_it_said()
         self.end()
         code = self.process.returncode

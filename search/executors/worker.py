@@ -54,21 +54,20 @@ def main(file_descriptor: int) -> None:
     import_keras()  # takes seconds
     from ..trial import train
 
-    log = None
-
+    has_log = False
     try:
         while True:
             message = line.read()
             if "job" not in message:
                 continue  # a late answer to a job that is over
-            if log is None:
-                log = message["log"]
-                _write_to(log)
             job = Job.model_validate(message["job"])
             line.send(started=job.number)
             try:
+                if not has_log:
+                    _write_to(message["log"])
+                    has_log = True
                 outcome = train(job, line.report, line.stop_now)
-            except OSError as error:  # reading the data or writing the weights: not the candidate's fault
+            except OSError as error:  # reading the data, writing weights or log: not the candidate's fault
                 reason = os.strerror(error.errno) if error.errno else str(error)
                 line.send(broken=f"{error.filename or job.weights}: {reason}")
                 continue

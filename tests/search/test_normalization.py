@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from convsearch.search.normalization import BatchNormalization
-from convsearch.spaces.architecture import Architecture, Head, Layer
+from convsearch.search.trainable import trainable
+from convsearch.spaces.architecture import Architecture, Candidate, Head, Layer, Recipe
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.build import build
 
@@ -89,3 +90,12 @@ def test_its_weights_load_into_a_network_of_stock_layers(tmp_path: Path) -> None
     stock.load_weights(tmp_path / "w.weights.h5")
     np.testing.assert_allclose(np.asarray(stock(IMAGES)), np.asarray(model(IMAGES)), atol=1e-6)
     assert [type(layer) for layer in stock.layers].count(keras.layers.BatchNormalization) == 3
+
+
+def test_what_is_made_for_training_elsewhere_is_of_stock_layers_and_can_be_saved(tmp_path: Path) -> None:
+    candidate = Candidate(architecture=ARCHITECTURE, recipe=Recipe(batch_size=4))
+    model, _ = trainable(candidate, images=8, epochs=1)
+    assert all(type(layer).__module__.startswith("keras.") for layer in model.layers)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    np.testing.assert_allclose(np.asarray(loaded(IMAGES)), np.asarray(model(IMAGES)), atol=1e-6)
