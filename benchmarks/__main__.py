@@ -8,7 +8,7 @@ from convsearch.search.backend import import_keras
 
 from .machine import machine
 
-QUICK = ("candidates", "proposal", "trial", "first_step", "help_text", "show", "demo")
+QUICK = ("candidates", "proposal", "trial", "step", "first_step", "help_text", "show", "demo")
 LONG = ("comparison", "portfolio", "augmentation", "surrogate", "logged", "space")
 
 

@@ -35,7 +35,7 @@ from .results import Results
 
 PEERS = Path(os.environ.get("PEERS", Path(__file__).parents[2] / "shared" / "peers"))
 PICTURES = Path(__file__).parents[1] / "docs" / "images"
-SEEDS = tuple(map(int, os.environ.get("SEEDS", "0,1,2").split(",")))
+SEEDS = tuple(map(int, os.environ.get("SEEDS", "1,2,3").split(",")))
 OURS, ALONE = "Convsearch", "one network, no search"
 OPPONENTS = {  # what each is called, and its script with the arguments before the common ones
     OURS: (),
@@ -149,7 +149,7 @@ def _facts(study: StudyFolder, began: float, wall: float) -> dict[str, Any]:
         spent = {name: value for name, value in final["seconds"].items() if name != "waiting"}
         worked += sum(spent.values())
         start = laps["beginning"] + laps["search"] + laps["repeats"] + spent["building"] + spent["tracing"]
-        each = (spent["training"] + spent["evaluating"]) / len(final["val_accuracy"])
+        each = (spent["training"] + spent["evaluating"]) / max(1, len(final["val_accuracy"]))
         points += [(start + each * (i + 1), value) for i, value in enumerate(final["val_accuracy"])]
     course: list[tuple[float, float]] = []
     for moment, value in sorted(points):

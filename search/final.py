@@ -1,7 +1,9 @@
 """The winner's own training: the best candidate once more, for longer, in the time that is left.
 
-Trials are short, so that there can be many. The best of them deserves more epochs; it keeps whichever weights validate
-better, the trial's or the new ones.
+Trials are short, so that there can be many. The best of them deserves more epochs, and the validation images, which
+have done their work, to learn from: more images make a better network, and the test tells how good it is. Where the
+learning rate does not settle, something has to tell which epoch is a good one; there the validation images go on to do
+this, and whichever weights validate better are kept, the trial's or the new ones.
 """
 
 from collections.abc import Callable
@@ -29,7 +31,8 @@ class Winner:
     """The trial that won, the weights to ship, their validation accuracy, and a sentence on how they came about.
 
     `candidate` is what the weights were trained as: the trial's, or the same network with a recipe for long training.
-    `training` is what came of the winner's own training, whether or not its weights are the better ones.
+    `training` is what came of the winner's own training, whether or not its weights are the better ones;
+    `with_validation` says that these are, and were trained on the validation images too: `val_accuracy` is the trial's.
     """
 
     trial: Trial
@@ -38,6 +41,7 @@ class Winner:
     val_accuracy: float
     trained: str
     training: Outcome | None = None
+    with_validation: bool = False
 
 
 @dataclass(frozen=True)
@@ -53,13 +57,21 @@ class Plan:
         return f"for {duration(self.seconds)}, about {self.epochs} epochs"
 
 
-def plan_for(trial: Trial, epochs: int, seconds: float | None) -> Plan:
-    """Return how long the winner is trained: as long as `seconds` permit, or LONGER times the trials' epochs."""
+def plan_for(trial: Trial, epochs: int, seconds: float | None, more: float | None = None) -> Plan:
+    """Return how long the winner is trained: as long as `seconds` permit, or LONGER times the trials' epochs.
+
+    Args:
+        trial: the best one; its clock tells what an epoch takes.
+        epochs: of the trials.
+        seconds: that are left, where minutes were given.
+        more: where the validation images are trained on too, how many times the trial's images that makes.
+    """
     if seconds is None:
         return Plan(LONGER * epochs)
     training, evaluating = (part / max(1, trial.epochs) for part in (trial.clock.training, trial.clock.evaluating))
     usable = max(0.0, seconds - evaluating)  # the last validation comes when the time is up
-    fitting = int(max(0.0, usable - trial.clock.tracing) / max(training + evaluating, 1e-3))
+    each = training + evaluating if more is None else training * more
+    fitting = int(max(0.0, usable - trial.clock.tracing) / max(each, 1e-3))
     # Augmentation may make an epoch slower than the trial's were: without a clock only where that cannot matter.
     return Plan(MOST * epochs) if fitting >= AMPLE * MOST * epochs else Plan(fitting, usable)
 
@@ -84,7 +96,10 @@ def train_winner(
     told: Callable[[EpochReport], None],
     manner: str = "",
 ) -> Winner:
-    """Train the winner once more and return the better weights.
+    """Train the winner once more and return the better weights, as far as that can be told.
+
+    A network that was trained on the validation images has to know at least as many of them as the trial's, which had
+    never seen them: that tells a training that went wrong.
 
     Args:
         job: the training; its weights go where it says.
@@ -100,13 +115,22 @@ def train_winner(
     """
     kept = as_in_its_trial(trial, weights)
     outcome = run_one(job, executor, lambda: budget.stopped or _late(budget), told)
-    if outcome is None or outcome.value is None or outcome.ended == "failed" or outcome.value < kept.val_accuracy:
+    reached = None if outcome is None else outcome.known if job.with_validation else outcome.value
+    if outcome is None or outcome.ended == "failed" or reached is None or reached < kept.val_accuracy:
         return replace(kept, training=outcome)
-    trained = (
-        f"It was then trained once more, for {outcome.epochs} epochs{manner}; the weights are those of "
-        f"epoch {outcome.best_epoch}."
-    )
-    return Winner(trial, job.candidate, Path(job.weights), outcome.value, trained, outcome)
+    trained = f"It was then trained once more, for {outcome.epochs} epochs{manner}"
+    if job.with_validation:
+        trained += ", on the training and the validation images together; the weights are those of the last epoch."
+        return replace(
+            kept,
+            candidate=job.candidate,
+            weights=Path(job.weights),
+            trained=trained,
+            training=outcome,
+            with_validation=True,
+        )
+    trained += f"; the weights are those of epoch {outcome.best_epoch}."
+    return Winner(trial, job.candidate, Path(job.weights), reached, trained, outcome)
 
 
 def _late(budget: Budget) -> bool:

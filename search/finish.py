@@ -23,7 +23,15 @@ from .record import Trial, now
 from .repeats import repeat_the_best, standings
 from .report import standing_lines
 
-FINAL = {"value", "best_epoch", "epochs", "val_accuracy", "seconds"}  # what `result.json` tells of the last training
+FINAL = {
+    "value",
+    "best_epoch",
+    "known",
+    "epochs",
+    "accuracy",
+    "val_accuracy",
+    "seconds",
+}  # what `result.json` tells of the last training
 COMPARED = 2  # of the best: time is kept to train these again, and more are where there is time
 SEEDS_APART = 7919  # between the seeds of a trial's trainings
 
@@ -91,7 +99,7 @@ def repeat_best(prepared: Prepared, count: int, executor: Executor, budget: Budg
             if isinstance(report, Outcome):
                 console.print(f"  note: trial {trial.number}, trained again, failed: {report.error}", highlight=False)
                 return
-            reached = f", epoch {report.epoch}, validation {report.val_accuracy:.1%}" if report else ""
+            reached = f", epoch {report.epoch}, {report.reached}" if report else ""
             status.update(f"training trial {trial.number} again, with another seed{reached}")
 
         repeat_the_best(preference.ranked(record)[:count], repeats, job, fits, executor, budget, told)
@@ -103,7 +111,10 @@ def train_the_best(prepared: Prepared, executor: Executor, budget: Budget, conso
     """Train the trial that is to be named once more, as far as the time that is left permits."""
     best = standings(prepared.record, prepared.folder.repeats(), prepared.study.preference)[0].trial
     weights = prepared.folder.weights(best.number)
-    plan = plan_for(best, prepared.study.epochs, _left_for_the_winner(prepared, best, budget))
+    train, val = len(prepared.split.train), len(prepared.split.val)
+    with_validation = best.candidate.recipe.settles
+    more = (train + val) / train if with_validation else None
+    plan = plan_for(best, prepared.study.epochs, _left_for_the_winner(prepared, best, budget), more)
     if budget.stopped or plan.epochs < best.epochs:
         return as_in_its_trial(best, weights)
     candidate, manner = best.candidate, ""
@@ -115,22 +126,21 @@ def train_the_best(prepared: Prepared, executor: Executor, budget: Budget, conso
         soft_wrap=True,
     )
     job = job_of(prepared, NUMBER, candidate, prepared.folder.final_weights, plan.epochs)
+    if with_validation:
+        job = job.model_copy(update={"with_validation": True, "patience": plan.epochs})
     if plan.seconds is not None:
         by_the_clock = {
             "epochs": MOST * prepared.study.epochs,
             "patience": MOST * prepared.study.epochs,
             "seconds": plan.seconds,
-            "validate_every": validate_every(plan.epochs),
+            "validate_every": 1 if with_validation else validate_every(plan.epochs),
         }
         job = job.model_copy(update=by_the_clock)
     preload_keras()  # for the export, which comes next
     with console.status("training the winner ...") as status:
 
         def told(report: Any) -> None:
-            status.update(
-                f"training the winner: epoch {report.epoch} of about {plan.epochs}, "
-                f"validation {report.val_accuracy:.1%}"
-            )
+            status.update(f"training the winner: epoch {report.epoch} of about {plan.epochs}, {report.reached}")
 
         return train_winner(job, best, weights, executor, budget, told, manner)
 
@@ -163,7 +173,8 @@ def export(prepared: Prepared, winner: Winner, tracker: Any, budget: Budget, con
         from .export.model_card import Facts
         from .export.trained import trained_model
 
-        model, momentum = trained_model(winner.candidate, winner.weights, len(prepared.split.train))
+        images = len(prepared.split.train) + (len(prepared.split.val) if winner.with_validation else 0)
+        model, momentum = trained_model(winner.candidate, winner.weights, images)
         test = evaluate(model, prepared.dataset, prepared.split.test)
         budget.lap("testing")
         before = folder.result()
@@ -179,6 +190,7 @@ def export(prepared: Prepared, winner: Winner, tracker: Any, budget: Budget, con
             test,
             tests=tests,
             chosen=_chosen(prepared),
+            with_validation=winner.with_validation,
         )
         write_bundle(folder.bundle, model, momentum, facts, prepared.dataset, verifier)
         figures = {"test_accuracy": test.accuracy, "best_val_accuracy": winner.val_accuracy}
@@ -194,6 +206,7 @@ def export(prepared: Prepared, winner: Winner, tracker: Any, budget: Budget, con
         "best": winner.trial.number,
         "under": prepared.study.under,
         "val_accuracy": winner.val_accuracy,
+        "with_validation": winner.with_validation,
         "test": test.model_dump(mode="json"),
         "model_uri": uri,
         "mlflow": tracker.uri,

@@ -26,6 +26,9 @@ class Job(Message):
 
     Every so many epochs, `validate_every`, and the last one, are validated and reported.
 
+    With `with_validation` the validation images are trained on like the others. Nothing is validated then; every epoch
+    is reported, and the last one's weights are kept.
+
     At the end of a training that was not stopped, `measure_latency` times the network, and it is validated once more
     for each augmentation that is `asked` about, on images so varied.
 
@@ -45,6 +48,7 @@ class Job(Message):
     schedule_epochs: int | None = None
     seconds: float | None = None
     validate_every: int = 1
+    with_validation: bool = False
     measure_latency: bool = False
     asked: dict[str, float] = {}
     state: str | None = None
@@ -53,14 +57,21 @@ class Job(Message):
 
 
 class EpochReport(Message):
-    """One finished epoch (counted from 1), with the measures of Keras."""
+    """One finished epoch (counted from 1), with the measures of Keras; those of validation where there was one."""
 
     number: int
     epoch: int
     loss: float
     accuracy: float
-    val_loss: float
-    val_accuracy: float
+    val_loss: float | None = None
+    val_accuracy: float | None = None
+
+    @property
+    def reached(self) -> str:
+        """What the epoch reached, in words."""
+        if self.val_accuracy is None:
+            return f"knows {self.accuracy:.1%} of what it learns from"
+        return f"validation {self.val_accuracy:.1%}"
 
 
 class Seconds(Message):
@@ -88,8 +99,9 @@ class Outcome(Message):
     `error` as the reason. `value` is the best validation accuracy, reached in `best_epoch`; `gap` is how much higher
     the accuracy on the training data was in that epoch. `epochs` were trained; curves hold a value for each that was
     validated. `latency_ms` is the milliseconds that the network takes for one image, `varied` its accuracy on
-    validation images, by how they were varied. Where a job went on from an
-    earlier one, all this is of the new epochs alone: without a better one among them, there is no `value`.
+    validation images, by how they were varied; `known` is its accuracy on validation images that it was trained on,
+    where it was, and no measure of what it is worth. Where a job went on from an earlier one, all this is of the new
+    epochs alone: without a better one among them, there is no `value`.
     """
 
     number: int
@@ -99,6 +111,7 @@ class Outcome(Message):
     gap: float | None = None
     latency_ms: float | None = None
     varied: dict[str, float] = {}
+    known: float | None = None
     epochs: int = 0
     loss: tuple[float, ...] = ()
     accuracy: tuple[float, ...] = ()

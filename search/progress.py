@@ -130,7 +130,7 @@ class ProgressView:
             grid.add_row(f"trial {trial.number}", Text(str(trial.candidate.architecture)))
             bar = ProgressBar(self._epochs, epoch, WIDTH)
             grid.add_row("", bar)
-            told = f", validation {report.val_accuracy:.1%}, loss {report.loss:.3f}" if report else ""
+            told = f", {report.reached}, loss {report.loss:.3f}" if report else ""
             grid.add_row("", f"epoch {epoch} of {self._epochs}{told}")
         if self._best is not None and self._best.value is not None:
             best = Text(f"{self._best.value:.1%}", style="bold green")

@@ -246,7 +246,8 @@ def result_lines(folder: StudyFolder) -> list[str]:
     test = result["test"]
     low, high = test["interval_95"]
     return [
-        f"winner: trial {result['best']}, validation accuracy {result['val_accuracy']:.1%}",
+        f"winner: trial {result['best']}, validation accuracy {result['val_accuracy']:.1%}"
+        + (" in its trial; trained on the validation images too since" if result.get("with_validation") else ""),
         f"test accuracy {test['accuracy']:.1%}, 95 % interval {low:.1%} to {high:.1%} ({test['count']:,} images)"
         + (f", looked at {result['tests']} times, as the search went on" if result["tests"] > 1 else ""),
         "time: " + ", ".join(f"{name} {duration(seconds)}" for name, seconds in result["seconds"].items()),

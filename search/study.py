@@ -122,6 +122,7 @@ class Study:
         self.executor.submit(self.job(proposal, trial))
 
     def _report(self, report: EpochReport) -> None:
+        assert report.val_accuracy is not None, "every epoch of a trial is validated"
         worth_it = self.engine.report(report.number, report.epoch, report.val_accuracy)
         if not worth_it and not self.interrupted:
             self.pruned.add(report.number)

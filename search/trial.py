@@ -28,7 +28,7 @@ Report = Callable[[EpochReport], bool]
 
 
 def train(job: Job, report: Report, stop_now: Callable[[], bool] = lambda: False) -> Outcome:
-    """Train a job's candidate and keep the weights of its best epoch in `job.weights`.
+    """Train a job's candidate and keep the weights of its best epoch, or of its last, in `job.weights`.
 
     Args:
         job: what to train.
@@ -44,19 +44,20 @@ def train(job: Job, report: Report, stop_now: Callable[[], bool] = lambda: False
     dataset, split = Dataset.load(Path(job.data)), Split.load(Path(job.split))
     images, labels, classes = dataset.images(), dataset.labels(), len(dataset.classes)
     recipe = job.candidate.recipe
-    batches = Batches(images, labels, split.train, classes, recipe.batch_size, job.seed, job.begin)
+    rows = np.concatenate([split.train, split.val]) if job.with_validation else split.train
+    batches = Batches(images, labels, rows, classes, recipe.batch_size, job.seed, job.begin)
     validation = Batches(images, labels, split.val, classes, EVALUATION_BATCH)
     schedule_epochs = None if job.seconds is not None else job.schedule_epochs or job.epochs
-    model, network = trainable(job.candidate, len(split.train), schedule_epochs, BatchNormalization)
+    model, network = trainable(job.candidate, len(rows), schedule_epochs, BatchNormalization)
     if job.begin:
         load_state(model, network, _state_file(job), job.begin * len(batches))
     course = _Course(job, network, report, stop_now, building=time.perf_counter() - clock)
     callbacks = [course] if job.seconds is None else [course, ByTheClock(recipe, clock, job.seconds)]
-    weights = class_weights(labels[split.train], classes) if job.class_weights else None
+    weights = class_weights(labels[rows], classes) if job.class_weights else None
     try:
         model.fit(
             batches,
-            validation_data=validation,
+            validation_data=None if job.with_validation else validation,
             initial_epoch=job.begin,
             epochs=job.epochs,
             class_weight=weights,
@@ -75,13 +76,17 @@ def train(job: Job, report: Report, stop_now: Callable[[], bool] = lambda: False
         return course.outcome("failed", _first_line(error))
     if job.state is not None and course.epochs:
         save_state(model, network, Path(job.state))
-    if course.best_weights is not None:
+    if job.with_validation:
+        _save(network, job.weights)
+    elif course.best_weights is not None:
         network.set_weights(course.best_weights)
         _save(network, job.weights)
     if course.stopped or not course.epochs:
         return course.outcome("stopped")
     extras: dict[str, Any] = {"varied": {}}
     course.on_test_begin()
+    if job.with_validation:
+        extras["known"] = float(model.evaluate(validation, verbose=0, return_dict=True)["accuracy"])
     for name, vary in variations(job.asked).items():
         batches = Batches(images, labels, split.val, classes, EVALUATION_BATCH, vary=vary)
         extras["varied"][name] = float(model.evaluate(batches, verbose=0, return_dict=True)["accuracy"])
@@ -164,17 +169,16 @@ class _Course(keras.callbacks.Callback):  # type: ignore[misc]
         if self.job.validate_every > 1 and "val_accuracy" not in (logs or {}):
             self.unvalidated = dict(logs or {})
             return
-        values = {key: float((logs or {}).get(key, math.nan)) for key in self.curves}
+        measured = [key for key in self.curves if not (self.job.with_validation and key.startswith("val_"))]
+        values = {key: float((logs or {}).get(key, math.nan)) for key in measured}
         for key, value in values.items():
             if not math.isfinite(value):
                 word = "NaN" if math.isnan(value) else "infinite"
                 raise DivergedError(f"the {key} became {word} in epoch {epoch + 1}")
         for key, value in values.items():
             self.curves[key].append(value)
-        if (rank := (values["val_accuracy"], -values["val_loss"])) > self.best:
-            self.best, self.best_epoch = rank, epoch + 1
-            self.gap = values["accuracy"] - values["val_accuracy"]
-            self.best_weights = self.network.get_weights()
+        if not self.job.with_validation:
+            self._compare(epoch + 1, values)
         asked = time.perf_counter()
         go_on = self.report(EpochReport(number=self.job.number, epoch=epoch + 1, **values))
         self.waiting += time.perf_counter() - asked
@@ -183,6 +187,13 @@ class _Course(keras.callbacks.Callback):  # type: ignore[misc]
             self.stopped = self.model.stop_training = True
         elif epoch + 1 - max(self.best_epoch, self.job.begin) >= self.job.patience:
             self.model.stop_training = True
+
+    def _compare(self, epoch: int, values: dict[str, float]) -> None:
+        """Keep the weights, if this epoch is the best yet."""
+        if (rank := (values["val_accuracy"], -values["val_loss"])) > self.best:
+            self.best, self.best_epoch = rank, epoch
+            self.gap = values["accuracy"] - values["val_accuracy"]
+            self.best_weights = self.network.get_weights()
 
     def outcome(self, ended: Any, error: str | None = None) -> Outcome:
         """Sum up."""

@@ -244,6 +244,11 @@ class Recipe(Value):
     label_smoothing: Share = 0.1
     augmentation: Augmentation = Augmentation()
 
+    @property
+    def settles(self) -> bool:
+        """Whether the learning rate ends near zero, so that the last epoch is as good as any before it."""
+        return self.schedule != "constant"
+
 
 class Candidate(Value):
     """An architecture and a recipe: what a trial trains."""

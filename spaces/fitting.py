@@ -57,7 +57,7 @@ class Fitting:
         self.options = options
         self.exact_fit = exact_fit
         # Bound caches: they live and die with this object.
-        self._after = cache(self._compute_after)
+        self.after = cache(self._compute_after)
         self.possible = cache(self._compute_possible)
         self.fitting = cache(self._compute_fitting)
         self.nearest = cache(self._compute_nearest)
@@ -90,14 +90,14 @@ class Fitting:
         """Whether layers `layer` to `layer + to_go - 1` can be built on this volume."""
         if to_go == 0:
             return True
-        reachable = sorted(set(self._after(layer, side).values()), reverse=True)
+        reachable = sorted(set(self.after(layer, side).values()), reverse=True)
         return any(self.possible(layer + 1, after, to_go - 1) for after in reachable)
 
     def _compute_fitting(self, layer: int, side: Side, to_go: int) -> dict[Geometry, Side]:
         """Return the geometries of a layer that fit and leave room for the others, with the side behind each."""
         return {
             geometry: after
-            for geometry, after in self._after(layer, side).items()
+            for geometry, after in self.after(layer, side).items()
             if self.possible(layer + 1, after, to_go - 1)
         }
 

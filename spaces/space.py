@@ -7,7 +7,7 @@ A space is a definition bound to an input volume and a number of classes. Engine
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import combinations, product
+from itertools import product
 from typing import Any, Protocol
 
 from .architecture import Architecture, Candidate, Head, Layer, Recipe
@@ -17,6 +17,7 @@ from .definition import dimensions as named_dimensions
 from .dimension import Choice, Dimension, Options
 from .errors import InputError
 from .fitting import AS_POOL_SIZE, GEOMETRY, POOL_SIZES, Fitting, Geometry, Side
+from .geometries import Geometries
 
 Values = dict[str, Choice]
 # Without their colours to lose, images of one channel have no use for these.
@@ -64,12 +65,7 @@ class SearchSpace:
             for name, dimension in self.all_dimensions.items()
             if isinstance(dimension, Options) and dimension.fixed
         }
-        self._depths = tuple(sorted(int(value) for value in self.all_dimensions["layers"].values or ()))
-        self._layer_names = [{key: self._name(i, key) for key in LAYER_KEYS} for i in range(1, self._depths[-1] + 1)]
-        # Dimensions of the geometry that all layers share: they are settled before the first layer.
-        self._shared = [f"all_layers.{key}" for key in GEOMETRY if f"all_layers.{key}" in self.dimensions]
-        self._fittings: dict[tuple[Choice, ...], Fitting] = {}
-        self._used_names: dict[int, list[str]] = {}
+        self.geometries = Geometries(definition, self.input, self.all_dimensions)
         self._check()
 
     # ------------------------------------------------------------------ values to candidates
@@ -86,15 +82,15 @@ class SearchSpace:
             ValueError: a value that is not in its dimension's domain, such as an unknown activation.
         """
         fitted: Values = {}
-        count = self._fitting_depth(int(self._value("layers", values)), values)
+        geometries, wish = self.geometries, int(self._value("layers", values))
+        count = min(geometries.buildable, key=lambda count: abs(count - wish))
         self._put(fitted, "layers", count)
-        shared = self._fitting_shared(count, values)
-        settled = dict(zip(self._shared, shared, strict=True))
-        fitting, side = self._fitting(shared), (self.input.height, self.input.width)
-        for i in range(count):
-            layer_names = self._layer_names[i]
-            wish = Geometry(*(self._wish(layer_names[key], key, values, settled) for key in GEOMETRY))  # type: ignore[arg-type]
-            geometry, side = fitting.nearest(i, side, count - i, wish)
+        shared = geometries.nearest_shared(count, values)
+        settled = dict(zip(geometries.shared, shared, strict=True))
+        fitting, side = geometries.fitting(shared), geometries.side
+        for i, layer_names in enumerate(geometries.layers[:count]):
+            wished = Geometry(*(self._wish(layer_names[key], key, values, settled) for key in GEOMETRY))  # type: ignore[arg-type]
+            geometry, side = fitting.nearest(i, side, count - i, wished)
             for key, value in zip(GEOMETRY, geometry, strict=True):
                 if geometry.pooling != "none" or key not in POOL_SIZES:
                     self._put(fitted, layer_names[key], value)
@@ -231,9 +227,11 @@ class SearchSpace:
 
         Every setting counts, even where two amount to the same, as padding `valid` and 0 do.
         """
+        geometries = self.geometries
         return self._ways_of_head() * sum(
-            self._ways(name for name in self._used(count) if _key(name) not in GEOMETRY) * self._geometries(count)
-            for count in self._depths
+            self._ways(name for name in geometries.used(count) if name.rpartition(".")[2] not in GEOMETRY)
+            * geometries.count(count)
+            for count in geometries.depths
         )
 
     @cached_property
@@ -266,16 +264,16 @@ class SearchSpace:
                     yield fitted
 
     def _enumerate(self) -> Iterator[Values]:
-        side = (self.input.height, self.input.width)
+        geometries = self.geometries
         rest = [name for name in self._rest if self._means_something(name, hidden=99)]
         free = [f"all_layers.{k}" for k in LAYER_KEYS if k not in GEOMETRY]
         free = [name for name in free if name in self.dimensions]
-        for count, shared in product(self._depths, self._shared_choices()):
-            if not self._fitting(shared).possible(0, side, count):
+        for count, shared in product(geometries.depths, geometries.shared_choices()):
+            if not geometries.possible(shared, count):
                 continue
-            start = {"layers": count, **dict(zip(self._shared, shared, strict=True))}
+            start = {"layers": count, **dict(zip(geometries.shared, shared, strict=True))}
             for common in self._product(free):
-                for layers in self._enumerate_layers(self._fitting(shared), 0, side, count):
+                for layers in self._enumerate_layers(geometries.fitting(shared), 0, geometries.side, count):
                     for hidden in self._options("head.hidden_layers"):
                         named = [n for n in rest if self._means_something(n, int(hidden))]
                         named = [n for n in named if n != "head.hidden_layers"]
@@ -286,30 +284,23 @@ class SearchSpace:
         if to_go == 0:
             yield {}
             return
+        layer_names = self.geometries.layers[i]
         own = [
             name
-            for key, name in self._layer_names[i].items()
+            for key, name in layer_names.items()
             if key not in GEOMETRY and name in self.dimensions and not name.startswith("all_layers.")
         ]
         for geometry, after in fitting.fitting(i, side, to_go).items():
             chosen = {
                 name: value
                 for (key, value) in zip(GEOMETRY, geometry, strict=True)
-                if (name := self._layer_names[i][key]) in self.dimensions and not name.startswith("all_layers.")
+                if (name := layer_names[key]) in self.dimensions and not name.startswith("all_layers.")
             }
             for other in self._product(own):
                 for behind in self._enumerate_layers(fitting, i + 1, after, to_go - 1):
                     yield chosen | other | behind
 
     # ------------------------------------------------------------------ the parts of fit and count
-
-    def _name(self, number: int, key: str) -> str:
-        """Return the dimension that decides a key of a layer: its own, or the one that all layers share."""
-        own = self.definition.by_layer.get(number)
-        if own is not None and getattr(own, key) is not None:
-            return f"layer{number}.{key}"
-        shared = getattr(self.definition.all_layers, key) is not None
-        return f"all_layers.{key}" if shared else f"layer{number}.{key}"
 
     def _value(self, name: str, values: Mapping[str, Choice]) -> Choice:
         if name in self.fixed:
@@ -342,32 +333,6 @@ class SearchSpace:
                 ways *= len(values)
         return ways
 
-    def _geometries(self, count: int) -> int:
-        """Return how many geometries there are for so many layers.
-
-        A shared pool size matters only to networks that have a pool it decides. So networks are counted by the set of
-        shared pool sizes that matter, each for the values of these alone.
-        """
-        side, total = (self.input.height, self.input.width), 0
-        used = [name for name in self._shared if name in self._used(count)]
-        sizes = [name for name in used if _key(name) in POOL_SIZES]
-        needs = [{name for name in map(layer.get, POOL_SIZES) if name in sizes} for layer in self._layer_names[:count]]
-        for matter in _subsets(sizes):
-            open_names = [name for name in used if name not in sizes or name in matter]
-            for chosen in self._product(open_names):
-                fitting = self._fitting(tuple(chosen.get(name, self._options(name)[0]) for name in self._shared))
-                for allowed in _subsets(matter):  # inclusion and exclusion: pools that need all of `matter`, not less
-                    pooled = frozenset(i for i, need in enumerate(needs) if need <= set(allowed))
-                    total += (-1) ** (len(matter) - len(allowed)) * fitting.count(0, side, count, pooled)
-        return total
-
-    def _used(self, count: int) -> list[str]:
-        """Return the open dimensions that decide something in the first `count` layers, each once."""
-        if count not in self._used_names:
-            named = (name for layer in self._layer_names[:count] for name in layer.values())
-            self._used_names[count] = [name for name in dict.fromkeys(named) if name in self.dimensions]
-        return self._used_names[count]
-
     def _ways_of_head(self) -> int:
         ways = 0
         for hidden in self._options("head.hidden_layers"):
@@ -392,59 +357,8 @@ class SearchSpace:
             return hidden > 0
         return name != COLOUR_ONLY or self.input.depth == 3
 
-    def _shared_choices(self) -> Iterator[tuple[Choice, ...]]:
-        return product(*(self._options(name) for name in self._shared))
-
-    def _fitting(self, shared: tuple[Choice, ...]) -> Fitting:
-        """Return the fitting of the layers, given the geometry that they share."""
-        if shared not in self._fittings:
-            chosen = dict(zip(self._shared, shared, strict=True))
-            options = [
-                [Options((chosen[n],) if n in chosen else self._options(n)) for n in map(layer.get, GEOMETRY)]  # type: ignore[arg-type]
-                for layer in self._layer_names
-            ]
-            self._fittings[shared] = Fitting(options, self.definition.exact_fit)
-        return self._fittings[shared]
-
-    def _fitting_depth(self, wish: int, values: Mapping[str, Choice]) -> int:
-        possible = [count for count in self._depths if count in self._buildable]
-        return min(possible, key=lambda count: abs(count - wish))
-
-    @cached_property
-    def _buildable(self) -> frozenset[int]:
-        """The numbers of layers for which at least one network fits."""
-        side = (self.input.height, self.input.width)
-        return frozenset(
-            count
-            for count in self._depths
-            if any(self._fitting(shared).possible(0, side, count) for shared in self._shared_choices())
-        )
-
-    def _fitting_shared(self, count: int, values: Mapping[str, Choice]) -> tuple[Choice, ...]:
-        """Return the shared geometry nearest to the wish for which `count` layers can be built."""
-        side = (self.input.height, self.input.width)
-        # Those without a meaning were dropped: pool sizes where nothing is pooled, keys that each layer has of its own.
-        dropped = [
-            name
-            for name in self._shared
-            if name not in values and (_key(name) in POOL_SIZES or name not in self._used(count))
-        ]
-        wish = tuple(
-            self._options(name)[0] if name in dropped else self.dimensions[name].nearest(values[name])
-            for name in self._shared
-        )
-        if self._fitting(wish).possible(0, side, count):
-            return wish
-        dimensions = [Options(self._options(name)) for name in self._shared]
-
-        def distances(choice: tuple[Choice, ...]) -> tuple[float, ...]:
-            return tuple(d.distance(a, b) for d, a, b in zip(dimensions, choice, wish, strict=True))
-
-        possible = (c for c in self._shared_choices() if self._fitting(c).possible(0, side, count))
-        return min(possible, key=distances)
-
     def _layer(self, i: int, merged: Mapping[str, Choice]) -> Layer:
-        chosen = {key: merged.get(name) for key, name in self._layer_names[i].items()}
+        chosen = {key: merged.get(name) for key, name in self.geometries.layers[i].items()}
         if chosen["pooling"] == "none":
             chosen["pool_size"] = chosen["pool_stride"] = 0
         elif chosen["pool_stride"] == AS_POOL_SIZE:
@@ -454,8 +368,8 @@ class SearchSpace:
     # ------------------------------------------------------------------ is there anything in it
 
     def _check(self) -> None:
-        if not self._buildable:
-            raise InputError(self._dead_end())
+        if not self.geometries.buildable:
+            raise InputError(self.geometries.dead_end())
         limits = self.definition.limits.model_dump(exclude_none=True)
         if not limits:
             return
@@ -486,36 +400,6 @@ class SearchSpace:
                 values[name] = min(options, key=float)
         return self.fit(values)
 
-    def _dead_end(self) -> str:
-        """Follow the gentlest geometries until no filter fits, and tell the volumes on the way."""
-        count = self._depths[0]
-        best: list[str] = []
-        for shared in self._shared_choices():
-            fitting, side, tale = self._fitting(shared), (self.input.height, self.input.width), []
-            for i in range(count):
-                after = fitting._after(i, side)
-                if not after:
-                    sizes = sorted({str(size) for size in fitting.options[i][0].values}, key=int)
-                    exact = " without a remainder" if self.definition.exact_fit else ""
-                    tale.append(
-                        f"  layer {i + 1}: no filter of size {', '.join(sizes)} (with its pool) fits "
-                        f"{side[0]}x{side[1]}{exact}"
-                    )
-                    break
-                geometry, behind = max(after.items(), key=lambda item: item[1])
-                tale.append(
-                    f"  layer {i + 1}: {side[0]}x{side[1]} -> {behind[0]}x{behind[1]}"
-                    f"   (K={geometry.kernel_size}, S={geometry.stride}, padding {geometry.padding}, "
-                    f"pooling {geometry.pooling})"
-                )
-                side = behind
-            best = max(best, tale, key=len)
-        return (
-            f"nothing in this space fits the input {self.input} with {count} layer{'s' if count > 1 else ''} or more:\n"
-            + "\n".join(best)
-            + "\nAllow smaller filters, padding, fewer layers or `pooling: none`."
-        )
-
 
 def _suggested(trial: Suggests, name: str, dimension: Dimension) -> Choice:
     if isinstance(dimension, Options):
@@ -525,15 +409,6 @@ def _suggested(trial: Suggests, name: str, dimension: Dimension) -> Choice:
         step = int(dimension.step or 1)
         return trial.suggest_int(name, int(dimension.low), int(dimension.high), step=step, log=dimension.log)
     return trial.suggest_float(name, dimension.low, dimension.high, step=dimension.step, log=dimension.log)
-
-
-def _key(name: str) -> str:
-    return name.rpartition(".")[2]
-
-
-def _subsets(names: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    for size in range(len(names) + 1):
-        yield from combinations(names, size)
 
 
 def _of_layers(name: str) -> bool:

@@ -20,6 +20,7 @@ class Facts:
     """What the card is written from: the trial that won, and the candidate that its weights were trained as.
 
     `test` is None where the test split was not read for this model; `tests` is how often it was read for the study.
+    `with_validation` says that the weights were trained on the validation images too.
     """
 
     study: StudyFile
@@ -32,6 +33,7 @@ class Facts:
     tests: int = 1
     difference: float | None = None
     chosen: str | None = None
+    with_validation: bool = False
 
 
 def model_card(facts: Facts) -> str:
@@ -84,6 +86,11 @@ def _read(tests: int) -> str:
 
 def _accuracy(facts: Facts) -> str:
     text = f"Validation accuracy {facts.val_accuracy:.1%} (the search chose by it, so it is optimistic)."
+    if facts.with_validation:
+        text = (
+            f"Validation accuracy {facts.val_accuracy:.1%} in the trial that the search chose. These weights were "
+            "trained longer, on the validation images too: the test alone tells how good they are."
+        )
     test = facts.test
     if test is None:
         return text + "\n\nThe test split was not read for this model: it is kept for the winner of the search."

@@ -338,6 +338,7 @@ def test_the_model_card_tells_the_numbers_of_the_result(finished: Finished, resu
     low, high = test["interval_95"]
     assert f"**Test accuracy {test['accuracy']:.1%}**, 95 % interval {low:.1%} to {high:.1%} (359 images)" in card
     assert f"Validation accuracy {result['val_accuracy']:.1%}" in card
+    assert result["with_validation"] == ("on the validation images too: the test alone tells" in card)
     for label, row in enumerate(test["confusion"]):
         assert f"| **{label}** | " + " | ".join(str(n) if n else "" for n in row) + " |" in card
         precision = row[label] / max(1, sum(other[label] for other in test["confusion"]))

@@ -456,3 +456,31 @@ def test_the_rate_by_the_clock_is_the_recipes_schedule() -> None:
     assert clock.rate(0.525) == pytest.approx(0.025, rel=0.02)  # half-way down
     assert clock.rate(1.0) == pytest.approx(0.0, abs=1e-6)
     assert ByTheClock(Recipe(learning_rate=0.05, schedule="constant"), 0.0, 1.0).rate(0.7) == pytest.approx(0.05)
+
+
+# ---------------------------------------------------------------------- on all images
+
+
+def test_a_training_on_all_images_learns_from_those_of_validation(
+    job: MakeJob, digits: Dataset, tmp_path: Path
+) -> None:
+    labels = digits.labels()
+    low, high = np.flatnonzero(labels < 5), np.flatnonzero(labels >= 5)
+    Split(train=low, val=high, test=low[:1]).save(tmp_path / "classes.npz")  # without them, five classes are unheard of
+    reports: list[EpochReport] = []
+    wanted = job(epochs=3, with_validation=True, split=str(tmp_path / "classes.npz"))
+    outcome = train(wanted, lambda report: reports.append(report) or True)
+    assert (outcome.ended, outcome.value, outcome.best_epoch, outcome.gap) == ("complete", None, None, None)
+    assert (len(outcome.accuracy), outcome.val_accuracy, outcome.val_loss) == (3, (), ())
+    assert outcome.known is not None
+    assert outcome.known > 0.5
+    assert [(report.epoch, report.val_accuracy) for report in reports] == [(1, None), (2, None), (3, None)]
+    network = build(wanted.candidate.architecture)
+    network.load_weights(wanted.weights)  # the last epoch's
+    answers = network.predict(digits.images()[high].astype("float32"), verbose=0).argmax(axis=1)
+    assert (answers == labels[high]).mean() == pytest.approx(outcome.known, abs=0.01)
+
+
+def test_a_training_on_all_images_that_is_stopped_says_nothing_of_its_worth(job: MakeJob) -> None:
+    outcome = train(job(epochs=3, with_validation=True), lambda report: report.epoch < 2)
+    assert (outcome.ended, outcome.epochs, outcome.value, outcome.known) == ("stopped", 2, None, None)
