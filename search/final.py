@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..spaces.architecture import Candidate
 from .budget import Budget
+from .evaluation import wilson_interval
 from .executors.one import run_one
 from .executors.protocol import Executor
 from .job import EpochReport, Job, Outcome
@@ -90,6 +91,7 @@ def as_in_its_trial(trial: Trial, weights: Path) -> Winner:
 def train_winner(
     job: Job,
     trial: Trial,
+    validated: int,
     weights: Path,
     executor: Executor,
     budget: Budget,
@@ -98,12 +100,13 @@ def train_winner(
 ) -> Winner:
     """Train the winner once more and return the better weights, as far as that can be told.
 
-    A network that was trained on the validation images has to know at least as many of them as the trial's, which had
-    never seen them: that tells a training that went wrong.
+    A network that was trained on the validation images has to know about as many of them as the trial's, which had
+    never seen them: where it knows fewer than the interval of the trial's accuracy allows, its training went wrong.
 
     Args:
         job: the training; its weights go where it says.
         trial: the best trial.
+        validated: how many validation images there are.
         weights: the weights of that trial.
         executor: what runs it.
         budget: ends the training when its time is up or Ctrl-C was pressed.
@@ -115,8 +118,10 @@ def train_winner(
     """
     kept = as_in_its_trial(trial, weights)
     outcome = run_one(job, executor, lambda: budget.stopped or _late(budget), told)
-    reached = None if outcome is None else outcome.known if job.with_validation else outcome.value
-    if outcome is None or outcome.ended == "failed" or reached is None or reached < kept.val_accuracy:
+    reached, least = None if outcome is None else outcome.value, kept.val_accuracy
+    if outcome is not None and job.with_validation:
+        reached, (least, _) = outcome.known, wilson_interval(round(least * validated), validated)
+    if outcome is None or outcome.ended == "failed" or reached is None or reached < least:
         return replace(kept, training=outcome)
     trained = f"It was then trained once more, for {outcome.epochs} epochs{manner}"
     if job.with_validation:

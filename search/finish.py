@@ -142,7 +142,7 @@ def train_the_best(prepared: Prepared, executor: Executor, budget: Budget, conso
         def told(report: Any) -> None:
             status.update(f"training the winner: epoch {report.epoch} of about {plan.epochs}, {report.reached}")
 
-        return train_winner(job, best, weights, executor, budget, told, manner)
+        return train_winner(job, best, val, weights, executor, budget, told, manner)
 
 
 def _left_for_the_winner(prepared: Prepared, best: Trial, budget: Budget) -> float | None:

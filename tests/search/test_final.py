@@ -81,7 +81,9 @@ def test_trained_on_the_validation_images_too_the_winner_keeps_the_trials_valida
 ) -> None:
     best, told = trial(0.15), list[EpochReport]()
     wanted = job(best, digits, parts, tmp_path, with_validation=True)
-    winner = train_winner(wanted, best, Path("4.weights.h5"), executor, Budget(None, None), told.append, ", patiently")
+    winner = train_winner(
+        wanted, best, len(parts.val), Path("4.weights.h5"), executor, Budget(None, None), told.append, ", patiently"
+    )
     assert winner.training is not None
     assert winner.training.known is not None
     assert winner.training.known > 0.5
@@ -99,12 +101,26 @@ def test_trained_on_the_validation_images_too_the_winner_keeps_the_trials_valida
 def test_a_training_on_all_images_that_went_wrong_leaves_the_trials_weights(
     executor: LocalExecutor, digits: Dataset, parts: Split, tmp_path: Path
 ) -> None:
-    best = trial(0.999)  # more than three epochs can reach
+    best = trial(1.0)  # three epochs end below 98.7 %, the lower end of its interval
     wanted = job(best, digits, parts, tmp_path, with_validation=True)
-    winner = train_winner(wanted, best, Path("4.weights.h5"), executor, Budget(None, None), lambda report: None)
-    assert (winner.with_validation, winner.val_accuracy, winner.weights) == (False, 0.999, Path("4.weights.h5"))
+    winner = train_winner(
+        wanted, best, len(parts.val), Path("4.weights.h5"), executor, Budget(None, None), lambda report: None
+    )
+    assert (winner.with_validation, winner.val_accuracy, winner.weights) == (False, 1.0, Path("4.weights.h5"))
     assert winner.trained == "The weights are those of the trial's best epoch, 9."
     assert winner.training is not None
+
+
+def test_an_image_less_than_the_trial_knew_does_not_make_it_a_training_that_went_wrong(
+    executor: LocalExecutor, digits: Dataset, parts: Split, tmp_path: Path
+) -> None:
+    wanted, val = job(trial(0.15), digits, parts, tmp_path, with_validation=True), len(parts.val)
+    first = train_winner(wanted, trial(0.15), val, Path("4"), executor, Budget(None, None), lambda report: None)
+    assert first.training is not None
+    assert first.training.known is not None
+    best = trial(first.training.known + 1 / val)
+    winner = train_winner(wanted, best, val, Path("4"), executor, Budget(None, None), lambda report: None)
+    assert winner.with_validation
 
 
 def test_where_the_rate_does_not_settle_the_best_validated_epoch_is_kept(
@@ -113,7 +129,9 @@ def test_where_the_rate_does_not_settle_the_best_validated_epoch_is_kept(
     best = trial(0.15, "constant")
     assert not best.candidate.recipe.settles
     wanted = job(best, digits, parts, tmp_path)
-    winner = train_winner(wanted, best, Path("4.weights.h5"), executor, Budget(None, None), lambda report: None)
+    winner = train_winner(
+        wanted, best, len(parts.val), Path("4.weights.h5"), executor, Budget(None, None), lambda report: None
+    )
     assert winner.training is not None
     assert winner.val_accuracy == winner.training.value == max(winner.training.val_accuracy)
     assert not winner.with_validation
