@@ -1,4 +1,4 @@
-"""One candidate, trained for so many seconds on one of the data sets: what the choices of defaults are made of."""
+"""One candidate, trained on one of the data sets: what the choices of defaults are made of."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +13,8 @@ from convsearch.spaces.space import SearchSpace
 
 from .datasets import data_sets
 
+NOTHING: Mapping[str, float] = {}
+
 
 @dataclass(frozen=True)
 class Ground:
@@ -24,20 +26,29 @@ class Ground:
     space: SearchSpace
     images: int
 
-    def train(self, candidate: Candidate, seed: int, seconds: float, asked: Mapping[str, float]) -> Outcome:
-        """Train a candidate by the clock; of the network that it ends with, ask what is asked."""
+    def train(
+        self,
+        candidate: Candidate,
+        seed: int,
+        seconds: float | None = None,
+        asked: Mapping[str, float] = NOTHING,
+        epochs: int = 10_000,
+        mixup: float = 0.0,
+    ) -> Outcome:
+        """Train a candidate by the clock or for so many epochs; of the network that comes of it, ask what is asked."""
         job = Job(
             number=0,
             candidate=candidate,
             data=str(self.dataset.folder),
             split=str(self.split),
-            epochs=10_000,
-            patience=10_000,
+            epochs=epochs,
+            patience=epochs,
             seed=seed,
             weights=str(self.split.with_name("trained.weights.h5")),
             seconds=seconds,
             validate_every=2,
             asked=dict(asked),
+            mixup=mixup,
         )
         return train(job, _go_on)
 

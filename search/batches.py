@@ -7,13 +7,15 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from .mixup import mixed
+
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     """Batches of (images, one-hot labels) of the rows `indices`; shuffled anew each epoch where `seed` is given.
 
     The order of an epoch follows from the seed and its number alone, counted from `epoch`: a training that goes on sees
     what it would have seen without a break. Images are uint8 (batch, height, width, depth), labels float32
-    (batch, classes). `vary` is what is done to the images.
+    (batch, classes). `vary` is what is done to the images; with `mixup` above 0, they are blended in pairs.
     """
 
     def __init__(
@@ -26,13 +28,14 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         seed: int | None = None,
         epoch: int = 0,
         vary: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] = lambda images: images,
+        mixup: float = 0.0,
     ) -> None:
         super().__init__()
         self._images, self._labels, self._classes = images, labels, classes
         self._batch_size = batch_size
         self._indices = self._order = np.array(indices)
         self._seed, self._epoch = seed, epoch
-        self._vary = vary
+        self._vary, self._mixup = vary, mixup
         self.on_epoch_end()
 
     def __len__(self) -> int:
@@ -41,7 +44,10 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     def __getitem__(self, i: int) -> tuple[Any, Any]:
         # Sorted rows are read from the disk in one direction; the order within a batch has no meaning.
         rows = np.sort(self._order[i * self._batch_size : (i + 1) * self._batch_size])
-        return self._vary(self._images[rows]), np.eye(self._classes, dtype="float32")[self._labels[rows]]
+        images, labels = self._vary(self._images[rows]), np.eye(self._classes, dtype="float32")[self._labels[rows]]
+        if not self._mixup:
+            return images, labels
+        return mixed(images, labels, self._mixup, np.random.default_rng((self._seed or 0, self._epoch, i)))
 
     def on_epoch_end(self) -> None:
         """Shuffle for the next epoch; Keras calls it."""

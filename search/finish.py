@@ -17,6 +17,7 @@ from .export.verify import Verifier
 from .files import write_text
 from .final import MOST, NUMBER, Winner, as_in_its_trial, plan_for, train_winner, validate_every
 from .job import EpochReport, Job, Outcome
+from .mixup import alpha_for
 from .objectives import front
 from .preparation import Prepared
 from .record import Trial, now
@@ -120,12 +121,15 @@ def train_the_best(prepared: Prepared, executor: Executor, budget: Budget, conso
     candidate, manner = best.candidate, ""
     if plan.epochs >= LONG * prepared.study.epochs:
         candidate, manner = for_long_training(best, prepared.space)
+    if mixup := alpha_for(plan.epochs):
+        manner += ", and with pairs of them blended (mixup)" if manner else ", with pairs of images blended (mixup)"
     console.print(
         f"training the winner, {candidate.architecture}, {plan}{manner}",
         highlight=False,
         soft_wrap=True,
     )
     job = job_of(prepared, NUMBER, candidate, prepared.folder.final_weights, plan.epochs)
+    job = job.model_copy(update={"mixup": mixup})
     if with_validation:
         job = job.model_copy(update={"with_validation": True, "patience": plan.epochs})
     if plan.seconds is not None:

@@ -29,6 +29,8 @@ class Job(Message):
     With `with_validation` the validation images are trained on like the others. Nothing is validated then; every epoch
     is reported, and the last one's weights are kept.
 
+    With `mixup` above 0 the training images are blended in pairs; it is the alpha of `search/mixup.py`.
+
     At the end of a training that was not stopped, `measure_latency` times the network, and it is validated once more
     for each augmentation that is `asked` about, on images so varied.
 
@@ -49,6 +51,7 @@ class Job(Message):
     seconds: float | None = None
     validate_every: int = 1
     with_validation: bool = False
+    mixup: float = 0.0
     measure_latency: bool = False
     asked: dict[str, float] = {}
     state: str | None = None

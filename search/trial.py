@@ -45,7 +45,7 @@ def train(job: Job, report: Report, stop_now: Callable[[], bool] = lambda: False
     images, labels, classes = dataset.images(), dataset.labels(), len(dataset.classes)
     recipe = job.candidate.recipe
     rows = np.concatenate([split.train, split.val]) if job.with_validation else split.train
-    batches = Batches(images, labels, rows, classes, recipe.batch_size, job.seed, job.begin)
+    batches = Batches(images, labels, rows, classes, recipe.batch_size, job.seed, job.begin, mixup=job.mixup)
     validation = Batches(images, labels, split.val, classes, EVALUATION_BATCH)
     schedule_epochs = None if job.seconds is not None else job.schedule_epochs or job.epochs
     model, network = trainable(job.candidate, len(rows), schedule_epochs, BatchNormalization)

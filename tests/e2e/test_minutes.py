@@ -3,10 +3,12 @@
 from pathlib import Path
 from subprocess import CompletedProcess
 
+import numpy as np
 import pytest
 from terminal import convsearch
 
 from convsearch.search.home import Home, StudyFolder
+from convsearch.search.mixup import MANY
 
 MINUTES = 0.7
 
@@ -69,3 +71,16 @@ def test_minutes_in_which_a_study_without_a_trial_cannot_get_one_are_refused_whe
     done = convsearch("run", "--resume", "--minutes", 0.2, "--study", "timed", "--home", home)
     assert done.returncode == 2
     assert "--minutes 0.2: too short" in done.stderr
+
+
+def test_a_winner_that_is_trained_for_many_epochs_sees_blended_images(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    labels = np.arange(60) % 2
+    images = np.clip(random.normal(90 + 60 * labels[:, None, None], 30, (60, 8, 8)), 0, 255).astype("uint8")
+    np.savez(tmp_path / "few.npz", x_train=images, y_train=labels)
+    options = ("--space", "tiny", "--trials", 1, "--repeats", 0, "--study", "few", "--home", tmp_path)
+    done = convsearch("run", "--data", tmp_path / "few.npz", *options, "--epochs", MANY // 2)
+    assert done.returncode == 0, done.stderr
+    assert f"for {MANY} epochs, with pairs of images blended (mixup)" in done.stderr
+    card = (tmp_path / "few" / "bundle" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert f"for {MANY} epochs, with pairs of images blended (mixup), on the training and the validation images" in card

@@ -1,10 +1,13 @@
 """Batches: which rows, in which order, with which labels."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from convsearch.search.batches import Batches
+from convsearch.search.mixup import mixed
 
 COUNT, CLASSES = 23, 3
 
@@ -78,3 +81,38 @@ def test_the_indices_that_were_given_are_left_as_they_are(images: NDArray[np.uin
     given = INDICES.copy()
     Batches(images, labels, given, CLASSES, 4, seed=1).on_epoch_end()
     assert (given == INDICES).all()
+
+
+def test_mixup_blends_images_and_labels_by_the_same_shares() -> None:
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (64, 2, 2, 3), dtype=np.uint8)
+    # Each image is a class of its own, so that a label tells which images were blended, and how.
+    blended, shares = mixed(pixels, np.eye(64, dtype="float32"), 1.0, random)
+    assert (blended.dtype, shares.dtype) == (np.uint8, np.float32)
+    assert np.allclose(shares.sum(axis=1), 1)
+    assert (np.count_nonzero(shares, axis=1) <= 2).all()
+    assert (shares.max(axis=1) < 0.999).any()
+    assert (np.diag(shares) >= 0.5).all()
+    expected = np.tensordot(shares, pixels.astype("float32"), axes=(1, 0))
+    assert np.abs(blended - expected).max() <= 0.51
+
+
+def test_blended_batches_are_the_same_each_time_and_others_each_epoch(
+    images: NDArray[np.uint8], labels: NDArray[np.int32]
+) -> None:
+    def epochs() -> list[Any]:
+        batches = Batches(images, labels, INDICES, CLASSES, 10, seed=3, mixup=1.0)
+        first = batches[0]
+        batches.on_epoch_end()
+        return [first, batches[0]]
+
+    (first, second), (again, _) = epochs(), epochs()
+    assert all((a == b).all() for a, b in zip(first, again, strict=True))
+    assert (first[1] != second[1]).any()
+    assert ((first[1] > 0) & (first[1] < 1)).any()
+
+
+def test_an_image_alone_in_its_batch_stays_as_it_is(images: NDArray[np.uint8], labels: NDArray[np.int32]) -> None:
+    pixels, targets = Batches(images, labels, INDICES[:1], CLASSES, 4, seed=3, mixup=1.0)[0]
+    assert (pixels == images[INDICES[:1]]).all()
+    assert targets.tolist() == [[0.0, 1.0, 0.0]]

@@ -484,3 +484,17 @@ def test_a_training_on_all_images_learns_from_those_of_validation(
 def test_a_training_on_all_images_that_is_stopped_says_nothing_of_its_worth(job: MakeJob) -> None:
     outcome = train(job(epochs=3, with_validation=True), lambda report: report.epoch < 2)
     assert (outcome.ended, outcome.epochs, outcome.value, outcome.known) == ("stopped", 2, None, None)
+
+
+# ---------------------------------------------------------------------- blended images
+
+
+def test_a_network_learns_from_blends_too_but_knows_no_blend_for_certain(job: MakeJob) -> None:
+    plain, blended = train(job(epochs=6), always), train(job(epochs=6, mixup=1.0), always)
+    assert blended.value is not None
+    assert blended.value > 0.6
+    assert blended.loss[-1] > plain.loss[-1] + 0.3  # a label between two classes leaves some loss whatever is learnt
+
+
+def test_class_weights_go_with_blends(job: MakeJob) -> None:
+    assert train(job(mixup=1.0, class_weights=True), always).ended == "complete"
