@@ -121,7 +121,7 @@ def train_the_best(prepared: Prepared, executor: Executor, budget: Budget, conso
     candidate, manner = best.candidate, ""
     if plan.epochs >= LONG * prepared.study.epochs:
         candidate, manner = for_long_training(best, prepared.space)
-    if mixup := alpha_for(plan.epochs):
+    if mixup := alpha_for(plan.epochs, best.value or 0.0):
         manner += ", and with pairs of them blended (mixup)" if manner else ", with pairs of images blended (mixup)"
     console.print(
         f"training the winner, {candidate.architecture}, {plan}{manner}",
