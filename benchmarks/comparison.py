@@ -4,6 +4,10 @@ The opponents are scripts in a folder of their own, PEERS in the environment: Op
 writes them, and one good network without any search. They take turns, seed by seed. Their clocks begin when their
 images are in memory and their libraries imported; ours begins with the command.
 
+A peer's validation accuracy is that of the network it hands out. So is that of the one network. Ours learns from the
+validation images in the end; what is told is the accuracy of its trial, which was trained for a fraction of the time,
+and the curves end with the search. Only the test accuracies are of what is handed out by everybody.
+
 Rows stay in `results/comparison.jsonl`; what is there is not run again, so that the whole may take several sittings.
 SEEDS and CASES in the environment choose a part, parted by commas, and OPPONENTS, parted by semicolons. The table and
 the curves are made of all rows.
@@ -142,23 +146,25 @@ def _facts(study: StudyFolder, began: float, wall: float) -> dict[str, Any]:
     assert result is not None
     worked = sum(trial.seconds - trial.clock.waiting for trial in record.trials.values())
     worked += sum(repeat.seconds for repeat in study.repeats().all)
-    laps, final = result["seconds"], result["final"]
+    laps, final = result.seconds, result.final
     worked += laps["testing"]
     points = [point for trial in record.trials.values() for point in _epochs(trial, began)]
     if final is not None:
-        spent = {name: value for name, value in final["seconds"].items() if name != "waiting"}
-        worked += sum(spent.values())
-        start = laps["beginning"] + laps["search"] + laps["repeats"] + spent["building"] + spent["tracing"]
-        each = (spent["training"] + spent["evaluating"]) / max(1, len(final["val_accuracy"]))
-        points += [(start + each * (i + 1), value) for i, value in enumerate(final["val_accuracy"])]
+        spent = final.seconds
+        worked += spent.total - spent.waiting
+        start = laps["beginning"] + laps["search"] + laps["repeats"] + spent.building + spent.tracing
+        each = (spent.training + spent.evaluating) / max(1, len(final.val_accuracy))
+        points += [(start + each * (i + 1), value) for i, value in enumerate(final.val_accuracy)]
     course: list[tuple[float, float]] = []
     for moment, value in sorted(points):
         if value > (course[-1][1] if course else 0):
             course.append((round(moment, 1), round(value, 4)))
     hashes = [trial.hash for trial in record.trials.values() if trial.state != "interrupted"]
     return {
-        "validation": result["val_accuracy"],
-        "test": result["test"]["accuracy"],
+        "validation": result.val_accuracy,
+        "with_validation": result.with_validation,
+        "winner": str(record.trials[result.best].candidate.architecture),
+        "test": result.test.accuracy,
         "counts": {state: count for state, count in record.counts().items() if count},
         "twice": len(hashes) - len(set(hashes)),
         "laps": laps,
@@ -188,8 +194,7 @@ def report(case: Case, rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str,
     for name, found in by.items():
         told = (
             f"validation {_median(found, 'validation'):.1%}, test {_median(found, 'test'):.1%} "
-            f"({_spread(found, 'test')}); "
-            + ", ".join(f"{count} {state}" for state, count in found[0]["counts"].items())
+            f"({_spread(found, 'test')}); " + _states(found)
         )
         yield f"{what}: {name}", told, ""
     if OURS not in by:
@@ -215,11 +220,18 @@ def report(case: Case, rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str,
     yield f"{what}: trials that were invalid, trained twice", f"{sum(counts[0])}, {sum(counts[1])}", "0, 0"
     yield f"{what}: seconds", ", ".join(f"{row['wall']:.0f}" for row in ours), f"{1.05 * case.seconds:.0f}"
     for row in ours:
-        reached = row["course"][-1][0]
         laps = row["laps"]
-        told = f"{reached:.0f} s; the winner alone {laps['winner']:.0f} s, the trials {laps['search']:.0f} s"
+        trained = sum(laps[name] for name in ("beginning", "search", "repeats", "winner"))
+        told = f"{trained:.0f} s; the winner alone {laps['winner']:.0f} s, the trials {laps['search']:.0f} s"
         limit = f"{2 * laps['winner'] + laps['search']:.0f} s"
-        yield f"{what}, seed {row['seed']}: until its own final validation accuracy", told, limit
+        yield f"{what}, seed {row['seed']}: until the winner is trained", told, limit
+
+
+def _states(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return how many trials ended how, in the median of the seeds."""
+    states = dict.fromkeys(state for row in rows for state in row["counts"])
+    counts = {state: statistics.median(row["counts"].get(state, 0) for row in rows) for state in states}
+    return ", ".join(f"{count:g} {state}" for state, count in counts.items())
 
 
 def _median(rows: Sequence[Mapping[str, Any]], key: str) -> float:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
@@ -13,7 +14,7 @@ FOLDER = Path(os.environ.get("RESULTS", Path(__file__).parent / "results"))
 
 
 class Results:
-    """The rows of one benchmark; each has a key, what was measured, the date and the machine."""
+    """The rows of one benchmark; each has a key, what was measured, the date, the machine and the commit."""
 
     def __init__(self, name: str) -> None:
         self._path = FOLDER / f"{name}.jsonl"
@@ -27,8 +28,16 @@ class Results:
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Keep a row, on disk at once."""
-        whole = dict(row) | {"date": date.today().isoformat(), "machine": machine()}
+        whole = dict(row) | {"date": date.today().isoformat(), "machine": machine(), "commit": _commit()}
         self.rows.append(whole)
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(whole) + "\n")
+
+
+def _commit() -> str:
+    """Return the commit that is measured, which says whether a row is still of this code."""
+    found = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True
+    )
+    return found.stdout.strip()

@@ -55,6 +55,11 @@ def shifted(images: Images, share: float) -> Images:
     return found
 
 
+def may_vary(space: SearchSpace) -> bool:
+    """Whether a space leaves any augmentation open: where all of it is settled, nothing is added."""
+    return any(name.startswith("augmentation.") for name in space.dimensions)
+
+
 def asked(candidate: Candidate, space: SearchSpace) -> dict[str, float]:
     """Return the augmentations that a candidate lacks and the space would allow, by how strong they would be."""
     found = {}

@@ -9,13 +9,15 @@ from numpy.typing import NDArray
 
 from .mixup import mixed
 
+BLENDS = 1  # tells the random numbers of blending from those of shuffling, where all else is the same
+
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     """Batches of (images, one-hot labels) of the rows `indices`; shuffled anew each epoch where `seed` is given.
 
     The order of an epoch follows from the seed and its number alone, counted from `epoch`: a training that goes on sees
     what it would have seen without a break. Images are uint8 (batch, height, width, depth), labels float32
-    (batch, classes). `vary` is what is done to the images; with `mixup` above 0, they are blended in pairs.
+    (batch, classes). `vary` is what is done to the images; with `mixup` above 0, shuffled ones are blended in pairs.
     """
 
     def __init__(
@@ -45,9 +47,9 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         # Sorted rows are read from the disk in one direction; the order within a batch has no meaning.
         rows = np.sort(self._order[i * self._batch_size : (i + 1) * self._batch_size])
         images, labels = self._vary(self._images[rows]), np.eye(self._classes, dtype="float32")[self._labels[rows]]
-        if not self._mixup:
+        if not self._mixup or self._seed is None:
             return images, labels
-        return mixed(images, labels, self._mixup, np.random.default_rng((self._seed or 0, self._epoch, i)))
+        return mixed(images, labels, self._mixup, np.random.default_rng((self._seed, self._epoch, i, BLENDS)))
 
     def on_epoch_end(self) -> None:
         """Shuffle for the next epoch; Keras calls it."""

@@ -103,7 +103,7 @@ def run(
 ) -> None:
     """Search, train the winner, test it once and export it.
 
-    Without options: the 1,797 handwritten digits that scikit-learn ships, 15 trials, less than two minutes.
+    Without options: the 1,797 handwritten digits that scikit-learn ships, 15 trials, about two minutes.
     """
     began = time.monotonic()
     from .launch import launch
@@ -324,11 +324,10 @@ def _trial(home: Path, what: str) -> "tuple[StudyFolder, Any]":
     folder = _home(home).existing(name)
     record = folder.record()
     if not colon:
-        best = record.best()
-        if not best:
+        named = folder.named(record)
+        if named is None:
             raise InputError(f"the study '{name}' has no finished trial yet")
-        result = folder.result()
-        return folder, record.trials[result["best"]] if result else best[0]
+        return folder, named
     if not number.isdigit() or int(number) not in record.trials:
         last = max(record.trials, default=None)
         known = "it has no trials" if last is None else f"its trials are 0 to {last}"

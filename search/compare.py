@@ -1,5 +1,6 @@
 """Studies side by side, whatever their engines: accuracy by time, trials by state, the best network, its cost."""
 
+import math
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -43,13 +44,13 @@ def _seconds(moment: str) -> float:
 
 
 def as_json(folders: Sequence[StudyFolder]) -> dict[str, Any]:
-    """Return the comparison as `compare --json` prints it."""
+    """Return the comparison as `compare --json` prints it; `best` is the winner, or the best trial so far."""
     return {"studies": [_facts(folder) for folder in folders]}
 
 
 def _facts(folder: StudyFolder) -> dict[str, Any]:
     study, record, result = folder.read(), folder.record(), folder.result()
-    best = next(iter(record.best()), None)
+    best = folder.named(record)
     trials = record.trials.values()
     return {
         "study": study.name,
@@ -72,7 +73,7 @@ def _facts(folder: StudyFolder) -> dict[str, Any]:
             "parameters": best.parameters,
             "macs": best.macs,
         },
-        "test": {key: result["test"][key] for key in ("accuracy", "interval_95")} if result else None,
+        "test": {"accuracy": result.test.accuracy, "interval_95": result.test.interval_95} if result else None,
     }
 
 
@@ -106,7 +107,7 @@ def _rows(facts: Sequence[dict[str, Any]]) -> list[tuple[str, list[str]]]:
         row("trials", lambda f: ", ".join(f"{n} {state}" for state, n in f["counts"].items() if n) or "none"),
         *(row(f"best after {_moment(m)}", lambda f, m=m: _share(_at(f["course"], m))) for m in moments),
         *([row("trials on the front", lambda f: str(len(f["front"]) or ""))] if several else []),
-        row("best validation", lambda f: _share(f["best"] and f["best"]["value"])),
+        row("best validation", lambda f: _share(_at(f["course"], math.inf))),
         row("test", _test),
         row("best architecture", lambda f: f["best"]["architecture"] if f["best"] else ""),
         row("parameters", lambda f: f"{f['best']['parameters']:,}" if f["best"] else ""),

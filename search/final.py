@@ -22,7 +22,6 @@ from .record import Trial
 NUMBER = -1  # the job's number: no trial's
 LONGER = 2  # times the trials' epochs, where no minutes are given
 MOST = 20  # times the trials' epochs at most, where minutes are
-AMPLE = 2  # times the time that the most epochs take is time enough, whatever they take
 GRACE = 10.0  # seconds in which a training by the clock may end by itself
 VALIDATIONS = 20  # about so many in a long training: each takes time from it
 
@@ -34,6 +33,7 @@ class Winner:
     `candidate` is what the weights were trained as: the trial's, or the same network with a recipe for long training.
     `training` is what came of the winner's own training, whether or not its weights are the better ones;
     `with_validation` says that these are, and were trained on the validation images too: `val_accuracy` is the trial's.
+    `why_kept` says why they are the trial's, where it was trained once more.
     """
 
     trial: Trial
@@ -43,23 +43,30 @@ class Winner:
     trained: str
     training: Outcome | None = None
     with_validation: bool = False
+    why_kept: str | None = None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How long the winner is trained: for `epochs`, or by the clock for `seconds`, which are about as many."""
+    """How long the winner is trained: for `epochs`, or by the clock for `seconds`, which are about as many.
+
+    With `enough` there are more seconds than the most epochs take.
+    """
 
     epochs: int
     seconds: float | None = None
+    enough: bool = False
 
     def __str__(self) -> str:
-        if self.seconds is None:
+        if self.seconds is None or self.enough:
             return f"for {self.epochs} epochs"
         return f"for {duration(self.seconds)}, about {self.epochs} epochs"
 
 
 def plan_for(trial: Trial, epochs: int, seconds: float | None, more: float | None = None) -> Plan:
-    """Return how long the winner is trained: as long as `seconds` permit, or LONGER times the trials' epochs.
+    """Return how long the winner is trained: LONGER times the trials' epochs, or as long as `seconds` permit.
+
+    MOST times the trials' epochs are enough, however much time there is.
 
     Args:
         trial: the best one; its clock tells what an epoch takes.
@@ -73,8 +80,7 @@ def plan_for(trial: Trial, epochs: int, seconds: float | None, more: float | Non
     usable = max(0.0, seconds - evaluating)  # the last validation comes when the time is up
     each = training + evaluating if more is None else training * more
     fitting = int(max(0.0, usable - trial.clock.tracing) / max(each, 1e-3))
-    # Augmentation may make an epoch slower than the trial's were: without a clock only where that cannot matter.
-    return Plan(MOST * epochs) if fitting >= AMPLE * MOST * epochs else Plan(fitting, usable)
+    return Plan(min(fitting, MOST * epochs), usable, enough=fitting > MOST * epochs)
 
 
 def validate_every(epochs: int) -> int:
@@ -118,11 +124,8 @@ def train_winner(
     """
     kept = as_in_its_trial(trial, weights)
     outcome = run_one(job, executor, lambda: budget.stopped or _late(budget), told)
-    reached, least = None if outcome is None else outcome.value, kept.val_accuracy
-    if outcome is not None and job.with_validation:
-        reached, (least, _) = outcome.known, wilson_interval(round(least * validated), validated)
-    if outcome is None or outcome.ended == "failed" or reached is None or reached < least:
-        return replace(kept, training=outcome)
+    if why := _why_not(outcome, job, kept.val_accuracy, validated, budget):
+        return replace(kept, training=outcome, why_kept=why)
     trained = f"It was then trained once more, for {outcome.epochs} epochs{manner}"
     if job.with_validation:
         trained += ", on the training and the validation images together; the weights are those of the last epoch."
@@ -135,7 +138,25 @@ def train_winner(
             with_validation=True,
         )
     trained += f"; the weights are those of epoch {outcome.best_epoch}."
-    return Winner(trial, job.candidate, Path(job.weights), reached, trained, outcome)
+    return Winner(trial, job.candidate, Path(job.weights), outcome.value or 0.0, trained, outcome)
+
+
+def _why_not(outcome: Outcome, job: Job, accuracy: float, validated: int, budget: Budget) -> str | None:
+    """Return why the weights of the winner's own training are not the ones to ship; None where they are."""
+    if outcome.ended == "failed":
+        return f"the winner's own training failed ({outcome.error})"
+    if job.with_validation:
+        if outcome.known is None:
+            return "the winner's own training was " + ("stopped" if budget.stopped else "not done in time")
+        least, _ = wilson_interval(round(accuracy * validated), validated)
+        if outcome.known < least:
+            return (
+                f"the winner, trained on the validation images too, knows {outcome.known:.1%} of them, less than its "
+                f"trial did without ({accuracy:.1%})"
+            )
+    elif outcome.value is None or outcome.value < accuracy:
+        return "the winner's own training came no further"
+    return None
 
 
 def _late(budget: Budget) -> bool:

@@ -1,13 +1,12 @@
 """From the best trial to the bundle: trains it once more, tests it once, exports it, and writes `result.json`."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from ..spaces.architecture import Candidate
-from .augmenting import LONG, asked, for_long_training
+from .augmenting import LONG, asked, for_long_training, may_vary
 from .backend import import_keras, preload_keras
 from .budget import Budget
 from .cost import Costs
@@ -16,23 +15,15 @@ from .executors.protocol import Executor
 from .export.verify import Verifier
 from .files import write_text
 from .final import MOST, NUMBER, Winner, as_in_its_trial, plan_for, train_winner, validate_every
-from .job import EpochReport, Job, Outcome
+from .job import EpochReport, Job
 from .mixup import alpha_for
 from .objectives import front
 from .preparation import Prepared
 from .record import Trial, now
 from .repeats import repeat_the_best, standings
 from .report import standing_lines
+from .result import Result, Training
 
-FINAL = {
-    "value",
-    "best_epoch",
-    "known",
-    "epochs",
-    "accuracy",
-    "val_accuracy",
-    "seconds",
-}  # what `result.json` tells of the last training
 COMPARED = 2  # of the best: time is kept to train these again, and more are where there is time
 SEEDS_APART = 7919  # between the seeds of a trial's trainings
 
@@ -57,11 +48,9 @@ def job_of_trial(prepared: Prepared, proposal: Proposal, trial: Trial) -> Job:
     """Return the job of a proposal, which may end at a rung or go on from the one that the trial has reached."""
     epochs, folder = prepared.study.epochs, prepared.folder
     job = job_of(prepared, proposal.number, proposal.candidate, folder.weights(proposal.number), epochs)
-    questions = {
-        "measure_latency": "latency_ms" in prepared.study.objectives,
-        "asked": asked(proposal.candidate, prepared.space),
-    }
-    job = job.model_copy(update=questions)
+    job = job.model_copy(update={"measure_latency": "latency_ms" in prepared.study.objectives})
+    if proposal.epochs is None:  # on a lower rung it is no use to know
+        job = job.model_copy(update={"asked": asked(proposal.candidate, prepared.space)})
     if proposal.epochs is None and not trial.epochs:
         return job
     rung = {
@@ -96,15 +85,23 @@ def repeat_best(prepared: Prepared, count: int, executor: Executor, budget: Budg
 
     with console.status("training the best again ...") as status:
 
-        def told(trial: Trial, report: EpochReport | Outcome | None = None) -> None:
-            if isinstance(report, Outcome):
-                console.print(f"  note: trial {trial.number}, trained again, failed: {report.error}", highlight=False)
+        def told(trial: Trial, report: EpochReport | str | None = None) -> None:
+            if isinstance(report, str):
+                console.print(f"  note: trial {trial.number}: {report}", highlight=False, soft_wrap=True)
                 return
             reached = f", epoch {report.epoch}, {report.reached}" if report else ""
             status.update(f"training trial {trial.number} again, with another seed{reached}")
 
         repeat_the_best(preference.ranked(record)[:count], repeats, job, fits, executor, budget, told)
-    for line in standing_lines(record, repeats, preference, len(prepared.split.val)):
+    lines = standing_lines(record, repeats, preference, len(prepared.split.val))
+    if (
+        not lines
+        and count > 1
+        and not budget.stopped
+        and sum(trial.state == "complete" for trial in record.best(2)) > 1
+    ):
+        lines = ["  note: there was no time to train the best again: their lead may be chance"]
+    for line in lines:
         console.print(line, highlight=False, soft_wrap=True)
 
 
@@ -121,7 +118,8 @@ def train_the_best(prepared: Prepared, executor: Executor, budget: Budget, conso
     candidate, manner = best.candidate, ""
     if plan.epochs >= LONG * prepared.study.epochs:
         candidate, manner = for_long_training(best, prepared.space)
-    if mixup := alpha_for(plan.epochs, best.value or 0.0):
+    mixup = alpha_for(plan.epochs, best.value or 0.0) if may_vary(prepared.space) else 0.0
+    if mixup:
         manner += ", and with pairs of them blended (mixup)" if manner else ", with pairs of images blended (mixup)"
     console.print(
         f"training the winner, {candidate.architecture}, {plan}{manner}",
@@ -146,7 +144,10 @@ def train_the_best(prepared: Prepared, executor: Executor, budget: Budget, conso
         def told(report: Any) -> None:
             status.update(f"training the winner: epoch {report.epoch} of about {plan.epochs}, {report.reached}")
 
-        return train_winner(job, best, val, weights, executor, budget, told, manner)
+        winner = train_winner(job, best, val, weights, executor, budget, told, manner)
+    if winner.why_kept is not None:
+        console.print(f"  note: {winner.why_kept}: the weights of its trial are kept", highlight=False, soft_wrap=True)
+    return winner
 
 
 def _left_for_the_winner(prepared: Prepared, best: Trial, budget: Budget) -> float | None:
@@ -179,10 +180,11 @@ def export(prepared: Prepared, winner: Winner, tracker: Any, budget: Budget, con
 
         images = len(prepared.split.train) + (len(prepared.split.val) if winner.with_validation else 0)
         model, momentum = trained_model(winner.candidate, winner.weights, images)
+        before = folder.result()
+        folder.note_test(winner.trial.number)
         test = evaluate(model, prepared.dataset, prepared.split.test)
         budget.lap("testing")
-        before = folder.result()
-        tests = 1 + (before["tests"] if before else 0)
+        tests = folder.tests()
         counts = {str(state): count for state, count in prepared.record.counts().items()}
         facts = Facts(
             prepared.study,
@@ -201,20 +203,21 @@ def export(prepared: Prepared, winner: Winner, tracker: Any, budget: Budget, con
         example = prepared.dataset.images()[:2].astype("float32")
         uri = tracker.log_model(model, example, figures)
     budget.lap("export")
-    final = winner.training
-    result = {
-        "at": now(),
-        "trials": prepared.record.finished(),
-        "spent": round(budget.elapsed + (before["spent"] if before else 0.0), 2),
-        "tests": tests,
-        "best": winner.trial.number,
-        "under": prepared.study.under,
-        "val_accuracy": winner.val_accuracy,
-        "with_validation": winner.with_validation,
-        "test": test.model_dump(mode="json"),
-        "model_uri": uri,
-        "mlflow": tracker.uri,
-        "seconds": {name: round(seconds, 2) for name, seconds in budget.laps.items()},
-        "final": None if final is None else final.model_dump(mode="json", include=FINAL),
-    }
-    write_text(folder.result_file, json.dumps(result, indent=2) + "\n")
+    result = Result(
+        at=now(),
+        trials=prepared.record.finished(),
+        spent=round(budget.elapsed + (before.spent if before else 0.0), 2),
+        tests=tests,
+        cut=budget.stopped,
+        best=winner.trial.number,
+        under=prepared.study.under,
+        val_accuracy=winner.val_accuracy,
+        with_validation=winner.with_validation,
+        trained=winner.trained,
+        test=test,
+        model_uri=uri,
+        mlflow=tracker.uri,
+        seconds={name: round(seconds, 2) for name, seconds in budget.laps.items()},
+        final=None if winner.training is None else Training.of(winner.training),
+    )
+    write_text(folder.result_file, result.model_dump_json(indent=2) + "\n")

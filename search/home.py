@@ -3,7 +3,6 @@
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -14,12 +13,13 @@ from ..spaces.errors import InputError, nearest
 from ..spaces.space import SearchSpace
 from .files import write_text
 from .objectives import DEFAULT, Preference, check_under
-from .record import Record
+from .record import Record, Trial, now
 from .repeats import Repeats
+from .result import Result
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 RESERVED = ("data", "artifacts")
-STATE = ".state.npz"  # how the files of training states end
+FILES = re.compile(r"([0-9]+)(\.weights\.h5|\.state\.npz)")  # the files of a trial: its weights, its training's state
 FORMAT = 2  # of study.yaml; a study of another format is refused, not guessed at
 
 
@@ -83,6 +83,7 @@ class StudyFolder:
         self.split = path / "split.npz"
         self.logs = path / "logs"
         self.result_file = path / "result.json"
+        self._tests_file = path / "tests.jsonl"
         self.bundle = path / "bundle"
         self.final_weights = path / "final.weights.h5"
 
@@ -94,9 +95,14 @@ class StudyFolder:
         """Return where the best epoch's weights of a trial are kept, while it is among the best few."""
         return self.path / "weights" / f"{number}.weights.h5"
 
+    def kept(self) -> list[int]:
+        """Return the trials whose weights are kept."""
+        files = (FILES.fullmatch(path.name) for path in (self.path / "weights").iterdir())
+        return sorted(int(found[1]) for found in files if found and found[2] == ".weights.h5")
+
     def state(self, number: int) -> Path:
         """Return where the state of a trial's training is kept, while the trial may go on."""
-        return self.path / "weights" / f"{number}{STATE}"
+        return self.path / "weights" / f"{number}.state.npz"
 
     def create(self, study: StudyFile, space: str) -> None:
         """Make the folder, with the YAML text of the space."""
@@ -138,20 +144,41 @@ class StudyFolder:
         except (OSError, ValidationError) as error:
             raise InputError(f"{self.path / 'repeats.jsonl'}: the repeats cannot be read: {error}") from error
 
-    def result(self) -> dict[str, Any] | None:
+    def result(self) -> Result | None:
         """Return what came of the study, or None while it has no result."""
         if not self.result_file.exists():
             return None
-        found: dict[str, Any] = json.loads(self.result_file.read_text(encoding="utf-8"))
-        return found
+        try:
+            return Result.model_validate_json(self.result_file.read_bytes())
+        except (OSError, ValidationError) as error:
+            raise InputError(
+                f"{self.result_file}: damaged or of another version: {error}\nMove it away, and --resume tests and "
+                "exports the winner anew"
+            ) from error
+
+    def tests(self) -> int:
+        """Return how often the test split was read."""
+        return len(self._tests_file.read_bytes().splitlines()) if self._tests_file.exists() else 0
+
+    def note_test(self, number: int) -> None:
+        """Note that the test split is about to be read for a trial: whatever happens next, it has been."""
+        before = self._tests_file.read_text(encoding="utf-8") if self._tests_file.exists() else ""
+        line = json.dumps({"at": now(), "trial": number})
+        write_text(self._tests_file, f"{before}{line}\n")
+
+    def named(self, record: Record) -> Trial | None:
+        """Return the winner, or the best trial so far while there is none."""
+        if result := self.result():
+            return record.trials.get(result.best)
+        return next(iter(record.best()), None)
 
     def spent(self) -> float:
         """Return the seconds that the launches of this study have taken: what is known of those that were killed."""
         result, trials = self.result(), self.record().trials.values()
-        since = result["at"] if result else ""
+        since = result.at if result else ""
         later = [spell for trial in trials for spell in trial.spells if spell.began > since]
         repeats = [repeat.seconds for repeat in self.repeats().all] if result is None else []
-        return (result["spent"] if result else 0.0) + sum(spell.seconds for spell in later) + sum(repeats)
+        return (result.spent if result else 0.0) + sum(spell.seconds for spell in later) + sum(repeats)
 
     def space(self, study: StudyFile) -> SearchSpace:
         """Return the study's space, bound to its data."""

@@ -22,7 +22,8 @@ class Job(Message):
     accuracy, or the same and a lower loss. `weights` is the file for the best epoch's weights.
 
     With `seconds` the clock decides: the schedule is laid over so many seconds from the job's begin, and training ends
-    with them, in the middle of an epoch if need be; `epochs` are then the most that are trained.
+    with them, in the middle of an epoch if need be. `epochs` are then the most that are trained; where they are through
+    sooner, the schedule is.
 
     Every so many epochs, `validate_every`, and the last one, are validated and reported.
 

@@ -67,7 +67,7 @@ def _search_and_export(
         budget.lap("beginning")
         _search(prepared, engine, executor, tracker, budget, repeats, console)
         budget.lap("search")
-        if _is_finished(prepared):
+        if _is_finished(prepared, budget):
             console.print("nothing was left to do: the study is finished", highlight=False)
         elif not record.best():
             raise WorkError(f"no trial has finished: {_why_none(record)}")
@@ -176,12 +176,15 @@ def _require_a_choice(prepared: Prepared) -> None:
         ) from error
 
 
-def _is_finished(prepared: Prepared) -> bool:
+def _is_finished(prepared: Prepared, budget: Budget) -> bool:
     """Whether there is a bundle that all finished trials were considered for: a test split is not read again for it."""
     result = prepared.folder.result()
     if result is None or not prepared.folder.bundle.is_dir():
         return False
-    return bool(result["trials"] == prepared.record.finished() and result["under"] == prepared.study.under)
+    time_left = budget.final_seconds is None or budget.final_seconds > 0
+    if result.cut and time_left:  # the winner has not had the training that it was to have
+        return False
+    return (result.trials, result.under) == (prepared.record.finished(), prepared.study.under)
 
 
 def _why_none(record: Record) -> str:

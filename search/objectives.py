@@ -176,13 +176,18 @@ class Preference:
         return [OBJECTIVES[name].loss(value) for name, value in values.items() if value is not None]
 
     def _within(self, candidates: list[Trial], name: str, limit: float) -> list[Trial]:
-        of = {trial.number: OBJECTIVES[name].of(trial) or 0.0 for trial in candidates}
-        found = [trial for trial in candidates if of[trial.number] <= limit]
+        known = {trial.number: value for trial in candidates if (value := OBJECTIVES[name].of(trial)) is not None}
+        if not known:
+            raise InputError(
+                f"--under {name}={limit:g}: of no trial is it known: all were cut off before it was measured"
+            )
+        candidates = [trial for trial in candidates if trial.number in known]
+        found = [trial for trial in candidates if known[trial.number] <= limit]
         if not found:
-            least = min(candidates, key=lambda trial: of[trial.number])
+            least = min(candidates, key=lambda trial: known[trial.number])
             text = OBJECTIVES[name].text
             raise InputError(
-                f"--under {name}={limit:g}: no trial keeps that; the least is {text(of[least.number])}, by trial "
+                f"--under {name}={limit:g}: no trial keeps that; the least is {text(known[least.number])}, by trial "
                 f"{least.number} ({least.candidate.architecture}, validation accuracy {least.value:.1%})"
             )
         return found

@@ -32,20 +32,21 @@ def usual_epochs(space: SearchSpace, images: int) -> int:
     return max(USUAL, min(LONGEST, -(-USUAL_STEPS // _steps(_first_guess(space, images), images))))
 
 
-def epochs_for(space: SearchSpace, images: int, minutes: float, wished: int | None = None) -> int:
+def epochs_for(space: SearchSpace, images: int, minutes: float, wished: int | None = None, elapsed: float = 0.0) -> int:
     """Return how many epochs a trial may take, so that the minutes hold a search; or `wished`, where they hold a trial.
 
     Args:
         space: bound to the data.
         images: how many there are to train on.
         minutes: for everything, from the command to the bundle.
+        elapsed: seconds of them that are gone.
 
     Raises:
         InputError: not even one short trial fits; the message says what would.
     """
     guess = _first_guess(space, images)
     costs, seconds = Costs(images), minutes * 60
-    around = STARTING_SECONDS + EXPORT_SECONDS
+    around = max(STARTING_SECONDS, elapsed) + EXPORT_SECONDS  # many images take their time to be read
     least = around + costs.trial(guess, wished or FEWEST)
     if seconds < least:
         raise InputError(

@@ -1,5 +1,6 @@
 """From options to a study on disk: everything is checked before a new study's folder is made or an old one goes on."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -75,7 +76,7 @@ def begin(home: Home, folder: StudyFolder, options: Options, console: Console) -
         space.require_enumerable()
     images = len(parts.train)
     if options.minutes is not None:
-        epochs = epochs_for(space, images, options.minutes, options.epochs)
+        epochs = epochs_for(space, images, options.minutes, options.epochs, time.monotonic() - options.began)
     else:
         epochs = options.epochs or usual_epochs(space, images)
     if options.warm_start is not None:

@@ -18,7 +18,7 @@ from .budget import Budget
 from .executors.one import run_one
 from .executors.protocol import Executor
 from .files import write_text
-from .job import EpochReport, Job, Outcome
+from .job import EpochReport, Job
 from .objectives import Preference
 from .record import Record, Trial
 
@@ -122,7 +122,7 @@ def repeat_the_best(
     fits: Callable[[Trial], bool],
     executor: Executor,
     budget: Budget,
-    told: Callable[[Trial, EpochReport | Outcome | None], None],
+    told: Callable[[Trial, EpochReport | str | None], None],
 ) -> None:
     """Train each of the best trials once more, the best first, as far as the time permits.
 
@@ -133,7 +133,7 @@ def repeat_the_best(
         fits: whether there is time for a trial.
         executor: what runs the jobs.
         budget: ends it when somebody says stop.
-        told: hears of each beginning (None), each epoch, and each training that failed.
+        told: hears of each beginning (None), each epoch, and why a training failed.
 
     Raises:
         WorkError: the machine cannot go on.
@@ -148,9 +148,9 @@ def repeat_the_best(
         this = job(trial, 1)
         outcome = run_one(this, executor, lambda: budget.stopped, partial(told, trial))
         Path(this.weights).unlink(missing_ok=True)
-        if outcome is not None and outcome.ended == "failed":
-            told(trial, outcome)
-        elif outcome is not None and outcome.ended == "complete" and outcome.value is not None:
+        if outcome.ended == "failed":
+            told(trial, f"trained again with another seed, it failed: {outcome.error}")
+        elif outcome.ended == "complete" and outcome.value is not None:
             repeats.add(
                 Repeat(
                     number=trial.number,

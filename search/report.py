@@ -15,6 +15,7 @@ from .objectives import OBJECTIVES, Preference, front, front_facts
 from .progress import STATE_STYLES, duration, sparkline
 from .record import Record, Trial
 from .repeats import Repeats, Standing, standings, within_noise
+from .result import Result
 
 SHOWN = 10  # trials in the table of the best
 IMPORTANT = 6  # dimensions that are named
@@ -49,7 +50,13 @@ def as_json(folder: StudyFolder) -> dict[str, Any]:
         "trials": [_trial(trial) for trial in sorted(record.trials.values(), key=lambda t: t.number)],
         "best": {"number": best.number, "value": best.value} if best else None,
         "front": front_facts(record, study.objectives) if study.preference.several else [],
-        "winner": {"number": result["best"], "val_accuracy": result["val_accuracy"], "chosen": _chosen(study, result)}
+        "winner": {
+            "number": result.best,
+            "val_accuracy": result.val_accuracy,
+            "with_validation": result.with_validation,
+            "trained": result.trained,
+            "chosen": _chosen(study, result),
+        }
         if result
         else None,
         "repeats": [
@@ -58,16 +65,14 @@ def as_json(folder: StudyFolder) -> dict[str, Any]:
             if one.spread is not None
         ],
         "importances": _importances(folder.space(study), record),
-        "test": {"accuracy": result["test"]["accuracy"], "interval_95": result["test"]["interval_95"]}
-        if result
-        else None,
+        "test": {"accuracy": result.test.accuracy, "interval_95": result.test.interval_95} if result else None,
         "bundle": str(folder.bundle) if result else None,
     }
 
 
-def _chosen(study: StudyFile, result: dict[str, Any]) -> str:
+def _chosen(study: StudyFile, result: Result) -> str:
     """Return how the winner was named, by the limit of that time."""
-    return str(study.model_copy(update={"under": result["under"]}).preference)
+    return str(study.model_copy(update={"under": result.under}).preference)
 
 
 def _importances(space: SearchSpace, record: Record) -> dict[str, Any] | None:
@@ -94,15 +99,15 @@ def study_table(home: Home) -> RenderableType:
         table.add_column(name, overflow="fold" if name == "architecture" else "ellipsis")
     for folder in home.studies():
         study, record, result = folder.read(), folder.record(), folder.result()
-        best = next(iter(record.best()), None)
+        named = folder.named(record)
         table.add_row(
             study.name,
             study.data.name,
             f"{study.engine} {study.algorithm}",
             str(record.finished()),
-            f"{best.value:.1%}" if best and best.value is not None else "",
-            f"{result['test']['accuracy']:.1%}" if result else "",
-            str(best.candidate.architecture) if best else "",
+            f"{named.value:.1%}" if named and named.value is not None else "",
+            f"{result.test.accuracy:.1%}" if result else "",
+            str(named.candidate.architecture) if named else "",
         )
     return table
 
@@ -243,21 +248,21 @@ def result_lines(folder: StudyFolder) -> list[str]:
     result = folder.result()
     if result is None:
         return []
-    test = result["test"]
-    low, high = test["interval_95"]
+    test = result.test
+    low, high = test.interval_95
     return [
-        f"winner: trial {result['best']}, validation accuracy {result['val_accuracy']:.1%}"
-        + (" in its trial; trained on the validation images too since" if result.get("with_validation") else ""),
-        f"test accuracy {test['accuracy']:.1%}, 95 % interval {low:.1%} to {high:.1%} ({test['count']:,} images)"
-        + (f", looked at {result['tests']} times, as the search went on" if result["tests"] > 1 else ""),
-        "time: " + ", ".join(f"{name} {duration(seconds)}" for name, seconds in result["seconds"].items()),
+        f"winner: trial {result.best}, validation accuracy {result.val_accuracy:.1%}"
+        + (" in its trial; trained on the validation images too since" if result.with_validation else ""),
+        f"test accuracy {test.accuracy:.1%}, 95 % interval {low:.1%} to {high:.1%} ({test.count:,} images)"
+        + (f", looked at {result.tests} times, as the search went on" if result.tests > 1 else ""),
+        "time: " + ", ".join(f"{name} {duration(seconds)}" for name, seconds in result.seconds.items()),
         f"bundle: {folder.bundle}",
     ]
 
 
 def next_commands(home: Home, folder: StudyFolder) -> list[str]:
     """Return what to type next."""
-    result = folder.result() or {}
+    result = folder.result()
     option = "" if str(home.path) == "studies" else f" --home {home.path}"
     return [
         f"convsearch predict {folder.bundle} IMAGE...",
@@ -265,6 +270,6 @@ def next_commands(home: Home, folder: StudyFolder) -> list[str]:
         f"convsearch explain {folder.name}{option}",
         f"convsearch export {folder.name}{option} --to DIR",
         f"convsearch dashboard{option}",
-        f"mlflow ui --backend-store-uri {result.get('mlflow', '')}",
+        f"mlflow ui --backend-store-uri {result.mlflow if result else ''}",
         *([f"optuna-dashboard sqlite:///{optuna}"] if (optuna := folder.path / "optuna.db").exists() else []),
     ]

@@ -13,7 +13,7 @@ from .budget import Budget
 from .engines.protocol import Engine, Proposal, State
 from .executors.one import TICK
 from .executors.protocol import Broken, Executor, Lost, Started
-from .home import STATE
+from .home import FILES
 from .job import EpochReport, Job, Outcome
 from .objectives import DEFAULT, costs, front
 from .record import Record, Trial
@@ -157,7 +157,7 @@ class Study:
 
     def _has_state(self, trial: Trial) -> bool:
         """Whether there is what it takes to go on with a trial's training."""
-        return (self.weights / f"{trial.number}{STATE}").exists()
+        return (self.weights / f"{trial.number}.state.npz").exists()
 
     def _keep_the_best(self) -> None:
         going_on = self.engine.may_go_on() | self.running.keys()
@@ -168,5 +168,7 @@ class Study:
             best += front(self.record.trials.values(), self.objectives)
         kept = {trial.number for trial in best} | going_on | set(self.kept_anyway)
         for path in self.weights.iterdir():
-            if int(path.name.partition(".")[0]) not in (going_on if path.name.endswith(STATE) else kept):
+            if (found := FILES.fullmatch(path.name)) is None:  # not ours
+                continue
+            if int(found[1]) not in (kept if found[2] == ".weights.h5" else going_on):
                 path.unlink()

@@ -52,7 +52,9 @@ def train(job: Job, report: Report, stop_now: Callable[[], bool] = lambda: False
     if job.begin:
         load_state(model, network, _state_file(job), job.begin * len(batches))
     course = _Course(job, network, report, stop_now, building=time.perf_counter() - clock)
-    callbacks = [course] if job.seconds is None else [course, ByTheClock(recipe, clock, job.seconds)]
+    callbacks: list[Any] = [course]
+    if job.seconds is not None:
+        callbacks.append(ByTheClock(recipe, clock, job.seconds, job.epochs * len(batches)))
     weights = class_weights(labels[rows], classes) if job.class_weights else None
     try:
         model.fit(

@@ -7,6 +7,7 @@ Hyperband (Li et al., 2018) trains many candidates for few epochs and goes on wi
 from the weights that they have.
 """
 
+import math
 import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -86,6 +87,8 @@ class _Hyperband(_Fitted, HyperbandOracle):  # type: ignore[misc]
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         response = super().populate_space(trial_id)
+        if response["status"] == TrialStatus.STOPPED and not self.ongoing_trials:
+            response = self._from_a_rung_as_it_is(trial_id) or response
         values = response.get("values")
         if values is None or GOES_ON not in values:
             return response
@@ -96,6 +99,27 @@ class _Hyperband(_Fitted, HyperbandOracle):  # type: ignore[misc]
             for rung in bracket["rounds"]:
                 rung[:] = [trial for trial in rung if trial["id"] != trial_id]
         return {"status": TrialStatus.STOPPED, "values": None}
+
+    def _from_a_rung_as_it_is(self, trial_id: str) -> dict[str, Any] | None:
+        """Return how the best of a rung goes on that no new trial will fill: of those that are there, one in FACTOR."""
+        for bracket in self._brackets:
+            for number, (rung, above) in enumerate(pairwise(bracket["rounds"])):
+                gone = {trial["past_id"] for trial in above}
+                waiting = [self.trials[trial["id"]] for trial in rung if trial["id"] not in gone]
+                waiting = [trial for trial in waiting if trial.status == TrialStatus.COMPLETED]
+                if not waiting or len(above) >= math.ceil(len(rung) / FACTOR):
+                    continue
+                best = max(waiting, key=lambda trial: trial.score)
+                above.append({"past_id": best.trial_id, "id": trial_id})
+                goes_on = {
+                    GOES_ON: best.trial_id,
+                    INITIAL_EPOCH: self._get_epochs(bracket["bracket_num"], number),
+                    EPOCHS: self._get_epochs(bracket["bracket_num"], number + 1),
+                    "tuner/bracket": bracket["bracket_num"],
+                    "tuner/round": number + 1,
+                }
+                return {"status": TrialStatus.RUNNING, "values": best.hyperparameters.values | goes_on}
+        return None
 
     def _random_trial(self, trial_id: str, bracket: Any) -> dict[str, Any]:
         self.proposals.epochs = self._get_epochs(bracket["bracket_num"], 0)

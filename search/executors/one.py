@@ -9,10 +9,8 @@ from .protocol import Broken, Executor, Lost
 TICK = 0.25  # seconds between two looks at the clock and at Ctrl-C
 
 
-def run_one(
-    job: Job, executor: Executor, stop: Callable[[], bool], told: Callable[[EpochReport], None]
-) -> Outcome | None:
-    """Run a job and return its outcome, or None where its worker was lost.
+def run_one(job: Job, executor: Executor, stop: Callable[[], bool], told: Callable[[EpochReport], None]) -> Outcome:
+    """Run a job and return its outcome; where its worker was lost, it failed.
 
     Args:
         job: the job; nothing else may run.
@@ -33,8 +31,8 @@ def run_one(
             case EpochReport() as report:
                 told(report)
                 executor.answer(job.number, not interrupted)
-            case Lost():
-                return None
+            case Lost(number, _, reason):
+                return Outcome(number=number, ended="failed", error=reason)
             case Broken(reason):
                 raise WorkError(reason)
             case Outcome() as outcome:

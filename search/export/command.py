@@ -31,7 +31,7 @@ def trial_under(folder: StudyFolder, under: str) -> Trial | None:
     if not ranked:
         raise InputError(f"the study '{study.name}' has no finished trial yet")
     best = standings(folder.record(), folder.repeats(), preference)[0].trial
-    return None if result is not None and result["best"] == best.number else best
+    return None if result is not None and result.best == best.number else best
 
 
 def export_bundle(folder: StudyFolder, trial: Trial | None, to: Path) -> float:
@@ -58,7 +58,7 @@ def export_bundle(folder: StudyFolder, trial: Trial | None, to: Path) -> float:
         return _copy(folder.bundle, to, dataset)
     weights = folder.weights(trial.number)
     if not weights.exists():
-        kept = sorted(int(path.name.partition(".")[0]) for path in weights.parent.glob("*.weights.h5"))
+        kept = folder.kept()
         raise InputError(
             f"trial {trial.number} ({trial.state}): its weights are not kept; kept are those of "
             f"{', '.join(map(str, kept)) or 'none'}"

@@ -33,7 +33,7 @@ def study(said: CompletedProcess[str], home: Path) -> StudyFolder:
 def test_the_minutes_hold_search_repeats_winner_and_export(study: StudyFolder) -> None:
     result = study.result()
     assert result is not None
-    assert list(result["seconds"]) == ["beginning", "search", "repeats", "winner", "testing", "export"]
+    assert list(result.seconds) == ["beginning", "search", "repeats", "winner", "testing", "export"]
     assert (study.bundle / "model.keras").exists()
     assert study.record().counts()["complete"] >= 1  # how many there is time for is the machine's affair
     assert study.read().minutes == MINUTES
@@ -42,7 +42,8 @@ def test_the_minutes_hold_search_repeats_winner_and_export(study: StudyFolder) -
 def test_what_the_search_left_went_to_the_winner(study: StudyFolder) -> None:
     result = study.result()
     assert result is not None
-    assert result["final"]["epochs"] > study.read().epochs
+    assert result.final is not None
+    assert result.final.epochs > study.read().epochs
 
 
 def test_a_study_whose_minutes_are_spent_has_nothing_left_to_do(study: StudyFolder, home: Path) -> None:
@@ -61,7 +62,7 @@ def test_a_study_that_was_killed_goes_on_for_what_is_left_of_its_minutes(study: 
     assert known <= set(study.record().trials)
     result = study.result()
     assert result is not None
-    assert result["trials"] == study.record().finished()
+    assert result.trials == study.record().finished()
 
 
 def test_minutes_in_which_a_study_without_a_trial_cannot_get_one_are_refused_when_it_goes_on(

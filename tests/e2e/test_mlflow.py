@@ -144,7 +144,7 @@ def test_the_space_is_an_artifact_of_the_launch(client: MlflowClient, launch_run
 def test_the_test_of_the_winner_is_a_metric_of_the_launch(launch_run: Run, finished: Finished) -> None:
     result = finished.folder.result()
     assert result is not None
-    assert launch_run.data.metrics["test_accuracy"] == pytest.approx(result["test"]["accuracy"])
+    assert launch_run.data.metrics["test_accuracy"] == pytest.approx(result.test.accuracy)
 
 
 def test_the_final_model_is_registered_with_signature_and_input_example(

@@ -18,6 +18,7 @@ from convsearch.search.backend import import_keras
 from convsearch.search.data import Dataset, Split
 from convsearch.search.engines.protocol import State
 from convsearch.search.home import Home
+from convsearch.search.result import Result
 from convsearch.spaces.architecture import Architecture, Candidate
 
 STATES: tuple[State, ...] = ("complete", "pruned", "failed", "interrupted", "running")
@@ -34,7 +35,7 @@ def shown(finished: Finished) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def result(finished: Finished) -> dict[str, Any]:
+def result(finished: Finished) -> Result:
     found = finished.folder.result()
     assert found is not None
     return found
@@ -44,14 +45,14 @@ def result(finished: Finished) -> dict[str, Any]:
 
 
 def test_run_says_the_table_of_the_best_the_test_with_its_interval_and_what_to_type_next(
-    finished: Finished, result: dict[str, Any]
+    finished: Finished, result: Result
 ) -> None:
     said = finished.said.stdout
     assert "the best trials" in said
     for trial in finished.record.best(10):
         assert str(trial.candidate.architecture) in said
-    low, high = result["test"]["interval_95"]
-    assert f"test accuracy {result['test']['accuracy']:.1%}, 95 % interval {low:.1%} to {high:.1%} (359 images)" in said
+    low, high = result.test.interval_95
+    assert f"test accuracy {result.test.accuracy:.1%}, 95 % interval {low:.1%} to {high:.1%} (359 images)" in said
     following = said.partition("next:")[2].split("\n  ")[1:]
     verbs = ["convsearch predict", "convsearch show", "convsearch explain", "convsearch export", "convsearch dashboard"]
     assert [line.partition(" home")[0].partition(" first")[0].partition(" --")[0] for line in following[:5]] == verbs
@@ -170,9 +171,9 @@ def test_the_best_of_show_json_is_the_complete_trial_of_the_highest_value(shown:
 
 
 def test_the_test_and_the_bundle_of_show_json_are_those_of_the_winner(
-    shown: dict[str, Any], finished: Finished, result: dict[str, Any]
+    shown: dict[str, Any], finished: Finished, result: Result
 ) -> None:
-    assert shown["test"]["accuracy"] == result["test"]["accuracy"]
+    assert shown["test"]["accuracy"] == result.test.accuracy
     low, high = shown["test"]["interval_95"]
     assert low < shown["test"]["accuracy"] < high
     assert Path(shown["bundle"]).samefile(finished.bundle)
@@ -205,21 +206,19 @@ def test_studies_of_an_empty_home_says_how_to_make_one_and_makes_nothing(tmp_pat
     assert not (tmp_path / "nothing here").exists()
 
 
-def test_show_prints_the_same_table_as_run(finished: Finished, result: dict[str, Any]) -> None:
+def test_show_prints_the_same_table_as_run(finished: Finished, result: Result) -> None:
     done = convsearch("show", finished.name, "--home", finished.home)
     assert (done.returncode, done.stderr) == (0, "")
     table = finished.said.stdout.partition("the best trials")[2].partition("winner:")[0]
     assert table
     assert table in done.stdout
-    assert f"winner: trial {result['best']}" in done.stdout
+    assert f"winner: trial {result.best}" in done.stdout
 
 
-def test_explain_of_a_study_shows_its_winner_with_the_arithmetic_filled_in(
-    finished: Finished, result: dict[str, Any]
-) -> None:
+def test_explain_of_a_study_shows_its_winner_with_the_arithmetic_filled_in(finished: Finished, result: Result) -> None:
     done = convsearch("explain", finished.name, "--home", finished.home)
     assert done.returncode == 0
-    winner = finished.record.trials[result["best"]].candidate.architecture
+    winner = finished.record.trials[result.best].candidate.architecture
     assert str(winner) in done.stdout
     first = winner.layers[0]
     zeros = first.kernel_size - 1
@@ -234,13 +233,11 @@ def test_explain_shows_any_trial_by_its_number(finished: Finished) -> None:
     assert str(finished.record.trials[0].candidate.architecture) in done.stdout
 
 
-def test_explain_of_the_bundles_file_in_json_has_every_step_and_its_figures(
-    finished: Finished, result: dict[str, Any]
-) -> None:
+def test_explain_of_the_bundles_file_in_json_has_every_step_and_its_figures(finished: Finished, result: Result) -> None:
     done = convsearch("explain", finished.bundle / "architecture.json", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     found = json.loads(done.stdout)
-    winner = finished.record.trials[result["best"]].candidate.architecture
+    winner = finished.record.trials[result.best].candidate.architecture
     assert found["architecture"] == str(winner)
     assert (found["parameters"], found["macs"]) == (winner.parameters, winner.macs)
     assert [step["name"] for step in found["steps"]] == [step.name for step in winner.steps]
@@ -310,40 +307,38 @@ def test_the_bundle_holds_no_pickle(finished: Finished) -> None:
     assert not re.search(r'"registered_name": "(?!Functional|DTypePolicy)', config)
 
 
-def test_labels_and_architecture_of_the_bundle_are_those_of_the_winner(
-    finished: Finished, result: dict[str, Any]
-) -> None:
+def test_labels_and_architecture_of_the_bundle_are_those_of_the_winner(finished: Finished, result: Result) -> None:
     assert (finished.bundle / "labels.txt").read_text() == "".join(f"{label}\n" for label in range(10))
     loaded = Candidate.model_validate_json((finished.bundle / "architecture.json").read_text())
-    assert loaded == finished.record.trials[result["best"]].candidate
+    assert loaded == finished.record.trials[result.best].candidate
 
 
 def test_the_model_reaches_on_the_test_images_what_the_result_says(
-    finished: Finished, result: dict[str, Any], digits: Dataset, parts: Split
+    finished: Finished, result: Result, digits: Dataset, parts: Split
 ) -> None:
     keras = import_keras()
     kept = Split.load(finished.folder.split)
     assert not set(kept.test) & (set(kept.train) | set(kept.val))
     model = keras.saving.load_model(finished.bundle / "model.keras", safe_mode=True)
     guesses = model.predict(digits.images()[kept.test], verbose=0).argmax(axis=1)
-    assert (guesses == digits.labels()[kept.test]).mean() == pytest.approx(result["test"]["accuracy"])
-    confusion = np.array(result["test"]["confusion"])
-    assert confusion.sum() == result["test"]["count"] == len(kept.test)
+    assert (guesses == digits.labels()[kept.test]).mean() == pytest.approx(result.test.accuracy)
+    confusion = np.array(result.test.confusion)
+    assert confusion.sum() == result.test.count == len(kept.test)
     assert confusion.sum(axis=1).tolist() == np.bincount(digits.labels()[kept.test]).tolist()
 
 
-def test_the_model_card_tells_the_numbers_of_the_result(finished: Finished, result: dict[str, Any]) -> None:
+def test_the_model_card_tells_the_numbers_of_the_result(finished: Finished, result: Result) -> None:
     card = (finished.bundle / "MODEL_CARD.md").read_text()
-    test = result["test"]
-    low, high = test["interval_95"]
-    assert f"**Test accuracy {test['accuracy']:.1%}**, 95 % interval {low:.1%} to {high:.1%} (359 images)" in card
-    assert f"Validation accuracy {result['val_accuracy']:.1%}" in card
-    assert result["with_validation"] == ("on the validation images too: the test alone tells" in card)
-    for label, row in enumerate(test["confusion"]):
+    test = result.test
+    low, high = test.interval_95
+    assert f"**Test accuracy {test.accuracy:.1%}**, 95 % interval {low:.1%} to {high:.1%} (359 images)" in card
+    assert f"Validation accuracy {result.val_accuracy:.1%}" in card
+    assert result.with_validation == ("on the validation images too: the test alone tells" in card)
+    for label, row in enumerate(test.confusion):
         assert f"| **{label}** | " + " | ".join(str(n) if n else "" for n in row) + " |" in card
-        precision = row[label] / max(1, sum(other[label] for other in test["confusion"]))
+        precision = row[label] / max(1, sum(other[label] for other in test.confusion))
         assert f"| {label} | {precision:.1%} | {row[label] / sum(row):.1%} | {sum(row)} |" in card
-    trial = finished.record.trials[result["best"]]
+    trial = finished.record.trials[result.best]
     assert f"{trial.parameters:,} parameters" in card
     assert f"{trial.macs:,} multiply-accumulates" in card
     assert "1,150 for training, 288 for validation, 359 for the test; seed 3" in card
@@ -449,7 +444,7 @@ def test_export_writes_the_winners_bundle_to_a_new_folder(finished: Finished, tm
 
 
 def test_export_writes_any_trial_whose_weights_are_kept_and_says_that_it_was_not_tested(
-    finished: Finished, result: dict[str, Any], tmp_path: Path, digits: Dataset
+    finished: Finished, result: Result, tmp_path: Path, digits: Dataset
 ) -> None:
     trial = finished.record.best(5)[1]
     done = convsearch("export", f"first:{trial.number}", "--to", tmp_path / "second", "--home", finished.home)

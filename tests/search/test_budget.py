@@ -84,7 +84,7 @@ def test_with_minutes_the_winner_trains_by_the_clock_until_its_last_validation_h
 
 
 def test_the_winner_never_trains_for_more_than_a_fixed_multiple_of_a_trial() -> None:
-    assert plan_for(finished_trial(epochs=4, training=0.004), 12, 3600.0) == Plan(MOST * 12)
+    assert plan_for(finished_trial(epochs=4, training=0.004), 12, 3600.0) == Plan(MOST * 12, 3600.0, enough=True)
 
 
 def test_where_no_time_is_left_the_winner_is_not_trained_again() -> None:

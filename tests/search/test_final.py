@@ -1,5 +1,6 @@
 """The winner's own training: for how long, on which images, and which weights are kept."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,9 +69,10 @@ def test_more_images_make_fewer_epochs_which_are_not_validated() -> None:
     assert plan_for(trial(0.5), 10, 31.2, more=2.5).epochs == 15
 
 
-def test_where_there_is_more_than_time_enough_the_clock_does_not_decide() -> None:
+def test_there_is_more_than_time_enough_for_the_most_epochs() -> None:
     plan = plan_for(trial(0.5), 10, 100_000)
-    assert (plan.epochs, plan.seconds) == (MOST * 10, None)
+    assert (plan.epochs, plan.enough, str(plan)) == (MOST * 10, True, f"for {MOST * 10} epochs")
+    assert not plan_for(trial(0.5), 10, MOST * 10 + 1.2).enough
 
 
 # ---------------------------------------------------------------------- which weights
@@ -108,6 +110,8 @@ def test_a_training_on_all_images_that_went_wrong_leaves_the_trials_weights(
     )
     assert (winner.with_validation, winner.val_accuracy, winner.weights) == (False, 1.0, Path("4.weights.h5"))
     assert winner.trained == "The weights are those of the trial's best epoch, 9."
+    assert winner.why_kept is not None
+    assert "the winner, trained on the validation images too, knows " in winner.why_kept
     assert winner.training is not None
 
 
@@ -136,3 +140,29 @@ def test_where_the_rate_does_not_settle_the_best_validated_epoch_is_kept(
     assert winner.val_accuracy == winner.training.value == max(winner.training.val_accuracy)
     assert not winner.with_validation
     assert winner.trained.endswith(f"; the weights are those of epoch {winner.training.best_epoch}.")
+
+
+@pytest.mark.parametrize(
+    ("change", "budget", "why"),
+    [
+        ({"data": "/nowhere"}, Budget(None, None), "the winner's own training failed"),
+        ({}, Budget(None, None, stopped=True), "the winner's own training was stopped"),
+        ({}, Budget(None, 1.0, began=time.monotonic() - 100), "the winner's own training was not done in time"),
+    ],
+    ids=["failed", "stopped", "late"],
+)
+def test_a_training_that_does_not_come_to_its_end_leaves_the_trials_weights_and_the_reason(
+    executor: LocalExecutor,
+    digits: Dataset,
+    parts: Split,
+    tmp_path: Path,
+    change: dict[str, str],
+    budget: Budget,
+    why: str,
+) -> None:
+    best = trial(0.15)
+    wanted = job(best, digits, parts, tmp_path, with_validation=True).model_copy(update={"epochs": 500, **change})
+    winner = train_winner(wanted, best, len(parts.val), Path("4"), executor, budget, lambda report: None)
+    assert (winner.weights, winner.with_validation) == (Path("4"), False)
+    assert winner.why_kept is not None
+    assert winner.why_kept.startswith(why)

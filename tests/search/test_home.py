@@ -100,3 +100,31 @@ def test_a_record_that_was_damaged_is_refused_by_its_name(home: Home) -> None:
     (folder.path / "trials.jsonl").write_text('{"number": 0}\n')
     with pytest.raises(InputError, match=r"trials\.jsonl: the record cannot be read"):
         folder.record()
+
+
+@pytest.mark.parametrize("content", [b"{", b"{}", b"\xff", b'{"at": "2026-01-01", "best": 0}'])
+def test_a_result_that_cannot_be_read_is_named_with_what_to_do(home: Home, content: bytes) -> None:
+    folder = home.study("mine")
+    folder.create(study(), "layers: [1]\n")
+    folder.result_file.write_bytes(content)
+    with pytest.raises(
+        InputError, match=r"result.json: damaged or of another version: (.|\n)*--resume tests and exports"
+    ):
+        folder.result()
+
+
+def test_what_was_read_of_the_test_split_is_counted_before_it_is_read(home: Home) -> None:
+    folder = home.study("mine")
+    folder.create(study(), "layers: [1]\n")
+    assert folder.tests() == 0
+    folder.note_test(3)
+    folder.note_test(5)
+    assert folder.tests() == 2
+
+
+def test_only_weights_are_named_as_kept(home: Home) -> None:
+    folder = home.study("mine")
+    folder.create(study(), "layers: [1]\n")
+    for name in ("12.weights.h5", "3.weights.h5", "4.state.npz", "3.repeat.weights.h5", ".DS_Store"):
+        (folder.path / "weights" / name).write_bytes(b"")
+    assert folder.kept() == [3, 12]

@@ -212,6 +212,29 @@ def test_without_new_candidates_only_those_at_a_rung_go_on(tmp_path: Path) -> No
         assert engine(tmp_path / algorithm, small(), algorithm).ask(new=False) is None
 
 
+def test_a_rung_that_no_new_candidate_will_fill_is_halved_as_it_is(tmp_path: Path) -> None:
+    opened = engine(tmp_path, preset("classic", 32, 32, 3), "hyperband")
+    five = search(opened, 5)  # of the nine that the bracket would have
+    best = [p.number for p in sorted(five, key=quality, reverse=True)]
+    went_on = []
+    while (proposal := opened.ask(new=False)) is not None:
+        went_on.append((proposal.number, proposal.epochs))
+        opened.report(proposal.number, proposal.epochs or EPOCHS, quality(proposal))
+        opened.tell(proposal.number, "pruned" if proposal.epochs else "complete", quality(proposal))
+    assert went_on == [(best[0], 3), (best[1], 3), (best[0], None)]
+    again = engine(tmp_path, preset("classic", 32, 32, 3), "hyperband")
+    assert again.ask(new=False) is None
+    assert again.may_go_on() == opened.may_go_on()
+
+
+def test_while_a_trial_runs_a_rung_is_not_halved_without_it(tmp_path: Path) -> None:
+    opened = engine(tmp_path, preset("classic", 32, 32, 3), "hyperband")
+    search(opened, 5)
+    running = opened.ask()
+    assert running is not None
+    assert opened.ask(new=False) is None
+
+
 def test_many_failures_in_a_row_do_not_end_a_search(tmp_path: Path) -> None:
     opened = engine(tmp_path, preset("classic", 32, 32, 3), "random")
     for _ in range(8):  # KerasTuner itself gives up after three

@@ -166,6 +166,13 @@ def test_a_limit_holds_too_where_every_trial_was_cut_off(tmp_path: Path) -> None
     assert [one.number for one in Preference(TWO, ("parameters", 500.0)).ranked(made)] == [1]
 
 
+def test_what_was_never_measured_keeps_no_limit(tmp_path: Path) -> None:
+    made = record(tmp_path, trial(0, 0.9, 1_000, state="interrupted"), trial(1, 0.5, 100, state="interrupted"))
+    assert made.trials[0].latency_ms is None
+    with pytest.raises(InputError, match=r"--under latency_ms=2: of no trial is it known"):
+        Preference(THREE, ("latency_ms", 2.0)).ranked(made)
+
+
 def test_a_limit_that_no_trial_keeps_is_said_with_the_least_there_is(tmp_path: Path) -> None:
     made = record(tmp_path, trial(4, 0.50, 100), trial(5, 0.90, 1_000))
     with pytest.raises(InputError, match=r"no trial keeps that; the least is 100, by trial 4 .* accuracy 50\.0%"):

@@ -134,6 +134,14 @@ def test_what_it_takes_to_train_the_best_again_is_foretold_after_each_trial(make
     assert budget.repeats_left - budget.search_left == pytest.approx(30.0, abs=1)
 
 
+def test_files_that_are_not_ours_among_the_weights_are_left_alone(make: MakeStudy) -> None:
+    study, _ = make(GOOD, Budget(2, None), epochs=1)
+    for name in (".DS_Store", "notes.txt", "7.weights.h5.bak"):
+        (study.weights / name).write_bytes(b"")
+    study.search()
+    assert {".DS_Store", "notes.txt", "7.weights.h5.bak"} <= {path.name for path in study.weights.iterdir()}
+
+
 def test_the_weights_of_what_was_trained_again_are_kept_whatever_comes(make: MakeStudy) -> None:
     study, _ = make(GOOD, Budget(trials=None, seconds=None), epochs=1)
     study.keep, study.kept_anyway = 2, {0, 3}

@@ -439,6 +439,16 @@ def test_a_training_by_the_clock_ends_with_the_time_and_its_rate_has_come_down(j
     assert max(outcome.val_accuracy[-2:]) - min(outcome.val_accuracy[-2:]) < 0.05
 
 
+def test_a_training_that_is_through_before_its_time_ends_with_a_rate_that_has_come_down_too(job: MakeJob) -> None:
+    recipe = Recipe(optimizer="sgd", learning_rate=0.05, schedule="cosine", batch_size=64)
+    begin = time.perf_counter()
+    outcome = train(job(recipe, epochs=20, patience=20, seconds=1000.0), always)
+    assert (outcome.ended, outcome.epochs) == ("complete", 20)
+    assert time.perf_counter() - begin < 100
+    steps = np.abs(np.diff(outcome.val_loss))
+    assert steps[-1] < steps[:5].mean() / 10  # with a rate near 0 nothing moves any more
+
+
 def test_only_every_so_many_epochs_and_the_last_are_validated_and_reported(job: MakeJob) -> None:
     epochs: list[int] = []
     outcome = train(job(epochs=7, validate_every=3), lambda report: epochs.append(report.epoch) or True)
@@ -450,12 +460,12 @@ def test_only_every_so_many_epochs_and_the_last_are_validated_and_reported(job: 
 
 def test_the_rate_by_the_clock_is_the_recipes_schedule() -> None:
     recipe = Recipe(optimizer="sgd", learning_rate=0.05, schedule="warmup_cosine")
-    clock = ByTheClock(recipe, began=0.0, seconds=1.0)
+    clock = ByTheClock(recipe, began=0.0, seconds=1.0, most_steps=100)
     assert clock.rate(0.0) == pytest.approx(0.0, abs=1e-6)
     assert clock.rate(0.05) == pytest.approx(0.05, rel=0.01)  # warmed up
     assert clock.rate(0.525) == pytest.approx(0.025, rel=0.02)  # half-way down
     assert clock.rate(1.0) == pytest.approx(0.0, abs=1e-6)
-    assert ByTheClock(Recipe(learning_rate=0.05, schedule="constant"), 0.0, 1.0).rate(0.7) == pytest.approx(0.05)
+    assert ByTheClock(Recipe(learning_rate=0.05, schedule="constant"), 0.0, 1.0, 100).rate(0.7) == pytest.approx(0.05)
 
 
 # ---------------------------------------------------------------------- on all images
