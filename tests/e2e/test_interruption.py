@@ -136,6 +136,30 @@ def test_resume_runs_the_interrupted_candidate_again_and_goes_on_to_as_many_as_a
     assert "4 complete" in done.stdout or re.search(r"\d complete, \d pruned, 1 interrupted", done.stdout)
 
 
+def test_a_winner_whose_training_was_stopped_is_trained_when_the_study_goes_on(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    options = ("--space", "tiny", "--trials", 1, "--epochs", 30, "--repeats", 0, "--seed", 3)
+    with begun("run", *options, "--study", "cut", "--home", home, cwd=tmp_path) as process:
+        assert process.stderr is not None
+        assert any("training the winner" in line for line in process.stderr)
+        os.killpg(process.pid, signal.SIGINT)
+        _, told = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, told
+    assert "note: the winner's own training was stopped: the weights of its trial are kept" in told
+    first = Home(home).study("cut").result()
+    assert first is not None
+    assert (first.cut, first.with_validation, first.tests) == (True, False, 1)
+
+    done = convsearch("run", "--resume", "--study", "cut", "--home", home)
+    assert done.returncode == 0, done.stderr
+    again = Home(home).study("cut").result()
+    assert again is not None
+    assert again.final is not None
+    assert (again.cut, again.with_validation, again.tests, again.final.epochs) == (False, True, 2, 60)
+    done = convsearch("run", "--resume", "--study", "cut", "--home", home)
+    assert "nothing was left to do: the study is finished" in done.stderr
+
+
 # ---------------------------------------------------------------------- a terminal, Ctrl-C twice, a kill, to the end
 
 GRID = """\

@@ -81,7 +81,9 @@ def test_images_are_blended_in_a_long_training_where_there_is_much_to_learn(tmp_
     signal = labels if clear else random.permutation(labels)  # of the hard ones no network learns anything
     images = np.clip(random.normal(90 + 90 * signal[:, None, None], 20, (200, 8, 8)), 0, 255).astype("uint8")
     np.savez(tmp_path / "images.npz", x_train=images, y_train=labels)
-    options = ("--space", "tiny", "--trials", 1, "--epochs", MANY // 2, "--repeats", 0, "--set", "schedule=cosine")
+    space = tmp_path / "space.yaml"
+    space.write_text("layers: 1\neach_layer: {filters: 4}\naugmentation: {horizontal_flip: [false, true]}\n")
+    options = ("--space", space, "--trials", 1, "--epochs", MANY // 2, "--repeats", 0, "--set", "schedule=cosine")
     place = ("--study", "blends", "--home", tmp_path)
     done = convsearch("run", "--data", tmp_path / "images.npz", *options, *place)
     assert done.returncode == 0, done.stderr
