@@ -86,10 +86,7 @@ def report(rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, str]]:
     names = list(dict.fromkeys(row["data"] for row in rows))
     points: dict[str, list[tuple[float, float]]] = {name: [] for name in ASKED}
     for data in names:
-        of = {
-            manner: [r for r in rows if (r["data"], r["manner"]) == (data, manner)]
-            for manner in (TRIAL, *MANNERS, FEWER)
-        }
+        of = {manner: [r for r in rows if (r["data"], r["manner"]) == (data, manner)] for manner in TRAININGS}
         ends = {manner: statistics.fmean(row["val_accuracy"] for row in of[manner]) for manner in (*MANNERS, FEWER)}
         told = ", ".join(f"{manner} {value:.1%}" for manner, value in ends.items())
         epochs = of["plain"][0]["epochs"]

@@ -92,14 +92,9 @@ def repeat_best(prepared: Prepared, count: int, executor: Executor, budget: Budg
             reached = f", epoch {report.epoch}, {report.reached}" if report else ""
             status.update(f"training trial {trial.number} again, with another seed{reached}")
 
-        repeat_the_best(preference.ranked(record)[:count], repeats, job, fits, executor, budget, told)
+        done = repeat_the_best(preference.ranked(record)[:count], repeats, job, fits, executor, budget, told)
     lines = standing_lines(record, repeats, preference, len(prepared.split.val))
-    if (
-        not lines
-        and count > 1
-        and not budget.stopped
-        and sum(trial.state == "complete" for trial in record.best(2)) > 1
-    ):
+    if not lines and not done and not budget.stopped:
         lines = ["  note: there was no time to train the best again: their lead may be chance"]
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True)

@@ -19,7 +19,8 @@ from .result import Result
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 RESERVED = ("data", "artifacts")
-FILES = re.compile(r"([0-9]+)(\.weights\.h5|\.state\.npz)")  # the files of a trial: its weights, its training's state
+WEIGHTS, STATE = ".weights.h5", ".state.npz"  # how the files of a trial end: its weights, its training's state
+FILES = re.compile(rf"([0-9]+)({re.escape(WEIGHTS)}|{re.escape(STATE)})")
 FORMAT = 2  # of study.yaml; a study of another format is refused, not guessed at
 
 
@@ -93,16 +94,16 @@ class StudyFolder:
 
     def weights(self, number: int) -> Path:
         """Return where the best epoch's weights of a trial are kept, while it is among the best few."""
-        return self.path / "weights" / f"{number}.weights.h5"
+        return self.path / "weights" / f"{number}{WEIGHTS}"
 
     def kept(self) -> list[int]:
         """Return the trials whose weights are kept."""
         files = (FILES.fullmatch(path.name) for path in (self.path / "weights").iterdir())
-        return sorted(int(found[1]) for found in files if found and found[2] == ".weights.h5")
+        return sorted(int(found[1]) for found in files if found and found[2] == WEIGHTS)
 
     def state(self, number: int) -> Path:
         """Return where the state of a trial's training is kept, while the trial may go on."""
-        return self.path / "weights" / f"{number}.state.npz"
+        return self.path / "weights" / f"{number}{STATE}"
 
     def create(self, study: StudyFile, space: str) -> None:
         """Make the folder, with the YAML text of the space."""

@@ -123,8 +123,8 @@ def repeat_the_best(
     executor: Executor,
     budget: Budget,
     told: Callable[[Trial, EpochReport | str | None], None],
-) -> None:
-    """Train each of the best trials once more, the best first, as far as the time permits.
+) -> bool:
+    """Train each of the best trials once more, the best first, as far as the time permits; return whether it did.
 
     Args:
         best: the trials, of which those count that are complete; of a single one there is nothing to compare.
@@ -143,7 +143,7 @@ def repeat_the_best(
         if repeats.standing(trial).spread is not None:
             continue
         if budget.stopped or not fits(trial):
-            return
+            return False
         told(trial, None)
         this = job(trial, 1)
         outcome = run_one(this, executor, lambda: budget.stopped, partial(told, trial))
@@ -160,3 +160,4 @@ def repeat_the_best(
                     seconds=outcome.seconds.total,
                 )
             )
+    return True

@@ -13,7 +13,7 @@ from .budget import Budget
 from .engines.protocol import Engine, Proposal, State
 from .executors.one import TICK
 from .executors.protocol import Broken, Executor, Lost, Started
-from .home import FILES
+from .home import FILES, STATE
 from .job import EpochReport, Job, Outcome
 from .objectives import DEFAULT, costs, front
 from .record import Record, Trial
@@ -157,7 +157,7 @@ class Study:
 
     def _has_state(self, trial: Trial) -> bool:
         """Whether there is what it takes to go on with a trial's training."""
-        return (self.weights / f"{trial.number}.state.npz").exists()
+        return (self.weights / f"{trial.number}{STATE}").exists()
 
     def _keep_the_best(self) -> None:
         going_on = self.engine.may_go_on() | self.running.keys()
@@ -170,5 +170,5 @@ class Study:
         for path in self.weights.iterdir():
             if (found := FILES.fullmatch(path.name)) is None:  # not ours
                 continue
-            if int(found[1]) not in (kept if found[2] == ".weights.h5" else going_on):
+            if int(found[1]) not in (going_on if found[2] == STATE else kept):
                 path.unlink()

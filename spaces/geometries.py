@@ -92,7 +92,7 @@ class Geometries:
 
         return min((choice for choice in self.shared_choices() if self.possible(choice, count)), key=distances)
 
-    def count(self, count: int) -> int:
+    def ways(self, count: int) -> int:
         """Return how many geometries there are for so many layers.
 
         A shared pool size matters only to networks that have a pool it decides. So networks are counted by the set of

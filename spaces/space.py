@@ -230,7 +230,7 @@ class SearchSpace:
         geometries = self.geometries
         return self._ways_of_head() * sum(
             self._ways(name for name in geometries.used(count) if name.rpartition(".")[2] not in GEOMETRY)
-            * geometries.count(count)
+            * geometries.ways(count)
             for count in geometries.depths
         )
 

@@ -33,6 +33,13 @@ def uri(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"sqlite:///{copy}"
 
 
+@pytest.fixture
+def store(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has MLflow use that store; it notes it in the environment, where the next test would find it."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    mlflow.set_tracking_uri(uri)
+
+
 @pytest.fixture(scope="module")
 def client(uri: str) -> MlflowClient:
     return MlflowClient(uri)
@@ -147,12 +154,10 @@ def test_the_test_of_the_winner_is_a_metric_of_the_launch(launch_run: Run, finis
     assert launch_run.data.metrics["test_accuracy"] == pytest.approx(result.test.accuracy)
 
 
-def test_the_final_model_is_registered_with_signature_and_input_example(
-    client: MlflowClient, launch_run: Run, uri: str
-) -> None:
+@pytest.mark.usefixtures("store")
+def test_the_final_model_is_registered_with_signature_and_input_example(client: MlflowClient, launch_run: Run) -> None:
     (version,) = client.search_model_versions("name = 'first'")
     assert version.run_id == launch_run.info.run_id
-    mlflow.set_tracking_uri(uri)
     found = mlflow.models.get_model_info("models:/first/1")
     assert found.signature is not None
     assert [spec.shape for spec in found.signature.inputs] == [(-1, 8, 8, 1)]
@@ -161,8 +166,8 @@ def test_the_final_model_is_registered_with_signature_and_input_example(
     assert {"tensorflow", "keras"} & found.flavors.keys()
 
 
-def test_the_registered_model_answers_images_as_the_bundle_does(finished: Finished, uri: str, digits: Dataset) -> None:
-    mlflow.set_tracking_uri(uri)
+@pytest.mark.usefixtures("store")
+def test_the_registered_model_answers_images_as_the_bundle_does(finished: Finished, digits: Dataset) -> None:
     images = np.array(digits.images()[:8]).astype("float32")
     answers = np.asarray(mlflow.pyfunc.load_model("models:/first/1").predict(images))
     bundled = import_keras().saving.load_model(finished.bundle / "model.keras", safe_mode=True)

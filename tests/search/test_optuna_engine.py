@@ -3,7 +3,6 @@
 import math
 import sqlite3
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 
 import optuna
@@ -307,12 +306,6 @@ def test_an_unknown_algorithm_or_pruner_is_answered_with_the_nearest_one() -> No
         choose("optuna", "nsga", None)
     with pytest.raises(InputError, match=r"unknown pruner 'hyperbnd': did you mean 'hyperband'\?"):
         choose("optuna", "tpe", "hyperbnd")
-
-
-@pytest.mark.skipif(find_spec("torch") is not None, reason="PyTorch is installed, so that gp works")
-def test_gp_without_pytorch_says_how_to_install_it() -> None:
-    with pytest.raises(InputError, match=r"pip install 'convsearch\[gp\]'"):
-        choose("optuna", "gp", None)
 
 
 # ---------------------------------------------------------------------- a storage that is lost or damaged

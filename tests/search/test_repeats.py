@@ -160,6 +160,21 @@ def test_without_time_or_after_a_stop_nothing_is_trained_again(
     assert repeats.all == []
 
 
+def test_whether_the_time_sufficed_is_returned(executor: LocalExecutor, tmp_path: Path) -> None:
+    made, repeats, budget = record(tmp_path, 0.1, 0.3), Repeats(tmp_path), Budget(None, None)
+
+    def job(trial: Trial, seed: int) -> Job:
+        raise AssertionError("nothing is to be trained")
+
+    def in_time(count: int) -> bool:
+        return repeat_the_best(
+            made.best(count), repeats, job, lambda trial: False, executor, budget, lambda *heard: None
+        )
+
+    assert not in_time(2)
+    assert in_time(1)  # there is nothing to compare
+
+
 def test_where_only_one_trial_is_complete_there_is_nothing_to_compare(
     executor: LocalExecutor, digits: Dataset, parts: Split, tmp_path: Path
 ) -> None:
