@@ -8,9 +8,10 @@ A peer's validation accuracy is that of the network it hands out. So is that of 
 validation images in the end; what is told is the accuracy of its trial, which was trained for a fraction of the time,
 and the curves end with the search. Only the test accuracies are of what is handed out by everybody.
 
-Rows stay in `results/comparison.jsonl`; what is there is not run again, so that the whole may take several sittings.
-SEEDS and CASES in the environment choose a part, parted by commas, and OPPONENTS, parted by semicolons. The table and
-the curves are made of all rows.
+Rows stay in `results/comparison.jsonl`; what is there from this machine is not run again, so that the whole may take
+several sittings. SEEDS and CASES in the environment choose a part, parted by commas, and OPPONENTS, by semicolons. The
+table and the curves are made of all rows, but two are set against each other only where they have the same seed and the
+same machine.
 """
 
 import json
@@ -35,6 +36,7 @@ from convsearch.search.home import Home, StudyFolder
 from convsearch.search.record import Trial
 
 from .datasets import SHARED
+from .machine import machine
 from .results import Results
 
 PEERS = Path(os.environ.get("PEERS", Path(__file__).parents[2] / "shared" / "peers"))
@@ -48,6 +50,7 @@ OPPONENTS = {  # what each is called, and its script with the arguments before t
     "KerasTuner Bayesian by hand": ("keras_tuner_peer.py", "bayesian-patient"),
     ALONE: ("one_network.py",),
 }
+Row = Mapping[str, Any]
 PEER_NAMES = [name for name in OPPONENTS if name.endswith("by hand")]
 
 
@@ -83,7 +86,7 @@ def measure() -> Iterator[tuple[str, str, str]]:
             for seed in SEEDS:
                 for opponent in (opponent for opponent in case.opponents if opponent in who):
                     key = {"data": case.data, "budget": case.seconds, "opponent": opponent, "seed": seed}
-                    if not results.has(key):
+                    if not results.has(key | {"machine": machine()}):
                         run = _ours if opponent == OURS else _peer
                         results.add(key | run(opponent, folders[case.data], case.seconds, seed))
     for case in CASES:
@@ -186,7 +189,7 @@ def _epochs(trial: Trial, began: float) -> Iterator[tuple[float, float]]:
 # ---------------------------------------------------------------------- what came of it
 
 
-def report(case: Case, rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str, str]]:
+def report(case: Case, rows: Sequence[Row]) -> Iterator[tuple[str, str, str]]:
     """Yield a line for each opponent, and one for each thing that was required."""
     by = {name: [row for row in rows if row["opponent"] == name] for name in case.opponents}
     by = {name: found for name, found in by.items() if found}
@@ -200,21 +203,20 @@ def report(case: Case, rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str,
     if OURS not in by:
         return
     ours = by[OURS]
-    test = _median(ours, "test")
-    peers = [name for name in by if name in PEER_NAMES]
-    if peers:
-        best = max(peers, key=lambda name: _median(by[name], "validation"))
-        mark = _median(by[best], "validation")
-        moments = [_reached(row["course"], mark) for row in ours]
+    if met := _met(ours, [row for name in PEER_NAMES for row in by.get(name, [])]):
+        marks = [max(peer["validation"] for peer in peers) for _, peers in met]
+        moments = [_reached(row["course"], mark) for (row, _), mark in zip(met, marks, strict=True)]
+        told = ", ".join(
+            f"{mark:.1%} " + ("never" if moment is None else f"after {moment:.0f} s")
+            for mark, moment in zip(marks, moments, strict=True)
+        )
         limit = "60 s" if case.data == "cifar10" else f"{case.seconds / 10:.0f} s"
-        told = ", ".join("never" if moment is None else f"{moment:.0f} s" for moment in moments)
-        yield f"{what}: until {mark:.1%} is validated, the end of {best}", told, limit
-        ahead = test - max(_median(by[name], "test") for name in peers)
-        yield f"{what}: test, ahead of the best peer", f"{100 * ahead:+.1f} points", "+8" if case.seconds == 600 else ""
-    if ALONE in by:
-        ahead = test - _median(by[ALONE], "test")
+        yield f"{what}: until the best peer's final accuracy is validated", told, limit
+        required = "+8" if case.seconds == 600 else ""
+        yield f"{what}: test, ahead of the best peer", _ahead(met), required
+    if met := _met(ours, by.get(ALONE, [])):
         required = "level" if case.seconds == 600 else "+1.5"
-        yield f"{what}: test, ahead of one network without a search", f"{100 * ahead:+.1f} points", required
+        yield f"{what}: test, ahead of one network without a search", _ahead(met), required
     yield f"{what}: not building, training or evaluating", _spread(ours, "overhead"), "3 %"
     counts = [row["counts"].get("failed", 0) for row in ours], [row["twice"] for row in ours]
     yield f"{what}: trials that were invalid, trained twice", f"{sum(counts[0])}, {sum(counts[1])}", "0, 0"
@@ -227,18 +229,33 @@ def report(case: Case, rows: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str,
         yield f"{what}, seed {row['seed']}: until the winner is trained", told, limit
 
 
-def _states(rows: Sequence[Mapping[str, Any]]) -> str:
+def _states(rows: Sequence[Row]) -> str:
     """Return how many trials ended how, in the median of the seeds."""
     states = dict.fromkeys(state for row in rows for state in row["counts"])
     counts = {state: statistics.median(row["counts"].get(state, 0) for row in rows) for state in states}
     return ", ".join(f"{count:g} {state}" for state, count in counts.items())
 
 
-def _median(rows: Sequence[Mapping[str, Any]], key: str) -> float:
+def _met(ours: Sequence[Row], others: Sequence[Row]) -> list[tuple[Row, list[Row]]]:
+    """Return each of our rows with the others that had its seed, on its machine; without those that met nobody."""
+    pairs = [
+        (row, [other for other in others if (other["seed"], other["machine"]) == (row["seed"], row["machine"])])
+        for row in ours
+    ]
+    return [(row, found) for row, found in pairs if found]
+
+
+def _ahead(met: Sequence[tuple[Row, list[Row]]]) -> str:
+    """Return by how many points of test accuracy each of ours is ahead of the best it met, and the median."""
+    points = [100 * (row["test"] - max(other["test"] for other in others)) for row, others in met]
+    return f"{statistics.median(points):+.1f} points ({', '.join(f'{each:+.1f}' for each in points)})"
+
+
+def _median(rows: Sequence[Row], key: str) -> float:
     return statistics.median(row[key] for row in rows)
 
 
-def _spread(rows: Sequence[Mapping[str, Any]], key: str) -> str:
+def _spread(rows: Sequence[Row], key: str) -> str:
     return ", ".join(f"{row[key]:.1%}" for row in rows)
 
 
@@ -246,7 +263,7 @@ def _reached(course: Sequence[Sequence[float]], mark: float) -> float | None:
     return next((moment for moment, value in course if value >= mark), None)
 
 
-def draw(case: Case, rows: Sequence[Mapping[str, Any]]) -> None:
+def draw(case: Case, rows: Sequence[Row]) -> None:
     """Draw the best validation accuracy by time: the median of the seeds, and each seed thinly."""
     plt.rcParams["svg.hashsalt"] = case.name  # the same picture every time
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")

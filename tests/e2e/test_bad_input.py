@@ -377,6 +377,8 @@ def test_resume_of_an_unknown_study_names_the_nearest(finished: Finished, home: 
         (["--algorithm", "random"], ["has --algorithm tpe, not random"]),
         (["--engine", "keras-tuner"], ["has --engine optuna, not keras-tuner"]),
         (["--pruner", "none"], ["has --pruner hyperband, not none"]),
+        (["--warm-start", "first"], ["--warm-start goes with a new study", "what a study began with stays"]),
+        (["--class-weights"], ["--class-weights goes with a new study", "what a study began with stays"]),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) and value[0].startswith("--") else "",
 )

@@ -46,6 +46,19 @@ def test_what_the_search_left_went_to_the_winner(study: StudyFolder) -> None:
     assert result.final.epochs > study.read().epochs
 
 
+def test_keras_tuner_has_its_rungs_and_its_winner_in_the_minutes_too(tmp_path: Path) -> None:
+    options = ("--engine", "keras-tuner", "--space", "tiny", "--minutes", MINUTES, "--study", "timed")
+    done = convsearch("run", *options, "--home", tmp_path)
+    assert done.returncode == 0, done.stderr
+    study = Home(tmp_path).existing("timed")
+    result = study.result()
+    assert result is not None
+    assert result.final is not None
+    assert result.final.epochs > study.read().epochs
+    assert study.record().counts()["failed"] == 0
+    assert (study.bundle / "model.keras").exists()
+
+
 def test_a_study_whose_minutes_are_spent_has_nothing_left_to_do(study: StudyFolder, home: Path) -> None:
     before = study.result_file.read_bytes()
     done = convsearch("run", "--resume", "--study", "timed", "--home", home)
