@@ -29,6 +29,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import PercentFormatter
 from PIL import Image
 
 from convsearch.search.data import open_data, split
@@ -264,23 +265,38 @@ def _reached(course: Sequence[Sequence[float]], mark: float) -> float | None:
 
 
 def draw(case: Case, rows: Sequence[Row]) -> None:
-    """Draw the best validation accuracy by time: the median of the seeds, and each seed thinly."""
+    """Draw the best validation accuracy by time, the median of the seeds, each seed thinly; and all test accuracies."""
     plt.rcParams["svg.hashsalt"] = case.name  # the same picture every time
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     times = np.linspace(0, case.seconds, 600)
     for number, name in enumerate(case.opponents):
-        found = [row["course"] for row in rows if row["opponent"] == name]
+        found = [row for row in rows if row["opponent"] == name]
         if not found:
             continue
-        lines = [[max((v for t, v in course if t <= moment), default=np.nan) for moment in times] for course in found]
+        color = f"C{number}"
+        courses = [row["course"] for row in found]
+        lines = [[max((v for t, v in course if t <= moment), default=np.nan) for moment in times] for course in courses]
         for line in lines:
-            axes.plot(times, line, color=f"C{number}", alpha=0.25, linewidth=0.8)
+            axes.plot(times, line, color=color, alpha=0.25, linewidth=0.8)
         if name == ALONE:  # it is validated once, at its end
-            axes.scatter([course[-1][0] for course in found], [course[-1][1] for course in found], color=f"C{number}")
-        axes.plot(times, np.median(lines, axis=0), color=f"C{number}", linewidth=2, label=name)
-    axes.set(xlabel="seconds", ylabel="best validation accuracy so far", xlim=(0, 1.02 * case.seconds))
-    axes.set_title(f"{case.data}, {case.seconds / 60:g} minutes, medians of {len({row['seed'] for row in rows})} seeds")
+            axes.scatter(
+                [course[-1][0] for course in courses], [course[-1][1] for course in courses], color=color, s=15
+            )
+        axes.plot(times, np.median(lines, axis=0), color=color, linewidth=2, label=name)
+        ends = [row["wall"] for row in found], [row["test"] for row in found]
+        axes.scatter(*ends, color=color, marker="*", s=70, edgecolors="black", linewidths=0.5, zorder=3)
+    axes.scatter([], [], color="white", marker="*", s=70, edgecolors="black", label="test accuracy, each seed")
+    best = max(row["validation"] for row in rows)
+    bottom = max(0.0, 1 - 20 * (1 - best))  # where nearly all is right, what is left of it is of interest
+    top = 1 + 0.03 * (1 - bottom) if bottom else None
+    axes.set(xlabel="seconds", ylabel="best validation accuracy so far", ylim=(bottom, top))
+    axes.set_xlim(0, 1.07 * case.seconds)
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    seeds = len({row["seed"] for row in rows})
+    axes.set_title(
+        f"{case.data}, {case.seconds / 60:g} minutes, " + (f"medians of {seeds} seeds" if seeds > 1 else "one seed")
+    )
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8, loc="lower right")
+    axes.legend(fontsize=8, loc="lower center")
     figure.savefig(PICTURES / f"{case.name}.svg", metadata={"Date": None})
     plt.close(figure)
