@@ -24,8 +24,8 @@ demo: env  ## search the embedded digits, export the winner, say how to open it
 	$(BIN)/convsearch run --study demo-$$(date +%Y%m%d-%H%M%S)
 	@echo "(first: . .venv/bin/activate)"
 
-test: env  ## the whole specification
-	$(BIN)/python -m pytest
+test: env  ## the whole specification, two files at a time: much of it is waiting for imports
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: env
 	$(BIN)/ruff check .

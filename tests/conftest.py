@@ -1,9 +1,13 @@
 """What many tests share: the digits as arrays, and one search that is done once and read by all."""
 
 import pytest
+from hypothesis import settings
 from terminal import SAME, Finished, convsearch
 
 from convsearch.search.data import Dataset, Split, open_data, split
+
+settings.register_profile("unhurried", deadline=None)  # machines are of all speeds, and tests run side by side
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")
