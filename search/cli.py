@@ -1,5 +1,6 @@
 """The command: imports nothing heavy until a verb needs it, and turns the user's mistakes into one message each."""
 
+import gc
 import json
 import os
 import re
@@ -406,6 +407,8 @@ def main() -> None:
     except OSError as error:
         # A full disk, a folder that was taken away: the user's machine, not a bug.
         _fail(f"{error.filename or 'the disk'}: {error.strerror or error}", 1)
+    finally:
+        gc.freeze()  # or the interpreter looks at all of TensorFlow's objects once more before it ends: two seconds
 
 
 if __name__ == "__main__":

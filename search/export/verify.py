@@ -16,7 +16,7 @@ TOLERANCE = 1e-4  # of a probability; another process may add numbers in another
 
 # Run in the fresh process: the saved model, then the source file with the saved model's weights.
 _PROGRAM = """
-import importlib.util, sys
+import gc, importlib.util, sys
 sys.modules["convsearch"] = None  # importing it is an error now
 from pathlib import Path
 import keras, numpy as np
@@ -29,6 +29,7 @@ spec.loader.exec_module(module)
 written = module.build_model()
 written.set_weights(saved.get_weights())
 np.save(out, np.stack([model.predict(images, verbose=0) for model in (saved, written)]))
+gc.freeze()  # it ends at once, without a last look at every object
 """
 
 
