@@ -7,6 +7,7 @@ epochs, reached or not, of the best trial so far. As with all surrogates (Eggens
 not the accuracies themselves.
 """
 
+import itertools
 import json
 import os
 import statistics
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import PercentFormatter
 from numpy.typing import NDArray
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.model_selection import cross_val_predict
@@ -160,17 +162,21 @@ def measure() -> Iterator[tuple[str, str, str]]:
 
 
 def draw(courses: dict[str, Sequence[Sequence[float]]]) -> None:
-    """Draw the median curve of each searcher, with the quartiles of the first."""
+    """Draw the median curve of each searcher, with its end in the legend, and the quartiles of the first."""
     plt.rcParams["svg.hashsalt"] = "surrogate"  # the same picture every time
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
-    for name, found in courses.items():
-        middle = np.median(found, axis=0)
-        axes.plot(range(1, BUDGET + 1), middle, label=name, linewidth=2.5 if name == OURS.name else 1.3)
+    styles = itertools.cycle(["-", "--", ":", "-."])  # curves that coincide are seen through each other's gaps
+    colors = plt.get_cmap("tab20").colors
+    for number, (name, found) in enumerate(courses.items()):
+        middle, width = np.median(found, axis=0), 2.5 if name == OURS.name else 1.3
+        label, color = f"{name}: {middle[-1]:.1%}", colors[2 * number % 20 + number // 10]
+        axes.plot(range(1, BUDGET + 1), middle, label=label, color=color, linestyle=next(styles), linewidth=width)
     low, high = np.quantile(courses[OURS.name], [0.25, 0.75], axis=0)
-    axes.fill_between(range(1, BUDGET + 1), low, high, alpha=0.15)
+    axes.fill_between(range(1, BUDGET + 1), low, high, color=colors[0], alpha=0.15)
     axes.set(xlabel="epochs trained", ylabel="validation accuracy of the best so far", xlim=(0, BUDGET))
-    axes.set_ylim(bottom=float(np.quantile([course[EPOCHS] for found in courses.values() for course in found], 0.1)))
-    axes.legend(fontsize=8, loc="lower right")
+    axes.set_ylim(bottom=float(np.quantile([course[EPOCHS] for found in courses.values() for course in found], 0.05)))
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.legend(fontsize=7, loc="lower right", ncols=2)
     axes.grid(alpha=0.3)
     figure.savefig(PICTURE, metadata={"Date": None})
     plt.close(figure)
