@@ -51,8 +51,8 @@ OPPONENTS = {  # what each is called, and its script with the arguments before t
     "KerasTuner Bayesian by hand": ("keras_tuner_peer.py", "bayesian-patient"),
     ALONE: ("one_network.py",),
 }
-Row = Mapping[str, Any]
 PEER_NAMES = [name for name in OPPONENTS if name.endswith("by hand")]
+Row = Mapping[str, Any]  # one run, as `results/comparison.jsonl` has it
 
 
 @dataclass(frozen=True)
@@ -205,12 +205,7 @@ def report(case: Case, rows: Sequence[Row]) -> Iterator[tuple[str, str, str]]:
         return
     ours = by[OURS]
     if met := _met(ours, [row for name in PEER_NAMES for row in by.get(name, [])]):
-        marks = [max(peer["validation"] for peer in peers) for _, peers in met]
-        moments = [_reached(row["course"], mark) for (row, _), mark in zip(met, marks, strict=True)]
-        told = ", ".join(
-            f"{mark:.1%} " + ("never" if moment is None else f"after {moment:.0f} s")
-            for mark, moment in zip(marks, moments, strict=True)
-        )
+        told = ", ".join(_until(row["course"], max(peer["validation"] for peer in peers)) for row, peers in met)
         limit = "60 s" if case.data == "cifar10" else f"{case.seconds / 10:.0f} s"
         yield f"{what}: until the final accuracy of the best peer it met is validated", told, limit
         required = "+8" if case.seconds == 600 else ""
@@ -260,8 +255,10 @@ def _spread(rows: Sequence[Row], key: str) -> str:
     return ", ".join(f"{row[key]:.1%}" for row in rows)
 
 
-def _reached(course: Sequence[Sequence[float]], mark: float) -> float | None:
-    return next((moment for moment, value in course if value >= mark - 5e-5), None)  # courses have four digits
+def _until(course: Sequence[Sequence[float]], mark: float) -> str:
+    """Return what is to be validated, and when it was; courses have four digits."""
+    moment = next((moment for moment, value in course if value >= mark - 5e-5), None)
+    return f"{mark:.1%} " + ("never" if moment is None else f"after {moment:.0f} s")
 
 
 def draw(case: Case, rows: Sequence[Row]) -> None:

@@ -19,7 +19,7 @@ def preload_keras() -> None:
     """Begin to import Keras in the background; what goes wrong is told by `import_keras`."""
 
     def quietly() -> None:
-        with suppress(BaseException):
+        with suppress(Exception):
             import_keras()
 
     threading.Thread(target=quietly, daemon=True).start()

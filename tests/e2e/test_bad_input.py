@@ -3,7 +3,6 @@
 import struct
 import zlib
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -124,11 +123,6 @@ def test_a_wrong_option_is_named_with_its_value_and_what_would_be_right(
     refused: Refused, arguments: list[object], said: str
 ) -> None:
     assert said in refused(*arguments)
-
-
-@pytest.mark.skipif(find_spec("torch") is not None, reason="PyTorch is installed, so that gp works")
-def test_gp_without_pytorch_says_what_to_install(refused: Refused) -> None:
-    assert "pip install 'convsearch[gp]'" in refused("--algorithm", "gp")
 
 
 @pytest.mark.parametrize("name", ["../outside", "a/b", ".hidden", "", "data", "artifacts", "x" * 81, "white space"])

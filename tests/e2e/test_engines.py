@@ -5,6 +5,7 @@ import shutil
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -57,6 +58,20 @@ def test_each_engine_runs_each_preset_to_a_bundle(
     study = json.loads(convsearch("show", f"{engine}-{space}", "--json", "--home", home).stdout)
     assert (study["engine"], study["counts"]["failed"]) == (engine, 0)
     assert study["test"]["accuracy"] > 0
+
+
+def test_gp_searches_where_pytorch_is_installed_and_says_what_to_install_where_it_is_not(tmp_path: Path) -> None:
+    options = ("--algorithm", "gp", "--space", "tiny", "--trials", 12, "--epochs", 1, "--repeats", 0)
+    done = convsearch("run", *options, "--study", "gp", "--home", tmp_path / "home")
+    if find_spec("torch") is None:
+        assert done.returncode == 2
+        assert "pip install 'convsearch[gp]'" in done.stderr
+        assert not (tmp_path / "home" / "gp").exists()
+    else:
+        assert done.returncode == 0, done.stderr
+        trials = record(tmp_path / "home", "gp").trials.values()
+        assert [trial.state for trial in trials] == ["complete"] * 12
+        assert len({trial.hash for trial in trials}) == 12
 
 
 # ---------------------------------------------------------------------- rungs

@@ -69,7 +69,7 @@ def test_every_shape_and_the_parameters_of_a_built_candidate_are_those_of_the_ar
         assert_as_computed(candidate.architecture)
 
 
-@settings(deadline=None, suppress_health_check=list(HealthCheck))
+@settings(suppress_health_check=list(HealthCheck))
 @given(definitions(), sides())
 def test_candidates_of_any_space_are_built_as_computed(text: str, input: Volume) -> None:
     space = space_or_none(text, input)

@@ -6,7 +6,7 @@ from collections import Counter
 from functools import cache
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from convsearch.spaces.architecture import Architecture, Head, Layer
@@ -167,7 +167,6 @@ def test_text_has_neither_colour_codes_nor_spaces_at_the_ends_of_lines():
 # ---------------------------------------------------------------------- SVG
 
 
-@settings(deadline=None)
 @given(architectures)
 def test_svg_is_valid_and_labels_every_volume_and_every_filter(architecture):
     svg = draw_svg(architecture)
@@ -182,7 +181,6 @@ def test_svg_is_valid_and_labels_every_volume_and_every_filter(architecture):
     assert str(architecture) in (ET.fromstring(svg).findtext(f"{SVG}title") or "")
 
 
-@settings(deadline=None)
 @given(architectures)
 def test_everything_in_the_svg_lies_within_its_page(architecture):
     root = ET.fromstring(draw_svg(architecture))
@@ -199,7 +197,6 @@ def test_everything_in_the_svg_lies_within_its_page(architecture):
         assert y <= height
 
 
-@settings(deadline=None)
 @given(architectures)
 def test_what_is_larger_is_never_drawn_smaller(architecture):
     root = ET.fromstring(draw_svg(architecture))

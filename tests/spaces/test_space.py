@@ -23,9 +23,7 @@ from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.errors import InputError
 from convsearch.spaces.space import SearchSpace
 
-SLOW = settings(
-    max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
-)
+SLOW = settings(max_examples=250, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 
 
 def everything(space: SearchSpace, input: Volume | None = None) -> set[Architecture]:
