@@ -1,12 +1,12 @@
 """One `convsearch run` from its options to the bundle: checks everything, wires the parts, and sees it through."""
 
-from collections.abc import Sequence
 from contextlib import closing
 from typing import Any
 
 from rich.console import Console
 
 from ..spaces.errors import InputError, WorkError
+from ..spaces.space import SearchSpace
 from .announcement import announce
 from .budget import Budget, Interruption
 from .cost import Costs
@@ -19,11 +19,12 @@ from .executors.protocol import Executor
 from .finish import export, job_of_trial, repeat_best, seconds_to_repeat, train_the_best
 from .home import Home, StudyFolder
 from .importance import importances
-from .objectives import costs, front_facts
+from .objectives import front_facts
 from .options import Options, check
 from .preparation import Prepared, begin, folder_of, resume
 from .progress import ProgressView
 from .record import Record
+from .settling import settle
 from .study import KEPT, Study
 from .warm_start import warm_values
 
@@ -61,8 +62,11 @@ def _search_and_export(
     folder, record = prepared.folder, prepared.record
     budget.has_result = bool(record.best())
     space = folder.space_file.read_text(encoding="utf-8")
-    with closing(_engine(home, prepared, budget)) as engine, closing(Tracker(home, prepared.study, space)) as tracker:
-        _settle(record, engine, prepared.study.objectives)
+    with (
+        closing(_engine(home, prepared, budget, console)) as engine,
+        closing(Tracker(home, prepared.study, space)) as tracker,
+    ):
+        settle(record, engine, prepared.study.objectives)
         tracker.reconcile(record)
         budget.lap("beginning")
         _search(prepared, engine, executor, tracker, budget, repeats, console)
@@ -119,7 +123,7 @@ def _search(
         raise
 
 
-def _engine(home: Home, prepared: Prepared, budget: Budget) -> Engine:
+def _engine(home: Home, prepared: Prepared, budget: Budget, console: Console) -> Engine:
     study, record = prepared.study, prepared.record
     tried = [trial.hash for trial in record.trials.values() if trial.state not in ("interrupted", "running")]
     proposals = Proposals(prepared.space, study.seed, tried, exhaustive=study.algorithm == "grid")
@@ -128,9 +132,8 @@ def _engine(home: Home, prepared: Prepared, budget: Budget) -> Engine:
         Costs.of(record, images).trial(candidate, epochs or study.epochs) <= budget.search_left
     )
     if study.algorithm != "grid":  # which sees everything, in its own order
-        if study.warm_start is not None and home.study(study.warm_start).file.exists():
-            for values in warm_values(home.study(study.warm_start), prepared.space):
-                proposals.enqueue(values)
+        if study.warm_start is not None:
+            _enqueue_warm(proposals, home.study(study.warm_start), prepared.space, console)
         for values in guesses(prepared.space, images):
             proposals.enqueue(values)
     return open_engine(
@@ -145,24 +148,13 @@ def _engine(home: Home, prepared: Prepared, budget: Budget) -> Engine:
     )
 
 
-def _settle(record: Record, engine: Engine, objectives: Sequence[str]) -> None:
-    """Bring record and engine together after a launch that was killed, and have lost trials proposed again."""
-    for trial in list(record.trials.values()):
-        if trial.state == "running":
-            record.add(trial.lose("interrupted", "the search was ended while the trial ran"))
-    for number, trial in sorted(record.trials.items()):
-        if not engine.knows(number):  # its storage was moved away
-            engine.learn(number, trial.values, trial.state, trial.val_accuracy, costs(trial, objectives))
-    for number in engine.open_trials():
-        known = record.trials.get(number)
-        if known is None:
-            engine.tell(number, "interrupted", None)
-        else:
-            engine.tell(number, known.state, known.value, costs(known, objectives))
-    done = {trial.hash for trial in record.trials.values() if trial.state != "interrupted"}
-    again = {t.hash: t for t in record.trials.values() if t.state == "interrupted" and t.hash not in done}
-    for trial in again.values():
-        engine.again(trial.number, trial.values)
+def _enqueue_warm(proposals: Proposals, other: StudyFolder, space: SearchSpace, console: Console) -> None:
+    """Have the best of another study proposed first, unless it was deleted since this one was begun."""
+    if not other.file.exists():
+        console.print(f"  note: the study '{other.name}' of --warm-start is not there any more", highlight=False)
+        return
+    for values in warm_values(other, space):
+        proposals.enqueue(values)
 
 
 def _require_a_choice(prepared: Prepared) -> None:

@@ -7,6 +7,7 @@ Hyperband (Li et al., 2018) trains many candidates for few epochs and goes on wi
 from the weights that they have.
 """
 
+import json
 import math
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -23,11 +24,12 @@ from keras_tuner.oracles import BayesianOptimizationOracle, HyperbandOracle, Ran
 
 from ...spaces.errors import InputError, WorkError
 from ...spaces.space import Values
+from ..files import write_text
 from ..hyperparameters import decoded, encoded, hyperparameters
 from .proposals import Proposals
 from .protocol import Proposal, State
 
-FOLDER = "keras_tuner"
+FOLDER, STATE = "keras_tuner", "oracle.json"
 OBJECTIVE = "val_accuracy"
 FACTOR = 3  # of Hyperband: one in so many goes on, for so many times the epochs
 ENDLESS = 10**9
@@ -44,7 +46,18 @@ class _Fitted:
     new = True  # whether new candidates may be proposed
     trials: dict[str, Any]
     hyperparameters: keras_tuner.HyperParameters
+    get_state: Callable[[], dict[str, Any]]
+    _directory: str
     _seed_state: int
+
+    def save(self) -> None:
+        """Write where the search is. KerasTuner writes into the file itself, of which a kill leaves a half."""
+        write_text(Path(self._directory, FOLDER, STATE), json.dumps(self.get_state()))
+
+    def _save_trial(self, trial: KerasTunerTrial) -> None:
+        folder = Path(self._directory, FOLDER, f"trial_{trial.trial_id}")
+        folder.mkdir(parents=True, exist_ok=True)
+        write_text(folder / "trial.json", json.dumps(trial.get_state()))
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """Return what is to be tried next, as KerasTuner wants it."""
@@ -202,13 +215,19 @@ class KerasTunerEngine:
         self._oracle.proposals = proposals
         self._oracle.verbose = 0
         self._oracle._set_project_dir(str(folder), FOLDER)
-        if self._path.exists():
-            self._reload()
-        self._oracle._retry_queue = []  # the loop says what is to be tried once more
+        self._again: list[str] = []  # ids of what is to be tried once more, as the loop says
+        files = list(self._path.glob("trial_*/trial.json"))
+        if len(files) > 1 or (self._path / STATE).exists():  # else a kill came before anything was proposed
+            self._reload(files)
 
-    def _reload(self) -> None:
+    def _reload(self, files: Sequence[Path]) -> None:
         try:
+            for file in (self._path / STATE, *files):
+                file.read_bytes()  # where that fails, TensorFlow, by which KerasTuner reads, has an error of its own
             self._oracle.reload()
+            self._oracle._retry_queue = []
+            for trial_id in self._oracle.trials.keys() - set(self._oracle.start_order):
+                del self._oracle.trials[trial_id]  # a kill came before it was proposed
             for trial_id in self._oracle.start_order:
                 trial = self._oracle.trials[trial_id]
                 self._oracle.decoded(trial.hyperparameters.values)
@@ -221,6 +240,7 @@ class KerasTunerEngine:
 
     def ask(self, new: bool = True) -> Proposal | None:
         """Return the next proposal: a new candidate, or a trial that goes on from its rung."""
+        self._oracle._retry_queue = self._affordable_again(new)
         if self.algorithm != "hyperband" and not self._oracle._retry_queue and (not new or self.proposals.exhausted()):
             return None
         self._oracle.new = new and not self.proposals.exhausted()
@@ -229,13 +249,30 @@ class KerasTunerEngine:
             trial = self._oracle.create_trial(f"loop-{self._asked}")
         if trial.status != TrialStatus.RUNNING:
             return None
+        if trial.trial_id in self._again:
+            self._again.remove(trial.trial_id)
+        proposal = self._proposal(trial)
+        self.proposals.tried.add(proposal.candidate.hash)
+        return proposal
+
+    def _proposal(self, trial: Any) -> Proposal:
         stored = trial.hyperparameters.values
         # What has no meaning in this candidate was dropped by the fit; KerasTuner puts its default there.
         values = self.proposals.space.fit(self._oracle.decoded(stored))
         candidate = self.proposals.space.candidate(values)
-        self.proposals.tried.add(candidate.hash)
         epochs = stored.get(EPOCHS)
         return Proposal(self._note(trial), values, candidate, None if epochs == self._epochs else epochs)
+
+    def _affordable_again(self, new: bool) -> list[str]:
+        """Return the first of what is to be tried once more for which there is time, as KerasTuner's queue."""
+        for trial_id in self._again:
+            trial = self._oracle.trials[trial_id]
+            stored = trial.hyperparameters.values
+            epochs = stored[EPOCHS] - stored[INITIAL_EPOCH] if EPOCHS in stored else None
+            allowed = new or GOES_ON in stored
+            if allowed and self.proposals.affordable(self._proposal(trial).candidate, epochs):
+                return [trial_id]
+        return []
 
     def report(self, number: int, epoch: int, value: float) -> bool:
         """Take the value of a trial's epoch. A trial goes on to the end of its rung."""
@@ -257,10 +294,11 @@ class KerasTunerEngine:
             trial.status = TrialStatus.FAILED if state == "failed" else TrialStatus.COMPLETED
             self._oracle.end_trial(trial)
 
-    def open_trials(self) -> list[int]:
-        """Return the trials that were proposed and of which no end was told."""
-        running = (t.trial_id for t in self._oracle.trials.values() if t.status == TrialStatus.RUNNING)
-        return sorted(self._numbers[trial_id] for trial_id in running)
+    def open_trials(self) -> dict[int, int]:
+        """Return the trials that were proposed and of which no end was told, and from which epoch they go on."""
+        running = [trial for trial in self._oracle.trials.values() if trial.status == TrialStatus.RUNNING]
+        found = {self._numbers[t.trial_id]: t.hyperparameters.values.get(INITIAL_EPOCH, 0) for t in running}
+        return dict(sorted(found.items()))
 
     def learn(
         self, number: int, values: Values, state: State, curve: Sequence[float], costs: Sequence[float] = ()
@@ -294,7 +332,7 @@ class KerasTunerEngine:
 
     def again(self, number: int, values: Values) -> None:
         """Propose once more what a trial was interrupted in, under its own number."""
-        self._oracle._retry_queue.append(self._current(number).trial_id)
+        self._again.append(self._current(number).trial_id)
 
     def may_go_on(self) -> set[int]:
         """Return the trials that wait at a rung."""
@@ -322,7 +360,7 @@ class KerasTunerEngine:
         try:
             yield
         except OSError as error:
-            raise WorkError(f"{error.filename or self._path}: {error.strerror or error}") from error
+            raise WorkError(f"{self._path}: {error.strerror or error}") from error
 
 
 def _oracle(algorithm: str, epochs: int, seed: int, hps: keras_tuner.HyperParameters) -> Any:

@@ -213,9 +213,9 @@ class OptunaEngine:
         self._trials.pop(number, None)
         self._open.discard(number)
 
-    def open_trials(self) -> list[int]:
-        """Return the trials that were proposed and of which no end was told."""
-        return sorted(self._open)
+    def open_trials(self) -> dict[int, int]:
+        """Return the trials that were proposed and of which no end was told; all of them begin with the first epoch."""
+        return dict.fromkeys(sorted(self._open), 0)
 
     def learn(
         self, number: int, values: Values, state: State, curve: Sequence[float], costs: Sequence[float] = ()
@@ -244,7 +244,8 @@ class OptunaEngine:
 
     def again(self, number: int, values: Values) -> None:
         """Propose once more what a trial was interrupted in, as a new trial: Optuna's trials end for good."""
-        self.proposals.enqueue(values)
+        if values:  # else there is nothing of it that could be tried once more
+            self.proposals.enqueue(values)
 
     def may_go_on(self) -> set[int]:
         """Return nothing: a trial is pruned while it runs, or not at all."""

@@ -46,8 +46,8 @@ class Engine(Protocol):
     def tell(self, number: int, state: State, value: float | None, costs: Sequence[float] = ()) -> None:
         """Take the end of a trial: its accuracy, None where there is none, and the costs that are objectives too."""
 
-    def open_trials(self) -> list[int]:
-        """Return the trials that were proposed and of which no end was told."""
+    def open_trials(self) -> dict[int, int]:
+        """Return the trials that were proposed and of which no end was told, and from which epoch they go on."""
 
     def learn(
         self, number: int, values: Values, state: State, curve: Sequence[float], costs: Sequence[float] = ()
@@ -61,7 +61,7 @@ class Engine(Protocol):
         """Whether the storage has a trial of this number."""
 
     def again(self, number: int, values: Values) -> None:
-        """Propose once more what a trial was interrupted in."""
+        """Propose once more what a trial was interrupted in; `values` are empty where it never came to be one."""
 
     def may_go_on(self) -> set[int]:
         """Return the trials that ended at a rung and may be proposed again: their states are to be kept."""

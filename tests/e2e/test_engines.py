@@ -31,13 +31,13 @@ def record(home: Path, name: str) -> Record:
 
 @pytest.fixture(scope="module")
 def all_presets(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[tuple[str, str], CompletedProcess[str]]]:
-    """One trial of each engine in each preset, two commands at a time, in one home."""
+    """Four trials of each engine in each preset, two commands at a time, in one home; the portfolio has three."""
     home = tmp_path_factory.mktemp("presets")
     convsearch("run", "--space", "tiny", "--trials", 1, "--epochs", 1, "--study", "warm", "--home", home)
 
     def run(pair: tuple[str, str]) -> CompletedProcess[str]:
         engine, space = pair
-        options = ("--engine", engine, "--space", space, "--trials", 1, "--epochs", 1)
+        options = ("--engine", engine, "--space", space, "--trials", 4, "--epochs", 1, "--repeats", 0)
         return convsearch("run", *options, "--study", f"{engine}-{space}", "--home", home)
 
     pairs = [(engine, space) for engine in ALGORITHMS for space in presets()]
@@ -56,7 +56,8 @@ def test_each_engine_runs_each_preset_to_a_bundle(
     bundle = home / f"{engine}-{space}" / "bundle"
     assert {"model.keras", "model.py", "predict.py", "MODEL_CARD.md"} <= {path.name for path in bundle.iterdir()}
     study = json.loads(convsearch("show", f"{engine}-{space}", "--json", "--home", home).stdout)
-    assert (study["engine"], study["counts"]["failed"]) == (engine, 0)
+    counts = study["counts"]
+    assert (study["engine"], counts["complete"] + counts["pruned"], counts["failed"]) == (engine, 4, 0)
     assert study["test"]["accuracy"] > 0
 
 
@@ -133,6 +134,32 @@ def test_of_a_search_that_is_over_no_state_is_left_but_of_those_that_could_go_on
     waiting = {number for number, trial in resumed.trials.items() if trial.state == "pruned"}
     assert states <= waiting
     assert not list(weights.glob("*.partial"))
+
+
+def test_a_grid_of_keras_tuner_whose_loop_was_killed_goes_on_to_each_candidate_once(tmp_path: Path) -> None:
+    space = tmp_path / "grid.yaml"
+    space.write_text("layers: 1\neach_layer: {filters: [4, 5, 6, 7], kernel_size: 3}\nrecipe: {batch_size: 64}\n")
+    home = tmp_path / "home"
+    grid = ("--engine", "keras-tuner", "--algorithm", "grid", "--space", space, "--epochs", 8, "--repeats", 0)
+    with begun("run", *grid, "--study", "grid", "--home", home) as process:
+
+        def second_runs() -> bool:
+            trials = record(home, "grid").trials if (home / "grid" / "trials.jsonl").exists() else {}
+            return 1 in trials and trials[1].state == "running"
+
+        wait_until(second_runs, "a second trial ran")
+        process.kill()
+        process.wait()
+        wait_until(lambda: not workers_of(home), "the worker ended")
+    before = record(home, "grid").trials
+    assert [trial.state for trial in before.values()] == ["complete", "running"]
+    done = convsearch("run", "--resume", "--study", "grid", "--repeats", 0, "--home", home)
+    assert done.returncode == 0, done.stderr
+    trials = record(home, "grid").trials
+    assert trials[0] == before[0]
+    assert [trials[number].values["layer1.filters"] for number in sorted(trials)] == [4, 5, 6, 7]
+    assert {trial.state for trial in trials.values()} == {"complete"}
+    assert trials[1].hash == before[1].hash
 
 
 # ---------------------------------------------------------------------- side by side
@@ -225,17 +252,33 @@ def test_after_ctrl_c_keras_tuner_goes_on_and_its_interrupted_trial_begins_again
 # ---------------------------------------------------------------------- what another study found; a lost storage
 
 
-def test_a_warm_start_begins_with_the_best_of_another_study_on_another_input(resumed: Record, place: Path) -> None:
-    home, best = place / "home", resumed.best()[0]
+@pytest.mark.parametrize("engine", list(ALGORITHMS))
+def test_a_warm_start_begins_with_the_best_of_another_study_on_another_input(
+    resumed: Record, place: Path, engine: str
+) -> None:
+    home, best, name = place / "home", resumed.best()[0], f"warmed-{engine}"
     options = ("--space", "tiny", "--image-size", "12x12", "--epochs", 1, "--trials", 1, "--repeats", 0)
-    done = convsearch("run", *options, "--warm-start", "killed", "--study", "warmed", "--home", home)
+    done = convsearch("run", "--engine", engine, *options, "--warm-start", "killed", "--study", name, "--home", home)
     assert done.returncode == 0, done.stderr
-    first = record(home, "warmed").trials[0].candidate
+    assert "begins with the best of study killed" in done.stderr
+    first = record(home, name).trials[0].candidate
     assert [layer.filters for layer in first.architecture.layers] == [
         layer.filters for layer in best.candidate.architecture.layers
     ]
     assert first.recipe.learning_rate == best.candidate.recipe.learning_rate
     assert str(first.architecture.input) == "12x12x1"
+
+
+def test_that_the_study_of_a_warm_start_was_deleted_since_is_said(tmp_path: Path) -> None:
+    home, quick = tmp_path / "home", ("--space", "tiny", "--epochs", 1, "--repeats", 0)
+    for name, options in (("old", ()), ("young", ("--warm-start", "old"))):
+        done = convsearch("run", *quick, "--trials", 1, *options, "--study", name, "--home", home)
+        assert done.returncode == 0, done.stderr
+    shutil.rmtree(home / "old")
+    done = convsearch("run", "--resume", "--study", "young", "--trials", 2, "--repeats", 0, "--home", home)
+    assert done.returncode == 0, done.stderr
+    assert "the study 'old' of --warm-start is not there any more" in done.stderr
+    assert len(record(home, "young").trials) == 2
 
 
 def test_a_warm_start_from_a_study_that_cannot_be_fitted_is_refused(
@@ -262,7 +305,7 @@ def test_a_damaged_storage_is_refused_and_made_anew_where_it_was_moved_away(
     shutil.copytree(all_presets[0], home)
     file = home / name / storage
     file.write_bytes(b"{ damaged " * 200)
-    resume = ("run", "--resume", "--study", name, "--trials", 2, "--repeats", 0, "--home", home)
+    resume = ("run", "--resume", "--study", name, "--trials", 5, "--repeats", 0, "--home", home)
     before = (home / name / "trials.jsonl").read_bytes()
     refused = convsearch(*resume)
     assert refused.returncode == 2
@@ -273,5 +316,5 @@ def test_a_damaged_storage_is_refused_and_made_anew_where_it_was_moved_away(
     done = convsearch(*resume)
     assert done.returncode == 0, done.stderr
     trials = record(home, name).trials
-    assert sorted(trials) == [0, 1]
-    assert trials[0].hash != trials[1].hash
+    assert sorted(trials) == [0, 1, 2, 3, 4]
+    assert len({trial.hash for trial in trials.values()}) == 5

@@ -8,7 +8,7 @@ from pathlib import Path
 import keras_tuner
 import pytest
 
-from convsearch.search.engines.keras_tuner import FOLDER, INITIAL_POINTS, KerasTunerEngine
+from convsearch.search.engines.keras_tuner import FOLDER, INITIAL_POINTS, STATE, KerasTunerEngine
 from convsearch.search.engines.proposals import Proposals
 from convsearch.search.engines.protocol import Proposal
 from convsearch.search.hyperparameters import decoded, encoded, hyperparameters
@@ -16,7 +16,7 @@ from convsearch.spaces.architecture import Candidate
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import load, parse
 from convsearch.spaces.dimension import Options, Range
-from convsearch.spaces.errors import InputError
+from convsearch.spaces.errors import InputError, WorkError
 from convsearch.spaces.space import SearchSpace
 
 EPOCHS = 9
@@ -265,12 +265,73 @@ def test_a_trial_that_was_cut_off_is_open_and_can_be_proposed_again_under_its_nu
     lost = opened.ask()
     assert lost is not None
     again = engine(tmp_path, space, "hyperband")
-    assert again.open_trials() == [lost.number]
+    assert again.open_trials() == {lost.number: 0}
     again.tell(lost.number, "interrupted", None)
     again.again(lost.number, lost.values)
     assert again.ask() == lost
     again.tell(lost.number, "complete", 0.5)
-    assert again.open_trials() == []
+    assert again.open_trials() == {}
+
+
+def test_what_was_cut_off_is_not_tried_again_without_time_or_beyond_the_trials_that_were_asked_for(
+    tmp_path: Path,
+) -> None:
+    space = preset("classic", 32, 32, 3)
+    lost = engine(tmp_path, space, "random").ask()
+    assert lost is not None
+    again = engine(tmp_path, space, "random")
+    again.tell(lost.number, "interrupted", None)
+    again.again(lost.number, lost.values)
+    assert again.ask(new=False) is None
+    again.proposals.affordable = lambda candidate, epochs: candidate.hash != lost.candidate.hash
+    other = again.ask()
+    assert other is not None
+    assert other.number != lost.number
+    again.proposals.affordable = lambda candidate, epochs: True
+    assert again.ask() == lost
+
+
+def test_what_was_cut_off_on_its_way_to_the_next_rung_goes_on_where_no_new_trial_may_begin(tmp_path: Path) -> None:
+    space = preset("classic", 32, 32, 3)
+    opened = engine(tmp_path, space, "hyperband")
+    search(opened, 9)
+    promoted = opened.ask()
+    assert promoted is not None
+    again = engine(tmp_path, space, "hyperband")
+    assert again.open_trials() == {promoted.number: 1}
+    again.tell(promoted.number, "interrupted", None)
+    again.again(promoted.number, promoted.values)
+    assert again.ask(new=False) == promoted
+
+
+def test_a_kill_before_a_proposal_was_stored_in_whole_leaves_nothing_of_it(tmp_path: Path) -> None:
+    space = preset("classic", 32, 32, 3)
+    tried = tuple(proposal.candidate.hash for proposal in search(engine(tmp_path, space), 2))
+    before = (tmp_path / FOLDER / STATE).read_bytes()
+    lost = engine(tmp_path, space, tried=tried).ask()
+    (tmp_path / FOLDER / STATE).write_bytes(before)  # KerasTuner writes the trial first, then the state of the search
+    again = engine(tmp_path, space, tried=tried)
+    assert again.open_trials() == {}
+    assert again.ask() == lost
+
+
+def test_a_kill_before_the_first_state_was_stored_leaves_a_search_that_begins(tmp_path: Path) -> None:
+    space = preset("classic", 32, 32, 3)
+    first = engine(tmp_path, space).ask()
+    (tmp_path / FOLDER / STATE).unlink()
+    again = engine(tmp_path, space)
+    assert again.open_trials() == {}
+    assert again.ask() == first
+
+
+def test_what_cannot_be_written_is_named(tmp_path: Path) -> None:
+    opened = engine(tmp_path, small())
+    search(opened, 1)
+    (tmp_path / FOLDER / STATE).unlink()
+    (tmp_path / FOLDER / STATE).mkdir()
+    with pytest.raises(WorkError, match="keras_tuner: Is a directory"):
+        opened.ask()
+    assert not list((tmp_path / FOLDER).glob("**/*.partial"))
 
 
 def test_keras_tuner_itself_opens_what_was_stored(tmp_path: Path) -> None:
@@ -291,8 +352,9 @@ def test_keras_tuner_itself_opens_what_was_stored(tmp_path: Path) -> None:
         lambda folder: (folder / "oracle.json").write_text("{}"),
         lambda folder: next(folder.glob("trial_*/trial.json")).write_text("[]"),
         lambda folder: next(folder.glob("trial_*/trial.json")).unlink(),
+        lambda folder: (folder / "oracle.json").unlink(),
     ],
-    ids=["half a file", "nothing in it", "another trial", "no trial"],
+    ids=["half a file", "nothing in it", "another trial", "no trial", "no state"],
 )
 def test_a_damaged_storage_is_named(tmp_path: Path, damage: Callable[[Path], object]) -> None:
     search(engine(tmp_path, small(), "random"), 3)

@@ -203,10 +203,10 @@ def test_a_reopened_study_knows_the_trials_whose_end_was_never_told(tmp_path: Pa
     opened.tell(second.number, "complete", 0.5)
     opened.close()  # as if the process had been killed
     opened = engine(tmp_path, small())
-    assert opened.open_trials() == [first.number, third.number]
+    assert opened.open_trials() == {first.number: 0, third.number: 0}
     opened.tell(first.number, "interrupted", None)
     opened.tell(third.number, "complete", 0.75)
-    assert opened.open_trials() == []
+    assert opened.open_trials() == {}
     opened.close()
     trials = stored(tmp_path).get_trials()
     assert [trial.state for trial in trials] == [TrialState.FAIL, TrialState.COMPLETE, TrialState.COMPLETE]

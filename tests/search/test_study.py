@@ -114,7 +114,7 @@ def test_everything_that_happens_to_a_trial_is_heard_in_its_order_and_recorded(m
         assert (trial.worker, trial.mlflow_run_id) == ("worker-0", f"run {trial.number}")
         assert trial.seconds == pytest.approx(trial.clock.total)
     assert study.running == {}
-    assert study.engine.open_trials() == []
+    assert study.engine.open_trials() == {}
 
 
 def test_a_search_of_an_exhausted_space_ends_and_keeps_the_weights_of_the_best_few(make: MakeStudy) -> None:
