@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from .home import StudyFolder
-from .objectives import front_facts
+from .objectives import OBJECTIVES, front_facts
 from .progress import duration
 from .record import Record
 
@@ -51,6 +51,7 @@ def as_json(folders: Sequence[StudyFolder]) -> dict[str, Any]:
 def _facts(folder: StudyFolder) -> dict[str, Any]:
     study, record, result = folder.read(), folder.record(), folder.result()
     best = folder.named(record)
+    again = None if best is None else folder.repeats().standing(best)
     trials = record.trials.values()
     return {
         "study": study.name,
@@ -65,13 +66,14 @@ def _facts(folder: StudyFolder) -> dict[str, Any]:
         "epochs": sum(trial.epochs for trial in trials),
         "course": course(record),
         "best": None
-        if best is None
+        if best is None or again is None
         else {
             "number": best.number,
             "value": best.value,
+            "mean": again.mean,
+            "spread": again.spread,
             "architecture": str(best.candidate.architecture),
-            "parameters": best.parameters,
-            "macs": best.macs,
+            **{name: objective.of(best) for name, objective in OBJECTIVES.items() if not objective.maximize},
         },
         "test": {"accuracy": result.test.accuracy, "interval_95": result.test.interval_95} if result else None,
     }
@@ -110,11 +112,28 @@ def _rows(facts: Sequence[dict[str, Any]]) -> list[tuple[str, list[str]]]:
         row("best validation", lambda f: _share(_at(f["course"], math.inf))),
         row("test", _test),
         row("best architecture", lambda f: f["best"]["architecture"] if f["best"] else ""),
-        row("parameters", lambda f: f"{f['best']['parameters']:,}" if f["best"] else ""),
-        row("MACs", lambda f: f"{f['best']['macs']:,}" if f["best"] else ""),
+        row("its validation", lambda f: _validation(f["best"]) if f["best"] else ""),
+        *(row(OBJECTIVES[name].heading, lambda f, name=name: _cost(f["best"], name)) for name in _costs(facts)),
         row("epochs trained", lambda f: f"{f['epochs']:,}"),
         row("time in trials", lambda f: duration(f["seconds"])),
     ]
+
+
+def _costs(facts: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the costs to compare by: those of the network's arithmetic, and whatever else a study looks at."""
+    asked = {name for fact in facts for name in fact["objectives"]} | {"parameters", "macs"}
+    return [name for name, objective in OBJECTIVES.items() if name in asked and not objective.maximize]
+
+
+def _cost(best: dict[str, Any] | None, name: str) -> str:
+    return "" if best is None or best[name] is None else OBJECTIVES[name].text(best[name])
+
+
+def _validation(best: dict[str, Any]) -> str:
+    """Return what the named network reached, which another trial may have surpassed by luck, or at a higher cost."""
+    if best["spread"] is None:
+        return _share(best["value"])
+    return f"{best['mean']:.1%} on average, spread {best['spread']:.1%}"
 
 
 def _moment(seconds: float) -> str:

@@ -93,10 +93,9 @@ def repeat_best(prepared: Prepared, count: int, executor: Executor, budget: Budg
             status.update(f"training trial {trial.number} again, with another seed{reached}")
 
         done = repeat_the_best(preference.ranked(record)[:count], repeats, job, fits, executor, budget, told)
-    lines = standing_lines(record, repeats, preference, len(prepared.split.val))
-    if not lines and not done and not budget.stopped:
-        lines = ["  note: there was no time to train the best again: their lead may be chance"]
-    for line in lines:
+    if not repeats.all and not done and not budget.stopped:
+        console.print("  note: there was no time to train the best again", highlight=False)
+    for line in standing_lines(record, repeats, preference, len(prepared.split.val)):
         console.print(line, highlight=False, soft_wrap=True)
 
 
@@ -181,6 +180,7 @@ def export(prepared: Prepared, winner: Winner, tracker: Any, budget: Budget, con
         budget.lap("testing")
         tests = folder.tests()
         counts = {str(state): count for state, count in prepared.record.counts().items()}
+        again = folder.repeats().standing(winner.trial)
         facts = Facts(
             prepared.study,
             winner.trial,
@@ -192,9 +192,12 @@ def export(prepared: Prepared, winner: Winner, tracker: Any, budget: Budget, con
             tests=tests,
             chosen=_chosen(prepared),
             with_validation=winner.with_validation,
+            again=None if again.spread is None else again.told,
         )
         write_bundle(folder.bundle, model, momentum, facts, prepared.dataset, verifier)
         figures = {"test_accuracy": test.accuracy, "best_val_accuracy": winner.val_accuracy}
+        if again.spread is not None:
+            figures |= {"mean_val_accuracy": again.mean, "val_accuracy_spread": again.spread}
         example = prepared.dataset.images()[:2].astype("float32")
         uri = tracker.log_model(model, example, figures)
     budget.lap("export")

@@ -17,9 +17,10 @@ ACCURACY = "val_accuracy"
 
 @dataclass(frozen=True)
 class Objective:
-    """A measure of trials: how it is read off a trial, how it is said, and whether more of it is better."""
+    """A measure of trials: its heading in tables, how it is read off a trial and said, and which way is better."""
 
     name: str
+    heading: str
     of: Callable[[Trial], float | None]
     text: Callable[[float], str]
     maximize: bool = False
@@ -37,11 +38,13 @@ class Objective:
 OBJECTIVES = {
     objective.name: objective
     for objective in (
-        Objective(ACCURACY, lambda trial: trial.value, lambda value: f"{value:.1%}", maximize=True),
-        Objective("parameters", lambda trial: float(trial.parameters), lambda value: f"{value:,.0f}"),
-        Objective("macs", lambda trial: float(trial.macs), lambda value: f"{value:,.0f}"),
-        Objective("latency_ms", lambda trial: trial.latency_ms, lambda value: f"{value:.2f}"),
-        Objective("size_kb", lambda trial: trial.candidate.architecture.size_kb, lambda value: f"{value:,.1f}"),
+        Objective(ACCURACY, "validation", lambda trial: trial.value, lambda value: f"{value:.1%}", maximize=True),
+        Objective("parameters", "parameters", lambda trial: trial.parameters, lambda value: f"{value:,.0f}"),
+        Objective("macs", "MACs", lambda trial: trial.macs, lambda value: f"{value:,.0f}"),
+        Objective("latency_ms", "latency ms", lambda trial: trial.latency_ms, lambda value: f"{value:.2f}"),
+        Objective(
+            "size_kb", "size kB", lambda trial: trial.candidate.architecture.size_kb, lambda value: f"{value:,.1f}"
+        ),
     )
 }
 DEFAULT = (ACCURACY,)

@@ -55,6 +55,12 @@ class Standing:
         """The standard deviation from training to training; None where there was one only."""
         return statistics.stdev(self.values) if len(self.values) > 1 else None
 
+    @property
+    def told(self) -> str:
+        """Mean and spread in words, where there were several trainings."""
+        assert self.spread is not None
+        return f"{self.mean:.1%} on average of {len(self.values)} trainings with a spread of {self.spread:.1%}"
+
 
 class Repeats:
     """All repeats of a study, on disk and in memory."""
@@ -98,21 +104,36 @@ def standings(record: Record, repeats: Repeats, preference: Preference) -> list[
     return sorted([*repeated, *ahead], key=lambda one: (-score(one.trial, one.mean), one.trial.number))
 
 
+def first_two(record: Record, repeats: Repeats, preference: Preference) -> tuple[Standing, Standing] | None:
+    """Return the trial to be named and the next one, or None where there are no two.
+
+    Raises:
+        InputError: no trial is what is preferred.
+    """
+    found = standings(record, repeats, preference)
+    if len(found) == 1:  # none other was trained again: the next one by what it reached in its trial
+        others = (trial for trial in preference.ranked(record) if trial.number != found[0].trial.number)
+        found += [repeats.standing(trial) for trial in others][:1]
+    return (found[0], found[1]) if len(found) > 1 else None
+
+
 def within_noise(first: Standing, second: Standing, images: int) -> bool | None:
     """Return whether two means differ by no more than chance may do; None where that is not known.
 
-    Two things are chance. The deviation s from training to training, pooled from both: two means differ with
-    s^2 (1 / n1 + 1 / n2). And which images happened to validate: two shares p of so many images differ with
-    2 p (1 - p) / images; a hit and a miss more keep that from vanishing at 100 %.
+    Two things are chance. Which images happened to validate: two shares p of so many images differ with
+    2 p (1 - p) / images; a hit and a miss more keep that from vanishing at 100 %. And the deviation s from training to
+    training, pooled from both: two means differ with s^2 (1 / n1 + 1 / n2). Where neither was trained again, s is not
+    known, but the images alone may explain the difference.
     """
+    apart = abs(first.mean - second.mean)
+    share = ((first.mean + second.mean) / 2 * images + 1) / (images + 2)
+    sampling = 2 * share * (1 - share) / images
     freedom = len(first.values) + len(second.values) - 2
     if freedom < 1:
-        return None
+        return True if apart <= SIGMAS * math.sqrt(sampling) else None
     squares = sum((value - one.mean) ** 2 for one in (first, second) for value in one.values)
-    share = ((first.mean + second.mean) / 2 * images + 1) / (images + 2)
     training = squares / freedom * (1 / len(first.values) + 1 / len(second.values))
-    error = math.sqrt(training + 2 * share * (1 - share) / images)
-    return abs(first.mean - second.mean) <= SIGMAS * error
+    return apart <= SIGMAS * math.sqrt(training + sampling)
 
 
 def repeat_the_best(

@@ -10,24 +10,28 @@ from rich.text import Text
 from ..spaces.errors import InputError
 from ..spaces.space import SearchSpace
 from .home import Home, StudyFile, StudyFolder
-from .importance import METHOD, importances
+from .importance import FEWEST, METHOD, importances
 from .objectives import OBJECTIVES, Preference, front, front_facts
-from .progress import STATE_STYLES, duration, sparkline
+from .progress import STATE_STYLES, counted, duration, sparkline
 from .record import Record, Trial
-from .repeats import Repeats, Standing, standings, within_noise
+from .repeats import Repeats, Standing, first_two, standings, within_noise
 from .result import Result
 
 SHOWN = 10  # trials in the table of the best
 IMPORTANT = 6  # dimensions that are named
-HEADINGS = {"val_accuracy": "validation", "macs": "MACs", "latency_ms": "latency ms", "size_kb": "size kB"}
 COMMON = 5  # of the best trials, what is common to all of them
+VERDICTS = {
+    True: "which is within the noise",
+    False: "more than the noise",
+    None: "which may be chance: neither was trained again",
+}
 
 
 def as_json(folder: StudyFolder) -> dict[str, Any]:
     """Return the study as `show --json` prints it."""
     study, record, result = folder.read(), folder.record(), folder.result()
     best = next(iter(record.best()), None)
-    repeats = folder.repeats()
+    repeats, again = folder.repeats(), _again(folder, record)
     data = study.data
     return {
         "study": study.name,
@@ -53,6 +57,8 @@ def as_json(folder: StudyFolder) -> dict[str, Any]:
         "winner": {
             "number": result.best,
             "val_accuracy": result.val_accuracy,
+            "mean": again.mean if again else None,
+            "spread": again.spread if again else None,
             "with_validation": result.with_validation,
             "trained": result.trained,
             "chosen": _chosen(study, result),
@@ -64,6 +70,7 @@ def as_json(folder: StudyFolder) -> dict[str, Any]:
             for one in _standings(record, repeats, study.preference)
             if one.spread is not None
         ],
+        "lead": _lead(record, repeats, study),
         "importances": _importances(folder.space(study), record),
         "test": {"accuracy": result.test.accuracy, "interval_95": result.test.interval_95} if result else None,
         "bundle": str(folder.bundle) if result else None,
@@ -86,6 +93,36 @@ def _standings(record: Record, repeats: Repeats, preference: Preference) -> list
         return standings(record, repeats, preference)
     except InputError:
         return []
+
+
+def _again(folder: StudyFolder, record: Record) -> Standing | None:
+    """Return the winner with all the values that its candidate reached, where there is one."""
+    result = folder.result()
+    winner = record.trials.get(result.best) if result else None
+    return folder.repeats().standing(winner) if winner else None
+
+
+def _first_two(record: Record, repeats: Repeats, preference: Preference) -> tuple[Standing, Standing] | None:
+    """Return the first and the second where they differ in accuracy alone, and there are any."""
+    if preference.several and preference.under is None:
+        return None  # the knee is not the most accurate
+    try:
+        return first_two(record, repeats, preference)
+    except InputError:
+        return None
+
+
+def _lead(record: Record, repeats: Repeats, study: StudyFile) -> dict[str, Any] | None:
+    found = _first_two(record, repeats, study.preference)
+    if found is None:
+        return None
+    first, second = found
+    return {
+        "first": first.trial.number,
+        "second": second.trial.number,
+        "difference": first.mean - second.mean,
+        "within_noise": within_noise(first, second, study.data.val),
+    }
 
 
 def _trial(trial: Trial) -> dict[str, Any]:
@@ -146,7 +183,7 @@ def front_table(record: Record, preference: Preference) -> RenderableType:
     names = preference.objectives
     title = "the front: no trial is at least as good in all objectives, and better in one"
     table = Table(title=title, title_justify="left")
-    for name in ("trial", *(HEADINGS.get(name, name) for name in names), "time"):
+    for name in ("trial", *(OBJECTIVES[name].heading for name in names), "time"):
         table.add_column(name, justify="right")
     table.add_column("architecture", overflow="fold")
     table.add_column("")
@@ -210,7 +247,8 @@ def importance_lines(space: SearchSpace, record: Record) -> list[str]:
     """Return the dimensions that had most to do with ending among the best."""
     found = importances(space, record)
     if found is None:
-        return []
+        known = sum(trial.value is not None for trial in record.trials.values())
+        return [f"what mattered: {counted(known, 'trial')} cannot tell, {FEWEST} may"] if known else []
     shares = [f"  {name} {share:.0%}" for name, share in found.shares.items() if share >= 0.01]
     return [f"what mattered ({METHOD} over {found.trials} trials):", *shares[:IMPORTANT]]
 
@@ -220,20 +258,18 @@ def standing_lines(record: Record, repeats: Repeats, preference: Preference, ima
 
     `images` is how many validate.
     """
-    found = [standing for standing in _standings(record, repeats, preference) if standing.spread is not None]
-    if not found:
-        return []
-    lines = ["trained again with other seeds:"]
-    lines += [
+    lines = [
         f"  trial {one.trial.number}: {one.mean:.1%} on average, spread {one.spread:.1%} "
         f"({', '.join(f'{value:.1%}' for value in one.values)})"
-        for one in found
+        for one in _standings(record, repeats, preference)
+        if one.spread is not None
     ]
-    if len(found) > 1 and (not preference.several or preference.under is not None):
-        first, second = found[:2]
+    if lines:
+        lines = ["trained again with other seeds:", *lines]
+    if two := _first_two(record, repeats, preference):
+        first, second = two
         apart = f"trials {first.trial.number} and {second.trial.number} differ by {first.mean - second.mean:.1%}"
-        noise = within_noise(first, second, images)
-        lines.append(f"  {apart}, which is within the noise" if noise else f"  {apart}, more than the noise")
+        lines.append(f"{'  ' if lines else ''}{apart}, {VERDICTS[within_noise(first, second, images)]}")
     return lines
 
 
@@ -250,9 +286,12 @@ def result_lines(folder: StudyFolder) -> list[str]:
         return []
     test = result.test
     low, high = test.interval_95
+    again = _again(folder, folder.record())
     return [
         f"winner: trial {result.best}, validation accuracy {result.val_accuracy:.1%}"
-        + (" in its trial; trained on the validation images too since" if result.with_validation else ""),
+        + (" in its trial" if result.with_validation else "")
+        + (f", {again.told}" if again and again.spread is not None else "")
+        + ("; trained on the validation images too since" if result.with_validation else ""),
         f"test accuracy {test.accuracy:.1%}, 95 % interval {low:.1%} to {high:.1%} ({test.count:,} images)"
         + (f", looked at {result.tests} times, as the search went on" if result.tests > 1 else ""),
         "time: " + ", ".join(f"{name} {duration(seconds)}" for name, seconds in result.seconds.items()),

@@ -20,7 +20,8 @@ class Facts:
     """What the card is written from: the trial that won, and the candidate that its weights were trained as.
 
     `test` is None where the test split was not read for this model; `tests` is how often it was read for the study.
-    `with_validation` says that the weights were trained on the validation images too.
+    `with_validation` says that the weights were trained on the validation images too; `again` what the candidate
+    reached on average, where it was trained with several seeds.
     """
 
     study: StudyFile
@@ -34,6 +35,7 @@ class Facts:
     difference: float | None = None
     chosen: str | None = None
     with_validation: bool = False
+    again: str | None = None
 
 
 def model_card(facts: Facts) -> str:
@@ -133,7 +135,7 @@ def _search(facts: Facts) -> str:
         f"Space `{study.space}`, engine {study.engine}, algorithm {study.algorithm}, pruner {study.pruner}, "
         f"up to {study.epochs} epochs a trial. Trials: {told}. {_several(facts)}"
         f"This is trial {facts.trial.number}, whose validation accuracy in the search was "
-        f"{facts.trial.value or 0:.1%}. {facts.trained}"
+        f"{facts.trial.value or 0:.1%}{'' if facts.again is None else f', {facts.again}'}. {facts.trained}"
     )
 
 

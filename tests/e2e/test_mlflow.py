@@ -151,7 +151,11 @@ def test_the_space_is_an_artifact_of_the_launch(client: MlflowClient, launch_run
 def test_the_test_of_the_winner_is_a_metric_of_the_launch(launch_run: Run, finished: Finished) -> None:
     result = finished.folder.result()
     assert result is not None
-    assert launch_run.data.metrics["test_accuracy"] == pytest.approx(result.test.accuracy)
+    metrics = launch_run.data.metrics
+    assert metrics["test_accuracy"] == pytest.approx(result.test.accuracy)
+    standing = finished.folder.repeats().standing(finished.record.trials[result.best])
+    assert metrics["mean_val_accuracy"] == pytest.approx(standing.mean)
+    assert metrics["val_accuracy_spread"] == pytest.approx(standing.spread)
 
 
 @pytest.mark.usefixtures("store")

@@ -93,6 +93,25 @@ def test_a_resumed_study_keeps_its_objectives_and_may_be_given_a_limit(home: Pat
     assert f"up to {least:,.0f}" in study["winner"]["chosen"]
 
 
+def test_a_limit_that_no_trial_keeps_ends_a_search_with_all_kept_and_one_that_some_keep_names_the_best_of_these(
+    home: Path,
+) -> None:
+    search = ("run", *QUICK, "--objective", "val_accuracy", "--objective", "latency_ms", "--trials", 2, "--repeats", 0)
+    done = convsearch(*search, "--under", "latency_ms=0.0001", "--study", "limit", "--home", home)
+    assert done.returncode == 1
+    assert "--under latency_ms=0.0001: no trial keeps that; the least is" in done.stderr
+    assert "All trials are kept: --resume with another --under names one of them" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert shown(home, "limit")["counts"]["complete"] == 2
+    assert shown(home, "limit")["winner"] is None
+    done = convsearch(*search, "--under", "latency_ms=1000", "--study", "kept", "--home", home)
+    assert done.returncode == 0, done.stderr
+    study = shown(home, "kept")
+    values = {trial["number"]: trial["value"] for trial in study["trials"]}
+    assert values[study["winner"]["number"]] == max(values.values())
+    assert study["winner"]["chosen"] == "the most accurate with latency_ms up to 1000.00"
+
+
 def test_latency_and_size_are_measured_where_they_count(home: Path) -> None:
     objectives = ("--objective", "val_accuracy", "--objective", "latency_ms", "--objective", "size_kb")
     done = convsearch("run", *QUICK, *objectives, "--trials", 2, "--repeats", 0, "--study", "quick", "--home", home)

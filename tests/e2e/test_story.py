@@ -117,6 +117,7 @@ def test_show_json_has_the_keys_of_the_contract(shown: dict[str, Any]) -> None:
         "front",
         "winner",
         "repeats",
+        "lead",
         "importances",
         "test",
         "bundle",
@@ -168,6 +169,34 @@ def test_the_best_of_show_json_is_the_complete_trial_of_the_highest_value(shown:
     complete = [trial for trial in shown["trials"] if trial["state"] == "complete"]
     best = max(complete, key=lambda trial: trial["value"])
     assert shown["best"] == {"number": best["number"], "value": best["value"]}
+
+
+def test_the_best_were_trained_again_and_the_best_on_average_is_named_with_its_mean_spread_and_lead(
+    shown: dict[str, Any], finished: Finished
+) -> None:
+    again = shown["repeats"]
+    assert len(again) == 3
+    trials = {trial["number"]: trial for trial in shown["trials"]}
+    for one in again:
+        own, other = one["values"]
+        assert own == trials[one["number"]]["value"]
+        assert one["mean"] == pytest.approx((own + other) / 2)
+    means = [one["mean"] for one in again]
+    assert means == sorted(means, reverse=True)
+    winner, lead = shown["winner"], shown["lead"]
+    assert (winner["number"], winner["mean"], winner["spread"]) == (
+        again[0]["number"],
+        again[0]["mean"],
+        again[0]["spread"],
+    )
+    assert (lead["first"], lead["second"]) == (again[0]["number"], again[1]["number"])
+    assert lead["difference"] == pytest.approx(means[0] - means[1])
+    table = convsearch("show", finished.name, "--home", finished.home).stdout
+    verdict = "which is within the noise" if lead["within_noise"] else "more than the noise"
+    assert f"trials {lead['first']} and {lead['second']} differ by {lead['difference']:.1%}, {verdict}" in table
+    told = f"{winner['mean']:.1%} on average of 2 trainings with a spread of {winner['spread']:.1%}"
+    assert told in table
+    assert told in (finished.bundle / "MODEL_CARD.md").read_text(encoding="utf-8")
 
 
 def test_the_test_and_the_bundle_of_show_json_are_those_of_the_winner(

@@ -10,6 +10,7 @@ from rich.console import Console
 from convsearch.search.compare import as_json, comparison, course
 from convsearch.search.home import DataFacts, StudyFile, StudyFolder
 from convsearch.search.record import Record, Spell, Trial
+from convsearch.search.repeats import Repeat
 from convsearch.spaces.architecture import Architecture, Candidate, Head, Layer, Recipe
 from convsearch.spaces.arithmetic import Volume
 
@@ -132,7 +133,42 @@ def test_the_table_has_a_column_for_each_study_and_a_row_for_what_each_reached_b
     assert rows["best after 2 min"] == ["75.0%", "62.5%"]
     assert rows["best validation"] == ["75.0%", "62.5%"]
     assert rows["best architecture"] == ["5c3-flat-10", "4c3-flat-10"]
+    assert rows["its validation"] == ["75.0%", "62.5%"]
+    one_layer = (trial(1, 8, 70, 0.75), trial(0, 0, 40, 0.625))
+    assert rows["parameters"] == [f"{made.parameters:,}" for made in one_layer]
+    assert rows["MACs"] == [f"{made.macs:,}" for made in one_layer]
     assert rows["epochs trained"] == ["4", "2"]
+    assert rows["time in trials"] == ["1 min 10 s", "40 s"]
+    assert rows["test"] == ["", ""]
+    assert "size kB" not in rows
+
+
+def test_the_network_that_is_named_has_its_own_accuracy_beside_the_best_that_was_seen(tmp_path: Path) -> None:
+    cut = trial(1, 8, 70, 0.75).model_copy(update={"state": "pruned"})
+    folder = study(tmp_path, "a", "f", trial(0, 0, 8, 0.5), cut)
+    (facts,) = as_json([folder])["studies"]
+    assert (facts["best"]["number"], facts["best"]["value"], facts["best"]["spread"]) == (0, 0.5, None)
+    assert facts["course"][-1][1] == 0.75
+    folder.repeats().add(Repeat(number=0, seed=1, value=0.25, epochs=2, seconds=1.0))
+    (facts,) = as_json([folder])["studies"]
+    assert facts["best"]["mean"] == 0.375
+    said = printed([folder])
+    assert "75.0%" in said  # the best validation
+    assert "37.5% on average, spread 17.7%" in said
+
+
+def test_whatever_a_study_looks_at_besides_the_accuracy_has_a_row(tmp_path: Path) -> None:
+    folder = study(tmp_path, "a", "f", trial(0, 0, 8, 0.5).model_copy(update={"latency_ms": 1.25}))
+    text = folder.file.read_text(encoding="utf-8")
+    folder.file.write_text(f"{text}objectives: [val_accuracy, latency_ms, size_kb]\n", encoding="utf-8")
+    (facts,) = as_json([folder])["studies"]
+    assert facts["best"]["latency_ms"] == 1.25
+    assert facts["best"]["size_kb"] == 4 * facts["best"]["parameters"] / 1000
+    said = printed([folder])
+    assert "latency ms" in said
+    assert "1.25" in said
+    assert "size kB" in said
+    assert "trials on the front" in said
 
 
 def test_studies_of_different_data_are_said_to_say_little_about_each_other(tmp_path: Path) -> None:

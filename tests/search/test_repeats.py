@@ -69,7 +69,8 @@ def test_what_came_after_the_repeats_is_named_where_it_alone_reached_more(tmp_pa
         ((0.80, 0.80), (0.70, 0.70), False),
         ((0.80, 0.78), (0.79, 0.77), True),
         ((0.80, 0.79), (0.70, 0.71), False),
-        ((0.80,), (0.70,), None),  # one training each tells nothing of the noise
+        ((0.80,), (0.70,), None),  # one training each tells nothing of how far the next one is
+        ((0.80,), (0.79,), True),  # three images of 300, however it was trained
         ((0.80, 0.79), (0.795,), True),
         ((1.0, 1.0), (0.997, 0.997), True),  # one image of 300, and trainings that agree by chance
     ],

@@ -2,13 +2,17 @@
 
 from pathlib import Path
 
+import pytest
+
 from convsearch.search.engines.protocol import Proposal, State
 from convsearch.search.objectives import Preference
 from convsearch.search.record import Record, Trial
 from convsearch.search.repeats import Repeat, Repeats
-from convsearch.search.report import COMMON, common_lines, failure_lines, standing_lines
+from convsearch.search.report import COMMON, common_lines, failure_lines, importance_lines, standing_lines
 from convsearch.spaces.architecture import Architecture, Candidate, Layer, Recipe
 from convsearch.spaces.arithmetic import Volume
+from convsearch.spaces.definition import load
+from convsearch.spaces.space import SearchSpace
 
 
 def ended(
@@ -21,6 +25,7 @@ def ended(
 
 
 def record_of(folder: Path, trials: list[Trial]) -> Record:
+    folder.mkdir(exist_ok=True)
     record = Record(folder)
     for trial in trials:
         record.add(trial)
@@ -70,7 +75,6 @@ def test_what_was_trained_again_is_told_with_mean_spread_and_whether_chance_alon
     values = {0: 0.80, 1: 0.79, 2: 0.50}
     made = record_of(tmp_path, [ended(number, value, Layer(filters=8 + number)) for number, value in values.items()])
     repeats = Repeats(tmp_path)
-    assert standing_lines(made, repeats, Preference(), 500) == []
     for number, value in ((0, 0.78), (1, 0.77)):
         repeats.add(Repeat(number=number, seed=1, value=value, epochs=1, seconds=1.0))
     lines = standing_lines(made, repeats, Preference(), 500)
@@ -80,6 +84,45 @@ def test_what_was_trained_again_is_told_with_mean_spread_and_whether_chance_alon
     repeats.all = [repeat for repeat in repeats.all if repeat.number != 1]
     lines = standing_lines(made, repeats, Preference(), 500)
     assert lines[-1] == "  trials 0 and 2 differ by 28.5%, more than the noise"
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        (0.79, "trials 0 and 1 differ by 1.0%, which is within the noise"),  # of 500 images that validate
+        (0.60, "trials 0 and 1 differ by 20.0%, which may be chance: neither was trained again"),
+    ],
+)
+def test_where_none_was_trained_again_it_is_said_what_that_means(tmp_path: Path, second: float, said: str) -> None:
+    trials = [ended(0, 0.80, Layer(filters=8)), ended(1, second, Layer(filters=9))]
+    made, repeats = record_of(tmp_path, trials), Repeats(tmp_path)
+    assert standing_lines(made, repeats, Preference(), 500) == [said]
+    assert standing_lines(record_of(tmp_path / "one", trials[:1]), repeats, Preference(), 500) == []
+
+
+def test_what_came_after_the_repeats_and_is_to_be_named_is_held_against_the_best_of_them(tmp_path: Path) -> None:
+    values = (0.80, 0.79, 0.95)
+    made = record_of(tmp_path, [ended(number, value, Layer(filters=8 + number)) for number, value in enumerate(values)])
+    repeats = Repeats(tmp_path)
+    for number, value in ((0, 0.79), (1, 0.78)):
+        repeats.add(Repeat(number=number, seed=1, value=value, epochs=1, seconds=1.0))
+    assert standing_lines(made, repeats, Preference(), 500)[-1] == (
+        "  trials 2 and 0 differ by 15.5%, more than the noise"
+    )
+
+
+def test_of_the_knee_no_lead_is_told(tmp_path: Path) -> None:
+    made = record_of(tmp_path, [ended(number, 0.5 + number / 10, Layer(filters=8 + number)) for number in range(3)])
+    assert standing_lines(made, Repeats(tmp_path), Preference(("val_accuracy", "parameters")), 500) == []
+    limited = Preference(("val_accuracy", "parameters"), under=("parameters", 10_000.0))
+    assert len(standing_lines(made, Repeats(tmp_path), limited, 500)) == 1
+
+
+def test_of_how_many_trials_nothing_can_be_said_of_what_mattered(tmp_path: Path) -> None:
+    space = SearchSpace(load("tiny"), Volume(8, 8, 1), 2)
+    assert importance_lines(space, record_of(tmp_path / "none", [])) == []
+    one = record_of(tmp_path, [ended(0, 0.8, Layer(filters=8)), ended(1, None, Layer(filters=9), state="failed")])
+    assert importance_lines(space, one) == ["what mattered: 1 trial cannot tell, 10 may"]
 
 
 def test_reasons_of_failures_are_named_once_the_commonest_first(tmp_path: Path) -> None:
