@@ -22,7 +22,7 @@ from .record import Trial
 NUMBER = -1  # the job's number: no trial's
 LONGER = 2  # times the trials' epochs, where no minutes are given
 MOST = 20  # times the trials' epochs at most, where minutes are
-GRACE = 10.0  # seconds in which a training by the clock may end by itself
+GRACE, GRACE_SHARE = 5.0, 0.03  # seconds, or of all minutes, in which a training by the clock may end by itself
 VALIDATIONS = 20  # about so many in a long training: each takes time from it
 
 
@@ -160,4 +160,6 @@ def _why_not(outcome: Outcome, job: Job, accuracy: float, validated: int, budget
 
 
 def _late(budget: Budget) -> bool:
-    return budget.final_seconds is not None and budget.final_seconds <= -GRACE
+    if budget.seconds is None or budget.final_seconds is None:
+        return False
+    return budget.final_seconds <= -max(GRACE, GRACE_SHARE * budget.seconds)
