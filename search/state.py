@@ -7,14 +7,24 @@ from typing import Any
 import numpy as np
 
 
-def save_state(model: Any, network: Any, path: Path) -> None:
-    """Write the weights of `network` and the optimizer of `model`, the compiled model around it."""
-    arrays = {f"weight{i}": weight for i, weight in enumerate(network.get_weights())}
+def save_state(model: Any, network: Any, path: Path, epochs: int) -> None:
+    """Write the weights of `network` and the optimizer of `model`, the compiled model around it, after `epochs`."""
+    arrays: dict[str, Any] = {"epochs": np.asarray(epochs)}
+    arrays |= {f"weight{i}": weight for i, weight in enumerate(network.get_weights())}
     arrays |= {f"optimizer{i}": np.asarray(variable) for i, variable in enumerate(model.optimizer.variables)}
     partial = path.with_name(path.name + ".partial")
     with partial.open("wb") as file:
         np.savez(file, **arrays)
     partial.replace(path)
+
+
+def saved_epochs(path: Path) -> int | None:
+    """Return after how many epochs a state was written, or None where there is none that can be read."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return int(file["epochs"])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
 
 
 def load_state(model: Any, network: Any, path: Path, steps: int) -> None:

@@ -17,6 +17,7 @@ from .home import FILES, STATE
 from .job import EpochReport, Job, Outcome
 from .objectives import DEFAULT, costs, front
 from .record import Record, Trial
+from .state import saved_epochs
 
 KEPT = 5  # the weights of so many of the best trials are kept
 HOPELESS = 5  # so many failures before the first success end a search: the next would fail too
@@ -156,8 +157,11 @@ class Study:
             )
 
     def _has_state(self, trial: Trial) -> bool:
-        """Whether there is what it takes to go on with a trial's training."""
-        return (self.weights / f"{trial.number}{STATE}").exists()
+        """Whether there is what it takes to go on with a trial's training from where the record has it.
+
+        A kill may have come between the worker's writing of a state and the record's: such a state is ahead.
+        """
+        return saved_epochs(self.weights / f"{trial.number}{STATE}") == trial.epochs
 
     def _keep_the_best(self) -> None:
         going_on = self.engine.may_go_on() | self.running.keys()

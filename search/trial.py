@@ -77,7 +77,7 @@ def train(job: Job, report: Report, stop_now: Callable[[], bool] = lambda: False
         traceback.print_exc()  # into the worker's log
         return course.outcome("failed", _first_line(error))
     if job.state is not None and course.epochs:
-        save_state(model, network, Path(job.state))
+        save_state(model, network, Path(job.state), job.begin + course.epochs)
     if job.with_validation:
         _save(network, job.weights)
     elif course.best_weights is not None:

@@ -233,9 +233,10 @@ class KerasTunerEngine:
                 self._oracle.decoded(trial.hyperparameters.values)
                 self._note(trial)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration, RuntimeError) as error:
+            cause = error.__cause__ or error
             raise InputError(
                 f"{self._path}: KerasTuner's storage is damaged or of another version "
-                f"({type(error).__name__}: {error}); move it away, and --resume makes it anew from trials.jsonl"
+                f"({type(cause).__name__}: {cause}); move it away, and --resume makes it anew from trials.jsonl"
             ) from error
 
     def ask(self, new: bool = True) -> Proposal | None:
@@ -335,10 +336,9 @@ class KerasTunerEngine:
         self._again.append(self._current(number).trial_id)
 
     def may_go_on(self) -> set[int]:
-        """Return the trials that wait at a rung."""
-        if not isinstance(self._oracle, _Hyperband):
-            return set()
-        return {self._numbers[trial_id] for trial_id in self._oracle.waiting()}
+        """Return the trials that wait at a rung, and those that were cut off."""
+        waiting = self._oracle.waiting() if isinstance(self._oracle, _Hyperband) else set()
+        return {self._numbers[trial_id] for trial_id in waiting | set(self._again)}
 
     def close(self) -> None:
         """Let go of nothing: each change was written to its file at once."""

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from convsearch.search.budget import Budget
+from convsearch.search.budget import EXPORT_SECONDS, Budget
 from convsearch.search.data import Dataset, Split
 from convsearch.search.engines.protocol import Proposal
 from convsearch.search.executors.local import LocalExecutor
-from convsearch.search.final import LONGER, MOST, plan_for, train_winner
+from convsearch.search.final import GRACE, LONGER, MOST, plan_for, train_winner
 from convsearch.search.job import EpochReport, Job, Seconds
 from convsearch.search.record import Trial
 from convsearch.spaces.architecture import Architecture, Candidate, Head, Layer, Recipe
@@ -166,3 +166,16 @@ def test_a_training_that_does_not_come_to_its_end_leaves_the_trials_weights_and_
     assert (winner.weights, winner.with_validation) == (Path("4"), False)
     assert winner.why_kept is not None
     assert winner.why_kept.startswith(why)
+
+
+def test_a_training_that_does_not_end_with_its_time_is_ended_after_a_grace(
+    executor: LocalExecutor, digits: Dataset, parts: Split, tmp_path: Path
+) -> None:
+    best, seconds = trial(0.15), 60.0
+    budget = Budget(None, seconds, began=time.monotonic() - (seconds - EXPORT_SECONDS))  # its time is up now
+    wanted = job(best, digits, parts, tmp_path, with_validation=True)
+    wanted = wanted.model_copy(update={"epochs": 5000, "patience": 5000})
+    begin = time.monotonic()
+    winner = train_winner(wanted, best, len(parts.val), Path("4"), executor, budget, lambda report: None)
+    assert winner.why_kept == "the winner's own training was not done in time"
+    assert GRACE - 0.5 < time.monotonic() - begin < GRACE + 10

@@ -58,7 +58,9 @@ def test_a_trial_that_ran_is_interrupted_in_both_and_proposed_again(opened: Open
     again = opened(record)
     settle(record, again, DEFAULT)
     assert record.trials[lost.number].state == "interrupted"
-    assert ask(again).candidate == lost.candidate
+    once_more = ask(again)
+    assert once_more.candidate == lost.candidate
+    assert again.open_trials() == {once_more.number: 0}
 
 
 def test_an_end_that_the_engine_was_not_told_is_told(opened: Open, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 
@@ -15,6 +16,7 @@ from convsearch.search.engines.optuna import OptunaEngine
 from convsearch.search.engines.proposals import Proposals
 from convsearch.search.engines.protocol import Proposal
 from convsearch.search.executors.local import LocalExecutor
+from convsearch.search.home import STATE
 from convsearch.search.job import EpochReport, Job
 from convsearch.search.record import Record, Trial
 from convsearch.search.study import HOPELESS, KEPT, Study
@@ -166,8 +168,9 @@ def test_the_weights_of_an_interrupted_trial_that_cannot_go_on_are_kept_only_whi
     assert [path.name for path in study.weights.iterdir()] == ["1.weights.h5"]
 
 
-def test_an_interrupted_trial_of_which_no_state_was_kept_begins_again_under_its_number(
-    make: MakeStudy, tmp_path: Path
+@pytest.mark.parametrize("saved", [None, 3], ids=["no state", "a state that is ahead of the record"])
+def test_an_interrupted_trial_whose_state_is_not_that_of_the_record_begins_again_under_its_number(
+    make: MakeStudy, tmp_path: Path, saved: int | None
 ) -> None:
     budget = Budget(trials=1, seconds=None)
 
@@ -179,6 +182,8 @@ def test_an_interrupted_trial_of_which_no_state_was_kept_begins_again_under_its_
     study.engine = KerasTunerEngine(tmp_path, "random", 4, 0, Proposals(space, 0))
     study.search()
     assert (study.record.trials[0].state, study.record.trials[0].epochs) == ("interrupted", 2)
+    if saved is not None:  # the kill came when the worker had written, and had not told yet
+        np.savez(study.weights / f"0{STATE}", epochs=saved)
 
     study.engine = KerasTunerEngine(tmp_path, "random", 4, 0, Proposals(space, 0))
     study.engine.again(0, study.record.trials[0].values)
@@ -187,6 +192,7 @@ def test_an_interrupted_trial_of_which_no_state_was_kept_begins_again_under_its_
     (trial,) = study.record.trials.values()
     assert (trial.state, trial.epochs, len(trial.val_accuracy)) == ("complete", 4, 4)
     assert trial.mlflow_run_id == "run 0"
+    assert not (study.weights / f"0{STATE}").exists()
 
 
 def test_a_search_in_which_everything_fails_ends_with_the_reason(make: MakeStudy) -> None:

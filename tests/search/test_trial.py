@@ -27,6 +27,7 @@ keras = import_keras()
 
 from convsearch.search.clock import ByTheClock  # noqa: E402
 from convsearch.search.optimizer import EXPONENTIAL_END, learning_rate, optimizer  # noqa: E402
+from convsearch.search.state import saved_epochs  # noqa: E402
 from convsearch.search.trainable import batch_norm_momentum  # noqa: E402
 from convsearch.search.trial import class_weights, train  # noqa: E402
 from convsearch.spaces.build import build  # noqa: E402
@@ -388,7 +389,9 @@ def test_the_weights_are_replaced_only_where_going_on_got_further(job: MakeJob, 
     state, weights = str(tmp_path / "7.state.npz"), tmp_path / "7.weights.h5"
     first = train(job(epochs=1, state=state), always)
     before = weights.read_bytes()
+    assert saved_epochs(Path(state)) == 1
     no_better = train(job(epochs=2, state=state, begin=1, best=1.0), always)
+    assert saved_epochs(Path(state)) == 2
     assert (no_better.ended, no_better.value, no_better.best_epoch, no_better.epochs) == ("complete", None, None, 1)
     assert weights.read_bytes() == before
     better = train(job(epochs=3, state=state, begin=2, best=first.value), always)
@@ -418,6 +421,7 @@ def test_a_state_that_cannot_be_read_is_named(job: MakeJob, tmp_path: Path, cont
     state = tmp_path / "7.state.npz"
     if content is not None:
         state.write_bytes(content)
+    assert saved_epochs(state) is None
     with pytest.raises(OSError, match=r"7\.state\.npz"):
         train(job(epochs=2, state=str(state), begin=1, best=0.5), always)
 
