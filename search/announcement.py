@@ -57,7 +57,7 @@ def announce(prepared: Prepared, budget: Budget, console: Console) -> None:
     if study.algorithm == "grid":
         _announce_grid(prepared.space, console)
         return
-    if study.warm_start is not None:
+    if study.warm_start is not None and not known:
         console.print(f"begins with the best of study {study.warm_start}", highlight=False)
     for guess in portfolio(prepared.space, data.train):
         if guess.values is None:

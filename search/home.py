@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from ..spaces.arithmetic import Volume
 from ..spaces.definition import Definition, parse
 from ..spaces.errors import InputError, nearest
-from ..spaces.space import SearchSpace
+from ..spaces.space import SearchSpace, Values
 from .files import write_text
 from .objectives import DEFAULT, Preference, check_under
 from .record import Record, Trial, now
@@ -64,6 +64,7 @@ class StudyFile(BaseModel):
     seed: int
     class_weights: bool
     warm_start: str | None = None
+    warm_values: tuple[Values, ...] = ()
     versions: dict[str, str]
 
     @property

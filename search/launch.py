@@ -6,7 +6,6 @@ from typing import Any
 from rich.console import Console
 
 from ..spaces.errors import InputError, WorkError
-from ..spaces.space import SearchSpace
 from .announcement import announce
 from .budget import Budget, Interruption
 from .cost import Costs
@@ -26,7 +25,6 @@ from .progress import ProgressView
 from .record import Record
 from .settling import settle
 from .study import KEPT, Study
-from .warm_start import warm_values
 
 
 def launch(options: Options, console: Console) -> StudyFolder:
@@ -62,10 +60,7 @@ def _search_and_export(
     folder, record = prepared.folder, prepared.record
     budget.has_result = bool(record.best())
     space = folder.space_file.read_text(encoding="utf-8")
-    with (
-        closing(_engine(home, prepared, budget, console)) as engine,
-        closing(Tracker(home, prepared.study, space)) as tracker,
-    ):
+    with closing(_engine(prepared, budget)) as engine, closing(Tracker(home, prepared.study, space)) as tracker:
         settle(record, engine, prepared.study.objectives)
         tracker.reconcile(record)
         budget.lap("beginning")
@@ -123,7 +118,7 @@ def _search(
         raise
 
 
-def _engine(home: Home, prepared: Prepared, budget: Budget, console: Console) -> Engine:
+def _engine(prepared: Prepared, budget: Budget) -> Engine:
     study, record = prepared.study, prepared.record
     tried = [trial.hash for trial in record.trials.values() if trial.state not in ("interrupted", "running")]
     proposals = Proposals(prepared.space, study.seed, tried, exhaustive=study.algorithm == "grid")
@@ -132,9 +127,7 @@ def _engine(home: Home, prepared: Prepared, budget: Budget, console: Console) ->
         Costs.of(record, images).trial(candidate, epochs or study.epochs) <= budget.search_left
     )
     if study.algorithm != "grid":  # which sees everything, in its own order
-        if study.warm_start is not None:
-            _enqueue_warm(proposals, home.study(study.warm_start), prepared.space, console)
-        for values in guesses(prepared.space, images):
+        for values in (*study.warm_values, *guesses(prepared.space, images)):
             proposals.enqueue(values)
     return open_engine(
         prepared.folder.path,
@@ -146,15 +139,6 @@ def _engine(home: Home, prepared: Prepared, budget: Budget, console: Console) ->
         proposals,
         costs=len(study.objectives) - 1,
     )
-
-
-def _enqueue_warm(proposals: Proposals, other: StudyFolder, space: SearchSpace, console: Console) -> None:
-    """Have the best of another study proposed first, unless it was deleted since this one was begun."""
-    if not other.file.exists():
-        console.print(f"  note: the study '{other.name}' of --warm-start is not there any more", highlight=False)
-        return
-    for values in warm_values(other, space):
-        proposals.enqueue(values)
 
 
 def _require_a_choice(prepared: Prepared) -> None:

@@ -79,8 +79,7 @@ def begin(home: Home, folder: StudyFolder, options: Options, console: Console) -
         epochs = epochs_for(space, images, options.minutes, options.epochs, time.monotonic() - options.began)
     else:
         epochs = options.epochs or usual_epochs(space, images)
-    if options.warm_start is not None:
-        warm_values(home.existing(options.warm_start), space)
+    warm = () if options.warm_start is None else tuple(warm_values(home.existing(options.warm_start), space))
     given = options.trials is not None or options.minutes is not None or algorithm == "grid"
     study = StudyFile(
         name=folder.name,
@@ -99,6 +98,7 @@ def begin(home: Home, folder: StudyFolder, options: Options, console: Console) -
         seed=seed,
         class_weights=options.class_weights,
         warm_start=options.warm_start,
+        warm_values=warm,
         versions={name: version(name) for name in VERSIONS} | {"python": python_version()},
     )
     folder.create(study, (presets().get(space_name) or Path(space_name)).read_text(encoding="utf-8"))
