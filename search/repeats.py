@@ -24,6 +24,8 @@ from .record import Record, Trial
 
 FILE = "repeats.jsonl"
 SIGMAS = 2.0  # differences of so many standard errors are taken for real
+# Where the error is estimated from few trainings, so many instead: Student's t, 97.5 %, by the degrees of freedom.
+FEW = {1: 12.7, 2: 4.3, 3: 3.2, 4: 2.8, 5: 2.6, 6: 2.4}
 
 
 class Repeat(BaseModel):
@@ -59,7 +61,7 @@ class Standing:
     def told(self) -> str:
         """Mean and spread in words, where there were several trainings."""
         assert self.spread is not None
-        return f"{self.mean:.1%} on average of {len(self.values)} trainings with a spread of {self.spread:.1%}"
+        return f"{self.mean:.1%} on average of {len(self.values)} seeds, spread {self.spread:.1%}"
 
 
 class Repeats:
@@ -105,27 +107,32 @@ def standings(record: Record, repeats: Repeats, preference: Preference) -> list[
 
 
 def first_two(record: Record, repeats: Repeats, preference: Preference) -> tuple[Standing, Standing] | None:
-    """Return the trial to be named and the next one, or None where there are no two.
+    """Return the trial to be named and, of all others, the one with the highest mean; None where there are no two.
+
+    The second may have reached more than the first, where it was trained once only.
 
     Raises:
         InputError: no trial is what is preferred.
     """
-    found = standings(record, repeats, preference)
-    if len(found) == 1:  # none other was trained again: the next one by what it reached in its trial
-        others = (trial for trial in preference.ranked(record) if trial.number != found[0].trial.number)
-        found += [repeats.standing(trial) for trial in others][:1]
-    return (found[0], found[1]) if len(found) > 1 else None
+    ranked = preference.ranked(record)
+    if len(ranked) < 2:
+        return None
+    score = preference.scores(ranked)
+    first = standings(record, repeats, preference)[0]
+    others = [repeats.standing(trial) for trial in ranked if trial.number != first.trial.number]
+    second = min(others, key=lambda one: (-score(one.trial, one.mean), one.spread is None, one.trial.number))
+    return first, second
 
 
 def within_noise(first: Standing, second: Standing, images: int) -> bool | None:
-    """Return whether two means differ by no more than chance may do; None where that is not known.
+    """Return whether the first is ahead by no more than chance may do; None where that is not known.
 
     Two things are chance. Which images happened to validate: two shares p of so many images differ with
     2 p (1 - p) / images; a hit and a miss more keep that from vanishing at 100 %. And the deviation s from training to
     training, pooled from both: two means differ with s^2 (1 / n1 + 1 / n2). Where neither was trained again, s is not
     known, but the images alone may explain the difference.
     """
-    apart = abs(first.mean - second.mean)
+    apart = first.mean - second.mean
     share = ((first.mean + second.mean) / 2 * images + 1) / (images + 2)
     sampling = 2 * share * (1 - share) / images
     freedom = len(first.values) + len(second.values) - 2
@@ -133,7 +140,7 @@ def within_noise(first: Standing, second: Standing, images: int) -> bool | None:
         return True if apart <= SIGMAS * math.sqrt(sampling) else None
     squares = sum((value - one.mean) ** 2 for one in (first, second) for value in one.values)
     training = squares / freedom * (1 / len(first.values) + 1 / len(second.values))
-    return apart <= SIGMAS * math.sqrt(training + sampling)
+    return apart <= math.sqrt(FEW.get(freedom, SIGMAS) ** 2 * training + SIGMAS**2 * sampling)
 
 
 def repeat_the_best(

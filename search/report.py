@@ -12,7 +12,7 @@ from ..spaces.space import SearchSpace
 from .home import Home, StudyFile, StudyFolder
 from .importance import FEWEST, METHOD, importances
 from .objectives import OBJECTIVES, Preference, front, front_facts
-from .progress import STATE_STYLES, counted, duration, sparkline
+from .progress import STATE_STYLES, duration, sparkline
 from .record import Record, Trial
 from .repeats import Repeats, Standing, first_two, standings, within_noise
 from .result import Result
@@ -248,7 +248,7 @@ def importance_lines(space: SearchSpace, record: Record) -> list[str]:
     found = importances(space, record)
     if found is None:
         known = sum(trial.value is not None for trial in record.trials.values())
-        return [f"what mattered: {counted(known, 'trial')} cannot tell, {FEWEST} may"] if known else []
+        return [f"what mattered: too few trials to tell ({known}; {FEWEST} are needed)"] if known else []
     shares = [f"  {name} {share:.0%}" for name, share in found.shares.items() if share >= 0.01]
     return [f"what mattered ({METHOD} over {found.trials} trials):", *shares[:IMPORTANT]]
 
@@ -267,10 +267,24 @@ def standing_lines(record: Record, repeats: Repeats, preference: Preference, ima
     if lines:
         lines = ["trained again with other seeds:", *lines]
     if two := _first_two(record, repeats, preference):
-        first, second = two
-        apart = f"trials {first.trial.number} and {second.trial.number} differ by {first.mean - second.mean:.1%}"
-        lines.append(f"{'  ' if lines else ''}{apart}, {VERDICTS[within_noise(first, second, images)]}")
+        lines.append(("  " if lines else "") + _lead_told(*two, images))
     return lines
+
+
+def _lead_told(first: Standing, second: Standing, images: int) -> str:
+    apart = first.mean - second.mean
+    if apart < 0:  # it was not trained again, or it would be the first
+        return (
+            f"trial {second.trial.number}, trained once, reached {-apart:.1%} more than trial {first.trial.number} on "
+            "average: which is better is not known"
+        )
+    verdict = VERDICTS[within_noise(first, second, images)]
+    return f"trials {first.trial.number} and {second.trial.number} differ by {apart:.1%}, {verdict}"
+
+
+def _in_trial(result: Result) -> str:
+    """Return whose mean it is, where the accuracy before it is of the winner's own training."""
+    return "" if result.with_validation else "its trial: "
 
 
 def failure_lines(record: Record) -> list[str]:
@@ -290,7 +304,7 @@ def result_lines(folder: StudyFolder) -> list[str]:
     return [
         f"winner: trial {result.best}, validation accuracy {result.val_accuracy:.1%}"
         + (" in its trial" if result.with_validation else "")
-        + (f", {again.told}" if again and again.spread is not None else "")
+        + (f" ({_in_trial(result)}{again.told})" if again and again.spread is not None else "")
         + ("; trained on the validation images too since" if result.with_validation else ""),
         f"test accuracy {test.accuracy:.1%}, 95 % interval {low:.1%} to {high:.1%} ({test.count:,} images)"
         + (f", looked at {result.tests} times, as the search went on" if result.tests > 1 else ""),

@@ -135,7 +135,7 @@ def _search(facts: Facts) -> str:
         f"Space `{study.space}`, engine {study.engine}, algorithm {study.algorithm}, pruner {study.pruner}, "
         f"up to {study.epochs} epochs a trial. Trials: {told}. {_several(facts)}"
         f"This is trial {facts.trial.number}, whose validation accuracy in the search was "
-        f"{facts.trial.value or 0:.1%}{'' if facts.again is None else f', {facts.again}'}. {facts.trained}"
+        f"{facts.trial.value or 0:.1%}{'' if facts.again is None else f' ({facts.again})'}. {facts.trained}"
     )
 
 

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from terminal import convsearch
 
+from convsearch.search.budget import EXPORT_SECONDS
+from convsearch.search.final import GRACE
 from convsearch.search.home import Home, StudyFolder
 from convsearch.search.mixup import MANY
 
 MINUTES = 0.7
-SLACK = 15  # seconds beyond what is promised: tests run side by side, and share what the promise counts on
+SLACK = 30  # seconds beyond what is promised: tests run side by side, and share what the promise counts on
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +44,8 @@ def test_the_minutes_hold_search_repeats_winner_and_export(
     assert said[1] < 1.05 * 60 * MINUTES + SLACK
     result = study.result()
     assert result is not None
+    until_export = sum(result.seconds[name] for name in ("beginning", "search", "repeats", "winner"))
+    assert until_export < 60 * MINUTES - EXPORT_SECONDS + GRACE + 3
     assert list(result.seconds) == ["beginning", "search", "repeats", "winner", "testing", "export"]
     assert (study.bundle / "model.keras").exists()
     assert study.record().counts()["complete"] >= 1  # how many there is time for is the machine's affair

@@ -189,12 +189,15 @@ def test_the_best_were_trained_again_and_the_best_on_average_is_named_with_its_m
         again[0]["mean"],
         again[0]["spread"],
     )
-    assert (lead["first"], lead["second"]) == (again[0]["number"], again[1]["number"])
-    assert lead["difference"] == pytest.approx(means[0] - means[1])
+    once = [trial["value"] for trial in shown["trials"] if trial["state"] == "complete"]
+    once = sorted(once, reverse=True)[3:]  # the best three were trained again
+    assert lead["first"] == again[0]["number"]
+    assert lead["difference"] == pytest.approx(means[0] - max([means[1], *once]))
+    assert lead["difference"] >= 0
     table = convsearch("show", finished.name, "--home", finished.home).stdout
     verdict = "which is within the noise" if lead["within_noise"] else "more than the noise"
     assert f"trials {lead['first']} and {lead['second']} differ by {lead['difference']:.1%}, {verdict}" in table
-    told = f"{winner['mean']:.1%} on average of 2 trainings with a spread of {winner['spread']:.1%}"
+    told = f"{winner['mean']:.1%} on average of 2 seeds, spread {winner['spread']:.1%}"
     assert told in table
     assert told in (finished.bundle / "MODEL_CARD.md").read_text(encoding="utf-8")
 

@@ -12,7 +12,16 @@ from convsearch.search.executors.local import LocalExecutor
 from convsearch.search.job import Job
 from convsearch.search.objectives import Preference
 from convsearch.search.record import Record, Trial
-from convsearch.search.repeats import FILE, Repeat, Repeats, Standing, repeat_the_best, standings, within_noise
+from convsearch.search.repeats import (
+    FILE,
+    Repeat,
+    Repeats,
+    Standing,
+    first_two,
+    repeat_the_best,
+    standings,
+    within_noise,
+)
 from convsearch.spaces.architecture import Architecture, Candidate, Head, Layer, Recipe
 from convsearch.spaces.arithmetic import Volume
 
@@ -27,6 +36,7 @@ def trial(number: int, value: float | None, state: str = "complete") -> Trial:
 
 
 def record(folder: Path, *values: float) -> Record:
+    folder.mkdir(exist_ok=True)
     made = Record(folder)
     for number, value in enumerate(values):
         made.add(trial(number, value))
@@ -71,6 +81,9 @@ def test_what_came_after_the_repeats_is_named_where_it_alone_reached_more(tmp_pa
         ((0.80, 0.79), (0.70, 0.71), False),
         ((0.80,), (0.70,), None),  # one training each tells nothing of how far the next one is
         ((0.80,), (0.79,), True),  # three images of 300, however it was trained
+        ((0.80, 0.79), (0.95,), True),  # the other one is ahead, and that is no lead of the first
+        ((0.90, 0.86), (0.78, 0.74), True),  # two trainings each say little of how far the next one is: t = 4.3
+        ((0.90, 0.89), (0.78, 0.77), False),
         ((0.80, 0.79), (0.795,), True),
         ((1.0, 1.0), (0.997, 0.997), True),  # one image of 300, and trainings that agree by chance
     ],
@@ -79,6 +92,25 @@ def test_a_difference_is_within_the_noise_where_two_trainings_of_the_same_differ
     first: tuple[float, ...], second: tuple[float, ...], expected: bool | None
 ) -> None:
     assert within_noise(Standing(trial(0, 0.8), first), Standing(trial(1, 0.7), second), 300) is expected
+
+
+def test_the_second_is_whatever_comes_nearest_to_the_one_that_is_named(tmp_path: Path) -> None:
+    assert first_two(record(tmp_path / "none"), Repeats(tmp_path), Preference()) is None
+    assert first_two(record(tmp_path / "one", 0.5), Repeats(tmp_path), Preference()) is None
+    made, repeats = record(tmp_path, 0.70, 0.80, 0.78, 0.77), Repeats(tmp_path)
+
+    def numbers() -> list[int]:
+        found = first_two(made, repeats, Preference())
+        assert found is not None
+        return [one.trial.number for one in found]
+
+    assert numbers() == [1, 2]
+    repeats.add(repeat(1, 0.70))
+    assert numbers() == [1, 2]  # trained once, it reached more than 1 on average, and less than 1 when it was lucky
+    repeats.add(repeat(2, 0.79))
+    assert numbers() == [2, 3]  # not trained again, and nearer than 1
+    repeats.add(repeat(3, 0.60))
+    assert numbers() == [2, 1]
 
 
 # ---------------------------------------------------------------------- on disk

@@ -80,10 +80,18 @@ def test_what_was_trained_again_is_told_with_mean_spread_and_whether_chance_alon
     lines = standing_lines(made, repeats, Preference(), 500)
     assert lines[1] == "  trial 0: 79.0% on average, spread 1.4% (80.0%, 78.0%)"
     assert lines[-1] == "  trials 0 and 1 differ by 1.0%, which is within the noise"
-    repeats.add(Repeat(number=2, seed=1, value=0.51, epochs=1, seconds=1.0))
-    repeats.all = [repeat for repeat in repeats.all if repeat.number != 1]
-    lines = standing_lines(made, repeats, Preference(), 500)
-    assert lines[-1] == "  trials 0 and 2 differ by 28.5%, more than the noise"
+    apart = record_of(tmp_path / "apart", [trial for number, trial in made.trials.items() if number != 1])
+    lines = standing_lines(apart, repeats, Preference(), 500)
+    assert lines[-1] == "  trials 0 and 2 differ by 29.0%, more than the noise"
+
+
+def test_one_that_was_trained_once_and_reached_more_than_the_first_on_average_is_told(tmp_path: Path) -> None:
+    made = record_of(tmp_path, [ended(0, 0.80, Layer(filters=8)), ended(1, 0.79, Layer(filters=9))])
+    repeats = Repeats(tmp_path)
+    repeats.add(Repeat(number=0, seed=1, value=0.76, epochs=1, seconds=1.0))
+    assert standing_lines(made, repeats, Preference(), 500)[-1] == (
+        "  trial 1, trained once, reached 1.0% more than trial 0 on average: which is better is not known"
+    )
 
 
 @pytest.mark.parametrize(
@@ -122,7 +130,7 @@ def test_of_how_many_trials_nothing_can_be_said_of_what_mattered(tmp_path: Path)
     space = SearchSpace(load("tiny"), Volume(8, 8, 1), 2)
     assert importance_lines(space, record_of(tmp_path / "none", [])) == []
     one = record_of(tmp_path, [ended(0, 0.8, Layer(filters=8)), ended(1, None, Layer(filters=9), state="failed")])
-    assert importance_lines(space, one) == ["what mattered: 1 trial cannot tell, 10 may"]
+    assert importance_lines(space, one) == ["what mattered: too few trials to tell (1; 10 are needed)"]
 
 
 def test_reasons_of_failures_are_named_once_the_commonest_first(tmp_path: Path) -> None:
