@@ -261,24 +261,14 @@ def test_a_warm_start_begins_with_the_best_of_another_study_on_another_input(
     done = convsearch("run", "--engine", engine, *options, "--warm-start", "killed", "--study", name, "--home", home)
     assert done.returncode == 0, done.stderr
     assert "begins with the best of study killed" in done.stderr
-    first = record(home, name).trials[0].candidate
+    study, trials = Home(home).study(name).read(), record(home, name).trials
+    assert len(study.warm_values) == 3  # kept, so that it goes on when the other one is gone
+    first = trials[0].candidate
     assert [layer.filters for layer in first.architecture.layers] == [
         layer.filters for layer in best.candidate.architecture.layers
     ]
     assert first.recipe.learning_rate == best.candidate.recipe.learning_rate
     assert str(first.architecture.input) == "12x12x1"
-
-
-def test_a_study_goes_on_without_the_one_that_it_began_with(tmp_path: Path) -> None:
-    home, quick = tmp_path / "home", ("--space", "tiny", "--epochs", 1, "--repeats", 0)
-    for name, options in (("old", ()), ("young", ("--warm-start", "old"))):
-        done = convsearch("run", *quick, "--trials", 1, *options, "--study", name, "--home", home)
-        assert done.returncode == 0, done.stderr
-    shutil.rmtree(home / "old")
-    done = convsearch("run", "--resume", "--study", "young", "--trials", 2, "--repeats", 0, "--home", home)
-    assert done.returncode == 0, done.stderr
-    assert "begins with the best" not in done.stderr
-    assert len(record(home, "young").trials) == 2
 
 
 def test_a_warm_start_from_a_study_that_cannot_be_fitted_is_refused(
