@@ -50,8 +50,7 @@ def as_json(folders: Sequence[StudyFolder]) -> dict[str, Any]:
 
 def _facts(folder: StudyFolder) -> dict[str, Any]:
     study, record, result = folder.read(), folder.record(), folder.result()
-    best = folder.named(record)
-    again = None if best is None else folder.repeats().standing(best)
+    named = folder.standing(record)
     trials = record.trials.values()
     return {
         "study": study.name,
@@ -66,14 +65,14 @@ def _facts(folder: StudyFolder) -> dict[str, Any]:
         "epochs": sum(trial.epochs for trial in trials),
         "course": course(record),
         "best": None
-        if best is None or again is None
+        if named is None
         else {
-            "number": best.number,
-            "value": best.value,
-            "mean": again.mean,
-            "spread": again.spread,
-            "architecture": str(best.candidate.architecture),
-            **{name: objective.of(best) for name, objective in OBJECTIVES.items() if not objective.maximize},
+            "number": named.trial.number,
+            "value": named.trial.value,
+            "mean": named.mean,
+            "spread": named.spread,
+            "architecture": str(named.trial.candidate.architecture),
+            **{name: objective.of(named.trial) for name, objective in OBJECTIVES.items() if not objective.maximize},
         },
         "test": {"accuracy": result.test.accuracy, "interval_95": result.test.interval_95} if result else None,
     }

@@ -14,7 +14,7 @@ from ..spaces.space import SearchSpace, Values
 from .files import write_text
 from .objectives import DEFAULT, Preference, check_under
 from .record import Record, Trial, now
-from .repeats import Repeats
+from .repeats import Repeats, Standing
 from .result import Result
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
@@ -173,6 +173,11 @@ class StudyFolder:
         if result := self.result():
             return record.trials.get(result.best)
         return next(iter(record.best()), None)
+
+    def standing(self, record: Record) -> Standing | None:
+        """Return the trial that is named, with all the values that its candidate reached."""
+        named = self.named(record)
+        return self.repeats().standing(named) if named else None
 
     def spent(self) -> float:
         """Return the seconds that the launches of this study have taken: what is known of those that were killed."""

@@ -31,7 +31,7 @@ def as_json(folder: StudyFolder) -> dict[str, Any]:
     """Return the study as `show --json` prints it."""
     study, record, result = folder.read(), folder.record(), folder.result()
     best = next(iter(record.best()), None)
-    repeats, again = folder.repeats(), _again(folder, record)
+    repeats, again = folder.repeats(), folder.standing(record)
     data = study.data
     return {
         "study": study.name,
@@ -93,13 +93,6 @@ def _standings(record: Record, repeats: Repeats, preference: Preference) -> list
         return standings(record, repeats, preference)
     except InputError:
         return []
-
-
-def _again(folder: StudyFolder, record: Record) -> Standing | None:
-    """Return the winner with all the values that its candidate reached, where there is one."""
-    result = folder.result()
-    winner = record.trials.get(result.best) if result else None
-    return folder.repeats().standing(winner) if winner else None
 
 
 def _first_two(record: Record, repeats: Repeats, preference: Preference) -> tuple[Standing, Standing] | None:
@@ -300,7 +293,7 @@ def result_lines(folder: StudyFolder) -> list[str]:
         return []
     test = result.test
     low, high = test.interval_95
-    again = _again(folder, folder.record())
+    again = folder.standing(folder.record())
     return [
         f"winner: trial {result.best}, validation accuracy {result.val_accuracy:.1%}"
         + (" in its trial" if result.with_validation else "")

@@ -258,16 +258,24 @@ def test_a_search_that_is_opened_again_goes_on_where_it_was(tmp_path: Path, algo
     assert first + rest == whole
 
 
-def test_a_trial_that_was_cut_off_is_open_and_can_be_proposed_again_under_its_number(tmp_path: Path) -> None:
-    space = preset("classic", 32, 32, 3)
-    opened = engine(tmp_path, space, "hyperband")
-    search(opened, 3)
+def cut_off(
+    folder: Path, space: SearchSpace, algorithm: str, finished: int = 0, begin: int = 0
+) -> tuple[Proposal, KerasTunerEngine]:
+    """What was proposed last, to go on from epoch `begin`, and the engine opened again to try it once more."""
+    opened = engine(folder, space, algorithm)
+    search(opened, finished)
     lost = opened.ask()
     assert lost is not None
-    again = engine(tmp_path, space, "hyperband")
-    assert again.open_trials() == {lost.number: 0}
+    again = engine(folder, space, algorithm)
+    assert again.open_trials() == {lost.number: begin}
     again.tell(lost.number, "interrupted", None)
     again.again(lost.number, lost.values)
+    return lost, again
+
+
+def test_a_trial_that_was_cut_off_is_open_and_can_be_proposed_again_under_its_number(tmp_path: Path) -> None:
+    space = preset("classic", 32, 32, 3)
+    lost, again = cut_off(tmp_path, space, "hyperband", finished=3)
     assert again.ask() == lost
     again.tell(lost.number, "complete", 0.5)
     assert again.open_trials() == {}
@@ -277,11 +285,7 @@ def test_what_was_cut_off_is_not_tried_again_without_time_or_beyond_the_trials_t
     tmp_path: Path,
 ) -> None:
     space = preset("classic", 32, 32, 3)
-    lost = engine(tmp_path, space, "random").ask()
-    assert lost is not None
-    again = engine(tmp_path, space, "random")
-    again.tell(lost.number, "interrupted", None)
-    again.again(lost.number, lost.values)
+    lost, again = cut_off(tmp_path, space, "random")
     assert again.ask(new=False) is None
     again.proposals.affordable = lambda candidate, epochs: candidate.hash != lost.candidate.hash
     other = again.ask()
@@ -293,14 +297,7 @@ def test_what_was_cut_off_is_not_tried_again_without_time_or_beyond_the_trials_t
 
 def test_what_was_cut_off_on_its_way_to_the_next_rung_goes_on_where_no_new_trial_may_begin(tmp_path: Path) -> None:
     space = preset("classic", 32, 32, 3)
-    opened = engine(tmp_path, space, "hyperband")
-    search(opened, 9)
-    promoted = opened.ask()
-    assert promoted is not None
-    again = engine(tmp_path, space, "hyperband")
-    assert again.open_trials() == {promoted.number: 1}
-    again.tell(promoted.number, "interrupted", None)
-    again.again(promoted.number, promoted.values)
+    promoted, again = cut_off(tmp_path, space, "hyperband", finished=9, begin=1)
     assert again.ask(new=False) == promoted
 
 
