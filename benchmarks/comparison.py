@@ -10,8 +10,8 @@ and the curves end with the search. Only the test accuracies are of what is hand
 
 Rows stay in `results/comparison.jsonl`; what is there from this machine is not run again, so that the whole may take
 several sittings. SEEDS and CASES in the environment choose a part, parted by commas, and OPPONENTS, by semicolons. The
-table and the curves are made of all rows, but two are set against each other only where they have the same seed and the
-same machine.
+table has a part for each machine, and each line the days of its runs; two are set against each other only where they
+have the same seed and the same machine. The curves are made of all rows.
 
 Near the limit: the whole time until the winner is trained is held against twice what its own training took and once
 what it took to know it, from the command to the moment in which the search saw its best accuracy. The moment in which
@@ -27,7 +27,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +42,10 @@ from convsearch.search.record import Trial
 
 from .datasets import SHARED
 from .machine import machine
-from .results import Results
+from .results import FOLDER, Results
 
 PEERS = Path(os.environ.get("PEERS", Path(__file__).parents[2] / "shared" / "peers"))
-PICTURES = Path(__file__).parents[1] / "docs" / "images"
+PICTURES = FOLDER if "RESULTS" in os.environ else Path(__file__).parents[1] / "docs" / "images"
 SEEDS = tuple(map(int, os.environ.get("SEEDS", "1,2,3").split(",")))
 OURS, ALONE = "Convsearch", "one network, no search"
 OPPONENTS = {  # what each is called, and its script with the arguments before the common ones
@@ -96,8 +96,9 @@ def measure() -> Iterator[tuple[str, str, str]]:
                         results.add(key | run(opponent, folders[case.data], case.seconds, seed))
     for case in CASES:
         rows = [row for row in results.rows if (row["data"], row["budget"]) == (case.data, case.seconds)]
+        for where in dict.fromkeys(row["machine"] for row in rows):
+            yield from report(case, where, [row for row in rows if row["machine"] == where])
         if rows:
-            yield from report(case, rows)
             draw(case, rows)
 
 
@@ -194,15 +195,15 @@ def _epochs(trial: Trial, began: float) -> Iterator[tuple[float, float]]:
 # ---------------------------------------------------------------------- what came of it
 
 
-def report(case: Case, rows: Sequence[Row]) -> Iterator[tuple[str, str, str]]:
-    """Yield a line for each opponent, and one for each thing that was required."""
+def report(case: Case, where: str, rows: Sequence[Row]) -> Iterator[tuple[str, str, str]]:
+    """Yield a line for each opponent on a machine, and one for each thing that was required."""
     by = {name: [row for row in rows if row["opponent"] == name] for name in case.opponents}
     by = {name: found for name, found in by.items() if found}
-    what = f"{case.data}, {case.seconds / 60:g} min"
+    what = f"{case.data}, {case.seconds / 60:g} min, {where.partition(',')[0]}"
     for name, found in by.items():
         told = (
             f"validation {_median(found, 'validation'):.1%}, test {_median(found, 'test'):.1%} "
-            f"({_spread(found, 'test')}); " + _states(found)
+            f"({_spread(found, 'test')}); {_states(found)}; {_days(found)}"
         )
         yield f"{what}: {name}", told, ""
     if OURS not in by:
@@ -237,12 +238,13 @@ def _states(rows: Sequence[Row]) -> str:
     return ", ".join(f"{count:g} {state}" for state, count in counts.items())
 
 
+def _days(rows: Sequence[Row]) -> str:
+    return " and ".join(f"{date.fromisoformat(day):%d %B %Y}" for day in sorted({row["date"] for row in rows}))
+
+
 def _met(ours: Sequence[Row], others: Sequence[Row]) -> list[tuple[Row, list[Row]]]:
-    """Return each of our rows with the others that had its seed, on its machine; without those that met nobody."""
-    pairs = [
-        (row, [other for other in others if (other["seed"], other["machine"]) == (row["seed"], row["machine"])])
-        for row in ours
-    ]
+    """Return each of our rows with the others that had its seed; without those that met nobody."""
+    pairs = [(row, [other for other in others if other["seed"] == row["seed"]]) for row in ours]
     return [(row, found) for row, found in pairs if found]
 
 

@@ -6,7 +6,7 @@ from ..spaces.space import SearchSpace
 from .budget import Budget
 from .engines.portfolio import portfolio
 from .preparation import Prepared
-from .progress import duration
+from .progress import counted, duration
 
 LARGE = 128 * 128  # pixels of an image from which on the user is told what they cost
 COUNTED = 100_000  # candidates of a limited space that are counted before a grid search begins
@@ -58,7 +58,8 @@ def announce(prepared: Prepared, budget: Budget, console: Console) -> None:
         _announce_grid(prepared.space, console)
         return
     if study.warm_start is not None and not known:
-        console.print(f"begins with the best of study {study.warm_start}", highlight=False)
+        taken = counted(len(study.warm_values), "network")
+        console.print(f"begins with the best of study {study.warm_start}: {taken}, fitted to this one", highlight=False)
     for guess in portfolio(prepared.space, data.train):
         if guess.values is None:
             console.print(f"  note: the portfolio's '{guess.name}' is skipped: {guess.reason}", highlight=False)

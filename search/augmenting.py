@@ -16,9 +16,11 @@ from ..spaces.space import SearchSpace
 from .record import Trial
 
 LONG = 3  # times the trials' epochs make a training long; set by hand
+UNSURE = 0.9  # a trial's validation accuracy below which there is much to gain
 # The share of its accuracy that a network has to keep: within the range that `python -m benchmarks augmentation` finds
 # best on the validation images of five data sets. A mirror that swaps a few classes costs more than that; a shift swaps
-# none, but where it cuts off what matters, as in images of 8 x 8 pixels, it costs half and more.
+# none, but where it cuts off what matters, as in images of 8 x 8 pixels, it costs half and more. And shifts cost a
+# network that is nearly always right, whatever it keeps.
 KEPT_SHARES = {"horizontal_flip": 0.9, "translation": 0.8}
 SHIFT = 0.12  # of the side, where the space allows as much
 SAID = {"horizontal_flip": "mirrored", "translation": "shifted"}
@@ -72,13 +74,16 @@ def asked(candidate: Candidate, space: SearchSpace) -> dict[str, float]:
     return found
 
 
-def keeps_labels(augmentation: str, plain: float, varied: float) -> bool:
-    """Whether a network knows varied images about as well as plain ones; both are accuracies."""
-    return varied >= KEPT_SHARES[augmentation] * plain
+def is_worth_adding(augmentation: str, plain: float, varied: float) -> bool:
+    """Whether a network knows varied images about as well as plain ones, and may gain by them.
+
+    Both are accuracies. Shifts are for networks that have much to gain; a mirror costs no other either.
+    """
+    return varied >= KEPT_SHARES[augmentation] * plain and (augmentation != "translation" or plain < UNSURE)
 
 
 def for_long_training(trial: Trial, space: SearchSpace) -> tuple[Candidate, str]:
-    """Return the trial's candidate with every augmentation that keeps the labels, and how to say so.
+    """Return the trial's candidate with every augmentation that is worth adding, and how to say so.
 
     Nothing is changed where the question was not put.
     """
@@ -87,7 +92,7 @@ def for_long_training(trial: Trial, space: SearchSpace) -> tuple[Candidate, str]
     added = {
         name: True if name == "horizontal_flip" else more[name]
         for name, accuracy in trial.varied.items()
-        if name in more and keeps_labels(name, plain, accuracy)
+        if name in more and is_worth_adding(name, plain, accuracy)
     }
     if not added:
         return candidate, ""

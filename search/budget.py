@@ -11,6 +11,7 @@ SEARCH_SHARE = 0.4  # of the minutes, with the best few trained again; most go t
 REPEATS_SHARE = 0.15  # of the minutes, part of the search's, that may be kept to train the best few again
 STARTING_SECONDS = 10.0  # until the first trial begins
 EXPORT_SECONDS = 12.0  # for the bundle and its check, and the model in MLflow; about twice what it takes
+GRACE, GRACE_SHARE = 5.0, 0.03  # seconds, or of all minutes, in which a training whose time is up may end by itself
 
 
 @dataclass
@@ -56,16 +57,23 @@ class Budget:
         if self.seconds is None:
             return math.inf
         share = SEARCH_SHARE if self.has_result else 1.0
-        return STARTING_SECONDS + self._usable(self.seconds) * share - self.elapsed
+        until = STARTING_SECONDS + self._usable(self.seconds) * share
+        return min(until, self.seconds - EXPORT_SECONDS) - self.elapsed
 
     @staticmethod
     def _usable(seconds: float) -> float:
-        return seconds - STARTING_SECONDS - EXPORT_SECONDS
+        return max(0.0, seconds - STARTING_SECONDS - EXPORT_SECONDS)
 
     @property
     def final_seconds(self) -> float | None:
         """The seconds left to train the winner, with the export still to come; None without a limit."""
         return None if self.seconds is None else self.seconds - EXPORT_SECONDS - self.elapsed
+
+    def late(self, left: float | None) -> bool:
+        """Whether so many seconds that are left of something, below 0, are more than may be overdrawn."""
+        if self.seconds is None or left is None:
+            return False
+        return left <= -max(GRACE, GRACE_SHARE * self.seconds)
 
 
 class Interruption:

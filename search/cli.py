@@ -50,7 +50,7 @@ def run(
     pruner: Annotated[
         str | None,
         typer.Option(
-            help="Of optuna: hyperband, median or none. [default: hyperband, where one objective is searched]"
+            help="Of optuna: hyperband, median or none. [default: hyperband; for a grid and several objectives none]"
         ),
     ] = None,
     trials: Annotated[
@@ -77,8 +77,11 @@ def run(
         ),
     ] = None,
     repeats: Annotated[
-        int, typer.Option(help="So many of the best are trained again with another seed, where there are two or more.")
-    ] = 3,
+        int | None,
+        typer.Option(
+            help="So many of the best are trained again with another seed, where there are two or more. [default: 3]"
+        ),
+    ] = None,
     warm_start: Annotated[
         str | None, typer.Option(metavar="STUDY", help="Begin with the best of another study, fitted to this one.")
     ] = None,

@@ -22,7 +22,6 @@ from .record import Trial
 NUMBER = -1  # the job's number: no trial's
 LONGER = 2  # times the trials' epochs, where no minutes are given
 MOST = 20  # times the trials' epochs at most, where minutes are
-GRACE, GRACE_SHARE = 5.0, 0.03  # seconds, or of all minutes, in which a training by the clock may end by itself
 VALIDATIONS = 20  # about so many in a long training: each takes time from it
 
 
@@ -123,7 +122,7 @@ def train_winner(
         WorkError: the machine cannot go on.
     """
     kept = as_in_its_trial(trial, weights)
-    outcome = run_one(job, executor, lambda: budget.stopped or _late(budget), told)
+    outcome = run_one(job, executor, lambda: budget.stopped or budget.late(budget.final_seconds), told)
     if why := _why_not(outcome, job, kept.val_accuracy, validated, budget):
         return replace(kept, training=outcome, why_kept=why)
     trained = f"It was then trained once more, for {outcome.epochs} epochs{manner}"
@@ -157,9 +156,3 @@ def _why_not(outcome: Outcome, job: Job, accuracy: float, validated: int, budget
     elif outcome.value is None or outcome.value < accuracy:
         return "the winner's own training came no further"
     return None
-
-
-def _late(budget: Budget) -> bool:
-    if budget.seconds is None or budget.final_seconds is None:
-        return False
-    return budget.final_seconds <= -max(GRACE, GRACE_SHARE * budget.seconds)

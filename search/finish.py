@@ -63,15 +63,15 @@ def job_of_trial(prepared: Prepared, proposal: Proposal, trial: Trial) -> Job:
     return job.model_copy(update=rung)
 
 
-def seconds_to_repeat(prepared: Prepared, count: int) -> float:
-    """Return what it would take to train the best again, of `count` as many as it takes to compare."""
+def seconds_to_repeat(prepared: Prepared) -> float:
+    """Return what it would take to train the best again, as many as it takes to compare."""
     costs = Costs.of(prepared.record, len(prepared.split.train))
-    best = [trial for trial in prepared.record.best(min(count, COMPARED)) if trial.state == "complete"]
+    best = [trial for trial in prepared.record.best(min(prepared.study.repeats, COMPARED)) if trial.state == "complete"]
     return sum(costs.trial(trial.candidate, prepared.study.epochs) for trial in best)
 
 
-def repeat_best(prepared: Prepared, count: int, executor: Executor, budget: Budget, console: Console) -> None:
-    """Train the best `count` trials again with other seeds, as far as their share of the time permits."""
+def repeat_best(prepared: Prepared, executor: Executor, budget: Budget, console: Console) -> None:
+    """Train the best few again with other seeds, as many as the study has it, as far as their time permits."""
     record, repeats, images = prepared.record, prepared.folder.repeats(), len(prepared.split.train)
     epochs, preference = prepared.study.epochs, prepared.study.preference
 
@@ -92,7 +92,8 @@ def repeat_best(prepared: Prepared, count: int, executor: Executor, budget: Budg
             reached = f", epoch {report.epoch}, {report.reached}" if report else ""
             status.update(f"training trial {trial.number} again, with another seed{reached}")
 
-        done = repeat_the_best(preference.ranked(record)[:count], repeats, job, fits, executor, budget, told)
+        best = preference.ranked(record)[: prepared.study.repeats]
+        done = repeat_the_best(best, repeats, job, fits, executor, budget, told)
     if not repeats.all and not done and not budget.stopped:
         console.print("  note: there was no time to train the best again", highlight=False)
     for line in standing_lines(record, repeats, preference, len(prepared.split.val)):
@@ -174,7 +175,6 @@ def export(prepared: Prepared, winner: Winner, tracker: Any, budget: Budget, con
 
         images = len(prepared.split.train) + (len(prepared.split.val) if winner.with_validation else 0)
         model, momentum = trained_model(winner.candidate, winner.weights, images)
-        before = folder.result()
         folder.note_test(winner.trial.number)
         test = evaluate(model, prepared.dataset, prepared.split.test)
         budget.lap("testing")
@@ -204,7 +204,6 @@ def export(prepared: Prepared, winner: Winner, tracker: Any, budget: Budget, con
     result = Result(
         at=now(),
         trials=prepared.record.finished(),
-        spent=round(budget.elapsed + (before.spent if before else 0.0), 2),
         tests=tests,
         cut=budget.stopped,
         best=winner.trial.number,

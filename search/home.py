@@ -14,7 +14,7 @@ from ..spaces.space import SearchSpace, Values
 from .files import write_text
 from .objectives import DEFAULT, Preference, check_under
 from .record import Record, Trial, now
-from .repeats import Repeats, Standing
+from .repeats import DEFAULT_REPEATS, Repeats, Standing
 from .result import Result
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
@@ -58,6 +58,7 @@ class StudyFile(BaseModel):
     pruner: str
     objectives: tuple[str, ...] = DEFAULT
     under: str | None = None
+    repeats: int = DEFAULT_REPEATS
     epochs: int
     trials: int | None
     minutes: float | None = None
@@ -178,14 +179,6 @@ class StudyFolder:
         """Return the trial that is named, with all the values that its candidate reached."""
         named = self.named(record)
         return self.repeats().standing(named) if named else None
-
-    def spent(self) -> float:
-        """Return the seconds that the launches of this study have taken: what is known of those that were killed."""
-        result, trials = self.result(), self.record().trials.values()
-        since = result.at if result else ""
-        later = [spell for trial in trials for spell in trial.spells if spell.began > since]
-        repeats = [repeat.seconds for repeat in self.repeats().all] if result is None else []
-        return (result.spent if result else 0.0) + sum(spell.seconds for spell in later) + sum(repeats)
 
     def space(self, study: StudyFile) -> SearchSpace:
         """Return the study's space, bound to its data."""

@@ -24,6 +24,7 @@ from .preparation import Prepared, begin, folder_of, resume
 from .progress import ProgressView
 from .record import Record
 from .settling import settle
+from .spent import noting_what_is_spent, spent
 from .study import KEPT, Study
 
 
@@ -45,26 +46,24 @@ def launch(options: Options, console: Console) -> StudyFolder:
         if options.trials is None and options.minutes is None:
             budget.trials = prepared.study.trials
             if prepared.study.minutes is not None:
-                budget.seconds = prepared.study.minutes * 60 - folder.spent()
+                budget.seconds = prepared.study.minutes * 60 - spent(folder.path)
         announce(prepared, budget, console)
-        with Interruption(budget):
-            _search_and_export(home, prepared, executor, budget, options.repeats, console)
+        with Interruption(budget), noting_what_is_spent(folder.path, budget):
+            _search_and_export(home, prepared, executor, budget, console)
     return folder
 
 
-def _search_and_export(
-    home: Home, prepared: Prepared, executor: Executor, budget: Budget, repeats: int, console: Console
-) -> None:
+def _search_and_export(home: Home, prepared: Prepared, executor: Executor, budget: Budget, console: Console) -> None:
     from .tracking import Tracker  # MLflow takes a second to import: the workers warm up meanwhile
 
     folder, record = prepared.folder, prepared.record
     budget.has_result = bool(record.best())
     space = folder.space_file.read_text(encoding="utf-8")
-    with closing(_engine(prepared, budget)) as engine, closing(Tracker(home, prepared.study, space)) as tracker:
+    with closing(engine_for(prepared, budget)) as engine, closing(Tracker(home, prepared.study, space)) as tracker:
         settle(record, engine, prepared.study.objectives)
         tracker.reconcile(record)
         budget.lap("beginning")
-        _search(prepared, engine, executor, tracker, budget, repeats, console)
+        _search(prepared, engine, executor, tracker, budget, console)
         budget.lap("search")
         if _is_finished(prepared, budget):
             console.print("nothing was left to do: the study is finished", highlight=False)
@@ -72,7 +71,7 @@ def _search_and_export(
             raise WorkError(f"no trial has finished: {_why_none(record)}")
         else:
             _require_a_choice(prepared)
-            repeat_best(prepared, repeats, executor, budget, console)
+            repeat_best(prepared, executor, budget, console)
             if found := importances(prepared.space, record):
                 tracker.log_importances(found)
             budget.lap("repeats")
@@ -91,7 +90,6 @@ def _search(
     executor: Executor,
     tracker: Any,
     budget: Budget,
-    repeats: int,
     console: Console,
 ) -> None:
     study, record = prepared.study, prepared.record
@@ -105,8 +103,8 @@ def _search(
         job=lambda proposal, trial: job_of_trial(prepared, proposal, trial),
         weights=prepared.folder.weights(0).parent,
         objectives=study.objectives,
-        seconds_to_repeat=lambda: seconds_to_repeat(prepared, repeats),
-        keep=max(KEPT, repeats),
+        seconds_to_repeat=lambda: seconds_to_repeat(prepared),
+        keep=max(KEPT, study.repeats),
         kept_anyway={repeat.number for repeat in prepared.folder.repeats().all},
     )
     try:
@@ -118,7 +116,8 @@ def _search(
         raise
 
 
-def _engine(prepared: Prepared, budget: Budget) -> Engine:
+def engine_for(prepared: Prepared, budget: Budget) -> Engine:
+    """Open the study's engine: it proposes what is new and can be finished in time, known good networks first."""
     study, record = prepared.study, prepared.record
     tried = [trial.hash for trial in record.trials.values() if trial.state not in ("interrupted", "running")]
     proposals = Proposals(prepared.space, study.seed, tried, exhaustive=study.algorithm == "grid")

@@ -8,9 +8,10 @@ network that is nearly always right has nothing to gain: `python -m benchmarks m
 import numpy as np
 from numpy.typing import NDArray
 
+from .augmenting import UNSURE
+
 ALPHA = 1.0  # every share of the blend is as likely as any other
 MANY = 100  # epochs from which blends are worth more than they cost
-UNSURE = 0.9  # a trial's validation accuracy below which there is enough to gain
 
 
 def alpha_for(epochs: int, accuracy: float) -> float:

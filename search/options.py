@@ -9,7 +9,6 @@ from .engines.choice import choose
 from .objectives import check_objectives, check_under
 
 DEFAULT_TRIALS = 15  # where neither trials nor minutes are given
-DEFAULT_REPEATS = 3
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Options:
     image_size: tuple[int, int] | None = None
     class_weights: bool = False
     skip_bad: bool = False
-    repeats: int = DEFAULT_REPEATS
+    repeats: int | None = None
     warm_start: str | None = None
     objectives: tuple[str, ...] = ()
     under: str | None = None
@@ -55,7 +54,7 @@ def check(options: Options) -> None:
     for name, value in (("trials", options.trials), ("epochs", options.epochs)):
         if value is not None and value < 1:
             raise InputError(f"--{name} {value}: at least 1")
-    if options.repeats < 0:
+    if options.repeats is not None and options.repeats < 0:
         raise InputError(f"--repeats {options.repeats}: 0 or more")
     if options.minutes is not None and not 0 < options.minutes < 1e6:
         raise InputError(f"--minutes {options.minutes:g}: a number of minutes above 0")

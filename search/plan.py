@@ -64,6 +64,17 @@ def epochs_for(space: SearchSpace, images: int, minutes: float, wished: int | No
     return max(FEWEST, min(most, int(search / trials / costs.epoch(guess))))
 
 
+def require_time_to_export(minutes: float) -> None:
+    """Raise an InputError where a study that has a result cannot be brought to its bundle within the minutes."""
+    least = STARTING_SECONDS + EXPORT_SECONDS
+    if minutes * 60 < least:
+        raise InputError(
+            f"--minutes {minutes:g}: too short. About {least:.0f} seconds go to beginning, testing and exporting: from "
+            f"--minutes {_rounded_up(least / 60):g} on the best trial so far becomes a bundle, with more there are "
+            "more trials. `convsearch show` tells what is there without any of it"
+        )
+
+
 def _first_guess(space: SearchSpace, images: int) -> Candidate:
     for values in guesses(space, images):
         return space.candidate(values)

@@ -21,8 +21,9 @@ from .engines.choice import choose
 from .home import DataFacts, Home, StudyFile, StudyFolder
 from .objectives import check_objectives, check_under
 from .options import DEFAULT_TRIALS, Options
-from .plan import epochs_for, usual_epochs
+from .plan import epochs_for, require_time_to_export, usual_epochs
 from .record import Record
+from .repeats import DEFAULT_REPEATS
 from .warm_start import warm_values
 
 VERSIONS = ("convsearch", "tensorflow", "keras", "optuna", "keras-tuner", "mlflow", "numpy", "pillow")
@@ -92,6 +93,7 @@ def begin(home: Home, folder: StudyFolder, options: Options, console: Console) -
         pruner=pruner,
         objectives=objectives,
         under=options.under,
+        repeats=DEFAULT_REPEATS if options.repeats is None else options.repeats,
         epochs=epochs,
         trials=options.trials if given else DEFAULT_TRIALS,
         minutes=options.minutes,
@@ -143,12 +145,20 @@ def resume(home: Home, folder: StudyFolder, options: Options, console: Console) 
             )
     space = SearchSpace(definition, dataset.input, len(dataset.classes))
     parts, record = Split.load(folder.split), folder.record()
-    if options.minutes is not None and not record.best():
-        epochs_for(space, len(parts.train), options.minutes, study.epochs)
+    if options.minutes is not None:
+        if record.best():
+            require_time_to_export(options.minutes)
+        else:
+            epochs_for(space, len(parts.train), options.minutes, study.epochs)
+    anew: dict[str, Any] = {}
     if options.under is not None:  # which trial is named may be asked anew
         check_under(options.under, study.objectives)
         _require_reachable(space, options.under, study.objectives)
-        study = study.model_copy(update={"under": options.under})
+        anew["under"] = options.under
+    if options.repeats is not None:
+        anew["repeats"] = options.repeats
+    if anew:
+        study = study.model_copy(update=anew)
         folder.write(study)
     return Prepared(folder, study, dataset, parts, space, record)
 

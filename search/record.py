@@ -29,11 +29,6 @@ class Spell(NamedTuple):
     ended: str
     value: float | None
 
-    @property
-    def seconds(self) -> float:
-        """From its begin to its end."""
-        return (datetime.fromisoformat(self.ended) - datetime.fromisoformat(self.began)).total_seconds()
-
 
 class Trial(BaseModel):
     """One trial as the record has it. Curves are by epoch; `seconds` is the sum of `clock`.

@@ -23,6 +23,7 @@ from .objectives import Preference
 from .record import Record, Trial
 
 FILE = "repeats.jsonl"
+DEFAULT_REPEATS = 3  # so many of the best are trained again
 SIGMAS = 2.0  # differences of so many standard errors are taken for real
 # Where the error is estimated from few trainings, so many instead: Student's t, 97.5 %, by the degrees of freedom.
 FEW = {1: 12.7, 2: 4.3, 3: 3.2, 4: 2.8, 5: 2.6, 6: 2.4}
@@ -160,7 +161,7 @@ def repeat_the_best(
         job: makes the job of a trial with a seed that was not used yet.
         fits: whether there is time for a trial.
         executor: what runs the jobs.
-        budget: ends it when somebody says stop.
+        budget: ends it when somebody says stop, and a training that takes much longer than was foretold.
         told: hears of each beginning (None), each epoch, and why a training failed.
 
     Raises:
@@ -174,11 +175,17 @@ def repeat_the_best(
             return False
         told(trial, None)
         this = job(trial, 1)
-        outcome = run_one(this, executor, lambda: budget.stopped, partial(told, trial))
+        outcome = run_one(
+            this, executor, lambda: budget.stopped or budget.late(budget.repeats_left), partial(told, trial)
+        )
         Path(this.weights).unlink(missing_ok=True)
         if outcome.ended == "failed":
             told(trial, f"trained again with another seed, it failed: {outcome.error}")
-        elif outcome.ended == "complete" and outcome.value is not None:
+        elif outcome.ended == "stopped":
+            if not budget.stopped:
+                told(trial, "trained again with another seed, it was not done in time")
+            return False
+        elif outcome.value is not None:
             repeats.add(
                 Repeat(
                     number=trial.number,

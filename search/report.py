@@ -300,7 +300,7 @@ def result_lines(folder: StudyFolder) -> list[str]:
         + (f" ({_in_trial(result)}{again.told})" if again and again.spread is not None else "")
         + ("; trained on the validation images too since" if result.with_validation else ""),
         f"test accuracy {test.accuracy:.1%}, 95 % interval {low:.1%} to {high:.1%} ({test.count:,} images)"
-        + (f", looked at {result.tests} times, as the search went on" if result.tests > 1 else ""),
+        + (f", looked at {result.tests} times, as the study went on" if result.tests > 1 else ""),
         "time: " + ", ".join(f"{name} {duration(seconds)}" for name, seconds in result.seconds.items()),
         f"bundle: {folder.bundle}",
     ]

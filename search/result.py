@@ -34,15 +34,14 @@ class Result(BaseModel):
 
     `trials` are those it was chosen from, of which `best` is the winner's number, `under` the limit it was chosen by.
     `val_accuracy` is of images the weights have not learnt from: the trial's, where they were trained
-    `with_validation`. `spent` are the seconds of all launches, `seconds` those of the last one, by what they went to;
-    `tests` is how often the test split was read. `cut` says that Ctrl-C ended it before the winner was trained.
+    `with_validation`. `seconds` are those of the last launch, by what they went to; `tests` is how often the test split
+    was read. `cut` says that Ctrl-C ended it before the winner was trained.
     """
 
     model_config = ConfigDict(frozen=True)
 
     at: str
     trials: int
-    spent: float
     tests: int
     cut: bool
     best: int

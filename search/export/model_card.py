@@ -83,7 +83,7 @@ def _data(study: StudyFile, tests: int) -> str:
 def _read(tests: int) -> str:
     if tests <= 1:
         return "once, for the final model"
-    return f"{tests} times, because the search went on after its first winner was tested; nothing was chosen by them"
+    return f"{tests} times, because the study went on after a winner was tested; the search chose nothing by them"
 
 
 def _accuracy(facts: Facts) -> str:

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from terminal import convsearch
 
-from convsearch.search.budget import EXPORT_SECONDS
-from convsearch.search.final import GRACE
+from convsearch.search.budget import EXPORT_SECONDS, GRACE
+from convsearch.search.final import MOST
 from convsearch.search.home import Home, StudyFolder
 from convsearch.search.mixup import MANY
+from convsearch.search.spent import spent
 
 MINUTES = 0.7
 SLACK = 30  # seconds beyond what is promised: tests run side by side, and share what the promise counts on
@@ -68,7 +69,11 @@ def test_keras_tuner_has_its_rungs_and_its_winner_in_the_minutes_too(tmp_path: P
     assert result is not None
     assert result.final is not None
     assert result.final.epochs > study.read().epochs
-    assert study.record().counts()["failed"] == 0
+    until_export = sum(result.seconds[name] for name in ("beginning", "search", "repeats", "winner"))
+    assert until_export < 60 * MINUTES - EXPORT_SECONDS + GRACE + 3
+    record = study.record()
+    assert record.counts()["failed"] == 0
+    assert any(trial.state == "pruned" or len(trial.spells) > 1 for trial in record.trials.values())  # by a rung
     assert (study.bundle / "model.keras").exists()
 
 
@@ -81,14 +86,27 @@ def test_a_study_whose_minutes_are_spent_has_nothing_left_to_do(study: StudyFold
 
 
 def test_a_study_that_was_killed_goes_on_for_what_is_left_of_its_minutes(study: StudyFolder, home: Path) -> None:
-    study.result_file.unlink()  # as if it had been killed before its winner was tested
-    known = set(study.record().trials)
-    done = convsearch("run", "--resume", "--study", "timed", "--home", home)
-    assert done.returncode == 0, done.stderr
-    assert known <= set(study.record().trials)
     result = study.result()
     assert result is not None
-    assert result.trials == study.record().finished()
+    study.result_file.unlink()  # as if it had been killed before its winner was tested
+    known, taken = set(study.record().trials), spent(study.path)
+    assert taken > sum(result.seconds.values()) - 1
+    done = convsearch("run", "--resume", "--study", "timed", "--home", home)
+    assert done.returncode == 0, done.stderr
+    assert set(study.record().trials) == known  # they are over: what there is becomes a bundle
+    result = study.result()
+    assert result is not None
+    assert (result.trials, result.final) == (study.record().finished(), None)
+    assert spent(study.path) > taken
+
+
+def test_minutes_in_which_what_there_is_cannot_become_a_bundle_are_refused_when_a_study_goes_on(
+    study: StudyFolder, home: Path
+) -> None:
+    done = convsearch("run", "--resume", "--minutes", 0.1, "--study", "timed", "--home", home)
+    assert done.returncode == 2
+    assert "--minutes 0.1: too short" in done.stderr
+    assert "from --minutes 0.4 on the best trial so far becomes a bundle" in done.stderr
 
 
 def test_minutes_in_which_a_study_without_a_trial_cannot_get_one_are_refused_when_it_goes_on(
@@ -101,20 +119,25 @@ def test_minutes_in_which_a_study_without_a_trial_cannot_get_one_are_refused_whe
 
 
 @pytest.mark.parametrize("clear", [False, True], ids=["hard", "easy"])
-def test_images_are_blended_in_a_long_training_where_there_is_much_to_learn(tmp_path: Path, clear: bool) -> None:
+def test_a_long_training_mirrors_images_where_it_may_and_blends_them_where_there_is_much_to_learn(
+    tmp_path: Path, clear: bool
+) -> None:
     random = np.random.default_rng(0)
+    epochs = -(-MANY // MOST)  # of the trial: the winner has enough time for so many times as many
     labels = np.arange(200) % 2
     signal = labels if clear else random.permutation(labels)  # of the hard ones no network learns anything
     images = np.clip(random.normal(90 + 90 * signal[:, None, None], 20, (200, 8, 8)), 0, 255).astype("uint8")
     np.savez(tmp_path / "images.npz", x_train=images, y_train=labels)
     space = tmp_path / "space.yaml"
-    space.write_text("layers: 1\neach_layer: {filters: 4}\naugmentation: {horizontal_flip: [false, true]}\n")
-    options = ("--space", space, "--trials", 1, "--epochs", MANY // 2, "--repeats", 0, "--set", "schedule=cosine")
+    text = "layers: 3\neach_layer: {filters: 4}\naugmentation: {horizontal_flip: [false, true]}\n"
+    space.write_text(text + "recipe: {batch_size: 8, learning_rate: 0.01, schedule: cosine}\n")
+    options = ("--space", space, "--trials", 1, "--minutes", 2, "--epochs", epochs, "--repeats", 0)
     place = ("--study", "blends", "--home", tmp_path)
     done = convsearch("run", "--data", tmp_path / "images.npz", *options, *place)
     assert done.returncode == 0, done.stderr
     assert f"for {MANY} epochs" in done.stderr
-    assert ("with pairs of images blended (mixup)" in done.stderr) is not clear
+    assert ("blended (mixup)" in done.stderr) is not clear
+    if clear:  # where nothing can be learnt, what a mirror keeps is chance
+        assert f"for {MANY} epochs, with mirrored images too (of validation images it knows" in done.stderr
     card = (tmp_path / "blends" / "bundle" / "MODEL_CARD.md").read_text(encoding="utf-8")
-    told = f"for {MANY} epochs, with pairs of images blended (mixup), on the training and the validation images"
-    assert (told in card) is not clear
+    assert ("blended (mixup), on the training and the validation images" in card) is not clear

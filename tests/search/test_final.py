@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from convsearch.search.budget import EXPORT_SECONDS, Budget
+from convsearch.search.budget import EXPORT_SECONDS, GRACE, Budget
 from convsearch.search.data import Dataset, Split
 from convsearch.search.engines.protocol import Proposal
 from convsearch.search.executors.local import LocalExecutor
-from convsearch.search.final import GRACE, LONGER, MOST, plan_for, train_winner
+from convsearch.search.final import LONGER, MOST, plan_for, train_winner
 from convsearch.search.job import EpochReport, Job, Seconds
 from convsearch.search.record import Trial
 from convsearch.spaces.architecture import Architecture, Candidate, Head, Layer, Recipe

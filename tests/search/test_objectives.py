@@ -1,9 +1,10 @@
 """Several objectives: what may be asked for, which trials no other one beats, and which of them is named."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from convsearch.search.engines.protocol import Proposal
@@ -103,11 +104,21 @@ def test_a_trial_is_on_the_front_exactly_where_no_other_one_beats_it(trials: lis
 
 
 @given(TRIALS)
-def test_whoever_is_named_is_on_the_front(trials: list[Trial]) -> None:
+@settings(max_examples=40)
+def test_whoever_is_named_is_on_the_front_and_the_most_accurate_under_a_limit(trials: list[Trial]) -> None:
     found = front(trials, THREE)
-    for preference in (Preference(THREE), Preference(THREE, ("parameters", 60.0))):
-        score = preference.scores(found)
-        assert all(isinstance(score(one, one.value), float) for one in found)
+    with TemporaryDirectory() as name:
+        made = record(Path(name), *trials)
+    ranked = Preference(THREE).ranked(made)
+    assert {one.number for one in ranked} == {one.number for one in found}
+    limit = 30.0
+    within = [one.value for one in found if one.parameters <= limit]
+    under = Preference(THREE, ("parameters", limit))
+    if within:
+        assert [one.value for one in under.ranked(made)] == sorted(within, reverse=True)
+    elif found:
+        with pytest.raises(InputError, match="no trial keeps that"):
+            under.ranked(made)
 
 
 def test_only_complete_trials_whose_measures_are_all_known_are_on_the_front() -> None:

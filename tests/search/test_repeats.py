@@ -1,15 +1,16 @@
 """Noise: the best few trained again with other seeds, and what follows from it."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from convsearch.search.budget import Budget
+from convsearch.search.budget import GRACE, Budget
 from convsearch.search.data import Dataset, Split
 from convsearch.search.engines.protocol import Proposal
 from convsearch.search.executors.local import LocalExecutor
-from convsearch.search.job import Job
+from convsearch.search.job import EpochReport, Job
 from convsearch.search.objectives import Preference
 from convsearch.search.record import Record, Trial
 from convsearch.search.repeats import (
@@ -191,6 +192,37 @@ def test_without_time_or_after_a_stop_nothing_is_trained_again(
     assert run(2, made, repeats, executor, digits, parts, tmp_path, stopped) == []
     assert run(2, made, repeats, executor, digits, parts, tmp_path, Budget(None, None), affordable=False) == []
     assert repeats.all == []
+
+
+def test_a_training_that_takes_much_longer_than_was_foretold_is_ended(
+    executor: LocalExecutor, digits: Dataset, parts: Split, tmp_path: Path
+) -> None:
+    made, repeats, heard = record(tmp_path, 0.1, 0.3), Repeats(tmp_path), []
+    budget = Budget(None, 60.0, has_result=True)
+    budget.began -= budget.repeats_left  # their time is up now
+
+    def job(trial: Trial, seed: int) -> Job:
+        return Job(
+            number=trial.number,
+            candidate=trial.candidate,
+            data=str(digits.folder),
+            split=str(digits.folder.parent / "split.npz"),
+            epochs=5000,
+            patience=5000,
+            seed=seed,
+            weights=str(tmp_path / f"{trial.number}.repeat.weights.h5"),
+        )
+
+    def told(trial: Trial, report: EpochReport | str | None = None) -> None:
+        if isinstance(report, str):
+            heard.append((trial.number, report))
+
+    begin = time.monotonic()
+    assert not repeat_the_best(made.best(2), repeats, job, lambda trial: True, executor, budget, told)
+    assert GRACE - 0.5 < time.monotonic() - begin < GRACE + 10
+    assert heard == [(1, "trained again with another seed, it was not done in time")]
+    assert repeats.all == []
+    assert not list(tmp_path.glob("*.h5"))
 
 
 def test_whether_the_time_sufficed_is_returned(executor: LocalExecutor, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from convsearch.search.objectives import DEFAULT
 from convsearch.search.record import Record, Trial
 from convsearch.search.settling import settle
 from convsearch.spaces.arithmetic import Volume
-from convsearch.spaces.definition import load
+from convsearch.spaces.definition import load, parse
 from convsearch.spaces.space import SearchSpace
 
 EPOCHS = 9
@@ -25,14 +25,14 @@ def proposals(record: Record) -> Proposals:
     return Proposals(SPACE, 0, [t.hash for t in record.trials.values() if t.state not in ("interrupted", "running")])
 
 
-@pytest.fixture(params=["optuna", "keras-tuner"])
+@pytest.fixture(params=["optuna", "random", "bayesian"])
 def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
     """Opens one engine after the other, as often as it is asked to."""
 
     def make(record: Record) -> Engine:
         if request.param == "optuna":
             return OptunaEngine(tmp_path, "random", "none", EPOCHS, 0, proposals(record))
-        return KerasTunerEngine(tmp_path, "random", EPOCHS, 0, proposals(record))
+        return KerasTunerEngine(tmp_path, request.param, EPOCHS, 0, proposals(record))
 
     return make
 
@@ -84,6 +84,29 @@ def test_a_storage_that_was_moved_away_learns_all_that_the_record_has(opened: Op
     settle(record, made, DEFAULT)
     assert [made.knows(number) for number in range(3)] == [True, True, False]
     assert ask(made).number == 2
+
+
+def test_a_grid_of_keras_tuner_whose_storage_was_moved_away_proposes_the_rest_of_the_space(tmp_path: Path) -> None:
+    filters = [4, 5, 6, 7, 8]
+    text = f"layers: 1\neach_layer: {{filters: {filters}, kernel_size: 3}}\n"
+    space = SearchSpace(parse(text, "grid.yaml"), Volume(8, 8, 1), 10)
+    record = Record(tmp_path)
+
+    def opened(folder: Path) -> KerasTunerEngine:
+        hashes = [trial.hash for trial in record.trials.values()]
+        return KerasTunerEngine(folder, "grid", EPOCHS, 0, Proposals(space, 0, hashes, exhaustive=True))
+
+    first = opened(tmp_path / "old")
+    for value in (0.25, 0.5):
+        record.add(ended(ask(first), "complete", EPOCHS, value))
+        first.tell(len(record.trials) - 1, "complete", value)
+    again = opened(tmp_path / "new")
+    settle(record, again, DEFAULT)
+    rest = []
+    while proposal := again.ask():
+        rest.append(proposal.values["layer1.filters"])
+        again.tell(proposal.number, "complete", 0.5)
+    assert rest == filters[2:]
 
 
 def hyperband(folder: Path, record: Record) -> KerasTunerEngine:

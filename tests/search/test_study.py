@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from convsearch.search.engines.protocol import Proposal
 from convsearch.search.executors.local import LocalExecutor
 from convsearch.search.home import STATE
 from convsearch.search.job import EpochReport, Job
+from convsearch.search.objectives import DEFAULT, front
 from convsearch.search.record import Record, Trial
 from convsearch.search.study import HOPELESS, KEPT, Study
 from convsearch.spaces.arithmetic import Volume
@@ -74,7 +75,13 @@ MakeStudy = Callable[..., tuple[Study, Listening]]
 def make(executor: LocalExecutor, digits: Dataset, parts: Split, tmp_path: Path) -> MakeStudy:
     """Makes a study of a space that says nothing of its epochs: two."""
 
-    def made(text: str, budget: Budget, epochs: int = 2, listening: Listening | None = None) -> tuple[Study, Listening]:
+    def made(
+        text: str,
+        budget: Budget,
+        epochs: int = 2,
+        listening: Listening | None = None,
+        objectives: Sequence[str] = DEFAULT,
+    ) -> tuple[Study, Listening]:
         space = SearchSpace(parse(text, "mine.yaml"), digits.input, 10)
         weights = tmp_path / "weights"
         weights.mkdir()
@@ -92,8 +99,9 @@ def make(executor: LocalExecutor, digits: Dataset, parts: Split, tmp_path: Path)
                 weights=str(weights / f"{proposal.number}.weights.h5"),
             )
 
-        engine = OptunaEngine(tmp_path, "random", "none", epochs, 0, Proposals(space, 0))
-        return Study(engine, executor, Record(tmp_path), [heard], budget, job, weights), heard
+        engine = OptunaEngine(tmp_path, "random", "none", epochs, 0, Proposals(space, 0), len(objectives) - 1)
+        study = Study(engine, executor, Record(tmp_path), [heard], budget, job, weights, objectives=objectives)
+        return study, heard
 
     return made
 
@@ -150,6 +158,18 @@ def test_the_weights_of_what_was_trained_again_are_kept_whatever_comes(make: Mak
     study.search()
     kept = {int(path.name.partition(".")[0]) for path in study.weights.iterdir()}
     assert kept == {trial.number for trial in study.record.best(2)} | {0, 3}
+
+
+def test_with_several_objectives_the_weights_of_the_whole_front_are_kept(make: MakeStudy) -> None:
+    objectives = ("val_accuracy", "parameters")
+    study, _ = make(GOOD, Budget(trials=None, seconds=None), epochs=1, objectives=objectives)
+    study.keep = 1
+    study.search()
+    kept = {int(path.name.partition(".")[0]) for path in study.weights.iterdir()}
+    of_the_front = {trial.number for trial in front(study.record.trials.values(), objectives)}
+    assert kept == {study.record.best()[0].number} | of_the_front
+    smallest = min(study.record.trials.values(), key=lambda trial: trial.parameters)
+    assert smallest.number in kept
 
 
 def test_the_weights_of_an_interrupted_trial_that_cannot_go_on_are_kept_only_while_it_is_among_the_best(

@@ -1,0 +1,46 @@
+"""What a study has taken, whatever ends it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from convsearch.search.budget import Budget
+from convsearch.search.spent import EVERY, noting_what_is_spent, spent
+
+
+def test_a_new_study_has_taken_nothing(tmp_path: Path) -> None:
+    assert spent(tmp_path) == 0
+
+
+def test_each_launch_adds_its_seconds(tmp_path: Path) -> None:
+    for launch in (1, 2):
+        budget = Budget(None, None, began=time.monotonic() - 100)
+        with noting_what_is_spent(tmp_path, budget):
+            pass
+        assert 100 * launch - 1 < spent(tmp_path) < 100 * launch + 5
+
+
+def test_a_kill_costs_the_last_few_seconds_of_what_is_known(tmp_path: Path) -> None:
+    program = (
+        "import sys, time; from pathlib import Path; "
+        "from convsearch.search.budget import Budget; from convsearch.search.spent import noting_what_is_spent\n"
+        "with noting_what_is_spent(Path(sys.argv[1]), Budget(None, None)): time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, tmp_path]) as process:
+        begin = time.monotonic()
+        while spent(tmp_path) < EVERY:  # the second note
+            assert time.monotonic() - begin < 30
+            time.sleep(0.05)
+        os.kill(process.pid, signal.SIGKILL)
+    assert EVERY <= spent(tmp_path) < 30
+    assert [path.name for path in tmp_path.iterdir()] == ["spent.txt"]
+
+
+def test_where_it_cannot_be_written_the_work_goes_on(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    with noting_what_is_spent(gone, Budget(None, None)):
+        assert not gone.exists()
+    assert spent(gone) == 0
