@@ -1,5 +1,6 @@
 """A space without our loop: in an objective of Optuna, and as a HyperModel of KerasTuner, as the guide shows them."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,24 @@ def test_the_same_suggestions_make_the_same_candidate(space: SearchSpace) -> Non
         trial = study.ask()
         candidate = space.suggest(trial)
         assert space.suggest(optuna.trial.FixedTrial(trial.params)) == candidate
+
+
+def test_the_programs_of_the_guide_run_as_they_are_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    guide = Path(__file__).parents[2].joinpath("docs", "guide.md").read_text(encoding="utf-8")
+    by_optuna, by_keras_tuner = re.findall(r"^```python\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
+    random = np.random.default_rng(0)
+    x, x_val = (random.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8) for count in (32, 16))
+    y, y_val = (keras.utils.to_categorical(random.integers(0, 10, count), 10) for count in (32, 16))
+    names = {"x": x, "y": y, "x_val": x_val, "y_val": y_val, "keras_tuner": keras_tuner}
+    exec(by_optuna, names)
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    study.optimize(names["objective"], n_trials=1)
+    assert 0 <= study.best_value <= 1
+
+    monkeypatch.chdir(tmp_path)  # KerasTuner writes where it is
+    assert "max_trials=20" in by_keras_tuner
+    exec(by_keras_tuner.replace("max_trials=20", "max_trials=1"), names)  # all is said by one
+    assert len(names["tuner"].get_best_models()) == 1
 
 
 def test_an_objective_of_optuna_trains_what_it_suggests(space: SearchSpace, digits: Dataset, parts: Split) -> None:
