@@ -16,6 +16,7 @@ from terminal import begun, convsearch, wait_until, workers_of
 
 from convsearch.search.engines.choice import ALGORITHMS
 from convsearch.search.home import Home
+from convsearch.search.progress import counted
 from convsearch.search.record import Record, Trial
 from convsearch.spaces.definition import presets
 
@@ -262,7 +263,7 @@ def test_a_warm_start_begins_with_the_best_of_another_study_on_another_input(
     options = ("--space", "tiny", "--image-size", "12x12", "--epochs", 1, "--trials", 1, "--repeats", 0)
     done = convsearch("run", "--engine", engine, *options, "--warm-start", "killed", "--study", name, "--home", home)
     assert done.returncode == 0, done.stderr
-    assert f"begins with the best of study killed: {len(resumed.best(3))} networks" in done.stderr
+    assert f"begins with the best of study killed: {counted(len(resumed.best(3)), 'network')}, fitted" in done.stderr
     study, trials = Home(home).study(name).read(), record(home, name).trials
     assert len(study.warm_values) == len(resumed.best(3))  # kept, so that it goes on when the other one is gone
     first = trials[0].candidate
