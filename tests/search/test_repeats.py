@@ -137,6 +137,19 @@ def executor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalExecutor
     made.close()
 
 
+def job_of(trial: Trial, seed: int, epochs: int, digits: Dataset, place: Path) -> Job:
+    return Job(
+        number=trial.number,
+        candidate=trial.candidate,
+        data=str(digits.folder),
+        split=str(digits.folder.parent / "split.npz"),
+        epochs=epochs,
+        patience=epochs,
+        seed=seed,
+        weights=str(place / f"{trial.number}.repeat.weights.h5"),
+    )
+
+
 def run(
     count: int,
     made: Record,
@@ -153,16 +166,7 @@ def run(
 
     def job(trial: Trial, seed: int) -> Job:
         seeds.append(seed)
-        return Job(
-            number=trial.number,
-            candidate=trial.candidate,
-            data=str(digits.folder),
-            split=str(digits.folder.parent / "split.npz"),
-            epochs=2,
-            patience=2,
-            seed=seed,
-            weights=str(place / f"{trial.number}.repeat.weights.h5"),
-        )
+        return job_of(trial, seed, 2, digits, place)
 
     repeat_the_best(
         made.best(count), repeats, job, lambda trial: affordable, executor, budget, lambda trial, report=None: None
@@ -202,16 +206,7 @@ def test_a_training_that_takes_much_longer_than_was_foretold_is_ended(
     budget.began -= budget.repeats_left  # their time is up now
 
     def job(trial: Trial, seed: int) -> Job:
-        return Job(
-            number=trial.number,
-            candidate=trial.candidate,
-            data=str(digits.folder),
-            split=str(digits.folder.parent / "split.npz"),
-            epochs=5000,
-            patience=5000,
-            seed=seed,
-            weights=str(tmp_path / f"{trial.number}.repeat.weights.h5"),
-        )
+        return job_of(trial, seed, 5000, digits, tmp_path)
 
     def told(trial: Trial, report: EpochReport | str | None = None) -> None:
         if isinstance(report, str):
