@@ -5,9 +5,9 @@ images so varied. Then it is trained from the start for LONGER times the seconds
 both, and with both on four fifths of the images. `search/augmenting.py` adds an augmentation where enough of the
 accuracy is left, and shifts only to what is not nearly always right: here stands, for every data set, what was left and
 what was gained, from which share to which the gains would have been kept and the losses avoided, and what the rule in
-force gains on average. The last training tells what a quarter more images are worth, which
-the winner gets by learning from the validation images too (`search/final.py`). All accuracies are of validation images;
-rows stay in `results/augmentation.jsonl`.
+force gains on average. The last training tells what a quarter more images are worth, which the winner gets by learning
+from the validation images too (`search/final.py`). All accuracies are of validation images; rows stay in
+`results/augmentation.jsonl`.
 """
 
 import os

@@ -39,7 +39,7 @@ def announce(prepared: Prepared, budget: Budget, console: Console) -> None:
             soft_wrap=True,
         )
     limits = [f"{budget.trials} trials"] if budget.trials else []
-    limits += [duration(budget.seconds)] if budget.seconds else []
+    limits += [] if budget.seconds is None else [duration(budget.seconds)]
     known = prepared.record.finished()
     console.print(
         f"space {study.space}: {len(prepared.space.dimensions)} dimensions; {study.engine} {study.algorithm}, "

@@ -77,7 +77,7 @@ def asked(candidate: Candidate, space: SearchSpace) -> dict[str, float]:
 def is_worth_adding(augmentation: str, plain: float, varied: float) -> bool:
     """Whether a network knows varied images about as well as plain ones, and may gain by them.
 
-    Both are accuracies. Shifts are for networks that have much to gain; a mirror costs no other either.
+    Both are accuracies. Shifts are for networks that have much to gain; mirrors cost the others nothing.
     """
     return varied >= KEPT_SHARES[augmentation] * plain and (augmentation != "translation" or plain < UNSURE)
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
 
+from ..spaces.errors import InputError
 from .budget import Budget
 from .files import write_text
 
@@ -13,9 +14,22 @@ EVERY = 3.0  # seconds from one note to the next
 
 
 def spent(folder: Path) -> float:
-    """Return the seconds that all launches of the study in a folder have taken so far."""
+    """Return the seconds that all launches of the study in a folder have taken so far.
+
+    Raises:
+        InputError: what the file says is no number.
+    """
     file = folder / FILE
-    return float(file.read_text(encoding="utf-8")) if file.exists() else 0.0
+    if not file.exists():
+        return 0.0
+    text = file.read_text(encoding="utf-8", errors="replace")
+    try:
+        return float(text)
+    except ValueError as error:
+        raise InputError(
+            f"{file}: '{text.strip()[:40]}' is no number of seconds; remove the file, and the study has all its "
+            "minutes again"
+        ) from error
 
 
 @contextmanager

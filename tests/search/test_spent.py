@@ -7,8 +7,11 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from convsearch.search.budget import Budget
 from convsearch.search.spent import EVERY, noting_what_is_spent, spent
+from convsearch.spaces.errors import InputError
 
 
 def test_a_new_study_has_taken_nothing(tmp_path: Path) -> None:
@@ -37,6 +40,12 @@ def test_a_kill_costs_the_last_few_seconds_of_what_is_known(tmp_path: Path) -> N
         os.kill(process.pid, signal.SIGKILL)
     assert EVERY <= spent(tmp_path) < 30
     assert [path.name for path in tmp_path.iterdir()] == ["spent.txt"]
+
+
+def test_what_is_no_number_is_named(tmp_path: Path) -> None:
+    (tmp_path / "spent.txt").write_text("a while\n")
+    with pytest.raises(InputError, match=r"spent\.txt: 'a while' is no number of seconds; remove the file"):
+        spent(tmp_path)
 
 
 def test_where_it_cannot_be_written_the_work_goes_on(tmp_path: Path) -> None:
