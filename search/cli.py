@@ -85,6 +85,21 @@ def run(
     warm_start: Annotated[
         str | None, typer.Option(metavar="STUDY", help="Begin with the best of another study, fitted to this one.")
     ] = None,
+    workers: Annotated[
+        str,
+        typer.Option(
+            metavar="N|auto",
+            help="So many trials at a time. auto: one for each GPU, or else for two cores, as far as the memory goes.",
+        ),
+    ] = "auto",
+    workers_per_gpu: Annotated[int, typer.Option(help="So many trials share a GPU: good for small networks.")] = 1,
+    gpus: Annotated[
+        str | None, typer.Option(metavar="LIST", help="Numbers of the GPUs to use, as 0,2. [default: all]")
+    ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(help="float32, mixed_bfloat16 or mixed_float16, for training. [default: float32]"),
+    ] = None,
     study: Annotated[str | None, typer.Option(help="Name of the study. [default: data and time]")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the study where it was.")] = False,
     seed: Annotated[int | None, typer.Option(help="Of split, proposals and training. [default: 0]")] = None,
@@ -128,6 +143,10 @@ def run(
         warm_start=warm_start,
         objectives=tuple(objective or ()),
         under=under,
+        workers=workers,
+        workers_per_gpu=workers_per_gpu,
+        gpus=_gpus(gpus),
+        precision=precision,
         study=study,
         resume=resume,
         seed=seed,
@@ -382,6 +401,15 @@ def _size(text: str) -> tuple[int, int]:
     if found is None:
         raise InputError(f"--image-size {text}: write HxW, as in 32x32, or one number for squares")
     return found[0], found[1]
+
+
+def _gpus(text: str | None) -> tuple[int, ...]:
+    if text is None:
+        return ()
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise InputError(f"--gpus {text}: write their numbers, as in 0,2; `convsearch doctor` lists them")
+    return tuple(map(int, parts))
 
 
 def _volume(text: str) -> Any:

@@ -6,6 +6,7 @@ two cores is where a study begins; from its first trial on, the ratio of measure
 
 import statistics
 from dataclasses import dataclass, field
+from itertools import islice
 
 from ..spaces.architecture import Candidate
 from .record import Record
@@ -29,7 +30,8 @@ class Costs:
     def of(cls, record: Record, images: int) -> "Costs":
         """Return what the latest trials of a record have taught."""
         costs = cls(images)
-        for trial in [trial for trial in record.trials.values() if trial.epochs][-RECENT:]:
+        trained = (trial for trial in reversed(record.trials.values()) if trial.epochs)
+        for trial in islice(trained, RECENT):
             measured = (trial.clock.training + trial.clock.evaluating) / trial.epochs
             costs.ratios.append(measured / costs._plain(trial.candidate))
             costs.tracings.append(trial.clock.building + trial.clock.tracing)

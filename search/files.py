@@ -7,14 +7,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file in one go: a reader sees the old text or the new one."""
+def write_text(path: Path, text: str, *, synced: bool = True) -> None:
+    """Write a text file in one go: a reader sees the old text or the new one.
+
+    Where it is not `synced`, a power cut may leave the old one; a kill does not.
+    """
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with partial.open("w", encoding="utf-8") as file:
             file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+            if synced:
+                file.flush()
+                os.fsync(file.fileno())
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

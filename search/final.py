@@ -13,7 +13,7 @@ from pathlib import Path
 from ..spaces.architecture import Candidate
 from .budget import Budget
 from .evaluation import wilson_interval
-from .executors.one import run_one
+from .executors.outside import run_one
 from .executors.protocol import Executor
 from .job import EpochReport, Job, Outcome
 from .progress import duration

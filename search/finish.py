@@ -1,5 +1,7 @@
 """From the best trial to the bundle: trains it once more, tests it once, exports it, and writes `result.json`."""
 
+import threading
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,11 @@ from .executors.protocol import Executor
 from .export.verify import Verifier
 from .files import write_text
 from .final import MOST, NUMBER, Winner, as_in_its_trial, plan_for, train_winner, validate_every
+from .home import Home
+from .importance import importances
 from .job import EpochReport, Job
 from .mixup import alpha_for
-from .objectives import front
+from .objectives import front, front_facts
 from .preparation import Prepared
 from .record import Trial, now
 from .repeats import repeat_the_best, standings
@@ -41,6 +45,7 @@ def job_of(prepared: Prepared, number: int, candidate: Candidate, weights: Path,
         seed=(study.seed * 1_000_003 + number) % 2**31,
         weights=str(weights.resolve()),
         class_weights=study.class_weights,
+        precision=study.precision,
     )
 
 
@@ -134,6 +139,7 @@ def train_the_best(prepared: Prepared, executor: Executor, budget: Budget, conso
         }
         job = job.model_copy(update=by_the_clock)
     preload_keras()  # for the export, which comes next
+    preload_tracking()
     with console.status("training the winner ...") as status:
 
         def told(report: Any) -> None:
@@ -162,8 +168,8 @@ def _chosen(prepared: Prepared) -> str | None:
     return f"{preference}, of {count} trials that no other one beats in everything"
 
 
-def export(prepared: Prepared, winner: Winner, tracker: Any, budget: Budget, console: Console) -> None:
-    """Test the winner, once; write the bundle; log the model; write `result.json`."""
+def export(prepared: Prepared, winner: Winner, budget: Budget, console: Console) -> None:
+    """Test the winner, once; write the bundle, and `result.json`."""
     folder = prepared.folder
     console.print("testing and exporting")
     with console.status("testing and exporting ..."), Verifier() as verifier:
@@ -195,11 +201,6 @@ def export(prepared: Prepared, winner: Winner, tracker: Any, budget: Budget, con
             again=None if again.spread is None else again.told,
         )
         write_bundle(folder.bundle, model, momentum, facts, prepared.dataset, verifier)
-        figures = {"test_accuracy": test.accuracy, "best_val_accuracy": winner.val_accuracy}
-        if again.spread is not None:
-            figures |= {"mean_val_accuracy": again.mean, "val_accuracy_spread": again.spread}
-        example = prepared.dataset.images()[:2].astype("float32")
-        uri = tracker.log_model(model, example, figures)
     budget.lap("export")
     result = Result(
         at=now(),
@@ -212,9 +213,50 @@ def export(prepared: Prepared, winner: Winner, tracker: Any, budget: Budget, con
         with_validation=winner.with_validation,
         trained=winner.trained,
         test=test,
-        model_uri=uri,
-        mlflow=tracker.uri,
+        model_uri=None,
+        mlflow=None,
         seconds={name: round(seconds, 2) for name, seconds in budget.laps.items()},
         final=None if winner.training is None else Training.of(winner.training),
     )
     write_text(folder.result_file, result.model_dump_json(indent=2) + "\n")
+
+
+def is_published(prepared: Prepared) -> bool:
+    """Whether MLflow has the model and what came of the study."""
+    result = prepared.folder.result()
+    return result is not None and result.model_uri is not None
+
+
+def publish(home: Home, prepared: Prepared, parent: str, budget: Budget) -> None:
+    """Log to MLflow what came of the study, register the model, and note its address in `result.json`.
+
+    Raises:
+        WorkError: MLflow cannot be reached or written to.
+    """
+    keras = import_keras()
+    from .tracking import Tracker
+
+    folder, record, study = prepared.folder, prepared.record, prepared.study
+    result = folder.result()
+    assert result is not None, "a study is published when it has a result"
+    tracker = Tracker(home, study)
+    if found := importances(prepared.space, record):
+        tracker.log_importances(parent, found, result.at)
+    if study.preference.several:
+        tracker.log_front(parent, front_facts(record, study.objectives))
+    figures = {"test_accuracy": result.test.accuracy, "best_val_accuracy": result.val_accuracy}
+    again = folder.repeats().standing(record.trials[result.best])
+    if again.spread is not None:
+        figures |= {"mean_val_accuracy": again.mean, "val_accuracy_spread": again.spread}
+    model = keras.saving.load_model(folder.bundle / "model.keras", safe_mode=True)
+    example = prepared.dataset.images()[:2].astype("float32")
+    uri = tracker.log_model(parent, model, example, figures)
+    budget.lap("publishing")
+    seconds = {name: round(seconds, 2) for name, seconds in budget.laps.items()}
+    published = result.model_copy(update={"model_uri": uri, "mlflow": tracker.uri, "seconds": seconds})
+    write_text(folder.result_file, published.model_dump_json(indent=2) + "\n")
+
+
+def preload_tracking() -> None:
+    """Begin to import what `publish` needs, in the background."""
+    threading.Thread(target=lambda: import_module(f"{__package__}.tracking"), daemon=True).start()

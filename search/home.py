@@ -12,6 +12,7 @@ from ..spaces.definition import Definition, parse
 from ..spaces.errors import InputError, nearest
 from ..spaces.space import SearchSpace, Values
 from .files import write_text
+from .job import Precision
 from .objectives import DEFAULT, Preference, check_under
 from .record import Record, Trial, now
 from .repeats import DEFAULT_REPEATS, Repeats, Standing
@@ -64,6 +65,7 @@ class StudyFile(BaseModel):
     minutes: float | None = None
     seed: int
     class_weights: bool
+    precision: Precision = "float32"
     warm_start: str | None = None
     warm_values: tuple[Values, ...] = ()
     versions: dict[str, str]

@@ -1,10 +1,13 @@
 """What travels between the study loop and a worker: a Job out, EpochReports and an Outcome back. Plain JSON values."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict
 
 from ..spaces.architecture import Candidate
+
+Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
 class Message(BaseModel):
@@ -35,6 +38,8 @@ class Job(Message):
     At the end of a training that was not stopped, `measure_latency` times the network, and it is validated once more
     for each augmentation that is `asked` about, on images so varied.
 
+    `precision` is Keras's dtype policy for the training; weights are float32 whatever it is.
+
     `state` is the file for what it takes to go on later. A job with `begin` goes on from there: `begin` epochs were
     trained before, and `best` is the accuracy that they reached.
     """
@@ -55,6 +60,7 @@ class Job(Message):
     mixup: float = 0.0
     measure_latency: bool = False
     asked: dict[str, float] = {}
+    precision: Precision = "float32"
     state: str | None = None
     begin: int = 0
     best: float | None = None

@@ -1,7 +1,6 @@
 """One `convsearch run` from its options to the bundle: checks everything, wires the parts, and sees it through."""
 
-from contextlib import closing
-from typing import Any
+from contextlib import ExitStack, closing, suppress
 
 from rich.console import Console
 
@@ -15,11 +14,13 @@ from .engines.proposals import Proposals
 from .engines.protocol import Engine
 from .executors.local import LocalExecutor
 from .executors.protocol import Executor
-from .finish import export, job_of_trial, repeat_best, seconds_to_repeat, train_the_best
+from .executors.shares import crowded, shares
+from .finish import export, is_published, job_of_trial, publish, repeat_best, seconds_to_repeat, train_the_best
 from .home import Home, StudyFolder
-from .importance import importances
-from .objectives import front_facts
+from .lock import alone
+from .machine import this_machine
 from .options import Options, check
+from .outbox import SHORT, Outbox
 from .preparation import Prepared, begin, folder_of, resume
 from .progress import ProgressView
 from .record import Record
@@ -40,55 +41,79 @@ def launch(options: Options, console: Console) -> StudyFolder:
     check(options)
     home = Home(options.home)
     folder = folder_of(home, options)
-    with closing(LocalExecutor(folder.logs)) as executor:  # first of all, for its workers take long to come up
-        make = resume if options.resume else begin
-        prepared = make(home, folder, options, console)
+    machine = this_machine()
+    shared = shares(machine, options.workers, options.workers_per_gpu, options.gpus)
+    with ExitStack() as held:
+        # First of all, for its workers take long to come up.
+        executor = held.enter_context(closing(LocalExecutor(folder.logs, shared)))
+        if options.resume:
+            held.enter_context(alone(folder))
+            prepared = resume(home, folder, options, console)
+        else:
+            prepared = begin(home, folder, options, console)
+            held.enter_context(alone(folder))
         if options.trials is None and options.minutes is None:
             budget.trials = prepared.study.trials
             if prepared.study.minutes is not None:
                 budget.seconds = prepared.study.minutes * 60 - spent(folder.path)
         announce(prepared, budget, console)
+        if warning := crowded(machine, len(shared)):
+            console.print(f"  note: {warning}", highlight=False, soft_wrap=True)
         with Interruption(budget), noting_what_is_spent(folder.path, budget):
             _search_and_export(home, prepared, executor, budget, console)
     return folder
 
 
 def _search_and_export(home: Home, prepared: Prepared, executor: Executor, budget: Budget, console: Console) -> None:
-    from .tracking import Tracker  # MLflow takes a second to import: the workers warm up meanwhile
-
-    folder, record = prepared.folder, prepared.record
+    record = prepared.record
     budget.has_result = bool(record.best())
-    space = folder.space_file.read_text(encoding="utf-8")
-    with closing(engine_for(prepared, budget)) as engine, closing(Tracker(home, prepared.study, space)) as tracker:
-        settle(record, engine, prepared.study.objectives)
-        tracker.reconcile(record)
-        budget.lap("beginning")
-        _search(prepared, engine, executor, tracker, budget, console)
-        budget.lap("search")
-        if _is_finished(prepared, budget):
-            console.print("nothing was left to do: the study is finished", highlight=False)
-        elif not record.best():
-            raise WorkError(f"no trial has finished: {_why_none(record)}")
-        else:
-            _require_a_choice(prepared)
-            repeat_best(prepared, executor, budget, console)
-            if found := importances(prepared.space, record):
-                tracker.log_importances(found)
-            budget.lap("repeats")
-            if prepared.study.preference.several:
-                tracker.log_front(front_facts(record, prepared.study.objectives))
-            winner = train_the_best(prepared, executor, budget, console)
-            executor.close()  # its memory is better used now
-            budget.lap("winner")
-            export(prepared, winner, tracker, budget, console)
-        tracker.finished = True
+    with (
+        closing(Outbox(prepared.folder, console)) as outbox,
+        closing(engine_for(prepared, budget, executor.slots)) as engine,
+    ):
+        try:
+            settle(record, engine, prepared.study.objectives)
+            outbox.wait_until_ready()
+            budget.lap("beginning")
+            _search(prepared, engine, executor, outbox, budget, console)
+            budget.lap("search")
+            _bring_to_its_bundle(prepared, executor, budget, console)
+        except BaseException:
+            with suppress(WorkError):  # there is something worse to be told
+                outbox.finish(False, SHORT)
+            raise
+        try:
+            if not is_published(prepared):
+                publish(home, prepared, outbox.parent, budget)
+            outbox.finish(True)
+        except WorkError as error:
+            raise WorkError(
+                f"{error}. The bundle is in {prepared.folder.bundle}; what could not be delivered is kept: "
+                f"`convsearch run --study {prepared.study.name} --resume` tries it again"
+            ) from error
+
+
+def _bring_to_its_bundle(prepared: Prepared, executor: Executor, budget: Budget, console: Console) -> None:
+    record = prepared.record
+    if _is_finished(prepared, budget):
+        console.print("nothing was left to do: the study is finished", highlight=False)
+        return
+    if not record.best():
+        raise WorkError(f"no trial has finished: {_why_none(record)}")
+    _require_a_choice(prepared)
+    repeat_best(prepared, executor, budget, console)
+    budget.lap("repeats")
+    winner = train_the_best(prepared, executor, budget, console)
+    executor.close()  # its memory is better used now
+    budget.lap("winner")
+    export(prepared, winner, budget, console)
 
 
 def _search(
     prepared: Prepared,
     engine: Engine,
     executor: Executor,
-    tracker: Any,
+    outbox: Outbox,
     budget: Budget,
     console: Console,
 ) -> None:
@@ -98,7 +123,7 @@ def _search(
         engine,
         executor,
         record,
-        [tracker, view],
+        [outbox, view],
         budget,
         job=lambda proposal, trial: job_of_trial(prepared, proposal, trial),
         weights=prepared.folder.weights(0).parent,
@@ -112,11 +137,10 @@ def _search(
             search.search()
     except KeyboardInterrupt:
         search.abandon()
-        tracker.reconcile(record)  # Ctrl-C may have come while it wrote
         raise
 
 
-def engine_for(prepared: Prepared, budget: Budget) -> Engine:
+def engine_for(prepared: Prepared, budget: Budget, workers: int = 1) -> Engine:
     """Open the study's engine: it proposes what is new and can be finished in time, known good networks first."""
     study, record = prepared.study, prepared.record
     tried = [trial.hash for trial in record.trials.values() if trial.state not in ("interrupted", "running")]
@@ -137,6 +161,8 @@ def engine_for(prepared: Prepared, budget: Budget) -> Engine:
         study.seed,
         proposals,
         costs=len(study.objectives) - 1,
+        known=len(record.trials),
+        workers=workers,
     )
 
 

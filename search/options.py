@@ -4,8 +4,10 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..spaces.errors import InputError
+from ..spaces.errors import InputError, nearest
 from .engines.choice import choose
+from .executors.shares import AUTO
+from .job import PRECISIONS
 from .objectives import check_objectives, check_under
 
 DEFAULT_TRIALS = 15  # where neither trials nor minutes are given
@@ -35,6 +37,10 @@ class Options:
     warm_start: str | None = None
     objectives: tuple[str, ...] = ()
     under: str | None = None
+    workers: str = AUTO
+    workers_per_gpu: int = 1
+    gpus: tuple[int, ...] = ()
+    precision: str | None = None
     began: float = field(default_factory=time.monotonic)
 
 
@@ -60,3 +66,9 @@ def check(options: Options) -> None:
         raise InputError(f"--minutes {options.minutes:g}: a number of minutes above 0")
     if options.seed is not None and not 0 <= options.seed < 2**31:
         raise InputError(f"--seed {options.seed}: a whole number from 0 to {2**31 - 1}")
+    if options.workers != AUTO and not (options.workers.isdecimal() and int(options.workers) > 0):
+        raise InputError(f"--workers {options.workers}: a whole number from 1 on, or '{AUTO}'")
+    if options.workers_per_gpu < 1:
+        raise InputError(f"--workers-per-gpu {options.workers_per_gpu}: at least 1")
+    if options.precision is not None and options.precision not in PRECISIONS:
+        raise InputError(f"--precision {options.precision}: {nearest(options.precision, PRECISIONS)}")

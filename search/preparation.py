@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
-from typing import Any
+from typing import Any, cast
 
 from rich.console import Console
 
@@ -19,6 +19,7 @@ from ..spaces.space import SearchSpace
 from .data import Dataset, Split, open_data, split
 from .engines.choice import choose
 from .home import DataFacts, Home, StudyFile, StudyFolder
+from .job import Precision
 from .objectives import check_objectives, check_under
 from .options import DEFAULT_TRIALS, Options
 from .plan import epochs_for, require_time_to_export, usual_epochs
@@ -99,6 +100,7 @@ def begin(home: Home, folder: StudyFolder, options: Options, console: Console) -
         minutes=options.minutes,
         seed=seed,
         class_weights=options.class_weights,
+        precision=cast(Precision, options.precision or "float32"),
         warm_start=options.warm_start,
         warm_values=warm,
         versions={name: version(name) for name in VERSIONS} | {"python": python_version()},
@@ -126,7 +128,7 @@ def resume(home: Home, folder: StudyFolder, options: Options, console: Console) 
             f"--resume: the study '{study.name}' has --objective {' --objective '.join(study.objectives)}, "
             f"not {' and '.join(options.objectives)}"
         )
-    fixed = ("engine", "algorithm", "pruner", "epochs", "seed")
+    fixed = ("engine", "algorithm", "pruner", "epochs", "seed", "precision")
     for key in fixed:
         asked_value, has = getattr(options, key), getattr(study, key)
         if asked_value is not None and asked_value != has:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -16,6 +17,7 @@ from .job import EpochReport
 from .record import Record, Trial
 
 BLOCKS = "▁▂▃▄▅▆▇█"
+SHOWN = 4  # running trials in the live view
 WIDTH = 40  # columns of a sparkline and of the bars
 STATE_STYLES = {
     "complete": "green",
@@ -65,7 +67,7 @@ class ProgressView:
         self._epochs = epochs
         self._before = record.finished()  # of earlier launches
         self._began = time.monotonic()
-        self._current: tuple[Trial, EpochReport | None] | None = None
+        self._running: dict[int, tuple[Trial, EpochReport | None]] = {}
         self._best = next(iter(record.best()), None)
         self._live: Live | None = None
 
@@ -80,17 +82,17 @@ class ProgressView:
             yield
         self._live = None
 
-    def began(self, trial: Trial) -> Trial:
+    def began(self, trial: Trial) -> None:
         """Show a new trial."""
-        self._current = (trial, None)
-        return trial
+        self._running[trial.number] = (trial, None)
 
     def epoch(self, trial: Trial, report: EpochReport) -> None:
         """Show an epoch."""
-        self._current = (trial, report)
+        self._running[trial.number] = (trial, report)
 
     def ended(self, trial: Trial) -> None:
         """Show a trial's end; without a terminal, this is the line that is printed."""
+        self._running.pop(trial.number, None)
         best = next(iter(self._record.best()), None)
         was = None if self._best is None else (self._best.number, self._best.value)
         improved = best is not None and best.number == trial.number and (best.number, best.value) != was
@@ -124,14 +126,15 @@ class ProgressView:
         of = f" of {self._budget.trials}" if self._budget.trials else ""
         grid.add_row("search", ProgressBar(100, 100 * share, WIDTH))
         grid.add_row("", f"{done}{of} trials, {rate}, {left}")
-        if self._current:
-            trial, report = self._current
+        for trial, report in islice(self._running.values(), SHOWN):
             epoch = report.epoch if report else 0
             grid.add_row(f"trial {trial.number}", Text(str(trial.candidate.architecture)))
-            bar = ProgressBar(self._epochs, epoch, WIDTH)
-            grid.add_row("", bar)
             told = f", {report.reached}, loss {report.loss:.3f}" if report else ""
+            if len(self._running) == 1:
+                grid.add_row("", ProgressBar(self._epochs, epoch, WIDTH))
             grid.add_row("", f"epoch {epoch} of {self._epochs}{told}")
+        if len(self._running) > SHOWN:
+            grid.add_row("", f"and {counted(len(self._running) - SHOWN, 'trial')} more")
         if self._best is not None and self._best.value is not None:
             best = Text(f"{self._best.value:.1%}", style="bold green")
             grid.add_row("best", Text.assemble(best, f"  {self._best.candidate.architecture}"))

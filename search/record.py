@@ -6,6 +6,7 @@ so that a kill at any moment costs at most the line being written.
 
 import json
 import os
+from bisect import bisect_left, insort
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ from .job import Outcome, Seconds
 FILE = "trials.jsonl"
 CURVES = ("loss", "accuracy", "val_loss", "val_accuracy")
 FINISHED: tuple[State, ...] = ("complete", "pruned", "failed")
+STATES: tuple[State, ...] = (*FINISHED, "interrupted", "running")
 
 
 class Spell(NamedTuple):
@@ -33,7 +35,8 @@ class Spell(NamedTuple):
 class Trial(BaseModel):
     """One trial as the record has it. Curves are by epoch; `seconds` is the sum of `clock`.
 
-    A trial that waited at a rung, or was interrupted, and went on later has run for several `spells`.
+    A trial that waited at a rung, or was interrupted, and went on later has run for several `spells`. `lost` holds the
+    reasons for which its worker was lost, each of which cost it what it had reached in that spell.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -56,6 +59,7 @@ class Trial(BaseModel):
     varied: dict[str, float] = {}
     worker: str | None = None
     error: str | None = None
+    lost: tuple[str, ...] = ()
     mlflow_run_id: str | None = None
     best_epoch: int | None = None
     gap: float | None = None
@@ -111,6 +115,10 @@ class Trial(BaseModel):
         """Return the record of a trial that goes on from the epoch that it had reached."""
         return self.model_copy(update={"state": "running", "resumed_at": now()})
 
+    def lose_worker(self, reason: str) -> "Trial":
+        """Return the record of a trial whose worker was lost, and which is to be run once more."""
+        return self.model_copy(update={"lost": (*self.lost, reason), "worker": None})
+
     def lose(self, state: State, reason: str, *, just_now: bool = False) -> "Trial":
         """Return the record of a trial that ended without an outcome, just now or nobody knows when."""
         lost: dict[str, Any] = {"value": None} if state == "failed" else {}
@@ -130,6 +138,10 @@ class Record:
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE
         self.trials: dict[int, Trial] = {}
+        self._numbers: dict[State, set[int]] = {state: set() for state in STATES}
+        # Complete trials and others that have a value, the best first: (-value, number).
+        self._complete: list[tuple[float, int]] = []
+        self._rest: list[tuple[float, int]] = []
         if self._path.exists():
             self._read()
 
@@ -138,8 +150,7 @@ class Record:
             for line in file:
                 if not line.endswith(b"\n"):
                     break  # cut off by a kill or a full disk while it was written
-                trial = Trial.model_validate_json(line)
-                self.trials[trial.number] = trial
+                self._take(Trial.model_validate_json(line))
 
     def add(self, trial: Trial) -> None:
         """Write a trial's new state to the disk; it is there for good when this returns."""
@@ -149,7 +160,22 @@ class Record:
             file.write(line)
             file.flush()
             os.fsync(file.fileno())
+        self._take(trial)
+
+    def _take(self, trial: Trial) -> None:
+        """Keep a trial's new state in memory, in place of the one before."""
+        if (old := self.trials.get(trial.number)) is not None:
+            self._numbers[old.state].discard(old.number)
+            if old.value is not None:
+                ranked = self._ranked(old)
+                del ranked[bisect_left(ranked, (-old.value, old.number))]
         self.trials[trial.number] = trial
+        self._numbers[trial.state].add(trial.number)
+        if trial.value is not None:
+            insort(self._ranked(trial), (-trial.value, trial.number))
+
+    def _ranked(self, trial: Trial) -> list[tuple[float, int]]:
+        return self._complete if trial.state == "complete" else self._rest
 
     def _drop_partial_line(self) -> None:
         if not self._path.exists() or not (size := self._path.stat().st_size):
@@ -163,17 +189,16 @@ class Record:
 
     def counts(self) -> dict[State, int]:
         """Return how many trials are in each state."""
-        found: dict[State, int] = dict.fromkeys(("complete", "pruned", "failed", "interrupted", "running"), 0)
-        for trial in self.trials.values():
-            found[trial.state] += 1
-        return found
+        return {state: len(numbers) for state, numbers in self._numbers.items()}
+
+    def in_state(self, state: State) -> list[Trial]:
+        """Return the trials of one state, by number."""
+        return [self.trials[number] for number in sorted(self._numbers[state])]
 
     def finished(self) -> int:
         """Return how many trials count against `--trials`: interrupted ones are run again."""
-        return sum(trial.state in FINISHED for trial in self.trials.values())
+        return sum(len(self._numbers[state]) for state in FINISHED)
 
     def best(self, count: int = 1) -> list[Trial]:
         """Return the best trials, the best first: complete ones; those cut off early only where none is complete."""
-        complete = [t for t in self.trials.values() if t.state == "complete" and t.value is not None]
-        rest = [t for t in self.trials.values() if t.state != "complete" and t.value is not None]
-        return sorted(complete or rest, key=lambda t: (-(t.value or 0.0), t.number))[:count]
+        return [self.trials[number] for _, number in (self._complete or self._rest)[:count]]

@@ -7,15 +7,14 @@ from the next, says more; `repeats.jsonl` keeps it beside the record.
 import json
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
 from .budget import Budget
-from .executors.one import run_one
+from .executors.outside import run_jobs
 from .executors.protocol import Executor
 from .files import write_text
 from .job import EpochReport, Job
@@ -168,23 +167,30 @@ def repeat_the_best(
         WorkError: the machine cannot go on.
     """
     complete = [trial for trial in best if trial.state == "complete"]
-    for trial in complete if len(complete) > 1 else []:
-        if repeats.standing(trial).spread is not None:
-            continue
-        if budget.stopped or not fits(trial):
-            return False
-        told(trial, None)
-        this = job(trial, 1)
-        outcome = run_one(
-            this, executor, lambda: budget.stopped or budget.late(budget.repeats_left), partial(told, trial)
-        )
+    trials = {trial.number: trial for trial in complete if repeats.standing(trial).spread is None}
+    all_done = True
+
+    def jobs() -> Iterator[Job]:
+        nonlocal all_done
+        for trial in trials.values() if len(complete) > 1 else ():
+            if not all_done or budget.stopped or not fits(trial):
+                all_done = False
+                return
+            told(trial, None)
+            yield job(trial, 1)
+
+    def late() -> bool:
+        return budget.stopped or budget.late(budget.repeats_left)
+
+    for this, outcome in run_jobs(jobs(), executor, late, lambda report: told(trials[report.number], report)):
+        trial = trials[this.number]
         Path(this.weights).unlink(missing_ok=True)
         if outcome.ended == "failed":
             told(trial, f"trained again with another seed, it failed: {outcome.error}")
         elif outcome.ended == "stopped":
+            all_done = False
             if not budget.stopped:
                 told(trial, "trained again with another seed, it was not done in time")
-            return False
         elif outcome.value is not None:
             repeats.add(
                 Repeat(
@@ -195,4 +201,4 @@ def repeat_the_best(
                     seconds=outcome.seconds.total,
                 )
             )
-    return True
+    return all_done

@@ -16,6 +16,7 @@ from .progress import STATE_STYLES, duration, sparkline
 from .record import Record, Trial
 from .repeats import Repeats, Standing, first_two, standings, within_noise
 from .result import Result
+from .runs import Runs
 
 SHOWN = 10  # trials in the table of the best
 IMPORTANT = 6  # dimensions that are named
@@ -32,6 +33,7 @@ def as_json(folder: StudyFolder) -> dict[str, Any]:
     study, record, result = folder.read(), folder.record(), folder.result()
     best = next(iter(record.best()), None)
     repeats, again = folder.repeats(), folder.standing(record)
+    runs = Runs(folder.path)
     data = study.data
     return {
         "study": study.name,
@@ -51,7 +53,7 @@ def as_json(folder: StudyFolder) -> dict[str, Any]:
         },
         "seconds": sum(trial.seconds for trial in record.trials.values()),
         "counts": record.counts(),
-        "trials": [_trial(trial) for trial in sorted(record.trials.values(), key=lambda t: t.number)],
+        "trials": [_trial(trial, runs) for trial in sorted(record.trials.values(), key=lambda t: t.number)],
         "best": {"number": best.number, "value": best.value} if best else None,
         "front": front_facts(record, study.objectives) if study.preference.several else [],
         "winner": {
@@ -118,8 +120,11 @@ def _lead(record: Record, repeats: Repeats, study: StudyFile) -> dict[str, Any] 
     }
 
 
-def _trial(trial: Trial) -> dict[str, Any]:
-    return trial.model_dump(mode="json", exclude={"values"}) | {"size_kb": trial.candidate.architecture.size_kb}
+def _trial(trial: Trial, runs: Runs) -> dict[str, Any]:
+    return trial.model_dump(mode="json", exclude={"values"}) | {
+        "size_kb": trial.candidate.architecture.size_kb,
+        "mlflow_run_id": trial.mlflow_run_id or runs.of(trial.number),
+    }
 
 
 def study_table(home: Home) -> RenderableType:
@@ -316,6 +321,6 @@ def next_commands(home: Home, folder: StudyFolder) -> list[str]:
         f"convsearch explain {folder.name}{option}",
         f"convsearch export {folder.name}{option} --to DIR",
         f"convsearch dashboard{option}",
-        f"mlflow ui --backend-store-uri {result.mlflow if result else ''}",
+        *([f"mlflow ui --backend-store-uri {result.mlflow}"] if result and result.mlflow else []),
         *([f"optuna-dashboard sqlite:///{optuna}"] if (optuna := folder.path / "optuna.db").exists() else []),
     ]

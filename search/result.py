@@ -35,7 +35,8 @@ class Result(BaseModel):
     `trials` are those it was chosen from, of which `best` is the winner's number, `under` the limit it was chosen by.
     `val_accuracy` is of images the weights have not learnt from: the trial's, where they were trained
     `with_validation`. `seconds` are those of the last launch, by what they went to; `tests` is how often the test split
-    was read. `cut` says that Ctrl-C ended it before the winner was trained.
+    was read. `model_uri` is the model's address in MLflow, `mlflow` where that is: None until they are delivered.
+    `cut` says that Ctrl-C ended it before the winner was trained.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -50,7 +51,7 @@ class Result(BaseModel):
     with_validation: bool
     trained: str
     test: Evaluation
-    model_uri: str
-    mlflow: str
+    model_uri: str | None
+    mlflow: str | None
     seconds: dict[str, float]
     final: Training | None

@@ -17,7 +17,7 @@ def settle(record: Record, engine: Engine, objectives: Sequence[str]) -> None:
         if trial.state == "running":
             record.add(trial.lose("interrupted", "the search was ended while the trial ran"))
     for number, trial in sorted(record.trials.items()):
-        if not engine.knows(number):  # its storage was moved away
+        if not engine.knows(number):  # it keeps nothing itself, or its storage was moved away
             engine.learn(number, trial.values, trial.state, trial.val_accuracy, costs(trial, objectives))
     for number, begin in engine.open_trials().items():
         known = record.trials.get(number)

@@ -3,6 +3,7 @@
 Engines never train, executors never choose, and whoever wants to know (tracking, the progress view) listens.
 """
 
+import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,12 +12,12 @@ from typing import Protocol
 from ..spaces.errors import WorkError
 from .budget import Budget
 from .engines.protocol import Engine, Proposal, State
-from .executors.one import TICK
-from .executors.protocol import Broken, Executor, Lost, Started
+from .executors.outside import TICK
+from .executors.protocol import Broken, Event, Executor, Lost, Started
 from .home import FILES, STATE
 from .job import EpochReport, Job, Outcome
 from .objectives import DEFAULT, costs, front
-from .record import Record, Trial
+from .record import Record, Trial, now
 from .state import saved_epochs
 
 KEPT = 5  # the weights of so many of the best trials are kept
@@ -26,8 +27,8 @@ HOPELESS = 5  # so many failures before the first success end a search: the next
 class Listener(Protocol):
     """Hears of everything that happens to a study's trials."""
 
-    def began(self, trial: Trial) -> Trial:
-        """Hear of a new trial, and return it, with what is to be noted of it."""
+    def began(self, trial: Trial) -> None:
+        """Hear of a trial that begins, or goes on."""
 
     def epoch(self, trial: Trial, report: EpochReport) -> None:
         """Hear of a finished epoch."""
@@ -51,15 +52,16 @@ class Study:
     job: Callable[[Proposal, Trial], Job]
     weights: Path
     running: dict[int, Trial] = field(default_factory=dict)
+    proposals: dict[int, Proposal] = field(default_factory=dict)  # of what runs
     waited: dict[int, float] = field(default_factory=dict)
     pruned: set[int] = field(default_factory=set)
-    rungs: dict[int, int] = field(default_factory=dict)
     dry: bool = False  # whether the engine has nothing to propose before another trial ends
     interrupted: bool = False
     objectives: Sequence[str] = DEFAULT
     seconds_to_repeat: Callable[[], float] = lambda: 0.0  # foretells what follows the search
     keep: int = KEPT
     kept_anyway: Collection[int] = ()  # trials whose weights are kept whatever comes
+    ticked: float = 0.0
 
     def search(self) -> None:
         """Run trials until the budget is spent, the space is exhausted or somebody says stop.
@@ -69,32 +71,54 @@ class Study:
         """
         self.budget.repeats = self.seconds_to_repeat()
         while True:
-            while not self.dry and not self.budget.over and len(self.running) < self.executor.slots:
-                proposal = self.engine.ask(new=self._another())
-                if proposal is None:
-                    self.dry = True
-                else:
-                    self._begin(proposal)
-            if not self.running:
+            if self._has_room():
+                self._ask()
+            if not self.running and not self._has_room():
                 return
             if self.budget.over and not self.interrupted:
                 self.interrupted = True
                 for number in self.running:
                     self.executor.interrupt(number)
-            match self.executor.next_event(TICK):
-                case Started(number, worker, waited):
-                    self.waited[number] = waited
-                    self.running[number] = self.running[number].model_copy(update={"worker": worker})
-                case EpochReport() as report:
-                    self._report(report)
-                case Outcome() as outcome:
-                    trial = self.running[outcome.number]
-                    waited = self.waited.get(outcome.number, 0.0)
-                    self._end(trial.end(self._state(outcome), outcome, waited))
-                case Lost(number, worker, reason):
-                    self._end(self.running[number].lose("failed", reason, just_now=True))
-                case Broken(reason):
-                    raise WorkError(reason)
+            # All that has happened first: whoever has reported waits for an answer, and a proposal takes its time.
+            event = self.executor.next_event(0.0 if self._has_room() else TICK)
+            for _ in range(self.executor.slots):
+                if event is None:
+                    break
+                self._take(event)
+                event = self.executor.next_event(0.0)
+            if event is not None:
+                self._take(event)
+            self._tick()
+
+    def _has_room(self) -> bool:
+        return not self.dry and not self.budget.over and len(self.running) < self.executor.slots
+
+    def _ask(self) -> None:
+        proposal = self.engine.ask(new=self._another())
+        if proposal is None:
+            self.dry = True
+        else:
+            self._begin(proposal)
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case Started(number, worker, waited):
+                self.waited[number] = waited
+                self.running[number] = self.running[number].model_copy(update={"worker": worker})
+            case EpochReport() as report:
+                self._report(report)
+            case Outcome() as outcome:
+                trial = self.running[outcome.number]
+                waited = self.waited.pop(outcome.number, 0.0)
+                self._end(trial.end(self._state(outcome), outcome, waited))
+            case Lost(number, _, reason):
+                self._lose(number, reason)
+            case Broken(reason):
+                raise WorkError(reason)
+
+    def _tick(self) -> None:
+        if time.monotonic() - self.ticked >= TICK:
+            self.ticked = time.monotonic()
             for listener in self.listeners:
                 listener.tick()
 
@@ -110,17 +134,37 @@ class Study:
 
     def _begin(self, proposal: Proposal) -> None:
         known = self.record.trials.get(proposal.number)
-        if known and known.epochs and self._has_state(known):
-            trial = known.goes_on()
-        else:  # new, or interrupted with nothing left to go on from
-            trial = Trial.begin(proposal).model_copy(update={"mlflow_run_id": known and known.mlflow_run_id})
-        if proposal.epochs:
-            self.rungs[trial.number] = proposal.epochs
-        for listener in self.listeners:
-            trial = listener.began(trial)
+        trial = self._where_it_was(proposal, known) if known else Trial.begin(proposal)
         self.record.add(trial)
-        self.running[trial.number] = trial
+        self._submit(proposal, trial)
+        for listener in self.listeners:
+            listener.began(trial)
+
+    def _submit(self, proposal: Proposal, trial: Trial) -> None:
+        self.running[trial.number], self.proposals[trial.number] = trial, proposal
         self.executor.submit(self.job(proposal, trial))
+
+    def _where_it_was(self, proposal: Proposal, known: Trial) -> Trial:
+        """Return a trial that is run again as it goes on, or as it begins anew where nothing of it is left."""
+        if known.epochs and self._has_state(known):
+            return known.goes_on()
+        kept = {"started_at": known.started_at, "resumed_at": now(), "lost": known.lost}
+        return Trial.begin(proposal).model_copy(update=kept)
+
+    def _lose(self, number: int, reason: str) -> None:
+        """Run a trial whose worker was lost once more; the second time it fails, for it may well be its own fault."""
+        trial = self.running[number].lose_worker(reason)
+        self.pruned.discard(number)
+        if len(trial.lost) > 1:
+            why = f"its worker was lost twice: {trial.lost[-2]}; then {reason}"
+            self._end(trial.lose("failed", why, just_now=True))
+        elif self.interrupted:
+            self._end(trial.lose("interrupted", reason, just_now=True))
+        else:
+            proposal = self.proposals[number]
+            trial = self._where_it_was(proposal, trial)
+            self.record.add(trial)
+            self._submit(proposal, trial)
 
     def _report(self, report: EpochReport) -> None:
         assert report.val_accuracy is not None, "every epoch of a trial is validated"
@@ -134,14 +178,14 @@ class Study:
     def _state(self, outcome: Outcome) -> State:
         if outcome.ended == "stopped":
             return "pruned" if outcome.number in self.pruned else "interrupted"
-        if outcome.ended == "complete" and outcome.number in self.rungs:
+        if outcome.ended == "complete" and self.proposals[outcome.number].epochs:
             return "pruned"  # unless it is proposed again
         return outcome.ended
 
     def _end(self, trial: Trial) -> None:
         self.record.add(trial)  # first of all: what stands there is never lost
         del self.running[trial.number]
-        self.rungs.pop(trial.number, None)
+        del self.proposals[trial.number]
         self.dry = False
         self.budget.has_result |= trial.value is not None
         self.budget.repeats = self.seconds_to_repeat()
@@ -149,8 +193,7 @@ class Study:
         self._keep_the_best()
         for listener in self.listeners:
             listener.ended(trial)
-        states = [t.state for t in self.record.trials.values()]
-        if trial.state == "failed" and states.count("failed") >= HOPELESS and not self.record.best():
+        if trial.state == "failed" and self.record.counts()["failed"] >= HOPELESS and not self.record.best():
             raise WorkError(
                 f"the first {HOPELESS} trials all failed, the last one so: {trial.error}; "
                 "the reasons of all stand in `convsearch show`"
@@ -165,8 +208,7 @@ class Study:
 
     def _keep_the_best(self) -> None:
         going_on = self.engine.may_go_on() | self.running.keys()
-        cut_off = (trial for trial in self.record.trials.values() if trial.state == "interrupted")
-        going_on |= {trial.number for trial in cut_off if self._has_state(trial)}
+        going_on |= {trial.number for trial in self.record.in_state("interrupted") if self._has_state(trial)}
         best = self.record.best(self.keep)
         if len(self.objectives) > 1:  # any trial of the front may be exported
             best += front(self.record.trials.values(), self.objectives)

@@ -1,6 +1,7 @@
 """MLflow: an experiment a study, a parent run a launch, a nested run a trial. The only module that writes there.
 
-The default store is `mlflow.db` and `artifacts/` in the home; MLFLOW_TRACKING_URI is honoured.
+The default store is `mlflow.db` and `artifacts/` in the home; MLFLOW_TRACKING_URI is honoured. What a run holds follows
+from the record alone, moments included, so that writing it twice changes nothing.
 """
 
 import io
@@ -8,9 +9,9 @@ import json
 import logging
 import os
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
+from datetime import datetime
 from importlib.metadata import version
 from typing import Any
 
@@ -26,8 +27,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from ..spaces.errors import WorkError
 from .home import Home, StudyFile
 from .importance import Importances
-from .job import EpochReport
-from .record import CURVES, Record, Trial
+from .record import CURVES, Trial, now
 
 STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 LONGEST_PARAMETER = 6000  # characters; MLflow's own bound
@@ -51,26 +51,24 @@ def open_store(home: Home) -> str:
 
 
 class Tracker:
-    """Listens to a study and writes it to MLflow.
+    """Writes a study to MLflow: trials by `began` and `ended`, and a launch, which its trials are nested in.
 
     Raises:
         WorkError: MLflow cannot be reached or written to, at any call.
     """
 
-    def __init__(self, home: Home, study: StudyFile, space: str) -> None:
-        self._space = space
-        self.finished = False  # whether the launch came to its end
+    def __init__(self, home: Home, study: StudyFile) -> None:
+        """Find the study's experiment, or make it."""
         self.uri = tracking_uri(home)
         self._study = study
         self._common_tags = _common_tags(study)
         self._local = "MLFLOW_TRACKING_URI" not in os.environ
-        for name in ("mlflow", "alembic"):
+        for name in ("mlflow", "alembic", "urllib3"):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # what they log as an error they raise as well
         with self._reached():
             open_store(home)
             self._client = MlflowClient(self.uri)
             self.experiment_id = self._experiment(home)
-            self.parent_id = self._parent()
 
     def _experiment(self, home: Home) -> str:
         found = self._client.get_experiment_by_name(self._study.name)
@@ -82,10 +80,12 @@ class Tracker:
         tags = {"convsearch.data": self._study.data.name, "convsearch.space": self._study.space}
         return str(self._client.create_experiment(self._study.name, place, tags))
 
-    def _parent(self) -> str:
+    # ------------------------------------------------------------------ a launch
+
+    def launch(self, space: str) -> str:
+        """Open the run of a launch, with the YAML text of its space, and return its id; runs left open are closed."""
         study = self._study
         tags = {"mlflow.runName": f"{study.name} launch", "kind": "launch", **self._common_tags}
-        run = self._client.create_run(self.experiment_id, tags=tags)
         parameters = {
             "data": study.data.source,
             "space": study.space,
@@ -93,111 +93,103 @@ class Tracker:
             "epochs": study.epochs,
             "seed": study.seed,
         }
-        for name, value in parameters.items():
-            self._client.log_param(run.info.run_id, name, value)
-        self._client.log_text(run.info.run_id, self._space, "space.yaml")
+        with self._reached():
+            left_open = "attributes.status = 'RUNNING' and tags.kind = 'launch'"
+            for run in self._client.search_runs([self.experiment_id], left_open):
+                self._client.set_terminated(run.info.run_id, "KILLED")
+            run = self._client.create_run(self.experiment_id, tags=tags)
+            for name, value in parameters.items():
+                self._client.log_param(run.info.run_id, name, value)
+            self._client.log_text(run.info.run_id, space, "space.yaml")
         return str(run.info.run_id)
 
-    # ------------------------------------------------------------------ as a listener
-
-    def began(self, trial: Trial) -> Trial:
-        """Open the nested run of a trial, with all its parameters, or the one it has, where it goes on."""
+    def end_launch(self, parent: str, finished: bool) -> None:
+        """Close the run of a launch: as finished, or as ended before it was."""
         with self._reached():
-            if trial.mlflow_run_id is not None:
-                self._client.update_run(trial.mlflow_run_id, "RUNNING")
-                self._client.set_tag(trial.mlflow_run_id, "state", trial.state)
-                return trial
-            tags = {
-                "mlflow.parentRunId": self.parent_id,
-                "mlflow.runName": f"trial {trial.number}",
-                "kind": "trial",
-                "number": str(trial.number),
-                "state": trial.state,
-                "hash": trial.hash,
-                "architecture": str(trial.candidate.architecture),
-                **self._common_tags,
-            }
-            run = self._client.create_run(self.experiment_id, tags=tags)
-            parameters = [Param(name, str(value)[:LONGEST_PARAMETER]) for name, value in trial.candidate.flat().items()]
+            self._client.set_terminated(parent, "FINISHED" if finished else "KILLED")
+
+    # ------------------------------------------------------------------ a trial
+
+    def find(self, number: int) -> str | None:
+        """Return the run of a trial, if there is one."""
+        with self._reached():
+            runs = self._client.search_runs([self.experiment_id], f"tags.kind = 'trial' and tags.number = '{number}'")
+        return str(runs[0].info.run_id) if runs else None
+
+    def began(self, trial: Trial, parent: str) -> str:
+        """Open the nested run of a trial, with all its parameters, and return its id."""
+        tags = {
+            "mlflow.parentRunId": parent,
+            "mlflow.runName": f"trial {trial.number}",
+            "kind": "trial",
+            "number": str(trial.number),
+            "state": "running",
+            "hash": trial.hash,
+            "architecture": str(trial.candidate.architecture),
+            **self._common_tags,
+        }
+        parameters = [Param(name, str(value)[:LONGEST_PARAMETER]) for name, value in trial.candidate.flat().items()]
+        with self._reached():
+            run = self._client.create_run(self.experiment_id, start_time=_milliseconds(trial.started_at), tags=tags)
             self._client.log_batch(run.info.run_id, params=parameters)
-            return trial.model_copy(update={"mlflow_run_id": run.info.run_id})
+        return str(run.info.run_id)
 
-    def epoch(self, trial: Trial, report: EpochReport) -> None:
-        """Epochs are written together when the trial ends: one transaction instead of ten."""
-
-    def ended(self, trial: Trial) -> None:
-        """Write a trial's curves, figures and state, and close its run."""
-        if trial.mlflow_run_id is None:
-            return
+    def goes_on(self, run_id: str) -> None:
+        """Open the run of a trial again: it goes on, or is run once more."""
         with self._reached():
-            now = int(time.time() * 1000)
-            metrics = [
-                Metric(name, value, now, step)
-                for name in CURVES
-                for step, value in enumerate(getattr(trial, name), start=1)
-            ]
-            figures = {
-                "best_val_accuracy": trial.value,
-                "best_epoch": trial.best_epoch,
-                "gap": trial.gap,
-                "parameters": trial.parameters,
-                "macs": trial.macs,
-                "size_kb": trial.candidate.architecture.size_kb,
-                "latency_ms": trial.latency_ms,
-                "seconds": trial.seconds,
-                **{f"seconds.{name}": value for name, value in trial.clock},
-            }
-            metrics += [Metric(name, value, now, 0) for name, value in figures.items() if value is not None]
-            tags = {"state": trial.state, "worker": trial.worker, "error": trial.error}
+            self._client.update_run(run_id, "RUNNING")
+            self._client.set_tag(run_id, "state", "running")
+
+    def ended(self, trial: Trial, run_id: str) -> None:
+        """Write a trial's curves, figures and state, and close its run."""
+        began, ended = _milliseconds(trial.started_at), _milliseconds(trial.ended_at or now())
+        metrics = [
+            Metric(name, value, began + step, step)  # the moment says the order, and is the same when written again
+            for name in CURVES
+            for step, value in enumerate(getattr(trial, name), start=1)
+        ]
+        figures = {
+            "best_val_accuracy": trial.value,
+            "best_epoch": trial.best_epoch,
+            "gap": trial.gap,
+            "parameters": trial.parameters,
+            "macs": trial.macs,
+            "size_kb": trial.candidate.architecture.size_kb,
+            "latency_ms": trial.latency_ms,
+            "seconds": trial.seconds,
+            **{f"seconds.{name}": value for name, value in trial.clock},
+        }
+        metrics += [Metric(name, value, ended, 0) for name, value in figures.items() if value is not None]
+        tags = {"state": trial.state, "worker": trial.worker, "error": trial.error, "lost": "; ".join(trial.lost)}
+        text = json.dumps(trial.candidate.model_dump(mode="json"), indent=2)
+        with self._reached():
             self._client.log_batch(
-                trial.mlflow_run_id,
+                run_id,
                 metrics=metrics,
                 tags=[RunTag(name, value[:LONGEST_PARAMETER]) for name, value in tags.items() if value],
             )
-            text = json.dumps(trial.candidate.model_dump(mode="json"), indent=2)
-            self._client.log_text(trial.mlflow_run_id, text, "architecture.json")
-            self._client.set_terminated(trial.mlflow_run_id, STATUS[trial.state])
+            self._client.log_text(run_id, text, "architecture.json")
+            self._client.set_terminated(run_id, STATUS[trial.state], ended)
 
-    def tick(self) -> None:
-        """Nothing is done between events."""
+    # ------------------------------------------------------------------ what came of it
 
-    # ------------------------------------------------------------------ beginning and end of a launch
-
-    def reconcile(self, record: Record) -> None:
-        """Close the runs that an earlier launch left open, as the record knows their end."""
-        by_run = {trial.mlflow_run_id: trial for trial in record.trials.values()}
-        with self._reached():
-            open_runs = self._client.search_runs(
-                [self.experiment_id], "attributes.status = 'RUNNING'", max_results=1000
-            )
-            for run in open_runs:
-                trial = by_run.get(run.info.run_id)
-                if run.info.run_id == self.parent_id:
-                    continue
-                if trial is not None and trial.state != "running":
-                    self.ended(trial)
-                else:
-                    self._client.set_tag(run.info.run_id, "state", "interrupted")
-                    self._client.set_terminated(run.info.run_id, "KILLED")
-
-    def log_importances(self, found: Importances) -> None:
+    def log_importances(self, parent: str, found: Importances, at: str) -> None:
         """Write to the launch how much each dimension had to do with success, and on how many trials that rests."""
-        now = int(time.time() * 1000)
-        metrics = [Metric(f"importance.{name}", share, now, 0) for name, share in found.shares.items()]
+        moment = _milliseconds(at)
+        metrics = [Metric(f"importance.{name}", share, moment, 0) for name, share in found.shares.items()]
         with self._reached():
-            self._client.log_batch(
-                self.parent_id, metrics=[*metrics, Metric("importance_trials", found.trials, now, 0)]
-            )
+            self._client.log_batch(parent, metrics=[*metrics, Metric("importance_trials", found.trials, moment, 0)])
 
-    def log_front(self, front: list[dict[str, Any]]) -> None:
+    def log_front(self, parent: str, front: list[dict[str, Any]]) -> None:
         """Write to the launch which trials no other one beats in all objectives."""
         with self._reached():
-            self._client.log_text(self.parent_id, json.dumps(front, indent=2) + "\n", "front.json")
+            self._client.log_text(parent, json.dumps(front, indent=2) + "\n", "front.json")
 
-    def log_model(self, model: Any, example: Any, figures: dict[str, float]) -> str:
+    def log_model(self, parent: str, model: Any, example: Any, figures: dict[str, float]) -> str:
         """Log and register the final model so that `mlflow models serve` answers images; return its URI.
 
         Args:
+            parent: the run of the launch.
             model: the Keras model, raw images in, probabilities out.
             example: float32 (n, height, width, depth), some images for the signature.
             figures: what is known of it, such as `test_accuracy`.
@@ -213,7 +205,7 @@ class Tracker:
             "pip_requirements": [f"{name}=={version(name)}" for name in ("keras", "numpy", backend)],
         }
         silence = redirect_stderr(io.StringIO())  # MLflow prints what it registers
-        with self._reached(), mlflow.start_run(run_id=self.parent_id), silence:
+        with self._reached(), mlflow.start_run(run_id=parent), silence:
             mlflow.log_metrics(figures)
             if backend == "tensorflow":
                 logged = mlflow.tensorflow.log_model(model, input_example=example, **details)
@@ -222,17 +214,17 @@ class Tracker:
                 logged = mlflow.keras.log_model(model, **details)
             return str(logged.model_uri)
 
-    def close(self) -> None:
-        """Close the launch's own run: as finished, if it was said to be."""
-        with self._reached():
-            self._client.set_terminated(self.parent_id, "FINISHED" if self.finished else "KILLED")
-
     @contextmanager
     def _reached(self) -> Iterator[None]:
         try:
             yield
         except (MlflowException, SQLAlchemyError, OSError) as error:
             raise WorkError(f"MLflow at {self.uri}: {_reason(error)}") from error
+
+
+def _milliseconds(moment: str) -> int:
+    """Return a moment of the record, ISO 8601, in milliseconds since 1970, as MLflow counts."""
+    return round(datetime.fromisoformat(moment).timestamp() * 1000)
 
 
 def _reason(error: BaseException) -> str:

@@ -23,6 +23,7 @@ from .state import load_state, save_state
 from .trainable import trainable
 
 EVALUATION_BATCH = 256
+FULL = ("ResourceExhaustedError", "OutOfMemoryError", "MemoryError")  # how TensorFlow, PyTorch and NumPy call it
 Report = Callable[[EpochReport], bool]
 """Called after each epoch; False ends the training there."""
 
@@ -37,9 +38,24 @@ def train(job: Job, report: Report, stop_now: Callable[[], bool] = lambda: False
 
     Returns:
         the outcome; a loss that is no number any more, or an error of Keras, is a failed one with its reason.
+
+    Raises:
+        DeviceFullError: memory gave out; that may be another worker's fault.
+        OSError: the data cannot be read, or the weights not be written.
     """
+    try:
+        return _train(job, report, stop_now)
+    except Exception as error:
+        if _is_full(error):
+            traceback.print_exc()  # into the worker's log
+            raise DeviceFullError(f"out of memory on the device ({_first_line(error)})") from error
+        raise
+
+
+def _train(job: Job, report: Report, stop_now: Callable[[], bool]) -> Outcome:
     clock = time.perf_counter()
     keras.backend.clear_session()
+    keras.config.set_dtype_policy(job.precision)
     keras.utils.set_random_seed(job.seed + job.begin)
     dataset, split = Dataset.load(Path(job.data)), Split.load(Path(job.split))
     images, labels, classes = dataset.images(), dataset.labels(), len(dataset.classes)
@@ -74,6 +90,8 @@ def train(job: Job, report: Report, stop_now: Callable[[], bool] = lambda: False
     except DivergedError as error:
         return course.outcome("failed", str(error))
     except Exception as error:  # whatever Keras or its backend raises, the trial fails and the study goes on
+        if _is_full(error):
+            raise
         traceback.print_exc()  # into the worker's log
         return course.outcome("failed", _first_line(error))
     if job.state is not None and course.epochs:
@@ -105,17 +123,27 @@ def _state_file(job: Job) -> Path:
 
 
 def _save(network: Any, path: str) -> None:
-    """Write the network's weights; OSError where they cannot be written."""
+    """Write the network's weights, in full or not at all; OSError where they cannot be written."""
+    partial = Path(path.removesuffix(".weights.h5") + ".partial.weights.h5")
     try:
-        network.save_weights(path)
+        network.save_weights(partial)
     except RuntimeError as error:  # how h5py says of some files that the disk is full
         raise OSError(" ".join(str(error).split())) from error
+    partial.replace(path)
 
 
 def class_weights(labels: NDArray[np.int32], classes: int) -> dict[int, float]:
     """Return weights with which every class counts the same: n / (classes * count of the class)."""
     counts = np.maximum(np.bincount(labels, minlength=classes), 1)
     return {i: float(len(labels) / (classes * count)) for i, count in enumerate(counts)}
+
+
+def _is_full(error: BaseException) -> bool:
+    return type(error).__name__ in FULL or "RESOURCE_EXHAUSTED" in str(error)  # the latter is JAX's
+
+
+class DeviceFullError(Exception):
+    """There was no memory left for the network, on a GPU or for the process."""
 
 
 class DivergedError(Exception):
@@ -149,6 +177,9 @@ class _Course(keras.callbacks.Callback):  # type: ignore[misc]
             self.batch_ends.append(time.perf_counter())
         if self.stop_now():
             raise StoppedNowError
+
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.stop_now()  # a sign of life; whatever it says, an epoch that is trained gets its measure
 
     def on_test_begin(self, logs: Any = None) -> None:
         self.evaluations.append(-time.perf_counter())

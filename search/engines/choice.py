@@ -60,8 +60,13 @@ def open_engine(
     seed: int,
     proposals: Proposals,
     costs: int = 0,
+    known: int = 0,
+    workers: int = 1,
 ) -> Engine:
-    """Open the engine of a study whose storage is in `folder`, or begin it; `costs` are objectives to be small."""
+    """Open the engine of a study whose folder is `folder`, or begin it.
+
+    `costs` are objectives to be small, `known` the trials that the record has, `workers` run at a time.
+    """
     if engine == "keras-tuner":
         from ..backend import import_keras
 
@@ -69,4 +74,4 @@ def open_engine(
         from .keras_tuner import KerasTunerEngine
 
         return KerasTunerEngine(folder, algorithm, epochs, seed, proposals)
-    return OptunaEngine(folder, algorithm, pruner, epochs, seed, proposals, costs)
+    return OptunaEngine(algorithm, pruner, epochs, seed, proposals, costs, known, workers)

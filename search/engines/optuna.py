@@ -1,7 +1,7 @@
-"""Optuna as an engine: its samplers and pruners by ask, report and tell, on plain Optuna storage.
+"""Optuna as an engine: its samplers and pruners by ask, report and tell.
 
 `FittedSampler` wraps one of Optuna's samplers: what the sampler wishes is brought to what may become a trial before
-Optuna stores it, so that the sampler learns from, and `optuna-dashboard` shows, the values that networks really have.
+Optuna stores it, so that the sampler learns from the values that networks really have.
 """
 
 import random
@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import optuna
@@ -20,18 +19,20 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.trial import FrozenTrial, Trial, TrialState
-from sqlalchemy.exc import SQLAlchemyError
 
 from ...spaces.dimension import Choice, Dimension, Options
-from ...spaces.errors import InputError, WorkError
+from ...spaces.errors import InputError
 from ...spaces.space import Values
 from .proposals import Proposals
 from .protocol import Proposal, State
 
 ALGORITHMS = ("tpe", "random", "nsga2", "grid", "gp")
 PRUNERS = ("hyperband", "median", "none")
-FILE = "optuna.db"
 STUDY = "study"  # the name inside the storage; the file's folder names the study
+LOOKED_AT = 1000  # trials that a sampler looks at; of twice as many, the best and a random part of the others are left
+HURRIED = 100  # the same, where many workers ask
+MANY = 32  # workers, from which on a proposal has to be quick
+LEARNT_FROM = (TrialState.COMPLETE, TrialState.PRUNED)
 STATES = {
     "complete": TrialState.COMPLETE,
     "pruned": TrialState.PRUNED,
@@ -62,13 +63,19 @@ class FittedSampler(optuna.samplers.BaseSampler):  # type: ignore[misc]
         self.inner = inner
         self.proposals = proposals
         self.distributions = {name: distribution(d) for name, d in proposals.space.dimensions.items()}
+        self.number = 0  # of the next trial
         self.proposal: Proposal | None = None
+        self.given: Values | None = None  # what the next trial has, where it is not to be proposed
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        """Make the proposal of a trial that Optuna has just opened."""
+        """Make the proposal of a trial that Optuna has just opened, unless its values are given."""
+        if self.given is not None:
+            if isinstance(self.inner, optuna.samplers.NSGAIISampler):
+                self.inner.get_trial_generation(study, trial)
+            return
         self.inner.before_trial(study, trial)
-        found = self.proposals.next(trial.number, lambda: self._wish(study, trial))
-        self.proposal = Proposal(trial.number, *found) if found else None
+        found = self.proposals.next(self.number, lambda: self._wish(study, trial))
+        self.proposal = Proposal(self.number, *found) if found else None
 
     def _wish(self, study: optuna.Study, trial: FrozenTrial) -> Values:
         joint = self.inner.infer_relative_search_space(study, trial)
@@ -91,7 +98,9 @@ class FittedSampler(optuna.samplers.BaseSampler):  # type: ignore[misc]
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Choice:
-        """Read one value from the proposal."""
+        """Read one value from the proposal, or from what is given."""
+        if self.given is not None:
+            return self.given[param_name]
         assert self.proposal is not None
         return self.proposal.values[param_name]
 
@@ -108,85 +117,70 @@ class ExhaustiveSampler(FittedSampler):
 
 
 class OptunaEngine:
-    """Proposes by one of Optuna's samplers; stores in `optuna.db`, which `optuna-dashboard` opens."""
+    """Proposes by one of Optuna's samplers, out of a study in memory; `optuna_file.py` writes what others read.
+
+    What the sampler and the pruner look at stays bounded: of many thousand trials, the best and a part of the others
+    say as much, and all of them would take longer than a trial.
+    """
 
     name = "optuna"
 
     def __init__(
         self,
-        folder: Path,
         algorithm: str,
         pruner: str,
         epochs: int,
         seed: int,
         proposals: Proposals,
         costs: int = 0,
+        known: int = 0,
+        workers: int = 1,
     ) -> None:
-        """Open the study in `folder`, or begin it.
+        """Begin with an empty study; `learn` brings in what is known.
 
         Args:
-            folder: where the storage is.
             algorithm: one of ALGORITHMS.
             pruner: one of PRUNERS.
             epochs: the most that a trial may take; Hyperband's rungs lie below it.
-            seed: of the sampler; a study that goes on continues with other numbers than it began with.
+            seed: of the sampler.
             proposals: what may be proposed.
             costs: so many objectives besides the accuracy are to be small.
-
-        Raises:
-            InputError: the storage is damaged, or another version of Optuna wrote it.
-            WorkError: it cannot be made.
+            known: so many trials will be learnt; a study that goes on continues with other numbers than it began with.
+            workers: so many trials run at a time.
         """
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
         self.algorithm = algorithm
         self.proposals = proposals
-        self._path = folder / FILE
         self._costs = costs
-        self._trials: dict[int, Trial] = {}
-        self._unpruned: set[int] = set()
-        was_there = self._path.exists()
-        try:
-            self.storage = optuna.storages.RDBStorage(f"sqlite:///{self._path}")
-            self._study = optuna.create_study(
-                storage=self.storage,
-                study_name=STUDY,
-                directions=["maximize", *["minimize"] * costs],
-                pruner=_pruner(pruner, epochs),
-                load_if_exists=True,
-            )
-            known = self._study.get_trials(deepcopy=False)
-        except (SQLAlchemyError, optuna.exceptions.StorageInternalError, RuntimeError, ValueError) as error:
-            cause = str(error.__cause__ or error).splitlines()[0]
-            if not was_there:
-                raise WorkError(f"{self._path}: {cause}") from error
-            raise InputError(
-                f"{self._path}: Optuna's storage is damaged or of another version ({cause}); move it away, and "
-                "--resume makes it anew from trials.jsonl"
-            ) from error
-        self._open = {trial.number for trial in known if trial.state == TrialState.RUNNING}
+        self._pruner = _pruner(pruner, epochs)
         kind = ExhaustiveSampler if algorithm == "grid" else FittedSampler
-        self._sampler = kind(_sampler(algorithm, _later_seed(seed, len(known)) if known else seed), proposals)
-        self._study.sampler = self._sampler
+        many = workers > MANY
+        self._sampler = kind(_sampler(algorithm, _later_seed(seed, known) if known else seed, many), proposals)
+        self._looked_at = HURRIED if many else LOOKED_AT
+        self._random = random.Random(seed)
+        self._study = self._new_study()
+        self._next = 0  # number of the next trial
+        self._told = 0  # trials in the study that have ended
+        self._running: dict[int, Trial] = {}
+        self._reported: dict[int, int] = {}
+        self._unpruned: set[int] = set()
 
     def ask(self, new: bool = True) -> Proposal | None:
         """Return the next proposal, or None when the space is exhausted. Its trials never go on after their end."""
         if not new or self.proposals.exhausted():
             return None
-        with self._stored():
-            trial = self._study.ask()
-            proposal = self._sampler.proposal
-            if proposal is None:  # the limits are so tight that nothing new was found
-                self._study.tell(trial, state=TrialState.FAIL)
-                return None
-            for name in proposal.values:
-                trial._suggest(name, self._sampler.distributions[name])
-            trial.set_user_attr("architecture", str(proposal.candidate.architecture))
-            trial.set_user_attr("hash", proposal.candidate.hash)
-        self._trials[trial.number] = trial
-        self._open.add(trial.number)
+        self._sampler.number = self._next
+        trial = self._study.ask()
+        proposal = self._sampler.proposal
+        if proposal is None:  # the limits are so tight that nothing new was found
+            self._study.tell(trial, state=TrialState.FAIL)
+            return None
+        self._suggest(trial, proposal.values)
+        self._running[self._next] = trial
         if not self.proposals.wished:
-            self._unpruned.add(trial.number)
+            self._unpruned.add(self._next)
+        self._next += 1
         return proposal
 
     def report(self, number: int, epoch: int, value: float) -> bool:
@@ -197,73 +191,101 @@ class OptunaEngine:
         """
         if self._costs:  # Optuna takes no reports and prunes nothing where there are several objectives
             return True
-        trial = self._trials[number]
-        with self._stored():
+        trial = self._running[number]
+        if epoch > self._reported.get(number, 0):  # else its worker was lost, and it is run again
             trial.report(value, epoch)
-            return number in self._unpruned or not trial.should_prune()
+            self._reported[number] = epoch
+        return number in self._unpruned or not trial.should_prune()
 
     def tell(self, number: int, state: State, value: float | None, costs: Sequence[float] = ()) -> None:
         """Take the end of a trial. A pruned one keeps its last reported value, as Optuna has it."""
-        with self._stored():
-            if state == "interrupted":
-                trial_id = self.storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
-                self.storage.set_trial_user_attr(trial_id, "interrupted", True)
-            values = [value, *costs] if state == "complete" and value is not None else None
-            self._study.tell(number, values, STATES[state])
-        self._trials.pop(number, None)
-        self._open.discard(number)
-
-    def open_trials(self) -> dict[int, int]:
-        """Return the trials that were proposed and of which no end was told; all of them begin with the first epoch."""
-        return dict.fromkeys(sorted(self._open), 0)
+        values = [value, *costs] if state == "complete" and value is not None else None
+        self._study.tell(self._running.pop(number), values, STATES[state])
+        self._reported.pop(number, None)
+        self._unpruned.discard(number)
+        self._forget()
 
     def learn(
         self, number: int, values: Values, state: State, curve: Sequence[float], costs: Sequence[float] = ()
     ) -> None:
-        """Take over a trial that the storage does not have; see the protocol."""
-        with self._stored():
-            while (count := len(self._study.get_trials(deepcopy=False))) < number:  # numbers follow each other
-                self._study.add_trial(optuna.trial.create_trial(state=TrialState.FAIL))
-            if count > number:
-                raise ValueError(f"the storage has a trial {number} already")
-            trained = STATES[state] in (TrialState.COMPLETE, TrialState.PRUNED)
-            self._study.add_trial(
-                optuna.trial.create_trial(
-                    state=STATES[state],
-                    values=[max(curve), *costs] if state == "complete" else None,
-                    params=values,
-                    distributions={name: self._sampler.distributions[name] for name in values},
-                    intermediate_values=dict(enumerate(curve, start=1)) if trained and not costs else {},
-                )
-            )
+        """Take over a trial of the record; see the protocol."""
+        with self._given(values):
+            trial = self._study.ask()
+            self._suggest(trial, values)
+        if state in ("complete", "pruned") and not costs:
+            for epoch, value in enumerate(curve, start=1):
+                trial.report(value, epoch)
+                trial.should_prune()  # notes what it has reached on a rung, for the others to be compared with
+        self._study.tell(trial, [max(curve), *costs] if state == "complete" else None, STATES[state])
+        self._next = number + 1
+        self._forget()
 
     def knows(self, number: int) -> bool:
-        """Whether the storage has a trial of this number."""
-        with self._stored():
-            return number < len(self._study.get_trials(deepcopy=False))
+        """Whether the trial was learnt or proposed: nothing is kept from launch to launch but by the record."""
+        return number < self._next
+
+    def open_trials(self) -> dict[int, int]:
+        """Return the trials that run now; from an earlier launch there are none."""
+        return dict.fromkeys(sorted(self._running), 0)
 
     def again(self, number: int, values: Values) -> None:
         """Propose once more what a trial was interrupted in, as a new trial: Optuna's trials end for good."""
-        if values:  # else there is nothing of it that could be tried once more
-            self.proposals.enqueue(values)
+        self.proposals.enqueue(values)
 
     def may_go_on(self) -> set[int]:
         """Return nothing: a trial is pruned while it runs, or not at all."""
         return set()
 
     def close(self) -> None:
-        """Let go of the storage."""
-        self.storage.remove_session()
-        self.storage.engine.dispose()
+        """There is nothing to let go of."""
+
+    def _new_study(self) -> optuna.Study:
+        return optuna.create_study(
+            study_name=STUDY,
+            directions=["maximize", *["minimize"] * self._costs],
+            sampler=self._sampler,
+            pruner=self._pruner,
+        )
+
+    def _forget(self) -> None:
+        """Keep the best trials and a random part of the others, once there are twice as many as are looked at."""
+        self._told += 1
+        if self._told <= 2 * self._looked_at:
+            return
+        known = [trial for trial in self._study.get_trials(deepcopy=False) if trial.state in LEARNT_FROM]
+        front = {trial.number for trial in self._study.best_trials} if self._costs else set()
+        known.sort(key=lambda trial: (trial.number not in front, *_rank(trial)))
+        best, rest = known[: self._looked_at // 2], known[self._looked_at // 2 :]
+        chosen = best + self._random.sample(rest, min(len(rest), self._looked_at - len(best)))
+        self._told = len(chosen)
+        running = {number: self._study._storage.get_trial(trial._trial_id) for number, trial in self._running.items()}
+        self._study = self._new_study()
+        self._study.add_trials(sorted(chosen, key=lambda trial: trial.number))
+        for number, frozen in running.items():
+            self._study.add_trial(frozen)
+            with self._given(frozen.params):
+                self._running[number] = Trial(self._study, self._study.get_trials(deepcopy=False)[-1]._trial_id)
+
+    def _suggest(self, trial: Trial, values: Values) -> None:
+        """Have Optuna ask its sampler for each value, and note it."""
+        for name in values:
+            trial._suggest(name, self._sampler.distributions[name])
 
     @contextmanager
-    def _stored(self) -> Iterator[None]:
-        """Turn what goes wrong with the storage (a full disk, a damaged file) into a WorkError."""
+    def _given(self, values: Values) -> Iterator[None]:
+        """Have the sampler hand out these values."""
+        self._sampler.given = values
         try:
             yield
-        except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-            cause = error.__cause__ or error
-            raise WorkError(f"{self._path}: {str(cause).splitlines()[0]}") from error
+        finally:
+            self._sampler.given = None
+
+
+def _rank(trial: FrozenTrial) -> tuple[bool, float]:
+    """Return by what trials are ordered, the best first: complete ones, by accuracy."""
+    if trial.state == TrialState.COMPLETE:
+        return False, -trial.values[0]
+    return True, -max(trial.intermediate_values.values(), default=0.0)
 
 
 def require_installed(algorithm: str) -> None:
@@ -272,10 +294,11 @@ def require_installed(algorithm: str) -> None:
         raise InputError("the algorithm 'gp' needs PyTorch: pip install 'convsearch[gp]'")
 
 
-def _sampler(algorithm: str, seed: int) -> optuna.samplers.BaseSampler:
+def _sampler(algorithm: str, seed: int, many: bool) -> optuna.samplers.BaseSampler:
     made: dict[str, Callable[[], optuna.samplers.BaseSampler]] = {
-        # Grouped: the dimensions of a fourth layer are learnt from the trials that have one.
-        "tpe": lambda: optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True),
+        # Grouped: the dimensions of a fourth layer are learnt from the trials that have one. What runs is taken for bad
+        # (constant liar), so that the next proposal is another one; of many that run, chance sees to that.
+        "tpe": lambda: optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=not many),
         "random": lambda: optuna.samplers.RandomSampler(seed=seed),
         "nsga2": lambda: optuna.samplers.NSGAIISampler(seed=seed, population_size=20),
         "grid": lambda: optuna.samplers.RandomSampler(seed=seed),  # not asked: see ExhaustiveSampler

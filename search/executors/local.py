@@ -1,48 +1,82 @@
 """Worker processes on this machine: started first of all, warmed while the loop prepares, used for trial after trial.
 
-Loop and worker talk JSON over a socket pair. When the loop dies the worker reads the end of the socket and ends; when
-the worker dies the loop reads it, reports the job as lost and starts another worker.
+Loop and worker talk JSON over a socket pair. When the loop dies the worker is ended by the system; when the worker
+dies, is silent for too long or holds too much memory, the loop reports its job as lost and starts another worker.
 """
 
 import contextlib
 import json
 import os
+import selectors
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import psutil
+
 from ...spaces.errors import WorkError
 from ..job import EpochReport, Job, Outcome
+from ..machine import this_machine
 from .protocol import Broken, Event, Lost, Started
+from .shares import Share, shares
+from .watch import Patience, Silence, own_memory
 
 TAIL = 2000  # bytes of a dead worker's log that are looked at for its last words
 NOISE = ("WARNING", "I0000", "W0000", "E0000")  # how the backend's own log lines begin
+LOOK = 0.5  # seconds between two looks at memory and silence
+GROWTH = 2**30  # bytes that a worker may hold more than after its first job, before another one takes its place
+STILLBORN = 3  # so many workers in a row that die before they come up are no accident
+PROGRAM = f"{__package__}.worker"
 
 
 class LocalExecutor:
-    """Runs jobs in `slots` worker processes; their output goes to `logs/worker-N.log`.
+    """Runs jobs in one worker process for each share of the machine; their output goes to `logs/worker-N.log`.
 
     Nothing is written there before the first job, so that workers can warm up while it is not even clear whether there
     will be a study.
     """
 
-    def __init__(self, logs: Path, slots: int = 1) -> None:
-        self.slots = slots
-        self._logs = logs
-        self._queue: deque[tuple[Job, float]] = deque()
-        self._events: deque[Event] = deque()
-        self._workers = [_Worker(f"worker-{number}", logs) for number in range(slots)]
+    def __init__(
+        self,
+        logs: Path,
+        shared: Sequence[Share] | None = None,
+        patience: Patience | None = None,
+        program: str = PROGRAM,
+    ) -> None:
+        """Start the workers.
 
-    def submit(self, job: Job) -> None:
-        """Run a job as soon as a worker is free."""
-        self._queue.append((job, time.monotonic()))
+        Args:
+            logs: the folder of their logs.
+            shared: what each of them may use; one worker with the whole machine, where nothing is said.
+            patience: how long one may be silent.
+            program: the module that a worker runs.
+        """
+        self._shares = list(shared or shares(this_machine(), 1))
+        self.slots = len(self._shares)
+        self._cores = sorted({core for share in self._shares for core in share.cores})
+        self._patience = patience or Patience()
+        self._queue: deque[tuple[Job, float, bool]] = deque()
+        self._events: deque[Event] = deque()
+        self._selector = selectors.DefaultSelector()
+        self._looked = time.monotonic()
+        self._stillborn = 0
+        self._logs, self._program = logs, program
+        self._workers = [self._begin(f"worker-{number}", share) for number, share in enumerate(self._shares)]
+        self._free = deque(self._workers)
+        self._busy: dict[int, _Worker] = {}
+
+    def submit(self, job: Job, alone: bool = False) -> None:
+        """Run a job as soon as a worker is free; `alone` lets it have all cores."""
+        self._queue.append((job, time.monotonic(), alone))
         self._hand_out()
 
     def next_event(self, timeout: float) -> Event | None:
@@ -50,92 +84,141 @@ class LocalExecutor:
         deadline = time.monotonic() + timeout
         while not self._events:
             left = max(0.0, deadline - time.monotonic())
-            connections = {worker.connection: worker for worker in self._workers}
-            ready = wait(list(connections), left)
-            for connection in ready:
-                self._read(connections[connection])  # type: ignore[index]
-            if not ready and left == 0:
+            ready = self._selector.select(min(left, LOOK))
+            for key, _ in ready:
+                self._read(key.data)
+            self._look_after_them()
+            if not ready and time.monotonic() >= deadline and not self._events:
                 return None
         return self._events.popleft()
 
     def answer(self, number: int, go_on: bool) -> None:
         """Tell a job that has reported an epoch to go on or to end."""
-        self._tell(number, {"go_on": go_on})
+        if worker := self._busy.get(number):
+            worker.silence.answered()
+            worker.send({"go_on": go_on})
 
     def interrupt(self, number: int) -> None:
         """End a job within the batch it is at."""
-        self._tell(number, {"stop": True})
+        if worker := self._busy.get(number):
+            worker.send({"stop": True})
+
+    def processes(self) -> list[int]:
+        """Return the process ids of the workers."""
+        return [worker.process.pid for worker in self._workers]
 
     def close(self) -> None:
         """End all workers at once."""
         for worker in self._workers:
             worker.end()
+        self._selector.close()
 
-    def _tell(self, number: int, message: dict[str, Any]) -> None:
-        for worker in self._workers:
-            if worker.number == number:
-                worker.send(message)
+    def _begin(self, name: str, share: Share) -> "_Worker":
+        worker = _Worker(name, self._logs, share, self._program)
+        self._selector.register(worker.connection, selectors.EVENT_READ, worker)
+        return worker
 
     def _hand_out(self) -> None:
-        for worker in self._workers:
-            if worker.number is None and self._queue:
-                job, worker.submitted = self._queue.popleft()
-                worker.number = job.number
-                self._logs.mkdir(parents=True, exist_ok=True)
-                worker.send({"job": job.model_dump(mode="json"), "log": str(worker.log.resolve())})
+        while self._queue and self._free:
+            worker = self._free.popleft()
+            job, submitted, alone = self._queue.popleft()
+            worker.take(job, submitted, self._cores if alone else worker.share.cores, self._patience)
+            self._busy[job.number] = worker
 
     def _read(self, worker: "_Worker") -> None:
         try:
             message = json.loads(worker.connection.recv_bytes())
         except (EOFError, OSError):
-            self._replace(worker)
+            self._lose(worker, worker.last_words())
             return
+        worker.silence.heard(waits="epoch" in message)
         if "started" in message:
-            worker.came_up = True
-            waited = time.monotonic() - worker.submitted
-            self._events.append(Started(message["started"], worker.name, waited))
+            worker.came_up, self._stillborn = True, 0
+            self._events.append(Started(message["started"], worker.name, time.monotonic() - worker.submitted))
         elif "epoch" in message:
             self._events.append(EpochReport.model_validate(message["epoch"]))
         elif "outcome" in message:
-            worker.number = None
             self._events.append(Outcome.model_validate(message["outcome"]))
-            self._hand_out()
+            self._done(worker)
         elif "broken" in message:
-            worker.number = None
             self._events.append(Broken(message["broken"]))
+            self._done(worker)
+        elif "lost" in message:
+            self._lose(worker, message["lost"])
 
-    def _replace(self, worker: "_Worker") -> None:
-        reason = worker.last_words()
-        if not worker.came_up and worker.process.returncode > 0:
-            # It ended by itself before it did anything, and the next one would too.
-            raise WorkError(f"{worker.name} did not start: {reason}; its log is {worker.log}")
-        if worker.number is not None:
-            self._events.append(Lost(worker.number, worker.name, reason))
-        self._workers[self._workers.index(worker)] = _Worker(worker.name, self._logs)
+    def _done(self, worker: "_Worker") -> None:
+        del self._busy[worker.number]  # type: ignore[arg-type]
+        worker.number = None
+        if worker.has_grown():
+            self._replace(worker)
+        else:
+            self._free.append(worker)
         self._hand_out()
 
+    def _look_after_them(self) -> None:
+        """Give up workers that are silent or hold too much memory."""
+        if time.monotonic() - self._looked < LOOK:
+            return
+        self._looked = time.monotonic()
+        for worker in list(self._busy.values()):
+            if worker.silence.too_long:
+                self._lose(worker, f"nothing was heard of it for {worker.silence.allowed:.0f} s; the worker was ended")
+            elif own_memory(worker.watched) > worker.share.memory:
+                limit = worker.share.memory / 2**30
+                self._lose(worker, f"its memory grew past the {limit:.1f} GB of a worker; the worker was ended")
 
-@dataclass
+    def _lose(self, worker: "_Worker", reason: str) -> None:
+        """Note that a worker is gone, or is to go, with the job that it had."""
+        if worker.ended_by_itself():
+            # Before it did anything, and the next one would too.
+            raise WorkError(f"{worker.name} did not start: {reason}; its log is {worker.log}")
+        if not worker.came_up:
+            self._stillborn += 1
+            if self._stillborn >= STILLBORN * self.slots:
+                raise WorkError(f"no worker came up: {reason}")
+        if worker.number is not None:
+            del self._busy[worker.number]
+            self._events.append(Lost(worker.number, worker.name, reason))
+        self._replace(worker)
+        self._hand_out()
+
+    def _replace(self, worker: "_Worker") -> None:
+        with contextlib.suppress(KeyError, ValueError):
+            self._selector.unregister(worker.connection)
+        if worker in self._free:
+            self._free.remove(worker)
+        worker.end()
+        successor = self._begin(worker.name, worker.share)
+        self._workers[self._workers.index(worker)] = successor
+        self._free.append(successor)
+
+
+@dataclass(eq=False)
 class _Worker:
     """One process, the job it has (`number`), and the connection to it."""
 
     name: str
     logs: Path
+    share: Share
+    program: str
     number: int | None = None
     submitted: float = 0.0
     came_up: bool = False  # whether it got as far as a first job
     connection: Connection = field(init=False)
     process: "subprocess.Popen[bytes]" = field(init=False)
+    watched: psutil.Process = field(init=False)
     said: BinaryIO = field(init=False)  # what it prints before its first job, in a file without a name
+    silence: Silence = field(default_factory=lambda: Silence(Patience()))
+    at_first: int | None = None  # bytes that it held after its first job
 
     def __post_init__(self) -> None:
         ours, theirs = socket.socketpair()
-        environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1"}
+        environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1"} | self.share.environment
         self.said = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the worker
         with theirs:
             self.process = subprocess.Popen(
                 # -P: the user's folder may hold a module by any name, and must not stand in for ours.
-                [sys.executable, "-P", "-m", f"{__package__}.worker", str(theirs.fileno())],
+                [sys.executable, "-P", "-m", self.program, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 stdout=self.said,
@@ -144,18 +227,34 @@ class _Worker:
                 start_new_session=True,  # Ctrl-C is for the loop, which ends the worker tidily
             )
         self.connection = Connection(ours.detach())
+        self.watched = psutil.Process(self.process.pid)
 
     @property
     def log(self) -> Path:
         """Where the process writes whatever it prints."""
         return self.logs / f"{self.name}.log"
 
+    def take(self, job: Job, submitted: float, cores: Sequence[int], patience: Patience) -> None:
+        """Give it a job, to be done on these cores."""
+        self.number, self.submitted, self.silence = job.number, submitted, Silence(patience)
+        self.logs.mkdir(parents=True, exist_ok=True)
+        self.send({"job": job.model_dump(mode="json"), "log": str(self.log.resolve()), "cores": list(cores)})
+
     def send(self, message: dict[str, Any]) -> None:
         """Send a message; a worker that is gone is found out when it is next read."""
-        try:
+        with contextlib.suppress(OSError):
             self.connection.send_bytes(json.dumps(message).encode())
-        except OSError:
-            return
+
+    def has_grown(self) -> bool:
+        """Whether it holds so much more memory than after its first job that another one should take its place."""
+        holds = own_memory(self.watched)
+        if self.at_first is None:
+            self.at_first = holds
+        return holds > self.at_first + GROWTH
+
+    def ended_by_itself(self) -> bool:
+        """Whether it ended with an error, before it did anything."""
+        return not self.came_up and (self.process.poll() or 0) > 0
 
     def end(self) -> None:
         """Kill the process and wait until it is gone."""
@@ -169,9 +268,9 @@ class _Worker:
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(timeout=5)  # it has closed the line: let it end by itself, for the true exit code
         self._keep_what_it_said()
-        self.end()
-        code = self.process.returncode
-        how = f"killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        self.process.kill()
+        code = self.process.wait()
+        how = f"killed by signal {-code} ({_signal(-code)})" if code < 0 else f"ended with exit code {code}"
         with self.log.open("rb") as log:
             log.seek(max(0, self.log.stat().st_size - TAIL))
             lines = log.read().decode(errors="replace").splitlines()
@@ -184,3 +283,10 @@ class _Worker:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             log.write(self.said.read())
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return "of no name"

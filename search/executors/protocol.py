@@ -17,7 +17,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Lost:
-    """A worker died with a job in its hands, through no report of the job's own."""
+    """A worker died with a job in its hands, or was given up, through no report of the job's own."""
 
     number: int
     worker: str
@@ -40,8 +40,8 @@ class Executor(Protocol):
 
     slots: int
 
-    def submit(self, job: Job) -> None:
-        """Run a job as soon as a worker is free."""
+    def submit(self, job: Job, alone: bool = False) -> None:
+        """Run a job as soon as a worker is free; `alone` says that nothing else will run beside it."""
 
     def next_event(self, timeout: float) -> Event | None:
         """Return the next thing that happened, or None after `timeout` seconds without one."""

@@ -7,35 +7,56 @@ prepares. Ends when the loop does.
 import json
 import os
 import sys
+import time
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
 from ..backend import import_keras
 from ..job import EpochReport, Job
+from ..processes import end_with_the_loop
+
+BEAT = 1.0  # seconds between two signs of life
 
 
-class _Line:
+class Line:
     """The worker's end of the talk."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._stopped = False
+        self._sent = time.monotonic()
 
     def send(self, **message: Any) -> None:
+        """Send a message."""
         self._connection.send_bytes(json.dumps(message).encode())
+        self._sent = time.monotonic()
 
     def read(self) -> dict[str, Any]:
+        """Wait for a message and return it."""
         message: dict[str, Any] = json.loads(self._connection.recv_bytes())
         return message
+
+    def begin(self, number: int) -> None:
+        """Say that a job begins."""
+        self._stopped = False
+        self.send(started=number)
 
     def report(self, epoch: EpochReport) -> bool:
         """Send an epoch and wait for the answer."""
         self.send(epoch=epoch.model_dump())
-        return bool(self.read().get("go_on", False))
+        answer = self.read()
+        self._stopped |= bool(answer.get("stop"))
+        return bool(answer.get("go_on", False))
 
     def stop_now(self) -> bool:
-        """Whether the loop has called; between batches it calls only to stop, or because it is gone."""
-        return self._connection.poll() and bool(self.read().get("stop"))
+        """Whether the loop has called, which it does between batches only to stop; also gives a sign of life."""
+        if time.monotonic() - self._sent > BEAT:
+            self.send(alive=True)
+        while not self._stopped and self._connection.poll():
+            self._stopped = bool(self.read().get("stop"))
+        return self._stopped
 
 
 def _write_to(log: str) -> None:
@@ -48,11 +69,23 @@ def _write_to(log: str) -> None:
             os.dup2(file.fileno(), descriptor)
 
 
+def _keep_to(cores: Sequence[int]) -> None:
+    """Run on these cores only, with all threads that there are; where the system can do that (Linux)."""
+    if not cores or not hasattr(os, "sched_setaffinity"):
+        return
+    for thread in Path("/proc/self/task").iterdir():
+        try:
+            os.sched_setaffinity(int(thread.name), cores)
+        except OSError:  # the thread has just ended
+            continue
+
+
 def main(file_descriptor: int) -> None:
     """Serve until the other end is closed."""
-    line = _Line(Connection(file_descriptor))
+    end_with_the_loop()
+    line = Line(Connection(file_descriptor))
     import_keras()  # takes seconds
-    from ..trial import train
+    from ..trial import DeviceFullError, train
 
     has_log = False
     try:
@@ -61,12 +94,16 @@ def main(file_descriptor: int) -> None:
             if "job" not in message:
                 continue  # a late answer to a job that is over
             job = Job.model_validate(message["job"])
-            line.send(started=job.number)
+            _keep_to(message["cores"])
+            line.begin(job.number)
             try:
                 if not has_log:
                     _write_to(message["log"])
                     has_log = True
                 outcome = train(job, line.report, line.stop_now)
+            except DeviceFullError as error:
+                line.send(lost=str(error))
+                continue
             except OSError as error:  # reading the data, writing weights or log: not the candidate's fault
                 reason = os.strerror(error.errno) if error.errno else str(error)
                 line.send(broken=f"{error.filename or job.weights}: {reason}")

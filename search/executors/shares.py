@@ -1,0 +1,104 @@
+"""How a machine is divided between its workers: cores, memory, GPUs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ...spaces.errors import InputError
+from ..machine import Gpu, Machine
+
+CORES = 2  # for a worker, by default: a small network leaves more of them idle
+NEEDED = 2 * 2**30  # bytes of memory for a worker, by default; one begins with some 600 MB
+FOR_THE_LOOP = 2**30  # bytes of memory that no worker gets
+GPU_MEMORY = 0.9  # of a GPU's memory, which its workers divide
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a worker may use: cores, bytes of memory, and a GPU with a part of its memory, or none."""
+
+    cores: tuple[int, ...]
+    memory: int
+    gpu: int | None = None
+    gpu_memory: float = GPU_MEMORY
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables by which TensorFlow, JAX and PyTorch keep to the GPU and take no more of it than they need."""
+        if self.gpu is None:
+            return {}
+        return {
+            "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+            "CUDA_VISIBLE_DEVICES": str(self.gpu),
+            "TF_FORCE_GPU_ALLOW_GROWTH": "true",
+            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
+            "XLA_PYTHON_CLIENT_MEM_FRACTION": f"{self.gpu_memory:.3f}",
+            "PYTORCH_CUDA_ALLOC_CONF": "expandable_segments:True",
+        }
+
+
+def shares(machine: Machine, workers: int | str = AUTO, per_gpu: int = 1, gpus: Sequence[int] = ()) -> list[Share]:
+    """Divide a machine between workers.
+
+    Args:
+        machine: what there is.
+        workers: how many, or `auto`: `per_gpu` for each GPU; where there is none one for each CORES cores, as far as
+            the memory goes.
+        per_gpu: so many workers share a GPU.
+        gpus: the numbers of those to be used; all of them where none are named.
+
+    Raises:
+        InputError: more workers than the GPUs hold, or a GPU that is not there; the message says what fits.
+    """
+    used = _used(machine, gpus)
+    places = [gpu.index for gpu in used for _ in range(per_gpu)]
+    if workers == AUTO:
+        fitting = max(1, (machine.memory - FOR_THE_LOOP) // NEEDED)
+        count = len(places) or max(1, min(len(machine.cores) // CORES, fitting))
+    else:
+        count = int(workers)
+        if places and count > len(places):
+            raise InputError(
+                f"--workers {count}: {_named(used)} hold{'s' if len(used) == 1 else ''} {len(places)} at {per_gpu} "
+                f"each: --workers {len(places)}, or --workers-per-gpu {-(-count // len(used))}"
+            )
+    memory = max(1, machine.memory - FOR_THE_LOOP) // count
+    share = GPU_MEMORY / per_gpu
+    # One after the other over the GPUs, so that fewer workers than places are spread.
+    places = [used[i % len(used)].index for i in range(count)] if used else []
+    return [Share(_part(machine.cores, i, count), memory, places[i] if places else None, share) for i in range(count)]
+
+
+def crowded(machine: Machine, count: int) -> str | None:
+    """Return what to say of more workers than the machine has cores for, or memory; None where they fit."""
+    if count > len(machine.cores):
+        return (
+            f"{count} workers on {len(machine.cores)} cores: trials wait for each other; {len(machine.cores)} would "
+            "finish as many"
+        )
+    each = max(1, machine.memory - FOR_THE_LOOP) / count
+    if each < NEEDED:
+        return f"{count} workers have {each / 2**30:.1f} GB of memory each; one that needs more is ended"
+    return None
+
+
+def _used(machine: Machine, gpus: Sequence[int]) -> list[Gpu]:
+    known = {gpu.index: gpu for gpu in machine.gpus}
+    for index in gpus:
+        if index not in known:
+            there = f"this machine has {_named(machine.gpus)}" if known else "this machine has no GPU that can be used"
+            raise InputError(f"--gpus {index}: {there}; `convsearch doctor` lists what is there")
+    return [known[index] for index in dict.fromkeys(gpus)] if gpus else list(machine.gpus)
+
+
+def _named(gpus: Sequence[Gpu]) -> str:
+    numbers = ", ".join(str(gpu.index) for gpu in gpus)
+    return f"GPU {numbers}" if len(gpus) == 1 else f"the GPUs {numbers}"
+
+
+def _part(cores: Sequence[int], i: int, count: int) -> tuple[int, ...]:
+    """Return the cores of worker `i` of `count`: a part for each; where there are too few, one after the other."""
+    if count > len(cores):
+        return (cores[i % len(cores)],)
+    return tuple(cores[i * len(cores) // count : (i + 1) * len(cores) // count])
