@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..spaces.arithmetic import Volume
+from ..spaces.definition import FORMAT as SPACE_FORMAT
 from ..spaces.definition import Definition, parse
 from ..spaces.errors import InputError, nearest
 from ..spaces.space import SearchSpace, Values
@@ -53,6 +54,7 @@ class StudyFile(BaseModel):
     name: str
     created_at: str
     space: str
+    space_format: int = 1
     answers: dict[str, str] = {}
     data: DataFacts
     engine: str
@@ -197,9 +199,20 @@ class StudyFolder:
         return SearchSpace(self.definition(study), study.data.input, len(study.data.classes))
 
     def definition(self, study: StudyFile) -> Definition:
-        """Return the study's definition with its answers."""
+        """Return the study's definition with its answers.
+
+        Raises:
+            InputError: its space is of another format.
+        """
         from ..spaces.definition import answered
 
+        if study.space_format != SPACE_FORMAT:
+            raise InputError(
+                f"{self.file}: space_format {study.space_format}: the study searches a space of another format than "
+                f"this version of Convsearch has, {SPACE_FORMAT}; its candidates would not be the same. Go on with the "
+                f"version that began it ({study.versions.get('convsearch', 'unknown')}), or begin a new study by "
+                f"--warm-start {study.name}"
+            )
         text = self.space_file.read_text(encoding="utf-8")
         return answered(parse(text, str(self.space_file)), study.answers)
 

@@ -5,7 +5,7 @@ from contextlib import ExitStack, closing, suppress
 from rich.console import Console
 
 from ..spaces.errors import InputError, WorkError
-from .announcement import announce
+from .announcement import announce, announce_workers
 from .budget import Budget, Interruption
 from .cost import Costs
 from .engines.choice import open_engine
@@ -14,7 +14,7 @@ from .engines.proposals import Proposals
 from .engines.protocol import Engine
 from .executors.local import LocalExecutor
 from .executors.protocol import Executor
-from .executors.shares import crowded, shares
+from .executors.shares import shares
 from .finish import export, is_published, job_of_trial, publish, repeat_best, seconds_to_repeat, train_the_best
 from .home import Home, StudyFolder
 from .lock import alone
@@ -58,8 +58,7 @@ def launch(options: Options, console: Console) -> StudyFolder:
             if prepared.study.minutes is not None:
                 budget.seconds = prepared.study.minutes * 60 - spent(folder.path)
         announce(prepared, budget, console)
-        if warning := crowded(machine, len(shared)):
-            console.print(f"  note: {warning}", highlight=False, soft_wrap=True)
+        announce_workers(shared, machine, console)
         with Interruption(budget), noting_what_is_spent(folder.path, budget):
             _search_and_export(home, prepared, executor, budget, console)
     return folder

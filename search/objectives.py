@@ -113,8 +113,11 @@ def front(trials: Iterable[Trial], names: Sequence[str]) -> list[Trial]:
         for trial in trials
         if trial.state == "complete" and (values := measured(trial, names)) is not None
     ]
-    best = [trial for trial, losses in found if not any(_dominates(others, losses) for _, others in found)]
-    return sorted(best, key=lambda trial: (-(trial.value or 0.0), trial.number))
+    best: list[tuple[Trial, tuple[float, ...]]] = []
+    for trial, losses in sorted(found, key=lambda one: one[1]):  # whatever dominates another one comes before it
+        if not any(_dominates(others, losses) for _, others in best):
+            best.append((trial, losses))
+    return sorted((trial for trial, _ in best), key=lambda trial: (-(trial.value or 0.0), trial.number))
 
 
 def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:

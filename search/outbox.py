@@ -13,6 +13,7 @@ from rich.console import Console
 from ..spaces.errors import WorkError
 from .home import StudyFolder
 from .job import EpochReport
+from .processes import environment
 from .record import Trial
 
 PROGRAM = f"{__package__}.delivery"
@@ -41,6 +42,7 @@ class Outbox:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            env=environment(),
             start_new_session=True,  # Ctrl-C is for the loop
         )
 

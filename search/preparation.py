@@ -13,6 +13,7 @@ from typing import Any, cast
 from rich.console import Console
 
 from ..spaces.arithmetic import BYTES_PER_VALUE
+from ..spaces.definition import FORMAT as SPACE_FORMAT
 from ..spaces.definition import Definition, answered, dimensions, load, presets
 from ..spaces.errors import InputError
 from ..spaces.space import SearchSpace
@@ -87,6 +88,7 @@ def begin(home: Home, folder: StudyFolder, options: Options, console: Console) -
         name=folder.name,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         space=Path(space_name).stem,
+        space_format=SPACE_FORMAT,
         answers=options.answers,
         data=_facts(dataset, parts, options.image_size),
         engine=engine,

@@ -30,6 +30,8 @@ from .domain import Domain
 from .errors import InputError, nearest
 from .fitting import AS_POOL_SIZE
 
+FORMAT = 1  # raised whenever the same file would mean other dimensions or candidates: an older study cannot go on then
+
 
 def _words(*words: Choice) -> BeforeValidator:
     return BeforeValidator(Domain(words=words))

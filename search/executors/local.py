@@ -6,7 +6,6 @@ dies, is silent for too long or holds too much memory, the loop reports its job 
 
 import contextlib
 import json
-import os
 import selectors
 import signal
 import socket
@@ -26,6 +25,7 @@ import psutil
 from ...spaces.errors import WorkError
 from ..job import EpochReport, Job, Outcome
 from ..machine import this_machine
+from ..processes import environment
 from .protocol import Broken, Event, Lost, Started
 from .shares import Share, shares
 from .watch import Patience, Silence, own_memory
@@ -213,7 +213,7 @@ class _Worker:
 
     def __post_init__(self) -> None:
         ours, theirs = socket.socketpair()
-        environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1"} | self.share.environment
+        variables = environment() | {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1"} | self.share.environment
         self.said = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the worker
         with theirs:
             self.process = subprocess.Popen(
@@ -223,7 +223,7 @@ class _Worker:
                 stdin=subprocess.DEVNULL,
                 stdout=self.said,
                 stderr=self.said,
-                env=environment,
+                env=variables,
                 start_new_session=True,  # Ctrl-C is for the loop, which ends the worker tidily
             )
         self.connection = Connection(ours.detach())

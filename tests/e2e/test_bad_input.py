@@ -1,5 +1,7 @@
 """What is wrong is said in one message, with exit code 2, before anything is begun."""
 
+import os
+import shutil
 import struct
 import zlib
 from collections.abc import Callable
@@ -8,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from terminal import Finished, convsearch
+from terminal import Finished, begun, convsearch, wait_until
 
 Refused = Callable[..., str]
 TWO = ["--objective", "val_accuracy", "--objective", "parameters"]
@@ -404,6 +406,51 @@ def test_a_study_that_is_damaged_is_named_with_its_file(home: Path) -> None:
         assert str(home / "mine" / "study.yaml") in refused_by(*verb, "--home", home)
     (home / "mine" / "study.yaml").write_text("format: 99\n")
     assert "format 99, but this version of Convsearch reads format" in refused_by("show", "mine", "--home", home)
+
+
+def test_a_study_whose_space_is_of_another_format_does_not_go_on(finished: Finished, tmp_path: Path) -> None:
+    shutil.copytree(finished.home, tmp_path / "home")
+    file = tmp_path / "home" / "first" / "study.yaml"
+    file.write_text(file.read_text().replace("space_format: 1\n", "space_format: 7\n"))
+    message = refused_by("run", "--resume", "--study", "first", "--home", tmp_path / "home")
+    assert f"{file}: space_format 7" in message
+    assert "begin a new study by --warm-start first" in message
+
+
+# ---------------------------------------------------------------------- workers
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--workers", "0"], "--workers 0: a whole number from 1 on, or 'auto'"),
+        (["--workers", "many"], "--workers many: a whole number from 1 on, or 'auto'"),
+        (["--workers-per-gpu", "0"], "--workers-per-gpu 0: at least 1"),
+        (["--gpus", "first"], "--gpus first: write their numbers, as in 0,2"),
+        (["--gpus", "97"], "--gpus 97: this machine has "),
+        (["--precision", "float8"], "--precision float8: "),
+    ],
+)
+def test_workers_that_cannot_be_are_refused_with_what_can(home: Path, arguments: list[str], said: str) -> None:
+    assert said in refused_by("run", "--study", "new", "--home", home, *arguments)
+    assert not (home / "new").exists()
+
+
+def test_more_workers_than_cores_are_allowed_and_warned_of(tmp_path: Path) -> None:
+    many = len(os.sched_getaffinity(0)) + 1
+    options = ("--space", "tiny", "--trials", 1, "--epochs", 1, "--repeats", 0, "--workers", many)
+    done = convsearch("run", *options, "--study", "crowd", "--home", tmp_path / "home")
+    assert done.returncode == 0, done.stderr
+    assert f"note: {many} workers on {many - 1} cores" in done.stderr
+
+
+def test_a_study_that_is_being_searched_is_not_gone_on_with_by_another_loop(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    options = ("--space", "tiny", "--epochs", 200, "--trials", 1, "--study", "mine", "--home", home)
+    with begun("run", *options):
+        wait_until(lambda: (home / "mine" / "trials.jsonl").exists(), "the search began")
+        message = refused_by("run", "--resume", "--study", "mine", "--home", home)
+    assert "the study 'mine' is being searched by another `convsearch run`" in message
 
 
 # ---------------------------------------------------------------------- the other verbs

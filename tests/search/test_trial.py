@@ -512,3 +512,23 @@ def test_a_network_learns_from_blends_too_but_knows_no_blend_for_certain(job: Ma
 
 def test_class_weights_go_with_blends(job: MakeJob) -> None:
     assert train(job(mixup=1.0, class_weights=True), always).ended == "complete"
+
+
+# ---------------------------------------------------------------------- precision
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16", "mixed_float16"])
+def test_a_training_in_half_precision_leaves_weights_in_full_precision_for_the_stock_network(
+    job: MakeJob, precision: str
+) -> None:
+    layers = (Layer(filters=8, batch_norm=True, pooling="max", pool_size=2, pool_stride=2),)
+    asked = job(layers=layers, epochs=4, patience=4, precision=precision)
+    outcome = train(asked, always)
+    assert (outcome.ended, outcome.epochs) == ("complete", 4)
+    assert outcome.value is not None
+    assert outcome.value > 0.5  # ten digits: it has learnt
+    keras.config.set_dtype_policy("float32")
+    network = build(asked.candidate.architecture)
+    network.load_weights(asked.weights)
+    assert {weight.dtype for weight in network.weights} == {"float32"}
+    assert network.compute_dtype == "float32"

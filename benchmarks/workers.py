@@ -1,0 +1,185 @@
+"""Workers on this machine: what two of them bring, what they hold in memory, how soon a search goes on after a kill.
+
+Real commands and real trainings on the digits, but for the loop's memory, which is looked at while workers that train
+nothing end 300 trials.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from datetime import datetime
+from pathlib import Path
+
+import psutil
+from rich.console import Console
+
+from convsearch.search.engines.optuna import OptunaEngine
+from convsearch.search.engines.proposals import Proposals
+from convsearch.search.executors.watch import own_memory
+from convsearch.search.home import Home, StudyFolder
+from convsearch.search.job import Outcome, Seconds
+from convsearch.search.outbox import Outbox
+from convsearch.search.record import Record, Trial
+
+from .scaling import Case, grown, simulate
+
+COMMAND = str(Path(sys.executable).with_name("convsearch"))
+SMALL = ("--space", "tiny", "--epochs", "6", "--pruner", "none", "--repeats", "0", "--seed", "1")
+TRIALS = 60
+KNOWN = 1000
+KILLS = 5
+
+
+def measure() -> Iterator[tuple[str, str, str]]:
+    """Measure one thing after the other."""
+    with tempfile.TemporaryDirectory() as place:
+        home = Path(place)
+        rates, held = {}, {}
+        for workers in (1, 2):
+            rates[workers], held[workers] = _whole_study(home, workers)
+        yield (
+            f"two workers on {os.cpu_count()} cores against one, {TRIALS} small networks, the whole study",
+            f"{rates[2] / rates[1]:.2f} times the trials a minute ({rates[1]:.1f}, {rates[2]:.1f})",
+            "1.7 times",
+        )
+        first, most = held[1]
+        yield (
+            f"memory of a worker, after its first trial and at most in {TRIALS}",
+            f"{first / 2**20:.0f} MB, {most / 2**20:.0f} MB",
+            "bounded",
+        )
+    with tempfile.TemporaryDirectory() as place:
+        watch, _ = simulate(Case(8, 300, epochs=10, epoch=0.02), Path(place) / "study")
+        yield (
+            "memory of the loop after 300 trials against after 30",
+            f"{grown(watch.memory, 30, 300):.2f} times ({watch.memory[30]:.0f} MB, {watch.memory[300]:.0f} MB)",
+            "1.1 times",
+        )
+    with tempfile.TemporaryDirectory() as place:
+        seconds = list(_after_kills(Path(place)))
+        yield (
+            f"from killing a worker to the next training step, {KILLS} times",
+            f"{min(seconds):.1f} to {max(seconds):.1f} s",
+            "15 s",
+        )
+    with tempfile.TemporaryDirectory() as place:
+        yield f"from --resume to the next step, {KNOWN:,} trials known", f"{_resumed(Path(place)):.1f} s", "15 s"
+
+
+def _run(home: Path, name: str, *options: str) -> "subprocess.Popen[bytes]":
+    command = [COMMAND, "run", "--study", name, "--home", str(home), *options]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def _workers(loop: int) -> list[psutil.Process]:
+    found = []
+    with suppress(psutil.Error):
+        for child in psutil.Process(loop).children():
+            with suppress(psutil.Error):
+                if any("executors.worker" in part for part in child.cmdline()):
+                    found.append(child)
+    return found
+
+
+def _whole_study(home: Path, workers: int) -> tuple[float, tuple[int, int]]:
+    """Return trials a minute, and what the first worker held after its first trial and at most."""
+    name = f"with-{workers}"
+    begin = time.perf_counter()
+    loop = _run(home, name, *SMALL, "--trials", str(TRIALS), "--workers", str(workers))
+    held: list[int] = []
+    folder = Home(home).study(name)
+    while loop.poll() is None:
+        time.sleep(0.5)
+        if (folder.path / "trials.jsonl").exists() and folder.record().finished():
+            held += [own_memory(worker) for worker in _workers(loop.pid)[:1]]
+    if loop.returncode:
+        raise RuntimeError(f"a study with {workers} workers failed")
+    return 60 * TRIALS / (time.perf_counter() - begin), (held[0], max(held))
+
+
+def _first_step(trial: Trial) -> float:
+    """Return when a trial's last spell made its first training step, in seconds since 1970."""
+    began = datetime.fromisoformat(trial.resumed_at or trial.started_at).timestamp()
+    return began + trial.clock.waiting + trial.clock.building + trial.clock.tracing
+
+
+def _after_kills(home: Path) -> Iterator[float]:
+    """Kill the worker of one trial after the other, and yield the seconds until each trained again."""
+    loop = _run(home, "killed", *SMALL, "--trials", str(KILLS + 1), "--workers", "1")
+    folder = Home(home).study("killed")
+    for number in range(KILLS):
+        _wait(lambda number=number: (trial := _trial(folder, number)) is not None and trial.worker is None)
+        worker = _wait(lambda: _workers(loop.pid))[0]
+        time.sleep(1.0)
+        os.kill(worker.pid, signal.SIGKILL)
+        killed = time.time()
+        ended = _wait(lambda number=number: (trial := _trial(folder, number)) and trial.ended_at and trial)
+        if ended.lost:  # else it was over before it was killed
+            yield _first_step(ended) - killed
+    loop.wait()
+
+
+def _trial(folder: StudyFolder, number: int) -> Trial | None:
+    return folder.record().trials.get(number) if (folder.path / "trials.jsonl").exists() else None
+
+
+def _wait(for_what):  # type: ignore[no-untyped-def]
+    deadline = time.monotonic() + 120
+    while not (found := for_what()):
+        if time.monotonic() > deadline:
+            raise TimeoutError
+        time.sleep(0.05)
+    return found
+
+
+def _resumed(home: Path) -> float:
+    """Return the seconds from `--resume` of a study with many trials to its next training step."""
+    loop = _run(home, "known", "--epochs", "8", "--trials", "1", "--repeats", "0", "--workers", "1")
+    loop.wait()
+    folder = Home(home).study("known")
+    study, record = folder.read(), folder.record()
+    _fill(record, OptunaEngine("random", "none", 8, 0, Proposals(folder.space(study), 0, ["begin"]), known=1))
+    with closing(Outbox(folder, Console(quiet=True))) as outbox:  # as if each had been delivered when it ended
+        outbox.wait_until_ready()
+        outbox.finish(True)
+    begin = time.time()
+    loop = _run(home, "known", "--resume", "--trials", str(KNOWN + 1), "--repeats", "0", "--workers", "1")
+    try:
+        trial = _wait(lambda: (found := _trial(folder, KNOWN)) and found.ended_at and found)
+    finally:
+        loop.kill()
+        loop.wait()
+    return _first_step(trial) - begin
+
+
+def _fill(record: Record, engine: OptunaEngine) -> None:
+    """Add trials to a record as if they had been trained."""
+    source = random.Random(0)
+    engine.learn(0, record.trials[0].values, "complete", record.trials[0].val_accuracy)
+    while len(record.trials) < KNOWN:
+        proposal = engine.ask()
+        assert proposal is not None
+        curve = tuple(0.9 * source.random() * (1 - 0.5**epoch) for epoch in range(1, 9))
+        outcome = Outcome(
+            number=proposal.number,
+            ended="complete",
+            value=max(curve),
+            best_epoch=8,
+            gap=0.0,
+            epochs=8,
+            loss=curve,
+            accuracy=curve,
+            val_loss=curve,
+            val_accuracy=curve,
+            seconds=Seconds(training=5.0, evaluating=0.5, building=0.2, tracing=1.0),
+        )
+        trial = Trial.begin(proposal)
+        record.add(trial)
+        record.add(trial.end("complete", outcome, 0.0))
+        engine.tell(proposal.number, "complete", max(curve))
