@@ -9,7 +9,7 @@ from convsearch.search.backend import import_keras
 from .machine import machine
 
 QUICK = ("candidates", "proposal", "trial", "step", "first_step", "help_text", "show", "demo")
-LONG = ("comparison", "portfolio", "augmentation", "mixup", "surrogate", "logged", "space")
+LONG = ("comparison", "portfolio", "augmentation", "mixup", "surrogate", "logged", "space", "gpu")
 
 
 def main() -> None:

@@ -77,6 +77,9 @@ def _import_keras() -> Any:
     if "keras" in sys.modules:
         return sys.modules["keras"]
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Or the first process on a GPU takes nearly all of its memory, and none is left for the others.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     sys.stderr.flush()
     real = os.dup(2)
     with tempfile.TemporaryFile() as held:

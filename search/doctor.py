@@ -125,9 +125,9 @@ class Place:
 
 @dataclass(frozen=True)
 class Address:
-    """Where MLflow is, without a password; `reachable` is None where nothing was tried."""
+    """Where MLflow is, without a password; `reachable` is None where nothing was tried, `uri` without mlflow."""
 
-    uri: str
+    uri: str | None
     reachable: bool | None
     said: str
 
@@ -396,7 +396,7 @@ def _mlflow(home: Home) -> Address:
     try:
         from .tracking import tracking_uri  # takes a second
     except ImportError as error:
-        return Address("", False, f"mlflow cannot be imported: {error}")
+        return Address(None, None, f"mlflow cannot be imported: {error}")
     uri = tracking_uri(home)
     parts = urlsplit(uri)
     shown = uri.replace(f":{parts.password}@", ":***@") if parts.password else uri
@@ -418,7 +418,7 @@ def _sqlite(file: Path) -> tuple[bool | None, str]:
             (count,) = database.execute("select count(*) from runs").fetchone()
     except sqlite3.Error as error:
         return False, str(error)
-    return True, f"{count:,} runs"
+    return True, f"{count:,} run{'' if count == 1 else 's'}"
 
 
 def _server(address: str) -> tuple[bool, str]:
@@ -447,6 +447,8 @@ def _place_faults(place: Place, address: Address) -> Iterator[Fault]:
             f"--home {place.path}: {place.free / 2**20:,.0f} MB are free, less than {ROOM / 2**20:,.0f}",
             "make room, or name a folder on another disk by --home",
         )
+    if address.uri is None and find_spec("mlflow") is not None:  # where it is not there at all, that has been said
+        yield Fault(address.said, "pip install --force-reinstall mlflow")
     if address.reachable is False:
         remedy = "move that file away, and runs begin anew"
         if os.environ.get("MLFLOW_TRACKING_URI"):

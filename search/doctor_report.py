@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from .doctor import Cores, Diagnosis, Extra, GpuFacts, Package, Place
+from .doctor import Address, Cores, Diagnosis, Extra, GpuFacts, Package, Place
 from .tryout import Tried
 
 NOT_THERE = "not installed"
@@ -34,7 +34,7 @@ def report(found: Diagnosis) -> RenderableType:
         "devices": [*_cores(found.cores), *map(_gpu, found.gpus), *map(_other, found.others_seen)],
         "optional": [(one.name, *_extra(one)) for one in found.extras],
         "--workers auto": _workers(found),
-        "places": [("home", _home(found.home)), ("MLflow", f"{found.mlflow.uri}: {found.mlflow.said}")],
+        "places": [("home", _home(found.home)), ("MLflow", _mlflow(found.mlflow))],
         "tiny trials": _trials(found),
     }
     shown = [part for title, rows in tables.items() for part in (Text(title, style="bold"), _table(rows), Text())]
@@ -100,6 +100,10 @@ def _home(home: Place) -> str:
         return f"{home.path}: cannot be written to: {home.trouble}"
     there = "" if home.exists else "; the first run makes it"
     return f"{home.path}: can be written to, {_gb(home.free)} free{there}"
+
+
+def _mlflow(address: Address) -> str:
+    return f"{address.uri}: {address.said}" if address.uri else address.said
 
 
 def _trials(found: Diagnosis) -> Rows:
