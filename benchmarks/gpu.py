@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from convsearch.search.backend import gpus_seen
 from convsearch.search.data import Dataset, open_data, split
 from convsearch.search.executors.local import LocalExecutor
 from convsearch.search.executors.outside import run_jobs
@@ -30,6 +31,9 @@ def measure() -> Iterator[tuple[str, str, str]]:
     what = f"one GPU, {AT_A_TIME} small networks at a time against one"
     if not machine.gpus:
         yield what, "blank: this machine has no GPU", ""
+        return
+    if not gpus_seen():
+        yield what, "blank: the backend does not see the GPU; `convsearch doctor` says what mends it", ""
         return
     one = replace(machine, gpus=machine.gpus[:1])
     rates = []

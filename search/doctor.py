@@ -180,7 +180,7 @@ def diagnose(home: Home) -> Diagnosis:
             if share.gpu is not None or not machine.gpus  # where there are GPUs, the cores are asked for none
         }
         try:
-            tryouts = begin(tried, held)
+            tryouts = begin(tried, held) if tried else []
         except WorkError as error:
             tryouts = []
             faults.append(Fault(str(error), "mend that; TMPDIR names another temporary folder"))
@@ -382,14 +382,21 @@ def _cores(machine: Machine) -> Cores:
 
 def _place(path: Path) -> Place:
     """Look at the home, or where it would be made, and leave nothing there."""
-    there = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.exists())
+    there = next(folder for folder in (path.absolute(), *path.absolute().parents) if _is_there(folder))
     trouble = None
     try:
         tempfile.TemporaryFile(dir=there).close()
     except OSError as error:
         trouble = error.strerror or str(error)
     free = shutil.disk_usage(there).free
-    return Place(str(path), path.is_dir(), trouble is None, free, trouble)
+    return Place(str(path), _is_there(path), trouble is None, free, trouble)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # in a folder that may not be looked into
+        return False
 
 
 def _mlflow(home: Home) -> Address:
@@ -398,20 +405,25 @@ def _mlflow(home: Home) -> Address:
     except ImportError as error:
         return Address(None, None, f"mlflow cannot be imported: {error}")
     uri = tracking_uri(home)
-    parts = urlsplit(uri)
+    if uri.startswith("sqlite:"):
+        return Address(uri, *_sqlite(Path(uri.partition(":///")[2])))
+    try:
+        parts = urlsplit(uri)
+        port = parts.port
+    except ValueError as error:
+        return Address(uri.rpartition("@")[2], False, f"this is no address: {error}")
+    place = parts.netloc.rpartition("@")[2]  # without user and password, which do not matter for whether it answers
     shown = uri.replace(f":{parts.password}@", ":***@") if parts.password else uri
     kind = parts.scheme.partition("+")[0]
-    if kind == "sqlite":
-        return Address(shown, *_sqlite(Path(uri.partition(":///")[2])))
     if kind in ("http", "https"):
-        return Address(shown, *_server(uri.rstrip("/") + "/health"))
+        return Address(shown, *_server(f"{kind}://{place}{parts.path.rstrip('/')}/health"))
     if kind in PORTS and parts.hostname:
-        return Address(shown, *_port(parts.hostname, parts.port or PORTS[kind]))
+        return Address(shown, *_port(parts.hostname, port or PORTS[kind]))
     return Address(shown, None, "not tried")
 
 
 def _sqlite(file: Path) -> tuple[bool | None, str]:
-    if not file.exists():
+    if not _is_there(file):
         return None, "not there yet: the first run makes it"
     try:
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=REACH)) as database:

@@ -118,5 +118,5 @@ def _came_of(tried: Tried) -> str:
 
 def _end(found: Diagnosis) -> list[RenderableType]:
     if not found.faults:
-        return [Text("all that is installed works")]
+        return [Text("nothing is broken")]
     return [Text(f"broken: {fault.what}; to do: {fault.remedy}") for fault in found.faults]

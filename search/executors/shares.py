@@ -19,7 +19,7 @@ AUTO = "auto"
 class Share:
     """What a worker may use: cores, bytes of memory, and a GPU with a part of its memory, or none.
 
-    `device` is what CUDA_VISIBLE_DEVICES calls the GPU, where that is not its number.
+    `device` is what CUDA_VISIBLE_DEVICES calls the GPU, where that is not its number; NO_GPU hides all that there are.
     """
 
     cores: tuple[int, ...]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 import threading
@@ -13,8 +14,9 @@ from pathlib import Path
 from platform import python_version
 from typing import Any
 
+import psutil
 import pytest
-from terminal import convsearch
+from terminal import PATIENCE, begun, convsearch, wait_until
 
 from convsearch.search.executors.shares import shares
 from convsearch.search.machine import this_machine
@@ -95,7 +97,7 @@ def test_each_device_has_trained_a_network_in_each_precision(healthy: dict[str, 
     ]
     for one in healthy["trials"]:
         assert one["reason"] is None
-        assert 0 < one["seconds"] < 60
+        assert 0 < one["seconds"] < PATIENCE
 
 
 # ---------------------------------------------------------------------- for people
@@ -114,7 +116,7 @@ def test_people_read_tables_and_what_works(tmp_path: Path) -> None:
     for extra, module in (("gp", "torch"), ("ray", "ray"), ("postgres", "psycopg2")):
         (line,) = (line for line in lines if line.startswith(f"{extra} "))
         assert line.endswith(f"pip install 'convsearch[{extra}]' installs it") == (find_spec(module) is None)
-    assert lines[-1] == "all that is installed works"
+    assert lines[-1] == "nothing is broken"
 
 
 # ---------------------------------------------------------------------- what is broken
@@ -140,6 +142,15 @@ def test_a_backend_that_there_is_not_is_named_with_those_that_there_are(tmp_path
     (fault,) = found["faults"]
     assert "'theano'" in fault["what"]
     assert "tensorflow, jax, torch" in fault["remedy"]
+
+
+def test_a_backend_that_keras_own_file_chooses_is_named_with_that_file(tmp_path: Path) -> None:
+    file = tmp_path / "keras.json"
+    file.write_text('{"backend": "theano"}')
+    variables = {"KERAS_BACKEND": "", "KERAS_HOME": str(tmp_path)}
+    found = found_by(convsearch("doctor", "--json", "--home", tmp_path, **variables))
+    assert {one["name"]: one["chosen_by"] for one in found["backends"]}["theano"] == str(file)
+    assert found["faults"][0]["what"].startswith(f"{file}: ")
 
 
 def test_a_backend_that_cannot_be_imported_is_told_by_its_last_words_and_once(tmp_path: Path) -> None:
@@ -210,18 +221,27 @@ def others(done: "subprocess.CompletedProcess[str]") -> list[dict[str, str]]:
 
 
 def test_a_server_of_mlflow_that_answers_is_reached(tmp_path: Path, server: str) -> None:
-    done = convsearch("doctor", "--json", "--home", tmp_path, MLFLOW_TRACKING_URI=server, **UNTRIED)
-    assert found_by(done)["mlflow"] == {"uri": server, "reachable": True, "said": "answers"}
+    uri, shown = (server.replace("//", f"//me:{word}@") for word in ("secret", "***"))
+    done = convsearch("doctor", "--json", "--home", tmp_path, MLFLOW_TRACKING_URI=uri, **UNTRIED)
+    assert found_by(done)["mlflow"] == {"uri": shown, "reachable": True, "said": "answers"}
     assert others(done) == []
 
 
-@pytest.mark.parametrize("kind", ["http", "postgresql"])
-def test_a_server_of_mlflow_that_does_not_answer_is_named_without_its_password(tmp_path: Path, kind: str) -> None:
-    uri = f"{kind}://me:secret@127.0.0.1:9"
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("http://me:secret@127.0.0.1:9", "http://me:***@127.0.0.1:9 cannot be reached: "),
+        ("postgresql://me:secret@127.0.0.1:9/runs", "postgresql://me:***@127.0.0.1:9/runs cannot be reached: "),
+        ("http://me:secret@127.0.0.1:nine", "127.0.0.1:nine cannot be reached: this is no address: "),
+    ],
+)
+def test_a_server_of_mlflow_that_does_not_answer_is_named_without_its_password(
+    tmp_path: Path, uri: str, said: str
+) -> None:
     done = convsearch("doctor", "--json", "--home", tmp_path, MLFLOW_TRACKING_URI=uri, **UNTRIED)
     assert "secret" not in done.stdout + done.stderr
     (fault,) = others(done)
-    assert fault["what"].startswith(f"MLflow at {kind}://me:***@127.0.0.1:9 cannot be reached: ")
+    assert fault["what"].startswith(f"MLflow at {said}")
     assert "unset MLFLOW_TRACKING_URI" in fault["remedy"]
 
 
@@ -252,3 +272,18 @@ def test_a_home_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
     assert fault["what"] == f"--home {home}: cannot be written to: Not a directory"
     assert "--home" in fault["remedy"]
     assert (tmp_path / "file").read_text() == "mine"
+
+
+# ---------------------------------------------------------------------- stopped
+
+
+def test_ctrl_c_ends_it_with_all_that_it_began(tmp_path: Path) -> None:
+    with begun("doctor", "--home", tmp_path) as process:
+        doctor = psutil.Process(process.pid)
+        wait_until(lambda: len(doctor.children()) >= 2, "workers were started")
+        children = doctor.children()
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode != 0
+    assert "Traceback" not in said
+    assert not any(child.is_running() for child in children)

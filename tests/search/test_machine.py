@@ -10,7 +10,7 @@ from typing import Any
 
 import psutil
 import pytest
-from terminal import environment
+from terminal import PATIENCE, environment
 
 from convsearch.search.machine import Limits, limits, this_machine
 
@@ -263,6 +263,6 @@ def test_a_worker_imports_no_tensorflow_optuna_mlflow_or_keras_tuner_of_its_own(
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert said.stdout.splitlines()[-1:] == ["imported"], said.stderr

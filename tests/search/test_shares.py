@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from convsearch.search.executors.shares import GPU_MEMORY, Share, crowded, shares
+from convsearch.search.executors.shares import GPU_MEMORY, NO_GPU, Share, crowded, shares
 from convsearch.search.machine import Gpu, Machine
 from convsearch.spaces.errors import InputError
 
@@ -178,6 +178,10 @@ def test_a_worker_sees_its_own_gpu_alone_and_takes_its_part_of_the_memory(machin
         assert variables["TF_FORCE_GPU_ALLOW_GROWTH"] == "true"
         assert variables["XLA_PYTHON_CLIENT_PREALLOCATE"] == "false"
         assert float(variables["XLA_PYTHON_CLIENT_MEM_FRACTION"]) == pytest.approx(0.9 / sharing, abs=1e-3)
+
+
+def test_a_worker_can_be_kept_from_all_gpus() -> None:
+    assert Share((0,), GB, device=NO_GPU).environment["CUDA_VISIBLE_DEVICES"] == "-1"
 
 
 def test_a_part_of_a_gpu_is_named_as_cuda_names_it() -> None:
