@@ -9,7 +9,19 @@ from convsearch.search.backend import import_keras
 from .machine import machine
 
 QUICK = ("candidates", "proposal", "trial", "step", "first_step", "help_text", "show", "demo")
-LONG = ("comparison", "portfolio", "augmentation", "mixup", "surrogate", "logged", "space", "gpu")
+LONG = (
+    "comparison",
+    "portfolio",
+    "augmentation",
+    "mixup",
+    "surrogate",
+    "logged",
+    "space",
+    "soak",
+    "faults",
+    "scaling",
+    "gpu",
+)
 
 
 def main() -> None:

@@ -31,7 +31,7 @@ def measure() -> list[tuple[str, str, str]]:
         data = open_data("digits", folder / "data")
         split(data, 0).save(folder / "split.npz")
         space = SearchSpace(load("classic"), data.input, len(data.classes))
-        engine = OptunaEngine(folder, "tpe", "none", 2, 0, Proposals(space, 0))
+        engine = OptunaEngine("tpe", "none", 2, 0, Proposals(space, 0))
         executor = LocalExecutor(folder / "logs")
         extra = []
         try:

@@ -52,7 +52,7 @@ def _ratio(data: Dataset, widths: tuple[int, ...], folder: Path) -> float:
     parts.save(folder / f"{data.name}.split.npz")
     space = SearchSpace(load("classic"), data.input, len(data.classes))
     (folder / data.name).mkdir()
-    engine = OptunaEngine(folder / data.name, "random", "hyperband", EPOCHS, 0, Proposals(space, 0))
+    engine = OptunaEngine("random", "hyperband", EPOCHS, 0, Proposals(space, 0))
     ours, bare = [], []
     for number in range(ROUNDS + 1):
         proposal = engine.ask()

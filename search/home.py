@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import yaml
@@ -114,6 +115,15 @@ class StudyFolder:
         (self.path / "weights").mkdir(parents=True)
         write_text(self.space_file, space)
         self.write(study)
+
+    def sweep(self) -> None:
+        """Remove what a launch that was killed has left half written; nobody else may be at work in the folder."""
+        for place in (self.path, self.path / "weights"):
+            for path in place.glob("*.partial*"):
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
 
     def write(self, study: StudyFile) -> None:
         """Write `study.yaml`."""

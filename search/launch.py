@@ -48,6 +48,7 @@ def launch(options: Options, console: Console) -> StudyFolder:
         executor = held.enter_context(closing(LocalExecutor(folder.logs, shared)))
         if options.resume:
             held.enter_context(alone(folder))
+            folder.sweep()
             prepared = resume(home, folder, options, console)
         else:
             prepared = begin(home, folder, options, console)

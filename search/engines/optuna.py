@@ -166,6 +166,11 @@ class OptunaEngine:
         self._reported: dict[int, int] = {}
         self._unpruned: set[int] = set()
 
+    @property
+    def study(self) -> optuna.Study:
+        """What sampler and pruner look at."""
+        return self._study
+
     def ask(self, new: bool = True) -> Proposal | None:
         """Return the next proposal, or None when the space is exhausted. Its trials never go on after their end."""
         if not new or self.proposals.exhausted():

@@ -51,11 +51,13 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         class_weights=False,
         versions={},
     )
-    tracker = Tracker(home, study, presets()["tiny"].read_text(encoding="utf-8"))
+    tracker = Tracker(home, study)
+    parent = tracker.launch(presets()["tiny"].read_text(encoding="utf-8"))
     source = random.Random(0)
     for number, value in enumerate((0.5, 0.9, None)):
         values = space.draw(source)
-        trial = tracker.began(Trial.begin(Proposal(number, values, space.candidate(values))))
+        trial = Trial.begin(Proposal(number, values, space.candidate(values)))
+        run = tracker.began(trial, parent)
         curve = () if value is None else (0.1, value)
         outcome = Outcome(
             number=number,
@@ -64,8 +66,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             val_accuracy=curve,
             error="the loss became NaN in epoch 1" if value is None else None,
         )
-        tracker.ended(trial.end("failed" if value is None else "complete", outcome, 0.0))
-    tracker.close()
+        tracker.ended(trial.end("failed" if value is None else "complete", outcome, 0.0), run)
+    tracker.end_launch(parent, finished=True)
     return home.path
 
 

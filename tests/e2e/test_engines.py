@@ -9,15 +9,18 @@ from importlib.util import find_spec
 from pathlib import Path
 from subprocess import CompletedProcess
 
+import optuna
 import pytest
 import yaml
 from mlflow.tracking import MlflowClient
 from terminal import begun, convsearch, wait_until, workers_of
 
 from convsearch.search.engines.choice import ALGORITHMS
+from convsearch.search.engines.optuna import STUDY
 from convsearch.search.home import Home
 from convsearch.search.progress import counted
 from convsearch.search.record import Record, Trial
+from convsearch.search.runs import Runs
 from convsearch.spaces.definition import presets
 
 RUNGS = ("--engine", "keras-tuner", "--space", "tiny", "--epochs", 9, "--seed", 3)
@@ -206,9 +209,8 @@ def test_what_mattered_is_shown_in_json_and_in_mlflow_for_each_engine(ten: Path,
     assert launch.data.metrics[f"importance.{most}"] == pytest.approx(found["dimensions"][most])
     trials = record(ten, engine).trials
     by_number = {int(run.data.tags["number"]): run for run in runs if run.data.tags["kind"] == "trial"}
-    assert {number: run.info.run_id for number, run in by_number.items()} == {
-        number: trial.mlflow_run_id for number, trial in trials.items()
-    }
+    known = Runs(ten / engine)
+    assert {number: run.info.run_id for number, run in by_number.items()} == {n: known.of(n) for n in trials}
     assert all(by_number[n].data.metrics["best_val_accuracy"] == trial.value for n, trial in trials.items())
 
 
@@ -290,14 +292,17 @@ def test_a_warm_start_from_a_study_that_cannot_be_fitted_is_refused(
     assert not (place / "home" / "narrow").exists()
 
 
-@pytest.mark.parametrize(("engine", "storage"), [("optuna", "optuna.db"), ("keras-tuner", "keras_tuner/oracle.json")])
-def test_a_damaged_storage_is_refused_and_made_anew_where_it_was_moved_away(
-    all_presets: tuple[Path, dict[tuple[str, str], CompletedProcess[str]]], engine: str, storage: str, tmp_path: Path
+def five_different(home: Path, name: str) -> bool:
+    trials = record(home, name).trials
+    return sorted(trials) == [0, 1, 2, 3, 4] and len({trial.hash for trial in trials.values()}) == 5
+
+
+def test_a_damaged_storage_of_keras_tuner_is_refused_and_made_anew_where_it_was_moved_away(
+    all_presets: tuple[Path, dict[tuple[str, str], CompletedProcess[str]]], tmp_path: Path
 ) -> None:
-    home, name = tmp_path / "home", f"{engine}-tiny"
+    home, name = tmp_path / "home", "keras-tuner-tiny"
     shutil.copytree(all_presets[0], home)
-    file = home / name / storage
-    file.write_bytes(b"{ damaged " * 200)
+    (home / name / "keras_tuner" / "oracle.json").write_bytes(b"{ damaged " * 200)
     resume = ("run", "--resume", "--study", name, "--trials", 5, "--repeats", 0, "--home", home)
     before = (home / name / "trials.jsonl").read_bytes()
     refused = convsearch(*resume)
@@ -305,9 +310,24 @@ def test_a_damaged_storage_is_refused_and_made_anew_where_it_was_moved_away(
     assert "storage is damaged or of another version" in refused.stderr
     assert "move it away" in refused.stderr
     assert (home / name / "trials.jsonl").read_bytes() == before
-    (home / name / storage.partition("/")[0]).rename(tmp_path / "away")
+    (home / name / "keras_tuner").rename(tmp_path / "away")
     done = convsearch(*resume)
     assert done.returncode == 0, done.stderr
+    assert five_different(home, name)
+
+
+def test_a_damaged_optuna_db_is_put_aside_and_made_anew_from_the_record(
+    all_presets: tuple[Path, dict[tuple[str, str], CompletedProcess[str]]], tmp_path: Path
+) -> None:
+    home, name = tmp_path / "home", "optuna-tiny"
+    shutil.copytree(all_presets[0], home)
+    damaged = b"{ damaged " * 200
+    (home / name / "optuna.db").write_bytes(damaged)
+    done = convsearch("run", "--resume", "--study", name, "--trials", 5, "--repeats", 0, "--home", home)
+    assert done.returncode == 0, done.stderr
+    assert "put aside as optuna.db.damaged, and made anew" in done.stderr
+    assert (home / name / "optuna.db.damaged").read_bytes() == damaged
+    assert five_different(home, name)
+    stored = optuna.load_study(study_name=STUDY, storage=f"sqlite:///{home / name / 'optuna.db'}").get_trials()
     trials = record(home, name).trials
-    assert sorted(trials) == [0, 1, 2, 3, 4]
-    assert len({trial.hash for trial in trials.values()}) == 5
+    assert {trial.number: trial.user_attrs["hash"] for trial in stored} == {n: t.hash for n, t in trials.items()}

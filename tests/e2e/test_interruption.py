@@ -25,7 +25,8 @@ from optuna.trial import TrialState
 from PIL import Image
 from terminal import COMMAND, PATIENCE, SAME, Finished, begun, convsearch, environment, wait_until, workers_of
 
-from convsearch.search.engines.optuna import FILE, STUDY
+from convsearch.search.engines.optuna import STUDY
+from convsearch.search.engines.optuna_file import FILE
 from convsearch.search.home import Home
 from convsearch.search.record import Record, Trial
 

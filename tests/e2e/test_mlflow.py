@@ -20,8 +20,8 @@ from terminal import Finished, environment, wait_until
 
 from convsearch.search.backend import import_keras
 from convsearch.search.data import Dataset
-from convsearch.search.record import Trial
-from convsearch.search.tracking import CURVES
+from convsearch.search.record import CURVES, Trial
+from convsearch.search.runs import Runs
 from convsearch.spaces.architecture import Candidate
 
 
@@ -61,7 +61,8 @@ def launch_run(runs: list[Run]) -> Run:
 @pytest.fixture(scope="module")
 def trial_runs(runs: list[Run], finished: Finished) -> list[tuple[Run, Trial]]:
     nested = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
-    by_id = {trial.mlflow_run_id: trial for trial in finished.record.trials.values()}
+    known = Runs(finished.folder.path)
+    by_id = {known.of(trial.number): trial for trial in finished.record.trials.values()}
     return [(run, by_id[run.info.run_id]) for run in nested]
 
 

@@ -17,18 +17,27 @@ from terminal import PATIENCE, environment, wait_until
 from convsearch.search.data import Dataset, Split
 from convsearch.search.executors.local import LocalExecutor
 from convsearch.search.executors.protocol import Broken, Event, Lost, Started
+from convsearch.search.executors.shares import Share
+from convsearch.search.executors.watch import Patience, own_memory
 from convsearch.search.job import EpochReport, Job, Outcome
 from convsearch.spaces.architecture import Architecture, Candidate, Head, Layer, Recipe
 from convsearch.spaces.errors import WorkError
 
+SMALL = (Layer(filters=8, pooling="max", pool_size=2, pool_stride=2),)
+WIDE = (Layer(filters=1024), Layer(filters=1024))  # some hundred megabytes of weights, gradients and moments
 
-def job(digits: Dataset, weights: Path, number: int = 0, **more: Any) -> Job:
+
+def job(
+    digits: Dataset,
+    weights: Path,
+    number: int = 0,
+    layers: tuple[Layer, ...] = SMALL,
+    units: tuple[int, ...] = (),
+    **more: Any,
+) -> Job:
     candidate = Candidate(
         architecture=Architecture(
-            input=digits.input,
-            layers=(Layer(filters=8, pooling="max", pool_size=2, pool_stride=2),),
-            head=Head(pooling="flatten"),
-            classes=10,
+            input=digits.input, layers=layers, head=Head(pooling="flatten", units=units), classes=10
         ),
         recipe=Recipe(optimizer="adam", learning_rate=0.01, schedule="constant", batch_size=64),
     )
@@ -185,7 +194,7 @@ def test_a_killed_worker_loses_its_job_with_the_reason_and_another_one_does_the_
     os.kill(before, signal.SIGKILL)
     while isinstance(event := following(executor), EpochReport):
         executor.answer(3, True)
-    assert event == Lost(3, "worker-0", "the worker was killed by signal 9")
+    assert event == Lost(3, "worker-0", "the worker was killed by signal 9 (SIGKILL)")
     executor.submit(job(digits, tmp_path / "w.weights.h5", number=4, epochs=1))
     outcome = life(executor)[-1]
     assert isinstance(outcome, Outcome)
@@ -202,6 +211,190 @@ def test_closing_leaves_no_process_even_while_a_job_runs(digits: Dataset, parts:
     made.close()
     assert not psutil.pid_exists(worker)
     assert children() == others
+
+
+def lost(executor: LocalExecutor) -> Lost:
+    """The loss of the job that runs, which has to come; until then it is told to go on."""
+    event = life(executor)[-1]
+    assert isinstance(event, Lost), event
+    return event
+
+
+def does_the_next(executor: LocalExecutor, digits: Dataset, tmp_path: Path) -> None:
+    executor.submit(job(digits, tmp_path / "next.weights.h5", number=99, epochs=1))
+    outcome = life(executor)[-1]
+    assert isinstance(outcome, Outcome)
+    assert (outcome.number, outcome.ended) == (99, "complete")
+
+
+def test_a_worker_that_crashes_loses_its_job_with_the_signals_name(
+    executor: LocalExecutor, pid: int, digits: Dataset, tmp_path: Path
+) -> None:
+    executor.submit(job(digits, tmp_path / "w.weights.h5", number=3, epochs=10_000))
+    assert isinstance(following(executor), Started)
+    os.kill(executor.processes()[0], signal.SIGSEGV)
+    assert lost(executor) == Lost(3, "worker-0", "the worker was killed by signal 11 (SIGSEGV)")
+    does_the_next(executor, digits, tmp_path)
+
+
+def everything(**more: Any) -> Share:
+    """The whole machine for one worker."""
+    return Share(**{"cores": tuple(sorted(os.sched_getaffinity(0))), "memory": 2**40} | more)
+
+
+def test_a_worker_that_hangs_is_ended_and_loses_its_job(digits: Dataset, parts: Split, tmp_path: Path) -> None:
+    made = LocalExecutor(tmp_path / "logs", [everything()], Patience(first=60, least=2, times=3))
+    try:
+        made.submit(job(digits, tmp_path / "w.weights.h5", number=3, epochs=100_000))
+        while not isinstance(event := following(made), EpochReport):
+            assert isinstance(event, Started)
+        made.answer(3, True)
+        (stopped,) = made.processes()
+        os.kill(stopped, signal.SIGSTOP)
+        event = lost(made)
+        assert (event.number, event.worker) == (3, "worker-0")
+        assert event.reason.startswith("nothing was heard of it for ")
+        assert not psutil.pid_exists(stopped)
+        does_the_next(made, digits, tmp_path)
+    finally:
+        made.close()
+
+
+def test_a_training_whose_batches_are_slow_is_no_hang(digits: Dataset, parts: Split, tmp_path: Path) -> None:
+    """A worker that is stopped for less than its own longest silence, several times over, is waited for."""
+    made = LocalExecutor(tmp_path / "logs", [everything()], Patience(first=60, least=4, times=3))
+    try:
+        made.submit(job(digits, tmp_path / "w.weights.h5", epochs=60))
+        while not isinstance(following(made), EpochReport):
+            pass
+        made.answer(0, True)
+        (process,) = made.processes()
+        os.kill(process, signal.SIGSTOP)
+        time.sleep(2)
+        os.kill(process, signal.SIGCONT)
+        outcome = life(made)[-1]
+        assert isinstance(outcome, Outcome)
+        assert outcome.ended == "complete"
+        assert made.processes() == [process]
+    finally:
+        made.close()
+
+
+def test_a_worker_that_needs_more_memory_than_it_may_have_is_ended_and_the_others_go_on(
+    digits: Dataset, parts: Split, tmp_path: Path
+) -> None:
+    shares = [everything(), everything()]
+    made = LocalExecutor(tmp_path / "logs", shares)
+    try:
+        made.submit(job(digits, tmp_path / "w.weights.h5", epochs=1))
+        assert isinstance(life(made)[-1], Outcome)
+        usual = own_memory(psutil.Process(made.processes()[0]))
+    finally:
+        made.close()
+    made = LocalExecutor(tmp_path / "logs", [everything(memory=usual + 200 * 2**20) for _ in shares])
+    try:
+        made.submit(job(digits, tmp_path / "0.weights.h5", 0, WIDE, epochs=10_000))
+        made.submit(job(digits, tmp_path / "1.weights.h5", number=1, epochs=60))
+        ended: dict[int, Event] = {}
+        while len(ended) < 2:
+            match event := following(made):
+                case EpochReport() as report:
+                    made.answer(report.number, True)
+                case Outcome() | Lost():
+                    ended[event.number] = event
+                case _:
+                    pass
+    finally:
+        made.close()
+    assert isinstance(ended[0], Lost)
+    assert "its memory grew past the " in ended[0].reason
+    assert isinstance(ended[1], Outcome)
+    assert ended[1].ended == "complete"
+
+
+def test_a_device_without_memory_for_a_network_costs_the_job_and_the_worker(
+    executor: LocalExecutor, pid: int, digits: Dataset, tmp_path: Path
+) -> None:
+    before = executor.processes()
+    # Flattened, so many filters and units make one matrix of a terabyte.
+    executor.submit(job(digits, tmp_path / "w.weights.h5", 6, (Layer(filters=65536),), (65536,)))
+    event = lost(executor)
+    assert event.number == 6
+    assert event.reason.startswith("out of memory on the device (")
+    assert executor.processes() != before
+    does_the_next(executor, digits, tmp_path)
+
+
+def test_a_worker_whose_memory_has_grown_is_replaced_between_two_jobs(
+    digits: Dataset, parts: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("convsearch.search.executors.local.GROWTH", 50 * 2**20)
+    made = LocalExecutor(tmp_path / "logs", [everything()])
+    try:
+        does_the_next(made, digits, tmp_path)
+        first = made.processes()
+        made.submit(job(digits, tmp_path / "w.weights.h5", 0, WIDE, epochs=1))
+        assert isinstance(life(made)[-1], Outcome)
+        assert made.processes() != first
+        does_the_next(made, digits, tmp_path)
+    finally:
+        made.close()
+
+
+# ---------------------------------------------------------------------- several workers
+
+
+def test_each_worker_keeps_to_its_cores_and_one_that_is_alone_has_them_all(
+    digits: Dataset, parts: Split, tmp_path: Path
+) -> None:
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        pytest.skip("one core cannot be divided")
+    made = LocalExecutor(tmp_path / "logs", [everything(cores=(core,)) for core in cores[:2]])
+    try:
+        for number in range(2):
+            made.submit(job(digits, tmp_path / f"{number}.weights.h5", number=number, epochs=10_000))
+        started: dict[str, int] = {}
+        while len(started) < 2:
+            if isinstance(event := following(made), Started):
+                started[event.worker] = event.number
+        assert started == {"worker-0": 0, "worker-1": 1}
+        wait_until(
+            lambda: [psutil.Process(pid).cpu_affinity() for pid in made.processes()] == [[cores[0]], [cores[1]]],
+            "each worker kept to its core",
+        )
+        for number in range(2):
+            made.interrupt(number)
+        ended = 0
+        while ended < 2:
+            match following(made):
+                case EpochReport() as report:
+                    made.answer(report.number, False)
+                case Outcome():
+                    ended += 1
+                case _:
+                    pass
+        made.submit(job(digits, tmp_path / "2.weights.h5", number=2, epochs=2), alone=True)
+        assert isinstance(life(made)[-1], Outcome)
+        assert cores[:2] in [psutil.Process(pid).cpu_affinity() for pid in made.processes()]
+    finally:
+        made.close()
+
+
+def test_all_workers_read_the_images_from_the_same_pages(digits: Dataset, parts: Split, tmp_path: Path) -> None:
+    made = LocalExecutor(tmp_path / "logs", [everything(), everything()])
+    try:
+        for number in range(2):
+            made.submit(job(digits, tmp_path / f"{number}.weights.h5", number=number, epochs=10_000))
+        seen = 0
+        while seen < 2:
+            if isinstance(following(made), EpochReport):
+                seen += 1
+        images = str((digits.folder / "images.npy").resolve())
+        for pid in made.processes():
+            assert images in Path(f"/proc/{pid}/maps").read_text()
+    finally:
+        made.close()
 
 
 LOOP = """
@@ -290,7 +483,7 @@ def test_a_worker_killed_before_its_first_job_is_replaced(digits: Dataset, parts
         (worker,) = children() - others
         os.kill(worker, signal.SIGKILL)
         made.submit(job(digits, tmp_path / "w.weights.h5", number=1, epochs=1))
-        assert following(made) == Lost(1, "worker-0", "the worker was killed by signal 9")
+        assert following(made) == Lost(1, "worker-0", "the worker was killed by signal 9 (SIGKILL)")
         made.submit(job(digits, tmp_path / "w.weights.h5", number=2, epochs=1))
         assert isinstance(life(made)[-1], Outcome)
     finally:

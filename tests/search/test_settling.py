@@ -31,7 +31,7 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
 
     def make(record: Record) -> Engine:
         if request.param == "optuna":
-            return OptunaEngine(tmp_path, "random", "none", EPOCHS, 0, proposals(record))
+            return OptunaEngine("random", "none", EPOCHS, 0, proposals(record))
         return KerasTunerEngine(tmp_path, request.param, EPOCHS, 0, proposals(record))
 
     return make

@@ -16,8 +16,10 @@ from convsearch.search.engines.optuna import OptunaEngine
 from convsearch.search.engines.proposals import Proposals
 from convsearch.search.engines.protocol import Proposal
 from convsearch.search.executors.local import LocalExecutor
+from convsearch.search.executors.shares import shares
 from convsearch.search.home import STATE
 from convsearch.search.job import EpochReport, Job
+from convsearch.search.machine import this_machine
 from convsearch.search.objectives import DEFAULT, front
 from convsearch.search.record import Record, Trial
 from convsearch.search.study import HOPELESS, KEPT, Study
@@ -46,9 +48,8 @@ class Listening:
         self.on_epoch = on_epoch
         self.heard: list[str] = []
 
-    def began(self, trial: Trial) -> Trial:
+    def began(self, trial: Trial) -> None:
         self.heard.append(f"{trial.number} began")
-        return trial.model_copy(update={"mlflow_run_id": f"run {trial.number}"})
 
     def epoch(self, trial: Trial, report: EpochReport) -> None:
         self.heard.append(f"{trial.number} epoch {report.epoch}")
@@ -99,7 +100,7 @@ def make(executor: LocalExecutor, digits: Dataset, parts: Split, tmp_path: Path)
                 weights=str(weights / f"{proposal.number}.weights.h5"),
             )
 
-        engine = OptunaEngine(tmp_path, "random", "none", epochs, 0, Proposals(space, 0), len(objectives) - 1)
+        engine = OptunaEngine("random", "none", epochs, 0, Proposals(space, 0), len(objectives) - 1)
         study = Study(engine, executor, Record(tmp_path), [heard], budget, job, weights, objectives=objectives)
         return study, heard
 
@@ -121,7 +122,7 @@ def test_everything_that_happens_to_a_trial_is_heard_in_its_order_and_recorded(m
     ]
     assert study.record.counts()["complete"] == 2
     for trial in study.record.trials.values():
-        assert (trial.worker, trial.mlflow_run_id) == ("worker-0", f"run {trial.number}")
+        assert trial.worker == "worker-0"
         assert trial.seconds == pytest.approx(trial.clock.total)
     assert study.running == {}
     assert study.engine.open_trials() == {}
@@ -211,7 +212,6 @@ def test_an_interrupted_trial_whose_state_is_not_that_of_the_record_begins_again
     study.search()
     (trial,) = study.record.trials.values()
     assert (trial.state, trial.epochs, len(trial.val_accuracy)) == ("complete", 4, 4)
-    assert trial.mlflow_run_id == "run 0"
     assert not (study.weights / f"0{STATE}").exists()
 
 
@@ -224,18 +224,75 @@ def test_a_search_in_which_everything_fails_ends_with_the_reason(make: MakeStudy
     assert listening.heard[-1] == "4 failed"
 
 
-def test_a_worker_that_dies_costs_its_trial_and_the_search_goes_on(make: MakeStudy) -> None:
-    def kill_it_once(trial: Trial, report: EpochReport) -> None:
-        if (trial.number, report.epoch) == (0, 1):
-            (worker,) = (c for c in psutil.Process().children() if c.status() != psutil.STATUS_ZOMBIE)
-            os.kill(worker.pid, signal.SIGKILL)
+def kill_the_worker() -> None:
+    (worker,) = (c for c in psutil.Process().children() if c.status() != psutil.STATUS_ZOMBIE)
+    os.kill(worker.pid, signal.SIGKILL)
 
-    study, _ = make(GOOD, Budget(trials=2, seconds=None), epochs=8, listening=Listening(kill_it_once))
+
+def test_a_trial_whose_worker_died_is_run_again_and_the_search_goes_on(make: MakeStudy) -> None:
+    kills = iter([True])
+
+    def kill_it_once(trial: Trial, report: EpochReport) -> None:
+        if (trial.number, report.epoch) == (0, 3) and next(kills, False):
+            kill_the_worker()
+
+    study, listening = make(GOOD, Budget(trials=2, seconds=None), epochs=8, listening=Listening(kill_it_once))
+    study.search()
+    again, other = study.record.trials[0], study.record.trials[1]
+    assert (again.state, again.epochs, len(again.val_accuracy)) == ("complete", 8, 8)
+    assert again.lost == ("the worker was killed by signal 9 (SIGKILL)",)
+    assert (other.state, other.lost) == ("complete", ())
+    assert listening.heard.count("0 epoch 3") == 2
+    assert listening.heard.count("0 began") == 1
+    assert [line for line in listening.heard if line.endswith("complete")] == ["0 complete", "1 complete"]
+
+
+def test_a_candidate_that_killed_its_worker_twice_is_failed_with_the_reason(make: MakeStudy) -> None:
+    def kill_it(trial: Trial, report: EpochReport) -> None:
+        if trial.number == 0:
+            kill_the_worker()
+
+    study, _ = make(GOOD, Budget(trials=2, seconds=None), epochs=4, listening=Listening(kill_it))
     study.search()
     lost, other = study.record.trials[0], study.record.trials[1]
     assert (lost.state, lost.value) == ("failed", None)
-    assert lost.error == "the worker was killed by signal 9"
+    killed = "the worker was killed by signal 9 (SIGKILL)"
+    assert lost.error == f"its worker was lost twice: {killed}; then {killed}"
     assert other.state == "complete"
+
+
+def test_a_trial_whose_worker_died_when_the_search_was_over_is_interrupted_and_would_be_run_again(
+    make: MakeStudy,
+) -> None:
+    budget = Budget(trials=2, seconds=None)
+
+    def stop_and_kill(trial: Trial, report: EpochReport) -> None:
+        if not budget.stopped:
+            budget.stopped = True
+            kill_the_worker()
+
+    study, _ = make(GOOD, budget, epochs=10_000, listening=Listening(stop_and_kill))
+    study.search()
+    (trial,) = study.record.trials.values()
+    assert (trial.state, len(trial.lost)) == ("interrupted", 1)
+
+
+def test_two_workers_run_two_trials_at_a_time_and_each_number_ends_once(
+    make: MakeStudy, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    study, listening = make(GOOD, Budget(trials=6, seconds=None), epochs=3)
+    study.executor = LocalExecutor(tmp_path_factory.mktemp("logs"), shares(this_machine(), 2))
+    try:
+        study.search()
+    finally:
+        study.executor.close()
+    assert sorted(study.record.trials) == list(range(6))
+    assert study.record.counts()["complete"] == 6
+    assert {trial.worker for trial in study.record.trials.values()} == {"worker-0", "worker-1"}
+    assert sorted(line for line in listening.heard if line.endswith("complete")) == [f"{n} complete" for n in range(6)]
+    assert listening.heard[:2] == ["0 began", "1 began"]
+    first_end = next(i for i, line in enumerate(listening.heard) if line.endswith("complete"))
+    assert {"0 began", "1 began"} <= set(listening.heard[:first_end])
 
 
 def test_when_the_searchs_time_is_up_the_running_trial_is_interrupted_and_keeps_what_it_reached(

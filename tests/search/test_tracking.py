@@ -1,4 +1,4 @@
-"""The tracker alone: where it writes, and what it does with runs that an earlier launch left open."""
+"""The tracker alone: where it writes, that nothing is there twice, and what an earlier launch left open."""
 
 from pathlib import Path
 
@@ -8,12 +8,13 @@ from mlflow.tracking import MlflowClient
 from convsearch.search.engines.protocol import Proposal
 from convsearch.search.home import DataFacts, Home, StudyFile
 from convsearch.search.job import Outcome, Seconds
-from convsearch.search.record import Record, Trial
+from convsearch.search.record import Trial
 from convsearch.search.tracking import Tracker, tracking_uri
 from convsearch.spaces.architecture import Architecture, Candidate, Layer
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.errors import WorkError
 
+SPACE = "layers: [1]\n"
 STUDY = StudyFile(
     name="mine",
     created_at="2026-01-01T00:00:00+00:00",
@@ -82,10 +83,10 @@ def test_the_users_own_tracking_server_is_used_and_nothing_is_written_to_the_hom
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'elsewhere.db'}")
     home = Home(tmp_path / "home")
     home.prepare()
-    tracker = Tracker(home, STUDY, "layers: [1]\n")
-    tracker.ended(completed(tracker.began(begun(0))))
-    tracker.finished = True
-    tracker.close()
+    tracker = Tracker(home, STUDY)
+    parent = tracker.launch(SPACE)
+    tracker.ended(completed(begun(0)), tracker.began(begun(0), parent))
+    tracker.end_launch(parent, finished=True)
     assert list(home.path.iterdir()) == []
     client = MlflowClient(f"sqlite:///{tmp_path / 'elsewhere.db'}")
     experiment = client.get_experiment_by_name("mine")
@@ -99,44 +100,48 @@ def test_a_store_that_cannot_be_used_is_named_with_the_reason(tmp_path: Path, mo
     (tmp_path / "mlflow.db").write_text("no database, " * 100)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     with pytest.raises(WorkError, match=r"MLflow at sqlite:///.*/mlflow\.db: file is not a database"):
-        Tracker(Home(tmp_path / "home"), STUDY, "layers: [1]\n")
+        Tracker(Home(tmp_path / "home"), STUDY)
 
 
-def test_runs_that_an_earlier_launch_left_open_are_closed_as_the_record_knows_their_end(tmp_path: Path) -> None:
+def test_a_trial_written_twice_is_there_once(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     home.prepare()
-    folder = tmp_path / "study"
-    folder.mkdir()
-    record = Record(folder)
-    killed = Tracker(home, STUDY, "layers: [1]\n")
-    ended, interrupted, unknown = (killed.began(begun(number)) for number in range(3))
-    record.add(completed(ended))  # the kill came after the record and before MLflow
-    record.add(interrupted.lose("interrupted", "the search was ended while the trial ran"))
-
-    tracker = Tracker(home, STUDY, "layers: [1]\n")
-    tracker.reconcile(record)
+    tracker = Tracker(home, STUDY)
+    parent = tracker.launch(SPACE)
+    trial = begun(0)
+    assert tracker.find(0) is None
+    run = tracker.began(trial, parent)
+    assert tracker.find(0) == run
+    done = completed(trial)
+    for _ in range(2):  # as after a kill that came before the delivery was noted
+        tracker.ended(done, run)
     client = MlflowClient(tracker.uri)
-    states = {}
-    for trial in (ended, interrupted, unknown):
-        assert trial.mlflow_run_id is not None
-        run = client.get_run(trial.mlflow_run_id)
-        states[trial.number] = (run.info.status, run.data.tags["state"])
-    assert states == {0: ("FINISHED", "complete"), 1: ("KILLED", "interrupted"), 2: ("KILLED", "interrupted")}
-    history = client.get_metric_history(ended.mlflow_run_id, "val_accuracy")
+    history = client.get_metric_history(run, "val_accuracy")
     assert [(metric.step, metric.value) for metric in history] == [(1, 0.5), (2, 0.75)]
-    assert client.get_run(killed.parent_id).info.status == "KILLED"
-    assert client.get_run(tracker.parent_id).info.status == "RUNNING"
-    tracker.close()
-    assert client.get_run(tracker.parent_id).info.status == "KILLED"  # nobody has said that it finished
+    assert len(client.get_metric_history(run, "seconds")) == 1
+    found = client.get_run(run)
+    assert (found.info.status, found.data.tags["state"]) == ("FINISHED", "complete")
+
+
+def test_a_launch_that_an_earlier_one_left_open_is_closed_as_killed(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.prepare()
+    killed = Tracker(home, STUDY).launch(SPACE)
+    tracker = Tracker(home, STUDY)
+    parent = tracker.launch(SPACE)
+    client = MlflowClient(tracker.uri)
+    assert [client.get_run(run).info.status for run in (killed, parent)] == ["KILLED", "RUNNING"]
+    tracker.end_launch(parent, finished=False)
+    assert client.get_run(parent).info.status == "KILLED"
 
 
 def test_both_launches_of_a_study_are_in_one_experiment_even_if_it_was_deleted_in_between(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     home.prepare()
-    first = Tracker(home, STUDY, "layers: [1]\n")
-    first.close()
+    first = Tracker(home, STUDY)
+    first.end_launch(first.launch(SPACE), finished=True)
     MlflowClient(first.uri).delete_experiment(first.experiment_id)
-    second = Tracker(home, STUDY, "layers: [1]\n")
-    second.close()
+    second = Tracker(home, STUDY)
+    second.launch(SPACE)
     assert second.experiment_id == first.experiment_id
     assert len(MlflowClient(first.uri).search_runs([first.experiment_id])) == 2

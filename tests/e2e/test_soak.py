@@ -1,0 +1,24 @@
+"""The soak in its short form: the command that runs it in full, with fewer trials and kills."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from terminal import environment
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_study_that_is_killed_at_random_moments_ends_whole() -> None:
+    said = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "soak"],
+        cwd=ROOT,
+        env=environment(SOAK_TRIALS="14", SOAK_KILLS="7"),
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert said.returncode == 0, said.stdout + said.stderr
+    assert "a study of 14 trials, killed 7 times" in said.stdout
+    assert "all agree" in said.stdout

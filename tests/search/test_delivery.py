@@ -1,0 +1,282 @@
+"""Delivery to MLflow and `optuna.db`: in order, nothing lost, nothing twice, whatever is killed or out of reach."""
+
+import io
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import optuna
+import psutil
+import pytest
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+from rich.console import Console
+from terminal import environment, wait_until
+
+from convsearch.search.engines.optuna import STUDY as STUDY_NAME
+from convsearch.search.engines.optuna import OptunaEngine
+from convsearch.search.engines.optuna_file import FILE
+from convsearch.search.engines.proposals import Proposals
+from convsearch.search.home import DataFacts, StudyFile, StudyFolder
+from convsearch.search.job import Outcome, Seconds
+from convsearch.search.outbox import Outbox
+from convsearch.search.record import Record, Trial
+from convsearch.search.runs import Runs
+from convsearch.spaces.arithmetic import Volume
+from convsearch.spaces.definition import load, presets
+from convsearch.spaces.errors import WorkError
+from convsearch.spaces.space import SearchSpace
+
+SPACE = SearchSpace(load("tiny"), Volume(8, 8, 1), 10)
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_whoever_runs_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StudyFolder:
+    """A study without trials."""
+    facts = DataFacts(
+        name="digits",
+        source="digits",
+        fingerprint="f" * 64,
+        input=Volume(8, 8, 1),
+        classes=tuple("0123456789"),
+        folder="ffff-8x8x1",
+        image_size=None,
+        train=3,
+        val=2,
+        test=1,
+    )
+    study = StudyFile(
+        name="mine",
+        created_at="2026-01-01T00:00:00+00:00",
+        space="tiny",
+        data=facts,
+        engine="optuna",
+        algorithm="tpe",
+        pruner="none",
+        epochs=2,
+        trials=None,
+        seed=0,
+        class_weights=False,
+        versions={"python": "3.11.0"},
+    )
+    made = StudyFolder(tmp_path / "home" / "mine")
+    made.create(study, presets()["tiny"].read_text(encoding="utf-8"))
+    return made
+
+
+class Search:
+    """Adds trials to a study's record, as the loop does."""
+
+    def __init__(self, folder: StudyFolder) -> None:
+        self.record = Record(folder.path)
+        self.engine = OptunaEngine("random", "none", 2, 0, Proposals(SPACE, 0))
+
+    def trials(self, count: int) -> None:
+        for _ in range(count):
+            proposal = self.engine.ask()
+            assert proposal is not None
+            trial = Trial.begin(proposal)
+            self.record.add(trial)
+            outcome = Outcome(
+                number=trial.number,
+                ended="complete",
+                value=0.75,
+                best_epoch=2,
+                epochs=2,
+                gap=0.0,
+                loss=(2.0, 1.0),
+                accuracy=(0.5, 0.75),
+                val_loss=(2.0, 1.5),
+                val_accuracy=(0.5, 0.75),
+                seconds=Seconds(training=1.0),
+            )
+            self.record.add(trial.end("complete", outcome, waited=0.0))
+            self.engine.tell(trial.number, "complete", 0.75)
+
+
+def delivered(uri: str) -> list[Run]:
+    """The runs of all trials, in the order in which they were begun."""
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("mine")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], "tags.kind = 'trial'", order_by=["attributes.start_time"])
+    return list(runs)
+
+
+def require_all_once(folder: StudyFolder, uri: str, count: int) -> None:
+    """MLflow, `optuna.db` and the record agree, trial by trial."""
+    runs = delivered(uri)
+    assert [run.data.tags["number"] for run in runs] == [str(number) for number in range(count)]
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    known, client = Runs(folder.path), MlflowClient(uri)
+    for run in runs:
+        assert known.of(int(run.data.tags["number"])) == run.info.run_id
+        history = client.get_metric_history(run.info.run_id, "val_accuracy")
+        assert [(metric.step, metric.value) for metric in history] == [(1, 0.5), (2, 0.75)]
+    trials = optuna.load_study(study_name=STUDY_NAME, storage=f"sqlite:///{folder.path / FILE}").get_trials()
+    assert [trial.number for trial in trials] == list(range(count))
+    assert {trial.state.name for trial in trials} == {"COMPLETE"}
+    record = folder.record().trials
+    assert [trial.user_attrs["hash"] for trial in trials] == [record[number].hash for number in range(count)]
+
+
+def store(folder: StudyFolder) -> str:
+    return f"sqlite:///{folder.path.parent / 'mlflow.db'}"
+
+
+def test_what_is_in_the_record_before_and_after_the_begin_is_delivered(folder: StudyFolder) -> None:
+    search = Search(folder)
+    search.trials(2)
+    with closing(Outbox(folder, Console(file=io.StringIO()))) as outbox:
+        outbox.wait_until_ready()
+        search.trials(3)
+        outbox.finish(True)
+    require_all_once(folder, store(folder), 5)
+    assert MlflowClient(store(folder)).get_run(outbox.parent).info.status == "FINISHED"
+    assert outbox.process.returncode is not None
+
+
+def test_however_often_the_delivery_is_killed_nothing_is_lost_and_nothing_is_there_twice(folder: StudyFolder) -> None:
+    search = Search(folder)
+    search.trials(12)
+    said = io.StringIO()
+    with closing(Outbox(folder, Console(file=said))) as outbox:
+        outbox.wait_until_ready()
+        for pause in (0.0, 0.03, 0.11, 0.27, 0.4):
+            time.sleep(pause)
+            outbox.process.kill()
+            outbox.process.wait()
+            outbox.parent = ""
+            outbox.tick()  # the loop sees it, and begins another one
+            outbox.wait_until_ready()
+        outbox.finish(True)
+    require_all_once(folder, store(folder), 12)
+
+
+def test_a_delivery_whose_loop_is_killed_ends(folder: StudyFolder) -> None:
+    program = (
+        "import io, sys, time; from pathlib import Path; from rich.console import Console\n"
+        "from convsearch.search.home import StudyFolder; from convsearch.search.outbox import Outbox\n"
+        "outbox = Outbox(StudyFolder(Path(sys.argv[1])), Console(file=io.StringIO())); outbox.wait_until_ready()\n"
+        "print(outbox.process.pid, flush=True); time.sleep(600)\n"
+    )
+    command = [sys.executable, "-c", program, str(folder.path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) as loop:
+        assert loop.stdout is not None
+        delivery = psutil.Process(int(loop.stdout.readline()))
+        assert delivery.is_running()
+        loop.kill()
+    wait_until(lambda: not delivery.is_running(), "the delivery ended")
+
+
+@pytest.mark.parametrize("file", ["mlflow.db", FILE])
+def test_a_database_that_another_program_locks_is_waited_for(folder: StudyFolder, file: str) -> None:
+    search = Search(folder)
+    search.trials(1)
+    place = (folder.path if file == FILE else folder.path.parent) / file
+    with closing(Outbox(folder, Console(file=io.StringIO()))) as outbox:
+        outbox.wait_until_ready()
+        wait_until(lambda: place.exists() and Runs(folder.path).of(0), "a first trial was delivered")
+        with closing(sqlite3.connect(place, isolation_level=None, check_same_thread=False, timeout=60)) as other:
+            other.execute("begin exclusive")
+            search.trials(3)
+            release = threading.Timer(8.0, other.rollback)
+            release.start()
+            outbox.finish(True)
+            release.join()
+    require_all_once(folder, store(folder), 4)
+
+
+def test_an_address_at_which_nothing_answers_is_named_before_all_work(
+    folder: StudyFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    with (
+        closing(Outbox(folder, Console(file=io.StringIO()))) as outbox,
+        pytest.raises(WorkError, match=rf"MLflow at {address}: "),
+    ):
+        outbox.wait_until_ready()
+
+
+class Server:
+    """A real MLflow server, which can be stopped and started again at the same address."""
+
+    def __init__(self, place: Path) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.address = f"http://127.0.0.1:{port}"
+        self.store = f"sqlite:///{place / 'server.db'}"
+        self._command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+        self._command += ["--backend-store-uri", self.store, "--workers", "1"]
+        self._command += ["--artifacts-destination", str(place / "artifacts")]
+        self._log = (place / "server.log").open("ab")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            self._command, stdout=self._log, stderr=self._log, env=environment(), start_new_session=True
+        )
+        wait_until(self._answers, "the server answered")
+
+    def stop(self) -> None:
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    def _answers(self) -> bool:
+        port = int(self.address.rpartition(":")[2])
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    made = Server(tmp_path)
+    made.start()
+    yield made
+    made.stop()
+
+
+def test_trials_that_end_while_mlflow_cannot_be_reached_are_delivered_in_order_when_it_can(
+    folder: StudyFolder, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
+    search, said = Search(folder), io.StringIO()
+    with closing(Outbox(folder, Console(file=said, width=500))) as outbox:
+        outbox.wait_until_ready()
+        search.trials(2)
+        wait_until(lambda: Runs(folder.path).of(1), "the first trials were delivered")
+        server.stop()
+        search.trials(4)
+
+        def noticed() -> bool:
+            outbox.tick()
+            return "Trials are kept, and delivered when it is over" in said.getvalue()
+
+        wait_until(noticed, "the user was told")
+        with pytest.raises(WorkError, match=f"MLflow at {server.address}"):
+            outbox.finish(True, patience=2)  # whoever cannot wait is told, and loses nothing
+        server.start()
+        outbox.finish(True)
+    assert f"note: MLflow at {server.address}: " in said.getvalue()
+    assert "note: MLflow takes trials again" in said.getvalue()
+    server.stop()
+    require_all_once(folder, server.store, 6)
