@@ -4,15 +4,51 @@ TensorFlow writes lines of its own to standard error while it is imported, befor
 drown ours, so that they are held back, and shown only if the import fails.
 """
 
+import json
 import logging
 import os
 import sys
 import tempfile
 import threading
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+BACKENDS = {  # of Keras, those that can train, with the distributions that they come in
+    "tensorflow": ("tensorflow", "tensorflow-cpu", "tensorflow-macos", "tf-nightly"),
+    "jax": ("jax",),
+    "torch": ("torch",),
+}
+
 _importing = threading.Lock()
+
+
+def chosen_backend() -> tuple[str, str]:
+    """Return which backend Keras will take and what says so, without importing Keras."""
+    if named := os.environ.get("KERAS_BACKEND"):
+        return named, f"KERAS_BACKEND={named}"
+    file = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "keras.json"
+    try:
+        named = json.loads(file.read_text(encoding="utf-8"))["backend"]
+    except (OSError, ValueError, LookupError, TypeError):  # Keras too goes on without it
+        return "tensorflow", "the default"
+    return str(named), str(file)
+
+
+def gpus_seen() -> list[str]:
+    """Return the GPUs that Keras's backend would train on, by the backend's own names."""
+    backend = import_keras().backend.backend()
+    if backend == "tensorflow":
+        import tensorflow
+
+        return [device.name for device in tensorflow.config.list_physical_devices("GPU")]
+    if backend == "jax":
+        import jax
+
+        return [str(device) for device in jax.devices() if device.platform != "cpu"]
+    import torch
+
+    return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
 
 
 def preload_keras() -> None:
@@ -41,6 +77,9 @@ def _import_keras() -> Any:
     if "keras" in sys.modules:
         return sys.modules["keras"]
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Or the first process on a GPU takes nearly all of its memory, and none is left for the others.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     sys.stderr.flush()
     real = os.dup(2)
     with tempfile.TemporaryFile() as held:

@@ -2,32 +2,57 @@
 
 import math
 import os
+import re
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import psutil
 
 CGROUP = Path("/sys/fs/cgroup")  # where a container's limits stand
+OWN_GROUPS = Path("/proc/self/cgroup")  # and which of them are this process's
+PATIENCE = 20  # seconds for NVIDIA's tool, which is slow where its driver sleeps
+
+GPU_LINE = re.compile(r"GPU (?P<number>\d+): ")
+PART_LINE = re.compile(r"\s+MIG (?P<profile>\S+) .*\(UUID: (?P<uuid>MIG-[^)]+)\)")
+PART_MEMORY = re.compile(r"(\d+)gb")  # in the name of a profile, as in 3g.20gb
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU by the number that the driver gives it; `memory` in bytes."""
+    """A GPU by the number that the driver gives it; `memory` in bytes, None where the driver does not tell it.
+
+    Where MIG has divided a GPU, each part is one of these, and all are numbered one after the other. `device` is then
+    what CUDA_VISIBLE_DEVICES calls the part; else that is the number.
+    """
 
     index: int
     name: str
-    memory: int
+    memory: int | None
+    device: str | None = None
 
 
 @dataclass(frozen=True)
 class Machine:
-    """`cores` are the numbers of the cores that may be used, `memory` is in bytes."""
+    """`cores` are the numbers of the cores that may be used, `memory` is in bytes.
+
+    `trouble` is what NVIDIA's tool said where it is there but lists no GPU because of an error.
+    """
 
     cores: tuple[int, ...]
     memory: int
     gpus: tuple[Gpu, ...] = ()
+    trouble: str | None = None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a container allows: `cores`, which may be a fraction, and bytes of `memory`; None where it sets no limit."""
+
+    cores: float | None = None
+    memory: int | None = None
 
 
 @cache
@@ -37,41 +62,133 @@ def this_machine() -> Machine:
         cores = tuple(sorted(os.sched_getaffinity(0)))
     else:
         cores = tuple(range(os.cpu_count() or 1))
-    return Machine(cores[: _core_limit(CGROUP) or len(cores)], _memory(CGROUP), _visible(_gpus()))
+    limit, total = limits(), int(psutil.virtual_memory().total)
+    if limit.cores is not None:
+        cores = cores[: max(1, math.ceil(limit.cores))]
+    gpus, trouble = _gpus()
+    return Machine(cores, total if limit.memory is None else min(total, limit.memory), gpus, trouble)
 
 
-def _core_limit(cgroup: Path) -> int | None:
-    """Return how many cores a container may use, where it says so."""
+def limits(cgroup: Path = CGROUP, own: Path = OWN_GROUPS) -> Limits:
+    """Return the tightest limits of this process's control groups and of all above them, in version 2 or 1."""
+    cores, memory = [], []
+    for folder in _groups(cgroup, own, "cpu"):
+        words = _words(folder / "cpu.max") or _words(folder / "cpu.cfs_quota_us") + _words(folder / "cpu.cfs_period_us")
+        if len(words) == 2 and all(word.isdecimal() for word in words):  # "max" and -1 are no limit
+            cores.append(int(words[0]) / int(words[1]))
+    total = psutil.virtual_memory().total
+    for folder in _groups(cgroup, own, "memory"):
+        words = _words(folder / "memory.max") or _words(folder / "memory.limit_in_bytes")
+        if words and words[0].isdecimal() and int(words[0]) < total:  # version 1 writes a huge number for none
+            memory.append(int(words[0]))
+    return Limits(min(cores, default=None), min(memory, default=None))
+
+
+def _groups(cgroup: Path, own: Path, controller: str) -> Iterator[Path]:
+    """Yield the folders whose limits hold for this process, from its own group up."""
     try:
-        quota, period = (cgroup / "cpu.max").read_text(encoding="utf-8").split()
-        return max(1, math.ceil(int(quota) / int(period)))
-    except (OSError, ValueError):
-        return None
+        lines = own.read_text(encoding="utf-8").splitlines()
+    except OSError:  # no Linux
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and controller not in controllers.split(","):
+            continue
+        top = cgroup / controller if controllers else cgroup  # version 2 names no controllers
+        group = PurePosixPath(path.lstrip("/"))
+        yield from (top / part for part in (group, *group.parents))
 
 
-def _memory(cgroup: Path) -> int:
-    total = int(psutil.virtual_memory().total)
+def _words(path: Path) -> tuple[str, ...]:
     try:
-        return min(total, int((cgroup / "memory.max").read_text(encoding="utf-8")))
-    except (OSError, ValueError):
-        return total
-
-
-def _gpus() -> tuple[Gpu, ...]:
-    """Return the GPUs that NVIDIA's own tool lists; none where it is not there."""
-    query = ["nvidia-smi", "--query-gpu=index,name,memory.total", "--format=csv,noheader,nounits"]
-    try:
-        said = subprocess.run(query, capture_output=True, text=True, timeout=20, check=True).stdout
-    except (OSError, subprocess.SubprocessError):
+        return tuple(path.read_text(encoding="utf-8").split())
+    except OSError:
         return ()
-    rows = (line.split(",") for line in said.splitlines())
-    return tuple(Gpu(int(row[0]), row[1].strip(), int(row[2]) * 2**20) for row in rows if len(row) == 3)
 
 
-def _visible(gpus: tuple[Gpu, ...]) -> tuple[Gpu, ...]:
-    """Return those that CUDA_VISIBLE_DEVICES leaves, where it holds plain numbers."""
+# ---------------------------------------------------------------------- GPUs
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """A GPU, or a part of one, as NVIDIA's tool lists it, with all that CUDA_VISIBLE_DEVICES may call it."""
+
+    gpu: Gpu
+    uuid: str
+    number: str | None  # the driver's; of the parts of one GPU only the first has it
+
+    def is_called(self, name: str) -> bool:
+        """Whether CUDA understands a name as this one: its number, its UUID, or the beginning of that."""
+        return name == self.number or (name.startswith(("GPU-", "MIG-")) and self.uuid.startswith(name))
+
+
+def _gpus() -> tuple[tuple[Gpu, ...], str | None]:
+    """Return the GPUs that NVIDIA's own tool lists and this process may use, and what is wrong with the tool."""
+    try:
+        rows = _ask("--query-gpu=index,memory.total,uuid,name", "--format=csv,noheader,nounits")
+        parts = _parts(_ask("-L"))
+    except FileNotFoundError:  # no NVIDIA driver here
+        return (), None
+    except subprocess.TimeoutExpired:
+        return (), f"nvidia-smi gave no answer in {PATIENCE} s"
+    except subprocess.CalledProcessError as error:
+        said = " ".join((error.stdout + error.stderr).split())
+        # That there is none is an error to the tool, and none to us.
+        return (), None if "No devices" in said else f"nvidia-smi ended with exit code {error.returncode}: {said[:300]}"
+    except OSError as error:
+        return (), f"nvidia-smi cannot be run: {error.strerror}"
+    found: list[_Listed] = []
+    for row in rows:
+        number, _, rest = row.partition(",")
+        if number.isdecimal() and rest.count(",") >= 2:
+            memory, uuid, name = (field.strip() for field in rest.split(",", 2))
+            found += _listed(len(found), number, memory, uuid, name, parts)
+    return _visible(found), None
+
+
+def _ask(*arguments: str) -> list[str]:
+    said = subprocess.run(
+        ["nvidia-smi", *arguments], capture_output=True, text=True, errors="replace", timeout=PATIENCE, check=True
+    )
+    return said.stdout.splitlines()
+
+
+def _parts(lines: list[str]) -> dict[str, list[tuple[str, str]]]:
+    """Return the parts into which MIG has divided GPUs: profile and UUID of each, by the driver's number."""
+    parts: dict[str, list[tuple[str, str]]] = {}
+    number = ""
+    for line in lines:
+        if gpu := GPU_LINE.match(line):
+            number = gpu["number"]
+        elif part := PART_LINE.match(line):
+            parts.setdefault(number, []).append((part["profile"], part["uuid"]))
+    return parts
+
+
+def _listed(
+    first: int, number: str, memory: str, uuid: str, name: str, parts: dict[str, list[tuple[str, str]]]
+) -> list[_Listed]:
+    """Return one GPU, or its parts; where any GPU of the machine has parts, numbered from `first`."""
+    if number not in parts:
+        size = int(memory) * 2**20 if memory.isdecimal() else None  # [N/A] where GPU and processor share it
+        gpu = Gpu(first, name, size, number) if parts else Gpu(int(number), name, size)
+        return [_Listed(gpu, uuid, number)]
+    found = []
+    for i, (profile, part) in enumerate(parts[number]):
+        size = int(known[1]) * 2**30 if (known := PART_MEMORY.search(profile)) else None
+        found.append(_Listed(Gpu(first + i, f"{name} MIG {profile}", size, part), part, None if i else number))
+    return found
+
+
+def _visible(listed: list[_Listed]) -> tuple[Gpu, ...]:
+    """Return those that CUDA_VISIBLE_DEVICES leaves: numbers or UUIDs, up to the first that is not there, as CUDA."""
     allowed = os.environ.get("CUDA_VISIBLE_DEVICES")
     if allowed is None:
-        return gpus
-    names = {name.strip() for name in allowed.split(",")}
-    return tuple(gpu for gpu in gpus if str(gpu.index) in names)
+        return tuple(one.gpu for one in listed)
+    left = []
+    for name in map(str.strip, allowed.split(",")):
+        named = next((one for one in listed if one.is_called(name)), None)
+        if named is None:
+            break
+        left.append(named)
+    return tuple(one.gpu for one in listed if one in left)

@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from platform import python_version
 from typing import Any, cast
@@ -105,7 +105,7 @@ def begin(home: Home, folder: StudyFolder, options: Options, console: Console) -
         precision=cast(Precision, options.precision or "float32"),
         warm_start=options.warm_start,
         warm_values=warm,
-        versions={name: version(name) for name in VERSIONS} | {"python": python_version()},
+        versions=_versions() | {"python": python_version()},
     )
     folder.create(study, (presets().get(space_name) or Path(space_name)).read_text(encoding="utf-8"))
     parts.save(folder.split)
@@ -231,6 +231,15 @@ def _facts(dataset: Dataset, parts: Split, size: tuple[int, int] | None) -> Data
         test=len(parts.test),
         notes=dataset.notes,
     )
+
+
+def _versions() -> dict[str, str]:
+    """Return the versions of what is installed; TensorFlow is not there where another backend is used."""
+    found = {}
+    for name in VERSIONS:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def _short(source: str) -> str:

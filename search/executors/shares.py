@@ -9,6 +9,7 @@ from ..machine import Gpu, Machine
 CORES = 2  # for a worker, by default: a small network leaves more of them idle
 NEEDED = 2 * 2**30  # bytes of memory for a worker, by default; one begins with some 600 MB
 FOR_THE_LOOP = 2**30  # bytes of memory that no worker gets
+NO_GPU = "-1"  # how CUDA_VISIBLE_DEVICES hides all GPUs
 GPU_MEMORY = 0.9  # of a GPU's memory, which its workers divide
 
 AUTO = "auto"
@@ -16,21 +17,25 @@ AUTO = "auto"
 
 @dataclass(frozen=True)
 class Share:
-    """What a worker may use: cores, bytes of memory, and a GPU with a part of its memory, or none."""
+    """What a worker may use: cores, bytes of memory, and a GPU with a part of its memory, or none.
+
+    `device` is what CUDA_VISIBLE_DEVICES calls the GPU, where that is not its number; NO_GPU hides all that there are.
+    """
 
     cores: tuple[int, ...]
     memory: int
     gpu: int | None = None
     gpu_memory: float = GPU_MEMORY
+    device: str | None = None
 
     @property
     def environment(self) -> dict[str, str]:
         """The variables by which TensorFlow, JAX and PyTorch keep to the GPU and take no more of it than they need."""
-        if self.gpu is None:
+        if self.gpu is None and self.device is None:
             return {}
         return {
             "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
-            "CUDA_VISIBLE_DEVICES": str(self.gpu),
+            "CUDA_VISIBLE_DEVICES": self.device or str(self.gpu),
             "TF_FORCE_GPU_ALLOW_GROWTH": "true",
             "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
             "XLA_PYTHON_CLIENT_MEM_FRACTION": f"{self.gpu_memory:.3f}",
@@ -52,22 +57,23 @@ def shares(machine: Machine, workers: int | str = AUTO, per_gpu: int = 1, gpus: 
         InputError: more workers than the GPUs hold, or a GPU that is not there; the message says what fits.
     """
     used = _used(machine, gpus)
-    places = [gpu.index for gpu in used for _ in range(per_gpu)]
+    places = len(used) * per_gpu
     if workers == AUTO:
-        fitting = max(1, (machine.memory - FOR_THE_LOOP) // NEEDED)
-        count = len(places) or max(1, min(len(machine.cores) // CORES, fitting))
+        count = places or max(1, min(len(machine.cores) // CORES, _for_workers(machine) // NEEDED))
     else:
         count = int(workers)
-        if places and count > len(places):
+        if places and count > places:
             raise InputError(
-                f"--workers {count}: {_named(used)} hold{'s' if len(used) == 1 else ''} {len(places)} at {per_gpu} "
-                f"each: --workers {len(places)}, or --workers-per-gpu {-(-count // len(used))}"
+                f"--workers {count}: {_named(used)} hold{'s' if len(used) == 1 else ''} {places} at {per_gpu} "
+                f"each: --workers {places}, or --workers-per-gpu {-(-count // len(used))}"
             )
-    memory = max(1, machine.memory - FOR_THE_LOOP) // count
-    share = GPU_MEMORY / per_gpu
+    memory, part = _for_workers(machine) // count, GPU_MEMORY / per_gpu
+    cores = [_part(machine.cores, i, count) for i in range(count)]
+    if not used:
+        return [Share(own, memory) for own in cores]
     # One after the other over the GPUs, so that fewer workers than places are spread.
-    places = [used[i % len(used)].index for i in range(count)] if used else []
-    return [Share(_part(machine.cores, i, count), memory, places[i] if places else None, share) for i in range(count)]
+    spread = [used[i % len(used)] for i in range(count)]
+    return [Share(own, memory, gpu.index, part, gpu.device) for own, gpu in zip(cores, spread, strict=True)]
 
 
 def crowded(machine: Machine, count: int) -> str | None:
@@ -77,10 +83,15 @@ def crowded(machine: Machine, count: int) -> str | None:
             f"{count} workers on {len(machine.cores)} cores: trials wait for each other; {len(machine.cores)} would "
             "finish as many"
         )
-    each = max(1, machine.memory - FOR_THE_LOOP) / count
+    each = _for_workers(machine) / count
     if each < NEEDED:
         return f"{count} workers have {each / 2**30:.1f} GB of memory each; one that needs more is ended"
     return None
+
+
+def _for_workers(machine: Machine) -> int:
+    """Return the bytes of memory that workers divide; of a machine with hardly more than the loop needs, half."""
+    return max(machine.memory - FOR_THE_LOOP, machine.memory // 2)
 
 
 def _used(machine: Machine, gpus: Sequence[int]) -> list[Gpu]:

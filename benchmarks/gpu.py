@@ -1,0 +1,105 @@
+"""One GPU: eight small networks at a time against one at a time, in trials a minute. Needs what workers need."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from convsearch.search.backend import gpus_seen
+from convsearch.search.data import Dataset, open_data, split
+from convsearch.search.executors.local import LocalExecutor
+from convsearch.search.executors.outside import run_jobs
+from convsearch.search.executors.shares import Share, shares
+from convsearch.search.job import EpochReport, Job
+from convsearch.search.machine import this_machine
+from convsearch.spaces.architecture import Architecture, Candidate, Head, Layer, Recipe
+
+AT_A_TIME = 8
+TRIALS = 16
+IMAGES = 8_000
+EPOCHS = 5
+CLASSES = 10
+
+
+def measure() -> Iterator[tuple[str, str, str]]:
+    """Yield the trials a minute of both ways, and how many times as many the eight are."""
+    machine = this_machine()
+    what = f"one GPU, {AT_A_TIME} small networks at a time against one"
+    if not machine.gpus:
+        yield what, "blank: this machine has no GPU", ""
+        return
+    if not gpus_seen():
+        yield what, "blank: the backend does not see the GPU; `convsearch doctor` says what mends it", ""
+        return
+    one = replace(machine, gpus=machine.gpus[:1])
+    rates = []
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        dataset = images(folder, IMAGES)
+        for count in (1, AT_A_TIME):
+            shared = shares(one, count, per_gpu=count)
+            rates.append(trials_a_minute(shared, dataset, folder, TRIALS, EPOCHS))
+            yield (
+                f"{one.gpus[0].name}, {count} at a time, {len(one.cores)} cores",
+                f"{rates[-1]:.1f} trials a minute",
+                "",
+            )
+    yield what, f"{rates[1] / rates[0]:.2f} times as many trials", "more than 1"
+
+
+def images(folder: Path, count: int) -> Dataset:
+    """Return random images of 32x32x3 whose brightness tells their class, with `split.npz` in the folder."""
+    random = np.random.default_rng(0)
+    labels = np.arange(count) % CLASSES
+    pixels = random.integers(0, 100, (count, 32, 32, 3)) + 15 * labels[:, None, None, None]
+    np.savez(folder / "images.npz", x=pixels.astype(np.uint8), y=labels)
+    dataset = open_data(str(folder / "images.npz"), folder / "data")
+    split(dataset, 0).save(folder / "split.npz")
+    return dataset
+
+
+def trials_a_minute(shared: Sequence[Share], dataset: Dataset, folder: Path, trials: int, epochs: int) -> float:
+    """Return how many trials a minute workers with these shares train, once each has come up and trained one."""
+    with closing(LocalExecutor(folder / "logs", shared)) as executor:
+        _run([_job(number, dataset, folder, 1) for number in range(len(shared))], executor)
+        began = time.perf_counter()
+        _run([_job(number, dataset, folder, epochs) for number in range(trials)], executor)
+        return trials * 60 / (time.perf_counter() - began)
+
+
+def _run(jobs: list[Job], executor: LocalExecutor) -> None:
+    for job, outcome in run_jobs(iter(jobs), executor, stop=lambda: False, told=_ignore):
+        if outcome.ended != "complete":
+            raise RuntimeError(f"trial {job.number}: {outcome.error or outcome.ended}")
+
+
+def _ignore(report: EpochReport) -> None:
+    pass
+
+
+def _job(number: int, dataset: Dataset, folder: Path, epochs: int) -> Job:
+    """Return a small network of its own size, as each trial of a search has."""
+    layer = Layer(filters=16 + number, batch_norm=True, pooling="max", pool_size=2, pool_stride=2)
+    architecture = Architecture(
+        input=dataset.input,
+        layers=(layer, layer.model_copy(update={"filters": 32 + number})),
+        head=Head(pooling="global_average"),
+        classes=CLASSES,
+    )
+    return Job(
+        number=number,
+        candidate=Candidate(
+            architecture=architecture,
+            recipe=Recipe(optimizer="adam", learning_rate=0.002, schedule="constant", batch_size=64),
+        ),
+        data=str(dataset.folder),
+        split=str(folder / "split.npz"),
+        epochs=epochs,
+        patience=epochs,
+        seed=number,
+        weights=str(folder / f"{number}.weights.h5"),
+    )
