@@ -274,8 +274,9 @@ def twice(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[St
 
         def shown() -> bool:
             assert terminal.process.poll() is None, terminal.seen()
-            later = re.split(r"trial [1-9] ", terminal.seen())[-1]
-            return runs_while(place.home, "sky", finished=1) and "best" in later and "of 25, validation" in later
+            _, *later = re.split(r"trial [1-9] ", terminal.seen())
+            told = bool(later) and re.search(r"best +\d", later[-1]) and "of 25, validation" in later[-1]
+            return runs_while(place.home, "sky", finished=1) and told
 
         wait_until(shown, "an epoch of a later trial was seen")
         terminal.press(b"\x03")
