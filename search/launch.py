@@ -41,11 +41,10 @@ def launch(options: Options, console: Console) -> StudyFolder:
     check(options)
     home = Home(options.home)
     folder = folder_of(home, options)
-    machine = this_machine()
-    shared = shares(machine, options.workers, options.workers_per_gpu, options.gpus)
     with ExitStack() as held:
         # First of all, for its workers take long to come up.
-        executor = held.enter_context(closing(LocalExecutor(folder.logs, shared)))
+        executor, note = executor_for(options, folder)
+        held.enter_context(closing(executor))
         if options.resume:
             held.enter_context(alone(folder))
             prepared = resume(home, folder, options, console)
@@ -57,11 +56,23 @@ def launch(options: Options, console: Console) -> StudyFolder:
             if prepared.study.minutes is not None:
                 budget.seconds = prepared.study.minutes * 60 - spent(folder.path)
         announce(prepared, budget, console)
-        if warning := crowded(machine, len(shared)):
-            console.print(f"  note: {warning}", highlight=False, soft_wrap=True)
+        if note:
+            console.print(f"  note: {note}", highlight=False, soft_wrap=True)
         with Interruption(budget), noting_what_is_spent(folder.path, budget):
             _search_and_export(home, prepared, executor, budget, console)
     return folder
+
+
+def executor_for(options: Options, folder: StudyFolder) -> tuple[Executor, str | None]:
+    """Start the workers; return their executor, and what to say of how they fit, if anything."""
+    if options.executor == "ray":
+        from .executors.ray import RayExecutor  # Ray need not be installed
+
+        cluster = RayExecutor(options.ray_address or "auto", options.workers, options.workers_per_gpu)
+        return cluster, cluster.note
+    machine = this_machine()
+    shared = shares(machine, options.workers, options.workers_per_gpu, options.gpus)
+    return LocalExecutor(folder.logs, shared), crowded(machine, len(shared))
 
 
 def _search_and_export(home: Home, prepared: Prepared, executor: Executor, budget: Budget, console: Console) -> None:
