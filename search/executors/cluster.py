@@ -13,12 +13,10 @@ from .cluster_shares import Node
 
 AUTO_ADDRESS = "auto"
 REACHED_IN = 5.0  # seconds in which a cluster has to take a connection
+SETTINGS = b"\x04"  # the kind of the frame with which both sides of HTTP/2, which a cluster speaks, begin
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0" + SETTINGS + b"\0\0\0\0\0"
 ANSWERED_IN = 120.0  # seconds in which a node has to say what it has
 BACKENDS = ("tensorflow", "jax", "torch")
-QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_NUM_REDIS_GET_RETRIES": "1",  # of connecting; each one takes forty seconds
-}
 
 
 def connect(address: str) -> None:
@@ -27,8 +25,7 @@ def connect(address: str) -> None:
     Raises:
         InputError: there is none at the address, or it has another version of Ray or Python.
     """
-    for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     import ray
     import ray._private.worker as driver
 
@@ -155,10 +152,14 @@ def _place(address: str) -> str:
 
 
 def _reach(address: str, place: str) -> None:
-    """Raise an InputError where nothing takes a connection; Ray itself would try for minutes."""
+    """Raise an InputError where nothing takes a connection, or no cluster does; Ray itself would try for minutes."""
     host, _, port = place.rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=REACHED_IN).close()
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=REACHED_IN) as connection:
+            if os.environ.get("RAY_USE_TLS", "0") == "0":
+                connection.sendall(GREETING)
+                if connection.recv(4)[3:] != SETTINGS:
+                    raise OSError("what answers there is something else")
     except (OSError, ValueError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(
