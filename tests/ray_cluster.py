@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -101,10 +100,13 @@ def ray_start(python: Path, *arguments: str) -> Iterator[None]:
             wait_until(is_up, "the node was up")
             yield
         finally:
-            started = psutil.Process(process.pid).children(recursive=True)
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            started = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+            for one in started[1:]:
+                if "raylet" in one.name():
+                    one.terminate()  # so that the cluster knows at once that the node is gone
+            psutil.wait_procs(started, timeout=5)
             end(started)
+            process.wait()
 
 
 def python_with_other(folder: Path, package: str, version: str | None) -> Path:

@@ -93,21 +93,23 @@ def check_nodes(used: Sequence[Node]) -> None:
     here = _versions_function()()
     asked = ray.remote(num_cpus=0, max_retries=0)(_versions_function())
     answers = {
-        node.name: asked.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False)).remote()
+        node.id: asked.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False)).remote()
         for node in used
     }
     ray.wait(list(answers.values()), num_returns=len(answers), timeout=ANSWERED_IN)
-    for name, answer in answers.items():
+    for node in used:
         try:
-            there: dict[str, str | None] = ray.get(answer, timeout=0)
+            there: dict[str, str | None] = ray.get(answers[node.id], timeout=0)
         except ray.exceptions.RayError as error:
+            if node not in nodes():  # it has just been lost: nothing will run there
+                continue
             reason = str(error).strip().splitlines()[0]
-            raise InputError(f"node {name} of the cluster does not say what it has installed: {reason}") from error
+            raise InputError(f"node {node.name} of the cluster does not say what it has installed: {reason}") from error
         for package, needed in here.items():
             if needed is not None and there[package] != needed:
                 has = f"has {package} {there[package]}" if there[package] else f"does not have {package}"
                 raise InputError(
-                    f"node {name} of the cluster {has}, this machine has {needed}: there too, "
+                    f"node {node.name} of the cluster {has}, this machine has {needed}: there too, "
                     f"`pip install {package}=={needed}` into the Python that `ray start` was called with"
                 )
 
@@ -184,4 +186,8 @@ def _why_not(address: str, place: str, error: Exception) -> str:
 
 
 def _named(address: str, place: str) -> str:
+    if address == AUTO_ADDRESS:
+        return (
+            f"RAY_ADDRESS={os.environ['RAY_ADDRESS']}" if os.environ.get("RAY_ADDRESS") else f"the cluster at {place}"
+        )
     return f"--ray-address {address}" + (f" ({place})" if address != place else "")

@@ -99,7 +99,7 @@ def test_no_worker_is_left(story: Story) -> None:
 def test_a_cluster_that_is_not_there_is_the_users_mistake(tmp_path: Path) -> None:
     done = convsearch("run", "--executor", "ray", "--home", tmp_path / "home", RAY_ADDRESS="127.0.0.1:1")
     assert done.returncode == 2
-    assert re.search(r"convsearch: .*127\.0\.0\.1:1.*no Ray cluster can be reached there", done.stderr)
+    assert re.search(r"convsearch: RAY_ADDRESS=127\.0\.0\.1:1: no Ray cluster can be reached there", done.stderr)
     assert done.stdout == ""
     assert not (tmp_path / "home").exists()
 

@@ -240,9 +240,17 @@ def lost_of(executor: RayExecutor) -> Lost:
 def test_a_killed_worker_loses_its_job_alone_and_another_one_comes(
     executor: RayExecutor, digits: Dataset, tmp_path: Path
 ) -> None:
+    wait_until(lambda: len(actors()) == 2, "both workers were there")
     before = actors()
     for number in (3, 4):
         executor.submit(job(digits, tmp_path / f"{number}.weights.h5", number=number, epochs=10_000))
+    started = 0
+    while started < 2:
+        match following(executor):
+            case Started():
+                started += 1
+            case EpochReport(number=number):
+                executor.answer(number, True)
     os.kill(min(before), signal.SIGKILL)
     lost = lost_of(executor)
     assert lost.number in (3, 4)
