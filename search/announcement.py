@@ -16,17 +16,19 @@ LARGE = 128 * 128  # pixels of an image from which on the user is told what they
 COUNTED = 100_000  # candidates of a limited space that are counted before a grid search begins
 
 
-def announce_workers(shared: Sequence[Share], machine: Machine, console: Console) -> None:
-    """Say how the machine is divided, where it is, and what is odd about that."""
+def workers_told(shared: Sequence[Share], machine: Machine) -> list[str]:
+    """Return how the machine is divided, where it is, and what is odd about that, a line each."""
+    lines = []
     if len(shared) > 1 or shared[0].gpu is not None:
         cores = sorted({len(share.cores) for share in shared})
         each = " or ".join(counted(count, "core") for count in cores)
         gpus = sorted({share.gpu for share in shared if share.gpu is not None})
         where = f" on GPU {', '.join(map(str, gpus))}" if gpus else ""
         memory = f"{shared[0].memory / 2**30:.1f} GB"
-        console.print(f"{counted(len(shared), 'worker')}{where}, each with {each} and {memory}", highlight=False)
+        lines.append(f"{counted(len(shared), 'worker')}{where}, each with {each} and {memory}")
     if warning := crowded(machine, len(shared)):
-        console.print(f"  note: {warning}", highlight=False, soft_wrap=True)
+        lines.append(f"  note: {warning}")
+    return lines
 
 
 def announce(prepared: Prepared, budget: Budget, console: Console) -> None:

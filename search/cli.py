@@ -96,6 +96,16 @@ def run(
     gpus: Annotated[
         str | None, typer.Option(metavar="LIST", help="Numbers of the GPUs to use, as 0,2. [default: all]")
     ] = None,
+    executor: Annotated[
+        str, typer.Option(metavar="local|ray", help="Where trials run: on this machine, or on a Ray cluster.")
+    ] = "local",
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Of the cluster. [default: auto: that of RAY_ADDRESS, or of `ray start` on this machine]",
+        ),
+    ] = None,
     precision: Annotated[
         str | None,
         typer.Option(help="float32, mixed_bfloat16 or mixed_float16, for training. [default: float32]"),
@@ -146,6 +156,8 @@ def run(
         workers=workers,
         workers_per_gpu=workers_per_gpu,
         gpus=_gpus(gpus),
+        executor=executor,
+        ray_address=ray_address,
         precision=precision,
         study=study,
         resume=resume,

@@ -12,10 +12,15 @@ def write_text(path: Path, text: str, *, synced: bool = True) -> None:
 
     Where it is not `synced`, a power cut may leave the old one; a kill does not.
     """
+    write_bytes(path, text.encode(), synced=synced)
+
+
+def write_bytes(path: Path, content: bytes, *, synced: bool = True) -> None:
+    """Write a file in one go, as `write_text` does."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(text)
+        with partial.open("wb") as file:
+            file.write(content)
             if synced:
                 file.flush()
                 os.fsync(file.fileno())

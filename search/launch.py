@@ -5,7 +5,7 @@ from contextlib import ExitStack, closing, suppress
 from rich.console import Console
 
 from ..spaces.errors import InputError, WorkError
-from .announcement import announce, announce_workers
+from .announcement import announce, workers_told
 from .budget import Budget, Interruption
 from .cost import Costs
 from .engines.choice import open_engine
@@ -22,7 +22,7 @@ from .machine import this_machine
 from .options import Options, check
 from .outbox import SHORT, Outbox
 from .preparation import Prepared, begin, folder_of, resume
-from .progress import ProgressView
+from .progress import ProgressView, counted
 from .record import Record
 from .settling import settle
 from .spent import noting_what_is_spent, spent
@@ -41,11 +41,10 @@ def launch(options: Options, console: Console) -> StudyFolder:
     check(options)
     home = Home(options.home)
     folder = folder_of(home, options)
-    machine = this_machine()
-    shared = shares(machine, options.workers, options.workers_per_gpu, options.gpus)
     with ExitStack() as held:
         # First of all, for its workers take long to come up.
-        executor = held.enter_context(closing(LocalExecutor(folder.logs, shared)))
+        executor, lines = executor_for(options, folder)
+        held.enter_context(closing(executor))
         if options.resume:
             held.enter_context(alone(folder))
             folder.sweep()
@@ -58,10 +57,24 @@ def launch(options: Options, console: Console) -> StudyFolder:
             if prepared.study.minutes is not None:
                 budget.seconds = prepared.study.minutes * 60 - spent(folder.path)
         announce(prepared, budget, console)
-        announce_workers(shared, machine, console)
+        for line in lines:
+            console.print(line, highlight=False, soft_wrap=True)
         with Interruption(budget), noting_what_is_spent(folder.path, budget):
             _search_and_export(home, prepared, executor, budget, console)
     return folder
+
+
+def executor_for(options: Options, folder: StudyFolder) -> tuple[Executor, list[str]]:
+    """Start the workers; return their executor, and what to say of them: how many they are, and how they fit."""
+    if options.executor == "ray":
+        from .executors.ray import RayExecutor  # Ray need not be installed
+
+        cluster = RayExecutor(options.ray_address or "auto", options.workers, options.workers_per_gpu)
+        note = [f"  note: {cluster.note}"] if cluster.note else []
+        return cluster, [f"{counted(cluster.slots, 'worker')} on the Ray cluster", *note]
+    machine = this_machine()
+    shared = shares(machine, options.workers, options.workers_per_gpu, options.gpus)
+    return LocalExecutor(folder.logs, shared), workers_told(shared, machine)
 
 
 def _search_and_export(home: Home, prepared: Prepared, executor: Executor, budget: Budget, console: Console) -> None:

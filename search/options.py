@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 
 from ..spaces.errors import InputError, nearest
@@ -10,6 +11,7 @@ from .executors.shares import AUTO
 from .job import PRECISIONS
 from .objectives import check_objectives, check_under
 
+EXECUTORS = ("local", "ray")
 DEFAULT_TRIALS = 15  # where neither trials nor minutes are given
 
 
@@ -40,6 +42,8 @@ class Options:
     workers: str = AUTO
     workers_per_gpu: int = 1
     gpus: tuple[int, ...] = ()
+    executor: str = EXECUTORS[0]
+    ray_address: str | None = None
     precision: str | None = None
     began: float = field(default_factory=time.monotonic)
 
@@ -70,5 +74,18 @@ def check(options: Options) -> None:
         raise InputError(f"--workers {options.workers}: a whole number from 1 on, or '{AUTO}'")
     if options.workers_per_gpu < 1:
         raise InputError(f"--workers-per-gpu {options.workers_per_gpu}: at least 1")
+    _check_executor(options)
     if options.precision is not None and options.precision not in PRECISIONS:
         raise InputError(f"--precision {options.precision}: {nearest(options.precision, PRECISIONS)}")
+
+
+def _check_executor(options: Options) -> None:
+    if options.executor not in EXECUTORS:
+        raise InputError(f"--executor {options.executor}: {nearest(options.executor, EXECUTORS)}")
+    if options.executor != "ray":
+        if options.ray_address is not None:
+            raise InputError(f"--ray-address {options.ray_address}: goes with --executor ray")
+    elif options.gpus:
+        raise InputError("--gpus: goes with --executor local; on a cluster Ray says which worker has which GPU")
+    elif find_spec("ray") is None:
+        raise InputError("--executor ray: Ray is not installed: pip install 'convsearch[ray]'")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .augmenting import variations
 from .batches import Batches
 from .clock import ByTheClock
-from .data import Dataset, Split
+from .data.training import TrainingData
 from .job import EpochReport, Job, Outcome, Seconds
 from .latency import latency_ms
 from .normalization import BatchNormalization
@@ -28,13 +28,19 @@ Report = Callable[[EpochReport], bool]
 """Called after each epoch; False ends the training there."""
 
 
-def train(job: Job, report: Report, stop_now: Callable[[], bool] = lambda: False) -> Outcome:
+def train(
+    job: Job,
+    report: Report,
+    stop_now: Callable[[], bool] = lambda: False,
+    data: TrainingData | None = None,
+) -> Outcome:
     """Train a job's candidate and keep the weights of its best epoch, or of its last, in `job.weights`.
 
     Args:
         job: what to train.
         report: is given each epoch, and says whether to go on.
         stop_now: is asked after each batch; True ends the training in the middle of an epoch.
+        data: the arrays of `job.data` and `job.split`, where they are in memory; otherwise they are read there.
 
     Returns:
         the outcome; a loss that is no number any more, or an error of Keras, is a failed one with its reason.
@@ -44,7 +50,7 @@ def train(job: Job, report: Report, stop_now: Callable[[], bool] = lambda: False
         OSError: the data cannot be read, or the weights not be written.
     """
     try:
-        return _train(job, report, stop_now)
+        return _train(job, report, stop_now, data)
     except Exception as error:
         if _is_full(error):
             traceback.print_exc()  # into the worker's log
@@ -52,17 +58,17 @@ def train(job: Job, report: Report, stop_now: Callable[[], bool] = lambda: False
         raise
 
 
-def _train(job: Job, report: Report, stop_now: Callable[[], bool]) -> Outcome:
+def _train(job: Job, report: Report, stop_now: Callable[[], bool], data: TrainingData | None) -> Outcome:
     clock = time.perf_counter()
     keras.backend.clear_session()
     keras.config.set_dtype_policy(job.precision)
     keras.utils.set_random_seed(job.seed + job.begin)
-    dataset, split = Dataset.load(Path(job.data)), Split.load(Path(job.split))
-    images, labels, classes = dataset.images(), dataset.labels(), len(dataset.classes)
+    data = data or TrainingData.load(Path(job.data), Path(job.split))
+    images, labels, classes = data.images, data.labels, data.classes
     recipe = job.candidate.recipe
-    rows = np.concatenate([split.train, split.val]) if job.with_validation else split.train
+    rows = np.concatenate([data.train, data.val]) if job.with_validation else data.train
     batches = Batches(images, labels, rows, classes, recipe.batch_size, job.seed, job.begin, mixup=job.mixup)
-    validation = Batches(images, labels, split.val, classes, EVALUATION_BATCH)
+    validation = Batches(images, labels, data.val, classes, EVALUATION_BATCH)
     schedule_epochs = None if job.seconds is not None else job.schedule_epochs or job.epochs
     model, network = trainable(job.candidate, len(rows), schedule_epochs, BatchNormalization)
     if job.begin:
@@ -108,7 +114,7 @@ def _train(job: Job, report: Report, stop_now: Callable[[], bool]) -> Outcome:
     if job.with_validation:
         extras["known"] = float(model.evaluate(validation, verbose=0, return_dict=True)["accuracy"])
     for name, vary in variations(job.asked).items():
-        batches = Batches(images, labels, split.val, classes, EVALUATION_BATCH, vary=vary)
+        batches = Batches(images, labels, data.val, classes, EVALUATION_BATCH, vary=vary)
         extras["varied"][name] = float(model.evaluate(batches, verbose=0, return_dict=True)["accuracy"])
     if job.measure_latency:
         extras["latency_ms"] = latency_ms(network)

@@ -1,0 +1,94 @@
+"""How a cluster is divided between workers: how many there are, and the cores and the part of a GPU that each has."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ...spaces.errors import InputError
+from .shares import AUTO, CORES
+
+FINEST = 10_000  # a GPU is divided no finer, which is how a cluster counts
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine of a cluster, with all the cores and GPUs that it offers."""
+
+    id: str
+    name: str
+    cpus: float
+    gpus: float
+
+
+@dataclass(frozen=True)
+class Places:
+    """So many workers, each with `cpus` cores and `gpus` of a GPU, on the nodes named; `free` of them fit just now."""
+
+    count: int
+    cpus: float
+    gpus: float
+    free: int
+    nodes: tuple[Node, ...]
+
+    @property
+    def note(self) -> str | None:
+        """What to say where not all of them fit at once, for others use the cluster too."""
+        if self.free >= self.count:
+            return None
+        return (
+            f"{self.count} workers, and the cluster has room for {self.free} just now: the others begin when there is "
+            "more; `ray status` says who uses it"
+        )
+
+
+def places(
+    nodes: Sequence[Node],
+    free_cpus: float,
+    free_gpus: float,
+    workers: int | str = AUTO,
+    per_gpu: int = 1,
+) -> Places:
+    """Divide a cluster between workers.
+
+    Args:
+        nodes: the machines.
+        free_cpus: how many of all cores nobody uses.
+        free_gpus: how many of all GPUs.
+        workers: how many, or `auto`: as many as fit into what is free, and at least one. Where there are GPUs,
+            `per_gpu` for each; where there are none, one for each CORES cores.
+        per_gpu: so many workers share a GPU.
+
+    Raises:
+        InputError: more workers than all the nodes hold; the message says what fits.
+    """
+    with_gpus = tuple(node for node in nodes if node.gpus >= 1)
+    if with_gpus:
+        gpus = FINEST // per_gpu / FINEST
+        cpus = _whole(min([CORES, *(node.cpus / (int(node.gpus) * per_gpu) for node in with_gpus)]))
+        room = sum(int(node.gpus) * per_gpu for node in with_gpus)
+        free = min(int(free_gpus / gpus), int(free_cpus / cpus) if cpus else room, room)
+        count = max(1, free) if workers == AUTO else int(workers)
+        if count > room:
+            everything = sum(int(node.gpus) for node in with_gpus)
+            raise InputError(
+                f"--workers {count}: the cluster has {everything} GPU{'s' if everything > 1 else ''}, which hold "
+                f"{room} at {per_gpu} each: --workers {room}, or --workers-per-gpu {-(-count // everything)}"
+            )
+        return Places(count, cpus, gpus, free, with_gpus)
+    most = int(max((node.cpus for node in nodes), default=0))
+    if not most:
+        raise InputError("the cluster has no node with a core or a GPU to train on: `ray start` adds one")
+    for cores in range(min(CORES, most), 0, -1):  # more workers than are usual have fewer cores each
+        used = tuple(node for node in nodes if node.cpus >= cores)
+        room = sum(int(node.cpus // cores) for node in used)
+        free = min(int(free_cpus // cores), room)
+        if workers == AUTO or int(workers) <= room:
+            return Places(max(1, free) if workers == AUTO else int(workers), cores, 0.0, free, used)
+    raise InputError(
+        f"--workers {workers}: the cluster has {room} cores on {len(used)} node{'s' if len(used) > 1 else ''}, and no "
+        f"GPU: --workers {room} at the most"
+    )
+
+
+def _whole(cores: float) -> float:
+    """Round cores down to whole ones, or to hundredths where it is less than one."""
+    return float(int(cores)) if cores >= 1 else int(cores * 100) / 100
