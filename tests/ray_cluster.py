@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+import pytest
 import ray
 from ray.cluster_utils import Cluster
 from terminal import wait_until
@@ -41,10 +42,13 @@ def a_cluster(nodes: int = 2, cpus: int = 1) -> Iterator[Cluster]:
     """So many nodes with so many cores each, as the cluster counts them; the first one is the head."""
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     with short_folder() as place:
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": cpus, "temp_dir": str(place)})
-        try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TMPDIR", str(place))  # what killed workers leave goes with it
+            (place / "ray").mkdir()  # Ray's own note of where the last cluster is
+            cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": cpus, "temp_dir": str(place)})
             for _ in range(nodes - 1):
                 cluster.add_node(num_cpus=cpus)
+        try:
             yield cluster
         finally:
             cluster.shutdown()

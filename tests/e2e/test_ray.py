@@ -14,7 +14,7 @@ from terminal import COMMAND, PATIENCE, convsearch, environment, wait_until
 from convsearch.search.home import Home
 from convsearch.search.record import Record, Trial
 
-TRIALS = 6
+TRIALS = 4
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def finished(home: Path) -> dict[int, Trial]:
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     home = tmp_path_factory.mktemp("cluster") / "home"
-    options = ("--space", "tiny", "--epochs", "25", "--seed", "3", "--repeats", "2", "--trials", str(TRIALS))
+    options = ("--space", "tiny", "--epochs", "8", "--seed", "3", "--repeats", "0", "--trials", str(TRIALS))
     with a_cluster(nodes=2, cpus=1) as cluster:
         process = subprocess.Popen(
             [COMMAND, "run", *options, "--study", "first", "--home", str(home), "--executor", "ray"],
