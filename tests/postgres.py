@@ -4,6 +4,9 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -73,11 +76,16 @@ class Server:
         )
 
 
-def server_in(place: Path) -> Server:
-    """Start a server in a new folder of this place; the test is skipped where Debian's PostgreSQL is not installed."""
+@contextmanager
+def server() -> Iterator[Server]:
+    """Run a server while the block does; the test is skipped where Debian's PostgreSQL is not installed."""
     if not SERVERS:
         pytest.skip("no PostgreSQL in /usr/lib/postgresql")
-    for parent in (place, *place.parents):  # the server's user has to get there
-        if parent.stat().st_uid == os.geteuid() and parent != Path("/tmp"):
-            parent.chmod(parent.stat().st_mode | 0o011)
-    return Server(place / "postgres")
+    # Not below pytest's own folder, which is closed to the user that the server runs as.
+    with tempfile.TemporaryDirectory(prefix="convsearch-postgres-") as place:
+        Path(place).chmod(0o755)
+        made = Server(Path(place) / "postgres")
+        try:
+            yield made
+        finally:
+            made.stop()

@@ -108,14 +108,16 @@ class SharedEngine:
     def tell(self, number: int, state: State, value: float | None, costs: Sequence[float] = ()) -> None:
         """Take the end of a trial that the record has; it is written to the database now or when that is back."""
         known = self._record.trials.get(number)
-        if number in self._left:
-            del self._left[number]
+        left = self._left.pop(number, None)
+        if left is not None:
             self._catch_up(number, known)
         self._inner.tell(number, state, value, costs)
         self._own.discard(number)
         self._ended.add(number)
         if state == "interrupted":
             self._lose(number)
+            if known is None and left is not None:  # it was stored, but never began
+                self.again(number, left)
         self._ask_at = 0.0
         self._untold.append(number)
         self._reach(self._send)
@@ -207,7 +209,7 @@ class SharedEngine:
         with self.database.locked(self.database.name):
             self._send()
             self._pull()
-            for number in list(self._left):  # it was stored, but the answer to that was lost
+            for number in list(self._left):  # the answer when it was stored was lost
                 self.tell(number, "interrupted", None)
             beats = self.database.beats()
             if self._give_up(beats):
