@@ -272,7 +272,7 @@ def _reason(error: BaseException) -> str:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, DBAPIError) and cause.orig is not None:
-            return str(cause.orig)
+            return " ".join(str(cause.orig).split())
         cause = cause.__cause__ or cause.__context__
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__

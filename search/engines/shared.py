@@ -348,7 +348,7 @@ class SharedEngine:
         candidate = self._inner.proposals.space.candidate(trial.params)
         lost = Trial.begin(Proposal(number, trial.params, candidate)).lose("interrupted", reason)
         with suppress(GivenUpError):  # it had ended in that very moment
-            self.database.end(number, self._for_the_database(lost))
+            self.database.end(number, self._for_the_database(lost, loop))
 
     # ------------------------------------------------------------------ telling the others
 
@@ -370,10 +370,10 @@ class SharedEngine:
             self._untold.pop(0)
         return True
 
-    def _for_the_database(self, trial: Trial) -> FrozenTrial:
-        """Return a trial of this loop as the others read it."""
+    def _for_the_database(self, trial: Trial, ran_in: str | None = None) -> FrozenTrial:
+        """Return a trial that this loop answers for as the others read it; it ran here where nothing else is said."""
         made = frozen(trial, STATES[trial.state], self._distributions, self._objectives)
-        made.set_user_attr("loop", self.loop)
+        made.set_user_attr("loop", ran_in or self.loop)
         made.set_user_attr("trial", trial.model_copy(update={"loop": self.loop}).model_dump_json())
         return made
 
