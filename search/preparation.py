@@ -138,6 +138,11 @@ def join(
     """Make the folder of a study that other loops work on; refuse whatever is not as they have it."""
     home.prepare()
     has = study_of(shared, database.storage)
+    if has.space_format != SPACE_FORMAT:
+        raise InputError(
+            f"--storage: the study '{has.name}' has spaces of format {has.space_format}, this version of Convsearch "
+            f"has {SPACE_FORMAT}: its candidates would not be the same. All loops need the same version"
+        )
     searched = answered(parse(shared.space, f"the space of study '{has.name}'"), has.answers)
     _refuse_other_options(has, searched, options, "storage")
     for key in ("repeats", "under", "warm_start"):
