@@ -48,6 +48,10 @@ def announce(prepared: Prepared, budget: Budget, console: Console) -> None:
         highlight=False,
         soft_wrap=True,
     )
+    if prepared.database is not None:
+        console.print(
+            f"shared in {prepared.database.place}, as loop {study.loop}", highlight=False, markup=False, soft_wrap=True
+        )
     for note in data.notes:
         console.print(f"  note: {note}", highlight=False, markup=False, soft_wrap=True)
     if data.input.height * data.input.width > LARGE:

@@ -112,6 +112,13 @@ def run(
     ] = None,
     study: Annotated[str | None, typer.Option(help="Name of the study. [default: data and time]")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the study where it was.")] = False,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="postgresql://USER@HOST/DATABASE: share the study with other loops, on this machine or others.",
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Of split, proposals and training. [default: 0]")] = None,
     answer: Annotated[
         list[str] | None,
@@ -159,6 +166,7 @@ def run(
         executor=executor,
         ray_address=ray_address,
         precision=precision,
+        storage=storage,
         study=study,
         resume=resume,
         seed=seed,

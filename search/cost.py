@@ -30,7 +30,7 @@ class Costs:
     def of(cls, record: Record, images: int) -> "Costs":
         """Return what the latest trials of a record have taught."""
         costs = cls(images)
-        trained = (trial for trial in reversed(record.trials.values()) if trial.epochs)
+        trained = (trial for trial in reversed(record.trials.values()) if trial.epochs and trial.loop is None)
         for trial in islice(trained, RECENT):
             measured = (trial.clock.training + trial.clock.evaluating) / trial.epochs
             costs.ratios.append(measured / costs._plain(trial.candidate))

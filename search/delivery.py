@@ -14,14 +14,15 @@ import os
 import select
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..spaces.errors import WorkError
 from .files import write_text
-from .home import Home, StudyFolder
+from .home import Home, StudyFile, StudyFolder
 from .processes import end_with_the_loop
 from .record import FILE as RECORD
 from .record import FINISHED, Trial
@@ -76,6 +77,18 @@ class Follower:
         return line if line.endswith(b"\n") else None  # else it is being written
 
 
+@contextmanager
+def making_tables(study: StudyFile) -> Iterator[None]:
+    """Let no other loop that shares the study make MLflow's tables and its experiment at the same time."""
+    if study.storage is None:
+        yield
+        return
+    from .engines.database import Database
+
+    with closing(Database(study.storage, study.name)) as database, database.locked("mlflow"):
+        yield
+
+
 class ToMlflow:
     """Delivers trials to MLflow, each to a run of its own."""
 
@@ -83,7 +96,9 @@ class ToMlflow:
         """Find out what was delivered already; raises WorkError where MLflow cannot be reached."""
         from .tracking import Tracker
 
-        self._tracker = Tracker(Home(folder.path.parent), folder.read())
+        study = folder.read()
+        with making_tables(study):
+            self._tracker = Tracker(Home(folder.path.parent), study)
         self.parent = self._tracker.launch(folder.space_file.read_text(encoding="utf-8"))
         self.uri = self._tracker.uri
         self._runs = Runs(folder.path)
@@ -91,12 +106,14 @@ class ToMlflow:
 
     def __call__(self, trial: Trial) -> None:
         """Deliver a line of the record."""
+        if trial.loop is not None:  # its own loop delivers it
+            return
         if trial.mlflow_run_id is not None:  # noted by an earlier version, which had written it before the record
             self._runs.note(trial.number, trial.mlflow_run_id)
             if trial.state in FINISHED:
                 return
         run = self._runs.of(trial.number)
-        if run is None and self._unsure:
+        if run is None and (self._unsure or trial.state != "running"):  # it may have begun in a loop that is lost
             run = self._tracker.find(trial.number)
         try:
             if run is None:
@@ -185,7 +202,8 @@ def main(place: str) -> None:
         return
     say(ready={"parent": to_mlflow.parent, "uri": to_mlflow.uri})
     followers = {"MLflow": _to_mlflow(folder, to_mlflow)}
-    to_optuna = ToOptuna(folder, say) if folder.read().engine == "optuna" else None
+    study = folder.read()
+    to_optuna = ToOptuna(folder, say) if study.engine == "optuna" and study.storage is None else None
     if to_optuna is not None:
         to_optuna.follower = followers["optuna.db"] = Follower(folder.path / RECORD, to_optuna)
     told: dict[str, str | None] = {}

@@ -1,6 +1,7 @@
 """From the best trial to the bundle: trains it once more, tests it once, exports it, and writes `result.json`."""
 
 import threading
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from rich.console import Console
 
 from ..spaces.architecture import Candidate
+from ..spaces.errors import WorkError
 from .augmenting import LONG, asked, for_long_training, may_vary
 from .backend import import_keras, preload_keras
 from .budget import Budget
@@ -114,7 +116,7 @@ def train_the_best(prepared: Prepared, executor: Executor, budget: Budget, conso
     more = (train + val) / train if with_validation else None
     plan = plan_for(best, prepared.study.epochs, _left_for_the_winner(prepared, best, budget), more)
     if budget.stopped or plan.epochs < best.epochs:
-        return as_in_its_trial(best, weights)
+        return _whose_weights_are_here(prepared, as_in_its_trial(best, weights), console)
     candidate, manner = best.candidate, ""
     if plan.epochs >= LONG * prepared.study.epochs:
         candidate, manner = for_long_training(best, prepared.space)
@@ -148,7 +150,33 @@ def train_the_best(prepared: Prepared, executor: Executor, budget: Budget, conso
         winner = train_winner(job, best, val, weights, executor, budget, told, manner)
     if winner.why_kept is not None:
         console.print(f"  note: {winner.why_kept}: the weights of its trial are kept", highlight=False, soft_wrap=True)
-    return winner
+    return _whose_weights_are_here(prepared, winner, console)
+
+
+def _whose_weights_are_here(prepared: Prepared, winner: Winner, console: Console) -> Winner:
+    """Return the winner, or the best trial that ran here where the winner is to have the weights of one that did not.
+
+    Raises:
+        WorkError: of none are there weights here.
+    """
+    loop = winner.trial.loop
+    if loop is None or winner.weights.exists():
+        return winner
+    folder, number = prepared.folder, winner.trial.number
+    ranked = prepared.study.preference.ranked(prepared.record)
+    here = [trial for trial in ranked if folder.weights(trial.number).exists()]
+    if not here:
+        raise WorkError(
+            f"trial {number} is the best, but it ran in {loop}, where its weights are, and none are here: "
+            "--resume there goes on, or here with time to train it again"
+        )
+    console.print(
+        f"  note: the weights of trial {number} are where it ran, in {loop}: trial {here[0].number} is exported, "
+        "the best whose weights are here",
+        highlight=False,
+        soft_wrap=True,
+    )
+    return replace(as_in_its_trial(here[0], folder.weights(here[0].number)), training=winner.training)
 
 
 def _left_for_the_winner(prepared: Prepared, best: Trial, budget: Budget) -> float | None:
@@ -240,6 +268,8 @@ def publish(home: Home, prepared: Prepared, parent: str, budget: Budget) -> None
     result = folder.result()
     assert result is not None, "a study is published when it has a result"
     tracker = Tracker(home, study)
+    if study.storage is not None:
+        tracker.close_launches()
     if found := importances(prepared.space, record):
         tracker.log_importances(parent, found, result.at)
     if study.preference.several:

@@ -46,7 +46,11 @@ class DataFacts(BaseModel):
 
 
 class StudyFile(BaseModel):
-    """`study.yaml`: everything needed to run the study again, but for the space, whose YAML lies beside it."""
+    """`study.yaml`: everything needed to run the study again, but for the space, whose YAML lies beside it.
+
+    `storage` is the database that a shared study is in, without a password, and `loop` the name that this home's loop
+    has there.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -72,6 +76,8 @@ class StudyFile(BaseModel):
     warm_start: str | None = None
     warm_values: tuple[Values, ...] = ()
     versions: dict[str, str]
+    storage: str | None = None
+    loop: str | None = None
 
     @property
     def preference(self) -> Preference:

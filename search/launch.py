@@ -1,6 +1,8 @@
 """One `convsearch run` from its options to the bundle: checks everything, wires the parts, and sees it through."""
 
+from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
+from typing import TYPE_CHECKING, cast
 
 from rich.console import Console
 
@@ -9,6 +11,7 @@ from .announcement import announce, workers_told
 from .budget import Budget, Interruption
 from .cost import Costs
 from .engines.choice import open_engine
+from .engines.optuna import OptunaEngine
 from .engines.portfolio import guesses
 from .engines.proposals import Proposals
 from .engines.protocol import Engine
@@ -17,6 +20,7 @@ from .executors.protocol import Executor
 from .executors.shares import shares
 from .finish import export, is_published, job_of_trial, publish, repeat_best, seconds_to_repeat, train_the_best
 from .home import Home, StudyFolder
+from .last import the_last
 from .lock import alone
 from .machine import this_machine
 from .options import Options, check
@@ -27,6 +31,12 @@ from .record import Record
 from .settling import settle
 from .spent import noting_what_is_spent, spent
 from .study import KEPT, Study
+
+if TYPE_CHECKING:
+    from .engines.database import Database
+    from .engines.shared import SharedEngine
+
+LOOPS_APART = 7919  # between the seeds of the samplers of loops that share a study
 
 
 def launch(options: Options, console: Console) -> StudyFolder:
@@ -48,9 +58,9 @@ def launch(options: Options, console: Console) -> StudyFolder:
         if options.resume:
             held.enter_context(alone(folder))
             folder.sweep()
-            prepared = resume(home, folder, options, console)
+            prepared = resume(home, folder, options, console, _database(held, folder, options))
         else:
-            prepared = begin(home, folder, options, console)
+            prepared = begin(home, folder, options, console, _database(held, folder, options))
             held.enter_context(alone(folder))
         if options.trials is None and options.minutes is None:
             budget.trials = prepared.study.trials
@@ -77,12 +87,32 @@ def executor_for(options: Options, folder: StudyFolder) -> tuple[Executor, list[
     return LocalExecutor(folder.logs, shared), workers_told(shared, machine)
 
 
+def _database(held: ExitStack, folder: StudyFolder, options: Options) -> "Database | None":
+    """Open the database of a shared study, which is closed in the end.
+
+    Raises:
+        InputError: it cannot be reached, or the study that is to go on is not a shared one.
+    """
+    known = folder.read().storage if options.resume else None
+    if options.resume and options.storage is not None and known is None:
+        raise InputError(f"--storage: the study '{folder.name}' began without; a new one can be shared")
+    if (storage := options.storage or known) is None:
+        return None
+    from .engines.database import Database
+    from .storage import checked_storage
+
+    try:
+        return held.enter_context(closing(Database(checked_storage(storage), folder.name)))
+    except WorkError as error:
+        raise InputError(f"--storage: {error}") from error
+
+
 def _search_and_export(home: Home, prepared: Prepared, executor: Executor, budget: Budget, console: Console) -> None:
     record = prepared.record
     budget.has_result = bool(record.best())
     with (
         closing(Outbox(prepared.folder, console)) as outbox,
-        closing(engine_for(prepared, budget, executor.slots)) as engine,
+        closing(engine_for(prepared, budget, executor.slots, noted_on(console))) as engine,
     ):
         try:
             settle(record, engine, prepared.study.objectives)
@@ -90,13 +120,15 @@ def _search_and_export(home: Home, prepared: Prepared, executor: Executor, budge
             budget.lap("beginning")
             _search(prepared, engine, executor, outbox, budget, console)
             budget.lap("search")
-            _bring_to_its_bundle(prepared, executor, budget, console)
+            with the_last(prepared, engine, budget, console) as last:
+                if last:
+                    _bring_to_its_bundle(prepared, executor, budget, console)
         except BaseException:
             with suppress(WorkError):  # there is something worse to be told
                 outbox.finish(False, SHORT)
             raise
         try:
-            if not is_published(prepared):
+            if last and not is_published(prepared):
                 publish(home, prepared, outbox.parent, budget)
             outbox.finish(True)
         except WorkError as error:
@@ -132,11 +164,12 @@ def _search(
 ) -> None:
     study, record = prepared.study, prepared.record
     view = ProgressView(console, record, budget, study.epochs)
+    shared = None if prepared.database is None else cast("SharedEngine", engine)
     search = Study(
         engine,
         executor,
         record,
-        [outbox, view],
+        [outbox, view, *([] if shared is None else [shared])],
         budget,
         job=lambda proposal, trial: job_of_trial(prepared, proposal, trial),
         weights=prepared.folder.weights(0).parent,
@@ -145,6 +178,8 @@ def _search(
         keep=max(KEPT, study.repeats),
         kept_anyway={repeat.number for repeat in prepared.folder.repeats().all},
     )
+    if shared is not None:
+        search.waiting = shared.waiting
     try:
         with view.shown():
             search.search()
@@ -153,9 +188,19 @@ def _search(
         raise
 
 
-def engine_for(prepared: Prepared, budget: Budget, workers: int = 1) -> Engine:
-    """Open the study's engine: it proposes what is new and can be finished in time, known good networks first."""
-    study, record = prepared.study, prepared.record
+def noted_on(console: Console) -> Callable[[str], None]:
+    """Return what prints a note."""
+    return lambda text: console.print(f"  note: {text}", highlight=False, soft_wrap=True)
+
+
+def engine_for(
+    prepared: Prepared, budget: Budget, workers: int = 1, note: Callable[[str], None] = lambda text: None
+) -> Engine:
+    """Open the study's engine: it proposes what is new and can be finished in time, known good networks first.
+
+    `note` tells the user what befalls the database of a shared study.
+    """
+    study, record, database = prepared.study, prepared.record, prepared.database
     tried = [trial.hash for trial in record.trials.values() if trial.state not in ("interrupted", "running")]
     proposals = Proposals(prepared.space, study.seed, tried, exhaustive=study.algorithm == "grid")
     images = len(prepared.split.train)
@@ -165,18 +210,24 @@ def engine_for(prepared: Prepared, budget: Budget, workers: int = 1) -> Engine:
     if study.algorithm != "grid":  # which sees everything, in its own order
         for values in (*study.warm_values, *guesses(prepared.space, images)):
             proposals.enqueue(values)
-    return open_engine(
+    engine = open_engine(
         prepared.folder.path,
         study.engine,
         study.algorithm,
         study.pruner,
         study.epochs,
-        study.seed,
+        study.seed + (0 if database is None else LOOPS_APART * database.join(str(study.loop))),
         proposals,
         costs=len(study.objectives) - 1,
         known=len(record.trials),
         workers=workers,
     )
+    if database is None:
+        return engine
+    from .engines.shared import SharedEngine
+
+    limit, inner = lambda: budget.trials, cast(OptunaEngine, engine)
+    return SharedEngine(inner, database, str(study.loop), record, study.objectives, limit, note)
 
 
 def _require_a_choice(prepared: Prepared) -> None:

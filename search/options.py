@@ -45,6 +45,7 @@ class Options:
     executor: str = EXECUTORS[0]
     ray_address: str | None = None
     precision: str | None = None
+    storage: str | None = None
     began: float = field(default_factory=time.monotonic)
 
 
@@ -61,6 +62,16 @@ def check(options: Options) -> None:
             raise InputError(f"--warm-start {options.warm_start}: a grid search tries everything, in its own order")
         if options.under is not None:
             check_under(options.under, objectives)
+    if options.storage is not None:
+        if options.study is None:
+            raise InputError("--storage goes with --study NAME: the name by which all loops know the study")
+        if options.engine == "keras-tuner":
+            raise InputError(
+                "--storage: KerasTuner keeps what it has learnt in files of one loop; --engine optuna takes several"
+            )
+        from .storage import checked_storage
+
+        checked_storage(options.storage)
     for name, value in (("trials", options.trials), ("epochs", options.epochs)):
         if value is not None and value < 1:
             raise InputError(f"--{name} {value}: at least 1")

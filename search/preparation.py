@@ -8,13 +8,13 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from platform import python_version
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from rich.console import Console
 
 from ..spaces.arithmetic import BYTES_PER_VALUE
 from ..spaces.definition import FORMAT as SPACE_FORMAT
-from ..spaces.definition import Definition, answered, dimensions, load, presets
+from ..spaces.definition import Definition, answered, dimensions, load, parse, presets
 from ..spaces.errors import InputError
 from ..spaces.space import SearchSpace
 from .data import Dataset, Split, open_data, split
@@ -26,7 +26,11 @@ from .options import DEFAULT_TRIALS, Options
 from .plan import epochs_for, require_time_to_export, usual_epochs
 from .record import Record
 from .repeats import DEFAULT_REPEATS
+from .sharing import Shared, fingerprint, own, shared_of, study_of
 from .warm_start import warm_values
+
+if TYPE_CHECKING:
+    from .engines.database import Database
 
 VERSIONS = ("convsearch", "tensorflow", "keras", "optuna", "keras-tuner", "mlflow", "numpy", "pillow")
 
@@ -41,6 +45,7 @@ class Prepared:
     split: Split
     space: SearchSpace
     record: Record
+    database: "Database | None" = None  # of a shared study
 
 
 def folder_of(home: Home, options: Options) -> StudyFolder:
@@ -58,13 +63,17 @@ def folder_of(home: Home, options: Options) -> StudyFolder:
     return home.study(f"{_short(options.data or 'digits')}-{datetime.now():%Y%m%d-%H%M%S}")
 
 
-def begin(home: Home, folder: StudyFolder, options: Options, console: Console) -> Prepared:
-    """Check everything, then make the study's folder."""
+def begin(
+    home: Home, folder: StudyFolder, options: Options, console: Console, database: "Database | None" = None
+) -> Prepared:
+    """Check everything, then make the study's folder; in a database that has the study already, join it."""
     if folder.path.exists():
         raise InputError(
             f"the study '{folder.name}' exists in {home.path}: go on with it by --resume, or choose another name by "
             "--study"
         )
+    if database is not None and (found := database.definition()) is not None:
+        return join(home, folder, options, console, database, found)
     space_name = options.space or "classic"
     definition = answered(load(space_name), options.answers)
     home.prepare()
@@ -105,48 +114,77 @@ def begin(home: Home, folder: StudyFolder, options: Options, console: Console) -
         precision=cast(Precision, options.precision or "float32"),
         warm_start=options.warm_start,
         warm_values=warm,
-        versions=_versions() | {"python": python_version()},
+        versions=_versions(),
     )
-    folder.create(study, (presets().get(space_name) or Path(space_name)).read_text(encoding="utf-8"))
+    text = (presets().get(space_name) or Path(space_name)).read_text(encoding="utf-8")
+    if database is not None:
+        study = study.model_copy(update=own(database.storage))
+        directions = ["maximize", *["minimize"] * (len(objectives) - 1)]
+        if not database.make(shared_of(study, text, parts), directions):  # another loop has, in the meantime
+            return begin(home, folder, options, console, database)
+    folder.create(study, text)
     parts.save(folder.split)
-    return Prepared(folder, study, dataset, parts, space, folder.record())
+    return Prepared(folder, study, dataset, parts, space, folder.record(), database)
 
 
-def resume(home: Home, folder: StudyFolder, options: Options, console: Console) -> Prepared:
+def join(
+    home: Home,
+    folder: StudyFolder,
+    options: Options,
+    console: Console,
+    database: "Database",
+    shared: Shared,
+) -> Prepared:
+    """Make the folder of a study that other loops work on; refuse whatever is not as they have it."""
+    home.prepare()
+    has = study_of(shared, database.storage)
+    if has.space_format != SPACE_FORMAT:
+        raise InputError(
+            f"--storage: the study '{has.name}' has spaces of format {has.space_format}, this version of Convsearch "
+            f"has {SPACE_FORMAT}: its candidates would not be the same. All loops need the same version"
+        )
+    searched = answered(parse(shared.space, f"the space of study '{has.name}'"), has.answers)
+    _refuse_other_options(has, searched, options, "storage")
+    for key in ("repeats", "under", "warm_start"):
+        asked, theirs = getattr(options, key), getattr(has, key)
+        if asked is not None and asked != theirs:
+            raise InputError(f"--storage: the study '{has.name}' has --{key.replace('_', '-')} {theirs}, not {asked}")
+    if options.class_weights and not has.class_weights:
+        raise InputError(f"--storage: the study '{has.name}' has no --class-weights")
+    source, size = options.data or has.data.source, options.image_size or has.data.image_size
+    dataset = _open(home, source, size, options.skip_bad, console)
+    parts = split(dataset, has.seed)
+    facts = _facts(dataset, parts, size)
+    _refuse_other_data(has, facts, source, "storage")
+    if (mine := fingerprint(parts)) != shared.split:
+        raise InputError(
+            f"--storage: {source} is divided into other images to train, validate and test (hash {mine[:16]}) than in "
+            f"the study '{has.name}' ({shared.split[:16]}): the versions of NumPy or Convsearch differ"
+        )
+    space = SearchSpace(searched, dataset.input, len(dataset.classes))
+    if options.minutes is not None:
+        epochs_for(space, len(parts.train), options.minutes, has.epochs, time.monotonic() - options.began)
+    study = has.model_copy(update={"data": facts, "versions": _versions()})
+    folder.create(study, shared.space)
+    parts.save(folder.split)
+    return Prepared(folder, study, dataset, parts, space, folder.record(), database)
+
+
+def resume(
+    home: Home, folder: StudyFolder, options: Options, console: Console, database: "Database | None" = None
+) -> Prepared:
     """Open a study that is there, and refuse to go on with anything else than it began with."""
     home.prepare()
     study = folder.read()
+    if database is not None:
+        study = _refuse_another_study(folder, study, database)
     definition = folder.definition(study)
-    if options.space is not None or options.answers:
-        asked = answered(load(options.space) if options.space else folder.definition(study), options.answers)
-        if differences := _differences(definition, asked):
-            raise InputError(
-                f"--resume: the study '{study.name}' searches another space than {options.space or 'asked'}:\n"
-                + "\n".join(f"  {line}" for line in differences)
-                + "\nLeave --space and --set out to go on with the study's own, or begin a new study."
-            )
-    if options.objectives and check_objectives(options.objectives) != study.objectives:
-        raise InputError(
-            f"--resume: the study '{study.name}' has --objective {' --objective '.join(study.objectives)}, "
-            f"not {' and '.join(options.objectives)}"
-        )
-    fixed = ("engine", "algorithm", "pruner", "epochs", "seed", "precision")
-    for key in fixed:
-        asked_value, has = getattr(options, key), getattr(study, key)
-        if asked_value is not None and asked_value != has:
-            raise InputError(f"--resume: the study '{study.name}' has --{key} {has}, not {asked_value}")
+    _refuse_other_options(study, definition, options, "resume")
     source = options.data or study.data.source
     size = options.image_size or study.data.image_size
     dataset = _open(home, source, size, options.skip_bad, console)
     facts = _facts(dataset, Split.load(folder.split), size)
-    for key in ("fingerprint", "input", "classes"):
-        now, then = getattr(facts, key), getattr(study.data, key)
-        if now != then:
-            shown = (now[:16], then[:16]) if key == "fingerprint" else (now, then)
-            raise InputError(
-                f"--resume: {source} is not the data that the study '{study.name}' began with: its {key} "
-                f"{'is' if key != 'classes' else 'are'} {shown[0]}, the study has {shown[1]}"
-            )
+    _refuse_other_data(study, facts, source, "resume")
     space = SearchSpace(definition, dataset.input, len(dataset.classes))
     parts, record = Split.load(folder.split), folder.record()
     if options.minutes is not None:
@@ -164,7 +202,53 @@ def resume(home: Home, folder: StudyFolder, options: Options, console: Console) 
     if anew:
         study = study.model_copy(update=anew)
         folder.write(study)
-    return Prepared(folder, study, dataset, parts, space, record)
+    return Prepared(folder, study, dataset, parts, space, record, database)
+
+
+def _refuse_other_options(study: StudyFile, definition: Definition, options: Options, option: str) -> None:
+    """Raise an InputError where what was asked for is not what the study has, which is searched by `--option`."""
+    if options.space is not None or options.answers:
+        asked = answered(load(options.space) if options.space else definition, options.answers)
+        if differences := _differences(definition, asked):
+            raise InputError(
+                f"--{option}: the study '{study.name}' searches another space than {options.space or 'asked'}:\n"
+                + "\n".join(f"  {line}" for line in differences)
+                + "\nLeave --space and --set out to go on with the study's own, or begin a new study."
+            )
+    if options.objectives and check_objectives(options.objectives) != study.objectives:
+        raise InputError(
+            f"--{option}: the study '{study.name}' has --objective {' --objective '.join(study.objectives)}, "
+            f"not {' and '.join(options.objectives)}"
+        )
+    fixed = ("engine", "algorithm", "pruner", "epochs", "seed", "precision")
+    for key in fixed:
+        asked_value, has = getattr(options, key), getattr(study, key)
+        if asked_value is not None and asked_value != has:
+            raise InputError(f"--{option}: the study '{study.name}' has --{key} {has}, not {asked_value}")
+
+
+def _refuse_other_data(study: StudyFile, facts: DataFacts, source: str, option: str) -> None:
+    """Raise an InputError where the data are not those that the study began with."""
+    for key in ("fingerprint", "input", "classes"):
+        now, then = getattr(facts, key), getattr(study.data, key)
+        if now != then:
+            shown = (now[:16], then[:16]) if key == "fingerprint" else (now, then)
+            raise InputError(
+                f"--{option}: {source} is not the data that the study '{study.name}' began with: its {key} "
+                f"{'is' if key != 'classes' else 'are'} {shown[0]}, the study has {shown[1]}"
+            )
+
+
+def _refuse_another_study(folder: StudyFolder, study: StudyFile, database: "Database") -> StudyFile:
+    """Return a study that goes on in this database, where it has perhaps moved to; InputError where it is not."""
+    found = database.definition()
+    if found is None or found.study["created_at"] != study.created_at:
+        what = "no study" if found is None else "another study"
+        raise InputError(f"--resume: {database.place} has {what} '{study.name}', not the one in {folder.path}")
+    if study.storage != database.storage:
+        study = study.model_copy(update={"storage": database.storage})
+        folder.write(study)
+    return study
 
 
 def _require_reachable(space: SearchSpace, under: str | None, objectives: Sequence[str]) -> None:
@@ -239,7 +323,7 @@ def _versions() -> dict[str, str]:
     for name in VERSIONS:
         with suppress(PackageNotFoundError):
             found[name] = version(name)
-    return found
+    return found | {"python": python_version()}
 
 
 def _short(source: str) -> str:

@@ -8,6 +8,7 @@ import json
 import os
 from bisect import bisect_left, insort
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,7 +37,8 @@ class Trial(BaseModel):
     """One trial as the record has it. Curves are by epoch; `seconds` is the sum of `clock`.
 
     A trial that waited at a rung, or was interrupted, and went on later has run for several `spells`. `lost` holds the
-    reasons for which its worker was lost, each of which cost it what it had reached in that spell.
+    reasons for which its worker was lost, each of which cost it what it had reached in that spell. `loop` names the
+    loop that it ran in, where several share a study: None is the one whose record this is.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -61,6 +63,7 @@ class Trial(BaseModel):
     error: str | None = None
     lost: tuple[str, ...] = ()
     mlflow_run_id: str | None = None
+    loop: str | None = None
     best_epoch: int | None = None
     gap: float | None = None
     loss: tuple[float, ...] = ()
@@ -202,3 +205,8 @@ class Record:
     def best(self, count: int = 1) -> list[Trial]:
         """Return the best trials, the best first: complete ones; those cut off early only where none is complete."""
         return [self.trials[number] for _, number in (self._complete or self._rest)[:count]]
+
+    def best_here(self, count: int) -> list[Trial]:
+        """Return the best of the trials that ran in this loop."""
+        ranked = (self.trials[number] for _, number in self._complete or self._rest)
+        return list(islice((trial for trial in ranked if trial.loop is None), count))

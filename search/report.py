@@ -1,6 +1,7 @@
 """What a study came to: for people as tables, for scripts as the JSON of the contract."""
 
 from collections import Counter
+from shlex import quote
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -17,6 +18,7 @@ from .record import Record, Trial
 from .repeats import Repeats, Standing, first_two, standings, within_noise
 from .result import Result
 from .runs import Runs
+from .storage import optuna_url
 
 SHOWN = 10  # trials in the table of the best
 IMPORTANT = 6  # dimensions that are named
@@ -316,11 +318,12 @@ def next_commands(home: Home, folder: StudyFolder) -> list[str]:
     result = folder.result()
     option = "" if str(home.path) == "studies" else f" --home {home.path}"
     return [
-        f"convsearch predict {folder.bundle} IMAGE...",
+        *([f"convsearch predict {folder.bundle} IMAGE..."] if result else []),
         f"convsearch show {folder.name}{option}",
         f"convsearch explain {folder.name}{option}",
         f"convsearch export {folder.name}{option} --to DIR",
         f"convsearch dashboard{option}",
-        *([f"mlflow ui --backend-store-uri {result.mlflow}"] if result and result.mlflow else []),
+        *([f"mlflow ui --backend-store-uri {quote(result.mlflow)}"] if result and result.mlflow else []),
+        *([f"optuna-dashboard {quote(optuna_url(storage))}"] if (storage := folder.read().storage) else []),
         *([f"optuna-dashboard sqlite:///{optuna}"] if (optuna := folder.path / "optuna.db").exists() else []),
     ]

@@ -62,6 +62,7 @@ class Study:
     keep: int = KEPT
     kept_anyway: Collection[int] = ()  # trials whose weights are kept whatever comes
     ticked: float = 0.0
+    waiting: Callable[[], bool] = lambda: False  # whether the engine may yet propose, though nothing ends here
 
     def search(self) -> None:
         """Run trials until the budget is spent, the space is exhausted or somebody says stop.
@@ -73,7 +74,7 @@ class Study:
         while True:
             if self._has_room():
                 self._ask()
-            if not self.running and not self._has_room():
+            if not self.running and not self._has_room() and (self.budget.over or not self.waiting()):
                 return
             if self.budget.over and not self.interrupted:
                 self.interrupted = True
@@ -119,6 +120,7 @@ class Study:
     def _tick(self) -> None:
         if time.monotonic() - self.ticked >= TICK:
             self.ticked = time.monotonic()
+            self.dry &= not self.waiting()
             for listener in self.listeners:
                 listener.tick()
 
@@ -209,7 +211,7 @@ class Study:
     def _keep_the_best(self) -> None:
         going_on = self.engine.may_go_on() | self.running.keys()
         going_on |= {trial.number for trial in self.record.in_state("interrupted") if self._has_state(trial)}
-        best = self.record.best(self.keep)
+        best = self.record.best_here(self.keep)
         if len(self.objectives) > 1:  # any trial of the front may be exported
             best += front(self.record.trials.values(), self.objectives)
         kept = {trial.number for trial in best} | going_on | set(self.kept_anyway)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from datetime import datetime
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -22,28 +23,32 @@ import numpy as np
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ..spaces.errors import WorkError
 from .home import Home, StudyFile
 from .importance import Importances
 from .record import CURVES, Trial, now
+from .storage import mlflow_url
 
 STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 LONGEST_PARAMETER = 6000  # characters; MLflow's own bound
 
 
-def tracking_uri(home: Home) -> str:
-    """Return where runs are logged: MLFLOW_TRACKING_URI, or SQLite in the home."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home.path.resolve() / 'mlflow.db'}"
+def tracking_uri(home: Home, storage: str | None = None) -> str:
+    """Return where runs are logged: MLFLOW_TRACKING_URI, the database of a shared study, or SQLite in the home."""
+    if asked_for := os.environ.get("MLFLOW_TRACKING_URI"):
+        return asked_for
+    return f"sqlite:///{home.path.resolve() / 'mlflow.db'}" if storage is None else mlflow_url(storage)
 
 
-def open_store(home: Home) -> str:
+def open_store(home: Home, storage: str | None = None) -> str:
     """Have MLflow read and write where this home's runs are; return where that is.
 
     MLflow would leave it in the environment as well, where the next home would be taken for the user's own server.
     """
-    uri, asked_for = tracking_uri(home), os.environ.get("MLFLOW_TRACKING_URI")
+    uri, asked_for = tracking_uri(home, storage), os.environ.get("MLFLOW_TRACKING_URI")
     mlflow.set_tracking_uri(uri)
     if asked_for is None:
         os.environ.pop("MLFLOW_TRACKING_URI", None)
@@ -59,14 +64,15 @@ class Tracker:
 
     def __init__(self, home: Home, study: StudyFile) -> None:
         """Find the study's experiment, or make it."""
-        self.uri = tracking_uri(home)
+        self.uri = tracking_uri(home, study.storage)
         self._study = study
         self._common_tags = _common_tags(study)
         self._local = "MLFLOW_TRACKING_URI" not in os.environ
+        self._artifacts = (home.artifacts / study.name).resolve()
         for name in ("mlflow", "alembic", "urllib3"):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # what they log as an error they raise as well
         with self._reached():
-            open_store(home)
+            open_store(home, study.storage)
             self._client = MlflowClient(self.uri)
             self.experiment_id = self._experiment(home)
 
@@ -76,7 +82,7 @@ class Tracker:
             self._client.restore_experiment(found.experiment_id)
         if found is not None:
             return str(found.experiment_id)
-        place = str((home.artifacts / self._study.name).resolve()) if self._local else None
+        place = str(self._artifacts) if self._local else None
         tags = {"convsearch.data": self._study.data.name, "convsearch.space": self._study.space}
         return str(self._client.create_experiment(self._study.name, place, tags))
 
@@ -94,10 +100,9 @@ class Tracker:
             "seed": study.seed,
         }
         with self._reached():
-            left_open = "attributes.status = 'RUNNING' and tags.kind = 'launch'"
-            for run in self._client.search_runs([self.experiment_id], left_open):
-                self._client.set_terminated(run.info.run_id, "KILLED")
+            self._close_left_open("" if study.loop is None else f" and tags.loop = '{study.loop}'")
             run = self._client.create_run(self.experiment_id, tags=tags)
+            self._keep_run_here(run.info.run_id)
             for name, value in parameters.items():
                 self._client.log_param(run.info.run_id, name, value)
             self._client.log_text(run.info.run_id, space, "space.yaml")
@@ -107,6 +112,38 @@ class Tracker:
         """Close the run of a launch: as finished, or as ended before it was."""
         with self._reached():
             self._client.set_terminated(parent, "FINISHED" if finished else "KILLED")
+
+    def close_launches(self) -> None:
+        """Close the launches of loops that have ended without doing so; one that is at its end does it once more."""
+        with self._reached():
+            self._close_left_open("")
+
+    def _close_left_open(self, which: str) -> None:
+        left_open = f"attributes.status = 'RUNNING' and tags.kind = 'launch'{which}"
+        for run in self._client.search_runs([self.experiment_id], left_open):
+            self._client.set_terminated(run.info.run_id, "KILLED")
+
+    def _keep_run_here(self, run_id: str) -> None:
+        """Have the artifacts of a run in this home, where several loops share the experiment.
+
+        MLflow keeps them where the experiment was made, which is the home of the loop that came first, perhaps on
+        another machine, and has no call to change it.
+        """
+        change = "UPDATE runs SET artifact_uri = :place WHERE run_uuid = :key"
+        self._change_place(change, self._artifacts / run_id / "artifacts", run_id)
+
+    def _keep_models_here(self) -> None:
+        """Do the same for models that are logged from now on."""
+        change = "UPDATE experiments SET artifact_location = :place WHERE experiment_id = :key"
+        self._change_place(change, self._artifacts, int(self.experiment_id))
+
+    def _change_place(self, change: str, place: Path, key: str | int) -> None:
+        if self._study.storage is None or not self._local:
+            return
+        engine = create_engine(self.uri)
+        with engine.begin() as connection:
+            connection.execute(text(change), {"place": str(place), "key": key})
+        engine.dispose()
 
     # ------------------------------------------------------------------ a trial
 
@@ -131,6 +168,7 @@ class Tracker:
         parameters = [Param(name, str(value)[:LONGEST_PARAMETER]) for name, value in trial.candidate.flat().items()]
         with self._reached():
             run = self._client.create_run(self.experiment_id, start_time=_milliseconds(trial.started_at), tags=tags)
+            self._keep_run_here(run.info.run_id)
             self._client.log_batch(run.info.run_id, params=parameters)
         return str(run.info.run_id)
 
@@ -161,14 +199,14 @@ class Tracker:
         }
         metrics += [Metric(name, value, ended, 0) for name, value in figures.items() if value is not None]
         tags = {"state": trial.state, "worker": trial.worker, "error": trial.error, "lost": "; ".join(trial.lost)}
-        text = json.dumps(trial.candidate.model_dump(mode="json"), indent=2)
+        drawn = json.dumps(trial.candidate.model_dump(mode="json"), indent=2)
         with self._reached():
             self._client.log_batch(
                 run_id,
                 metrics=metrics,
                 tags=[RunTag(name, value[:LONGEST_PARAMETER]) for name, value in tags.items() if value],
             )
-            self._client.log_text(run_id, text, "architecture.json")
+            self._client.log_text(run_id, drawn, "architecture.json")
             self._client.set_terminated(run_id, STATUS[trial.state], ended)
 
     # ------------------------------------------------------------------ what came of it
@@ -204,6 +242,8 @@ class Tracker:
             "registered_model_name": self._study.name,
             "pip_requirements": [f"{name}=={version(name)}" for name in ("keras", "numpy", backend)],
         }
+        with self._reached():
+            self._keep_models_here()
         silence = redirect_stderr(io.StringIO())  # MLflow prints what it registers
         with self._reached(), mlflow.start_run(run_id=parent), silence:
             mlflow.log_metrics(figures)
@@ -232,10 +272,10 @@ def _reason(error: BaseException) -> str:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, DBAPIError) and cause.orig is not None:
-            return str(cause.orig)
+            return " ".join(str(cause.orig).split())
         cause = cause.__cause__ or cause.__context__
-    text = str(error).strip().splitlines()
-    return text[0] if text else type(error).__name__
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def _common_tags(study: StudyFile) -> dict[str, str]:
@@ -248,6 +288,7 @@ def _common_tags(study: StudyFile) -> dict[str, str]:
         "fingerprint": study.data.fingerprint,
         **{f"version.{name}": found for name, found in study.versions.items()},
         **({"mlflow.source.git.commit": commit} if commit else {}),
+        **({"loop": study.loop} if study.loop else {}),
     }
 
 

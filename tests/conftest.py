@@ -1,7 +1,10 @@
 """What many tests share: the digits as arrays, and one search that is done once and read by all."""
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import settings
+from postgres import Server, server
 from terminal import SAME, Finished, convsearch
 
 from convsearch.search.data import Dataset, Split, open_data, split
@@ -31,3 +34,10 @@ def parts(digits: Dataset) -> Split:
     found = split(digits, seed=0)
     found.save(digits.folder.parent / "split.npz")
     return found
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server; whoever stops it starts it again."""
+    with server() as running:
+        yield running

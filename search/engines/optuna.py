@@ -222,8 +222,20 @@ class OptunaEngine:
                 trial.report(value, epoch)
                 trial.should_prune()  # notes what it has reached on a rung, for the others to be compared with
         self._study.tell(trial, [max(curve), *costs] if state == "complete" else None, STATES[state])
-        self._next = number + 1
+        self._next = max(self._next, number + 1)
         self._forget()
+
+    def expect(self, number: int) -> None:
+        """Give the next trial this number: between the trials of this loop there may be those of others."""
+        self._next = number
+
+    def runs_elsewhere(self, number: int, values: Values) -> None:
+        """Take in a trial that another loop runs: the sampler keeps away from it until its end is told."""
+        with self._given(values):
+            trial = self._study.ask()
+            self._suggest(trial, values)
+        self._running[number] = trial
+        self._next = max(self._next, number + 1)
 
     def knows(self, number: int) -> bool:
         """Whether the trial was learnt or proposed: nothing is kept from launch to launch but by the record."""

@@ -4,6 +4,7 @@ It follows the record and is made anew from it where it is lost: nothing is ever
 """
 
 import warnings
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -110,22 +111,29 @@ class OptunaFile:
         self._hashes.append(frozen.user_attrs.get("hash"))
 
     def _frozen(self, trial: Trial, state: TrialState) -> FrozenTrial:
-        measured = state in (TrialState.COMPLETE, TrialState.PRUNED) and len(self._objectives) == 1
-        ended = None if trial.ended_at is None or state == TrialState.RUNNING else _local(trial.ended_at)
-        frozen = create_trial(
-            state=state,
-            values=[trial.value, *costs(trial, self._objectives)] if state == TrialState.COMPLETE else None,
-            params=trial.values,
-            distributions={name: self._distributions[name] for name in trial.values},
-            user_attrs={
-                "architecture": str(trial.candidate.architecture),
-                "hash": trial.hash,
-                **({"interrupted": True} if trial.state == "interrupted" else {}),
-            },
-            intermediate_values=dict(enumerate(trial.val_accuracy, start=1)) if measured else {},
-        )
-        frozen.datetime_start, frozen.datetime_complete = _local(trial.started_at), ended
-        return frozen
+        return frozen(trial, state, self._distributions, self._objectives)
+
+
+def frozen(
+    trial: Trial, state: TrialState, distributions: Mapping[str, BaseDistribution], objectives: Sequence[str]
+) -> FrozenTrial:
+    """Return a trial of the record as Optuna has it."""
+    measured = state in (TrialState.COMPLETE, TrialState.PRUNED) and len(objectives) == 1
+    ended = None if trial.ended_at is None or state == TrialState.RUNNING else _local(trial.ended_at)
+    made = create_trial(
+        state=state,
+        values=[trial.value, *costs(trial, objectives)] if state == TrialState.COMPLETE else None,
+        params=trial.values,
+        distributions={name: distributions[name] for name in trial.values},
+        user_attrs={
+            "architecture": str(trial.candidate.architecture),
+            "hash": trial.hash,
+            **({"interrupted": True} if trial.state == "interrupted" else {}),
+        },
+        intermediate_values=dict(enumerate(trial.val_accuracy, start=1)) if measured else {},
+    )
+    made.datetime_start, made.datetime_complete = _local(trial.started_at), ended
+    return made
 
 
 def _local(moment: str) -> datetime:

@@ -57,6 +57,11 @@ def export_bundle(folder: StudyFolder, trial: Trial | None, to: Path) -> float:
             raise InputError(f"the study '{study.name}' has no tested winner yet: --resume finishes it{hint}")
         return _copy(folder.bundle, to, dataset)
     weights = folder.weights(trial.number)
+    if trial.loop is not None and not weights.exists():
+        raise InputError(
+            f"trial {trial.number} ({trial.state}) ran in the loop {trial.loop}: its weights are in that one's home, "
+            f"where `convsearch export {study.name}:{trial.number}` finds them if they are kept"
+        )
     if not weights.exists():
         kept = folder.kept()
         raise InputError(

@@ -1,0 +1,58 @@
+"""Which of the loops that share a study brings it to its bundle: the last one to end its search."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, cast
+
+from rich.console import Console
+
+from .budget import Budget
+from .engines.protocol import Engine
+from .preparation import Prepared
+from .progress import counted
+
+if TYPE_CHECKING:
+    from .engines.shared import SharedEngine
+
+
+@contextmanager
+def the_last(prepared: Prepared, engine: Engine, budget: Budget, console: Console) -> Iterator[bool]:
+    """Whether this loop is to train and export the winner; no other one does so while the block runs.
+
+    A loop that shares its study with none always is. Where it is not to, the user is told who will, or has.
+    """
+    if (database := prepared.database) is None:
+        yield True
+        return
+    shared = cast("SharedEngine", engine)
+    if running := shared.finish():
+        loops = ", ".join(sorted(set(running.values())))
+        console.print(
+            f"nothing is left to do here: {counted(len(running), 'trial')} still running elsewhere ({loops}). The last "
+            "loop to end trains and exports the winner",
+            highlight=False,
+            soft_wrap=True,
+        )
+        yield False
+        return
+    with database.alone("winner") as held:
+        note = shared.insist(lambda: database.winner() or {})
+        study, finished = prepared.study, prepared.record.finished()
+        done = (note.get("trials"), note.get("under")) == (finished, study.under) and not note.get("cut")
+        if not held or (done and note["loop"] != shared.loop):
+            told = f"{note['loop']} has exported" if held else "another loop trains and exports"
+            console.print(
+                f"nothing is left to do here: {told} the winner of {counted(finished, 'trial')}",
+                highlight=False,
+                soft_wrap=True,
+            )
+            yield False
+            return
+        yield True
+        made = {"trials": finished, "under": study.under, "cut": budget.stopped, "loop": shared.loop}
+
+        def note_it() -> bool:
+            database.note_winner(made)
+            return True
+
+        shared.insist(note_it)

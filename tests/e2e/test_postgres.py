@@ -1,0 +1,283 @@
+"""Several `convsearch run` on one study in a PostgreSQL database, as on several machines: each has its own home."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import optuna
+import pytest
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+from optuna.trial import FrozenTrial, TrialState
+from postgres import PASSWORD, Server
+from terminal import COMMAND, PATIENCE, convsearch, environment, wait_until
+
+from convsearch.search.home import Home
+from convsearch.search.storage import checked_storage, mlflow_url, optuna_url
+
+TRIALS = 10
+OPTIONS = ("--space", "tiny", "--epochs", 2, "--trials", TRIALS, "--repeats", 1, "--workers", 1)
+
+
+class Loop:
+    """A `convsearch run` in a home of its own, whose words are read while it runs."""
+
+    def __init__(self, home: Path, study: str, address: str, *options: object, **variables: str) -> None:
+        self.home, self.folder = home, Home(home).study(study)
+        self._said = home.with_suffix(".said").open("a+")
+        self.process = subprocess.Popen(
+            [COMMAND, "run", "--study", study, "--storage", address, "--home", str(home), *map(str, options)],
+            stdout=self._said,
+            stderr=subprocess.STDOUT,
+            env=environment(**variables),
+            start_new_session=True,
+        )
+
+    def said(self) -> str:
+        """All that it has printed so far."""
+        return Path(self._said.name).read_text()
+
+    def end(self) -> int:
+        """Wait for its end and return the exit code."""
+        return self.process.wait(PATIENCE)
+
+    def kill(self) -> None:
+        """Have it end at once, with all that it has started."""
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+
+    def running(self) -> list[int]:
+        """The numbers of the trials that run in it."""
+        if not (self.folder.path / "trials.jsonl").exists():
+            return []
+        return [trial.number for trial in self.folder.record().in_state("running")]
+
+
+def stored(address: str, study: str) -> list[FrozenTrial]:
+    """The trials as Optuna finds them in the database."""
+    return optuna.load_study(study_name=study, storage=optuna_url(checked_storage(address))).get_trials()
+
+
+def mlflow_runs(address: str, study: str) -> list[Run]:
+    """The runs as MLflow finds them in the database."""
+    client = MlflowClient(mlflow_url(checked_storage(address)))
+    experiment = client.get_experiment_by_name(study)
+    assert experiment is not None
+    return list(client.search_runs([experiment.experiment_id]))
+
+
+def numbers_of_runs(runs: list[Run]) -> list[int]:
+    return sorted(int(run.data.tags["number"]) for run in runs if run.data.tags["kind"] == "trial")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def password() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PGPASSWORD", PASSWORD)
+        yield
+
+
+# ---------------------------------------------------------------------- four at once
+
+
+@dataclass(frozen=True)
+class Four:
+    place: Path
+    address: str
+    loops: list[Loop]
+    codes: list[int]
+
+    @property
+    def last(self) -> Loop:
+        """The one that exported the winner."""
+        (found,) = [loop for loop in self.loops if loop.folder.bundle.exists()]
+        return found
+
+    @property
+    def others(self) -> list[Loop]:
+        return [loop for loop in self.loops if loop is not self.last]
+
+
+@pytest.fixture(scope="module")
+def four(postgres: Server, tmp_path_factory: pytest.TempPathFactory, password: None) -> Iterator[Four]:
+    """Four loops that began at the same moment, after their ends."""
+    place, address = tmp_path_factory.mktemp("four"), postgres.make("four")
+    loops = [Loop(place / f"home{number}", "digits", address, *OPTIONS) for number in range(4)]
+    try:
+        yield Four(place, address, loops, [loop.end() for loop in loops])
+    finally:
+        for loop in loops:
+            loop.kill()
+
+
+def test_four_loops_run_every_trial_once_between_them(four: Four) -> None:
+    assert four.codes == [0, 0, 0, 0], [loop.said() for loop in four.loops]
+    trials = stored(four.address, "digits")
+    assert [trial.number for trial in trials] == list(range(TRIALS))
+    assert {trial.state for trial in trials} <= {TrialState.COMPLETE, TrialState.PRUNED}
+    assert len({trial.user_attrs["hash"] for trial in trials}) == TRIALS
+    ran = Counter(trial.user_attrs["loop"] for trial in trials)
+    assert len(ran) >= 2
+    own = [trial for loop in four.loops for trial in loop.folder.record().trials.values() if trial.loop is None]
+    assert sorted(trial.number for trial in own) == list(range(TRIALS))
+
+
+def test_the_last_of_them_knows_all_trials_and_exports_the_one_bundle(four: Four) -> None:
+    assert sum(loop.folder.bundle.exists() for loop in four.loops) == 1
+    record = four.last.folder.record()
+    assert sorted(record.trials) == list(range(TRIALS))
+    assert record.finished() == TRIALS
+    result = four.last.folder.result()
+    assert result is not None
+    assert (result.trials, result.tests) == (TRIALS, 1)
+    for loop in four.others:
+        assert "nothing is left to do here: " in loop.said()
+        assert "training the winner" not in loop.said()
+        assert loop.folder.result() is None
+        known = loop.folder.record().trials
+        assert all(known[number].hash == record.trials[number].hash for number in known)
+
+
+def test_mlflow_has_a_run_for_each_trial_and_for_each_loop_and_none_is_left_open(four: Four) -> None:
+    runs = mlflow_runs(four.address, "digits")
+    assert numbers_of_runs(runs) == list(range(TRIALS))
+    assert Counter(run.data.tags["kind"] for run in runs) == {"trial": TRIALS, "launch": 4}
+    assert {run.info.status for run in runs} == {"FINISHED"}
+
+
+def test_each_loop_keeps_its_artifacts_in_its_own_home(four: Four) -> None:
+    homes = {loop.folder.read().loop: loop.home for loop in four.loops}
+    for run in mlflow_runs(four.address, "digits"):
+        artifacts = Path(run.info.artifact_uri)
+        assert artifacts.is_relative_to(homes[run.data.tags["loop"]])
+        assert (artifacts / ("space.yaml" if run.data.tags["kind"] == "launch" else "architecture.json")).exists()
+    assert four.last.folder.result().model_uri  # type: ignore[union-attr]
+    assert len(list((four.last.home / "artifacts").rglob("*.keras"))) > 0
+    assert not any((loop.home / "digits" / "optuna.db").exists() for loop in four.loops)
+
+
+def test_no_password_is_said_or_kept_anywhere(four: Four) -> None:
+    for loop in four.loops:
+        assert PASSWORD not in loop.said()
+        texts = (path for path in loop.home.rglob("*") if path.suffix in (".yaml", ".json", ".jsonl", ".log", ".txt"))
+        assert not any(PASSWORD in path.read_text(errors="replace") for path in texts)
+        storage = loop.folder.read().storage
+        assert storage is not None
+        assert storage.startswith("postgresql://tester@127.0.0.1:")
+
+
+def test_a_loop_that_ended_early_learns_the_rest_when_it_goes_on(four: Four) -> None:
+    early = min(four.others, key=lambda loop: len(loop.folder.record().trials))
+    done = convsearch("run", "--resume", "--study", "digits", "--home", early.home)
+    assert done.returncode == 0, done.stderr
+    assert f"nothing is left to do here: {four.last.folder.read().loop} has exported the winner" in done.stderr
+    assert early.folder.record().finished() == TRIALS
+    assert len(stored(four.address, "digits")) == TRIALS
+
+
+def test_a_trial_of_another_loop_is_exported_where_its_weights_are(four: Four) -> None:
+    elsewhere = next(trial for trial in four.last.folder.record().trials.values() if trial.loop is not None)
+    what = f"digits:{elsewhere.number}"
+    done = convsearch("export", what, "--to", four.place / "out", "--home", four.last.home)
+    assert done.returncode == 2
+    assert f"ran in the loop {elsewhere.loop}: its weights are in that one's home" in done.stderr
+
+
+# ---------------------------------------------------------------------- what is refused
+
+
+def test_a_loop_with_other_options_data_or_engine_is_refused_with_both_values(four: Four, tmp_path: Path) -> None:
+    for options, told in (
+        (("--seed", 5), "--storage: the study 'digits' has --seed 0, not 5"),
+        (("--space", "classic"), "--storage: the study 'digits' searches another space than classic:\n"),
+        (("--image-size", "16x16"), "--storage: digits is not the data that the study 'digits' began with: its "),
+    ):
+        done = convsearch("run", "--study", "digits", "--storage", four.address, *options, "--home", tmp_path / "home")
+        assert done.returncode == 2, done.stderr
+        assert told in done.stderr
+        assert not (tmp_path / "home" / "digits").exists()
+
+
+def test_a_server_that_refuses_is_told_with_host_database_and_reason(postgres: Server, tmp_path: Path) -> None:
+    postgres.make("closed")
+    postgres.execute("CREATE ROLE poor LOGIN PASSWORD 'secret'")
+    where = rf"on 127\.0\.0\.1:{postgres.port}"
+    for address, told in (
+        (postgres.url("closed", "secret"), rf"'closed' {where}: password authentication failed for user \"tester\""),
+        (postgres.url("nowhere"), rf"'nowhere' {where}: database \"nowhere\" does not exist"),
+        (postgres.url("closed", "secret", "poor"), rf"'closed' {where}: permission denied for database closed"),
+        ("postgresql://me:secret@127.0.0.1:1/x", r"'x' on 127\.0\.0\.1:1: Connection refused"),
+    ):
+        done = convsearch("run", "--study", "new", "--storage", address, "--home", tmp_path / "home")
+        assert done.returncode == 2
+        assert re.fullmatch(rf"convsearch: --storage: database {told}\n", done.stderr), done.stderr
+        assert not (tmp_path / "home" / "new").exists()
+
+
+def test_what_cannot_be_shared_is_refused_before_anything_begins(tmp_path: Path) -> None:
+    shared = ("--storage", "postgresql://me@host/x")
+    for options, told in (
+        (("--study", "new", *shared, "--engine", "keras-tuner"), "KerasTuner keeps what it has learnt in files of one"),
+        (shared, "--storage goes with --study NAME"),
+        (
+            ("--study", "new", "--storage", "sqlite:///x.db"),
+            "a file can be written by one loop at a time; write postgr",
+        ),
+    ):
+        done = convsearch("run", *options, "--home", tmp_path / "home")
+        assert done.returncode == 2
+        assert told in done.stderr
+    assert not (tmp_path / "home").exists()
+
+
+# ---------------------------------------------------------------------- a server and a loop that go away
+
+
+def test_a_server_that_is_restarted_and_a_loop_that_is_killed_cost_nothing(postgres: Server, tmp_path: Path) -> None:
+    address, begun, all_of_them = postgres.make("troubled"), (*OPTIONS, "--epochs", 6, "--pruner", "none"), 6
+    one, two = loops = [
+        Loop(tmp_path / name, "digits", address, *begun, "--trials", all_of_them, CONVSEARCH_GRACE="6")
+        for name in ("one", "two")
+    ]
+    try:
+        wait_until(lambda: one.running() and two.running(), "both ran a trial")
+        postgres.stop()
+        time.sleep(4)
+        postgres.start()
+        for loop in loops:
+            wait_until(lambda loop=loop: "note: the database is back" in loop.said(), "it was back")  # type: ignore[misc]
+            assert loop.said().count("What runs here goes on, and is written when the database is back") == 1
+        wait_until(one.running, "the first one ran another trial")
+        one.kill()
+        assert two.end() == 0, two.said()
+    finally:
+        for loop in loops:
+            loop.kill()
+    trials = stored(address, "digits")
+    states = Counter(trial.state for trial in trials)
+    assert (states[TrialState.COMPLETE], states[TrialState.RUNNING]) == (all_of_them, 0)
+    assert len({trial.user_attrs["hash"] for trial in trials if trial.state == TrialState.COMPLETE}) == all_of_them
+    given_up = [trial for trial in trials if trial.state == TrialState.FAIL]
+    (lost,) = [trial for trial in given_up if trial.user_attrs.get("loop") == one.folder.read().loop]
+    assert "nothing was heard of" in two.said()
+    record = two.folder.record()
+    assert record.finished() == all_of_them
+    (again,) = [trial for trial in record.trials.values() if trial.hash == lost.user_attrs["hash"] and trial.value]
+    assert (again.loop, again.number > lost.number) == (None, True)
+
+    runs = mlflow_runs(address, "digits")
+    assert numbers_of_runs(runs) == sorted(trial.number for trial in trials)
+    assert {run.info.status for run in runs} == {"FINISHED", "KILLED"}
+    done = convsearch("run", "--resume", "--study", "digits", "--home", one.home)
+    assert done.returncode == 0, done.stderr
+    assert f"has exported the winner of {all_of_them} trials" in done.stderr
+    found = one.folder.record()
+    assert (found.finished(), found.trials[lost.number].state) == (all_of_them, "interrupted")
+    assert [two.folder.bundle.exists(), one.folder.bundle.exists()] == [True, False]
