@@ -77,6 +77,7 @@ class RayExecutor:
         self._stillborn = 0
         self._closed = False
         self._calls: dict[Any, _Worker] = {}  # the question that is open to each
+        self._given: dict[Any, _Worker] = {}  # the jobs that are on their way
         self._free: deque[_Worker] = deque()  # those that have come up and have no job
         self._busy: dict[int, _Worker] = {}
         self._workers = [self._begin(f"worker-{number}") for number in range(self.slots)]
@@ -141,7 +142,7 @@ class RayExecutor:
             worker = self._free.popleft()
             worker.job, worker.submitted, worker.serial = job, submitted, next(self._serials)
             worker.silence = Silence(self._patience)
-            worker.actor.take.remote(worker.serial, job.model_dump(mode="json"), [data], state)
+            self._given[worker.actor.take.remote(worker.serial, job.model_dump(mode="json"), data, state)] = worker
             self._busy[job.number] = worker
 
     def _data_of(self, job: Job) -> Any:
@@ -154,20 +155,23 @@ class RayExecutor:
 
     def _listen(self, timeout: float) -> None:
         """Wait for the first that has something to tell, and hear all that have."""
-        calls = list(self._calls)
+        calls = [*self._calls, *self._given]
         ready, _ = ray.wait(calls, num_returns=1, timeout=timeout)
         if ready:
             ready, _ = ray.wait(calls, num_returns=len(calls), timeout=0)
         for call in ready:
-            worker = self._calls.pop(call)
+            asked = call in self._calls
+            worker = (self._calls if asked else self._given).pop(call)
+            if worker not in self._workers:  # it was given up a moment ago
+                continue
             try:
-                messages: list[dict[str, Any]] = ray.get(call)
+                messages: list[dict[str, Any]] | None = ray.get(call)
             except ray.exceptions.RayError as error:
                 self._lose(worker, _how_it_died(worker, error))
                 continue
-            for message in messages:
+            for message in messages or ():
                 self._hear(worker, message)
-            if worker in self._workers:
+            if asked and worker in self._workers:
                 self._calls[worker.actor.messages.remote()] = worker
 
     def _hear(self, worker: "_Worker", message: dict[str, Any]) -> None:
@@ -180,6 +184,7 @@ class RayExecutor:
         elif "cannot" in message:
             raise WorkError(f"{worker.name} did not start on node {_name_of(message['node'])}: {message['cannot']}")
         elif "started" in message:
+            worker.silence = Silence(self._patience)  # what follows, the tracing, takes longest
             waited = time.monotonic() - worker.submitted
             self._events.append(Started(message["started"], f"{worker.name} on {worker.node}", waited))
         elif "epoch" in message:
@@ -241,7 +246,6 @@ class RayExecutor:
         self._hand_out()
 
     def _replace(self, worker: "_Worker") -> None:
-        self._calls = {call: other for call, other in self._calls.items() if other is not worker}
         if worker in self._free:
             self._free.remove(worker)
         worker.ask_to_leave()

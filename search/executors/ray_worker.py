@@ -34,7 +34,7 @@ class _Assignment:
 
     serial: int
     job: Job
-    data: Any  # a list with the reference of the Arrays: Ray would fetch a bare one, before anybody can tell of errors
+    data: TrainingData
     state: bytes | None
 
 
@@ -58,9 +58,13 @@ class RayWorker:
             found.append(self._messages.get())
         return found
 
-    def take(self, serial: int, job: dict[str, Any], data: Any, state: bytes | None) -> None:
-        """Train a job as soon as the one before is done."""
-        self._assignments.put(_Assignment(serial, Job.model_validate(job), data, state))
+    def take(self, serial: int, job: dict[str, Any], data: Arrays, state: bytes | None) -> None:
+        """Train a job as soon as the one before is done.
+
+        The loop passes the reference of the data, and Ray brings them to the node before it calls. Fetched in the
+        thread that trains, beside other calls, they were now and then waited for without end.
+        """
+        self._assignments.put(_Assignment(serial, Job.model_validate(job), TrainingData(**data), state))
 
     def answer(self, serial: int, epoch: int, go_on: bool) -> None:
         """Answer the report of an epoch."""
@@ -96,8 +100,6 @@ class RayWorker:
             self._train(self._assignments.get())
 
     def _train(self, given: _Assignment) -> None:
-        import ray
-
         from ..trial import DeviceFullError, train
 
         def report(epoch: EpochReport) -> bool:
@@ -120,8 +122,7 @@ class RayWorker:
                 here = {"weights": str(weights), "state": None if given.job.state is None else str(state)}
                 if given.state is not None:
                     state.write_bytes(given.state)
-                data = TrainingData(**ray.get(given.data[0]))
-                outcome = train(given.job.model_copy(update=here), report, stop_now, data)
+                outcome = train(given.job.model_copy(update=here), report, stop_now, given.data)
                 files = {"weights": _content(weights), "state": _content(state) if outcome.epochs else None}
         except DeviceFullError as error:
             self._tell(lost=str(error))
