@@ -133,6 +133,7 @@ class LocalExecutor:
             return
         worker.silence.heard(waits="epoch" in message)
         if "started" in message:
+            worker.silence = Silence(self._patience)  # what follows is traced and compiled first
             worker.came_up, self._stillborn = True, 0
             self._events.append(Started(message["started"], worker.name, time.monotonic() - worker.submitted))
         elif "epoch" in message:

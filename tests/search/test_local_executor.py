@@ -260,6 +260,19 @@ def test_a_worker_that_hangs_is_ended_and_loses_its_job(digits: Dataset, parts: 
         made.close()
 
 
+def test_a_network_is_traced_and_compiled_in_the_time_that_the_first_sign_of_life_has(
+    digits: Dataset, parts: Split, tmp_path: Path
+) -> None:
+    made = LocalExecutor(tmp_path / "logs", [everything()], Patience(first=60, least=0.1, times=60))
+    try:
+        made.submit(job(digits, tmp_path / "w.weights.h5", epochs=2))
+        outcome = life(made)[-1]
+        assert isinstance(outcome, Outcome), outcome
+        assert outcome.seconds.building + outcome.seconds.tracing > 0.1
+    finally:
+        made.close()
+
+
 def test_a_training_whose_batches_are_slow_is_no_hang(digits: Dataset, parts: Split, tmp_path: Path) -> None:
     """A worker that is stopped for less than its own longest silence, several times over, is waited for."""
     made = LocalExecutor(tmp_path / "logs", [everything()], Patience(first=60, least=4, times=3))
