@@ -9,7 +9,7 @@ import os
 import resource
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -154,8 +154,3 @@ def measure() -> Iterator[tuple[str, str, str]]:
 
 def _required(case: Case) -> str:
     return "95 % busy" if (case.workers, case.algorithm, case.epochs) == (500, "tpe", 30) else ""
-
-
-def grown(memory: Mapping[int, float], fewer: int, more: int) -> float:
-    """Return how many times as much the loop held after `more` trials as after `fewer`."""
-    return memory[more] / memory[fewer]

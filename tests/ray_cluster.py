@@ -8,7 +8,7 @@ import sys
 import tempfile
 import venv
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -106,8 +106,9 @@ def ray_start(python: Path, *arguments: str) -> Iterator[None]:
         finally:
             started = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
             for one in started[1:]:
-                if "raylet" in one.name():
-                    one.terminate()  # so that the cluster knows at once that the node is gone
+                with suppress(psutil.NoSuchProcess):
+                    if "raylet" in one.name():
+                        one.terminate()  # so that the cluster knows at once that the node is gone
             psutil.wait_procs(started, timeout=5)
             end(started)
             process.wait()

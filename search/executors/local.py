@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -64,7 +64,7 @@ class LocalExecutor:
         self.slots = len(self._shares)
         self._cores = sorted({core for share in self._shares for core in share.cores})
         self._patience = patience or Patience()
-        self._queue: deque[tuple[Job, float, bool]] = deque()
+        self._queue: deque[tuple[Job, float]] = deque()
         self._events: deque[Event] = deque()
         self._selector = selectors.DefaultSelector()
         self._looked = time.monotonic()
@@ -75,8 +75,10 @@ class LocalExecutor:
         self._busy: dict[int, _Worker] = {}
 
     def submit(self, job: Job, alone: bool = False) -> None:
-        """Run a job as soon as a worker is free; `alone` lets it have all cores."""
-        self._queue.append((job, time.monotonic(), alone))
+        """Run a job as soon as a worker is free; one that is `alone` has all cores and all memory."""
+        if alone and self.slots > 1:
+            self._widen()
+        self._queue.append((job, time.monotonic()))
         self._hand_out()
 
     def next_event(self, timeout: float) -> Event | None:
@@ -121,9 +123,22 @@ class LocalExecutor:
     def _hand_out(self) -> None:
         while self._queue and self._free:
             worker = self._free.popleft()
-            job, submitted, alone = self._queue.popleft()
-            worker.take(job, submitted, self._cores if alone else worker.share.cores, self._patience)
+            job, submitted = self._queue.popleft()
+            worker.take(job, submitted, self._patience)
             self._busy[job.number] = worker
+
+    def _widen(self) -> None:
+        """Put a worker that has everything in the place of the next one: threads are counted when it begins."""
+        whole = [worker for worker in self._free if set(worker.share.cores) == set(self._cores)]
+        if whole:
+            self._free.remove(whole[0])
+            self._free.appendleft(whole[0])
+            return
+        worker = self._free[0]
+        memory = sum(share.memory for share in self._shares)
+        worker.share = replace(worker.share, cores=tuple(self._cores), memory=memory)
+        self._replace(worker)
+        self._free.rotate(1)
 
     def _read(self, worker: "_Worker") -> None:
         try:
@@ -214,7 +229,8 @@ class _Worker:
 
     def __post_init__(self) -> None:
         ours, theirs = socket.socketpair()
-        variables = environment() | {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1"} | self.share.environment
+        variables = self.share.threads | environment()  # what the user has set counts
+        variables |= {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1"} | self.share.environment
         self.said = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the worker
         with theirs:
             self.process = subprocess.Popen(
@@ -235,11 +251,11 @@ class _Worker:
         """Where the process writes whatever it prints."""
         return self.logs / f"{self.name}.log"
 
-    def take(self, job: Job, submitted: float, cores: Sequence[int], patience: Patience) -> None:
-        """Give it a job, to be done on these cores."""
+    def take(self, job: Job, submitted: float, patience: Patience) -> None:
+        """Give it a job."""
         self.number, self.submitted, self.silence = job.number, submitted, Silence(patience)
         self.logs.mkdir(parents=True, exist_ok=True)
-        self.send({"job": job.model_dump(mode="json"), "log": str(self.log.resolve()), "cores": list(cores)})
+        self.send({"job": job.model_dump(mode="json"), "log": str(self.log.resolve()), "cores": self.share.cores})
 
     def send(self, message: dict[str, Any]) -> None:
         """Send a message; a worker that is gone is found out when it is next read."""

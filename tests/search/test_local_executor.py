@@ -387,9 +387,13 @@ def test_each_worker_keeps_to_its_cores_and_one_that_is_alone_has_them_all(
                     ended += 1
                 case _:
                     pass
-        made.submit(job(digits, tmp_path / "2.weights.h5", number=2, epochs=2), alone=True)
-        assert isinstance(life(made)[-1], Outcome)
-        assert cores[:2] in [psutil.Process(pid).cpu_affinity() for pid in made.processes()]
+        for number in (2, 3):
+            made.submit(job(digits, tmp_path / "2.weights.h5", number=number, epochs=2), alone=True)
+            assert isinstance(life(made)[-1], Outcome)
+            affinities = [psutil.Process(pid).cpu_affinity() for pid in made.processes()]
+            assert affinities.count(cores[:2]) == 1
+            threads = [psutil.Process(pid).environ()["TF_NUM_INTRAOP_THREADS"] for pid in made.processes()]
+            assert sorted(threads) == ["1", "2"]
     finally:
         made.close()
 
