@@ -123,7 +123,7 @@ def _search_and_export(home: Home, prepared: Prepared, executor: Executor, budge
             with the_last(prepared, engine, budget, console) as last:
                 if last:
                     _bring_to_its_bundle(prepared, executor, budget, console)
-        except BaseException:
+        except BaseException:  # Ctrl-C too: what is in the record is delivered as far as a few seconds permit
             with suppress(WorkError):  # there is something worse to be told
                 outbox.finish(False, SHORT)
             raise

@@ -75,8 +75,11 @@ class Outbox:
     def finish(self, finished: bool, patience: float = PATIENCE) -> None:
         """Have the rest delivered and the launch closed.
 
+        Where the launch has `finished`, `patience` counts the seconds in which nothing can be delivered; else somebody
+        waits for the command to end, and it is for all.
+
         Raises:
-            WorkError: it could not be, for so many seconds; what waits is in the record.
+            WorkError: it could not be in time; what waits is in the record.
         """
         with suppress(OSError):
             assert self.process.stdin is not None
@@ -84,11 +87,11 @@ class Outbox:
             self.process.stdin.flush()
         since = time.monotonic()
         while not self._done:
-            if not self._trouble:
+            if finished and not self._trouble:
                 since = time.monotonic()
             self._hear(0.5)
             if time.monotonic() - since > patience:
-                raise WorkError("; ".join(self._trouble.values()))
+                raise WorkError("; ".join(self._trouble.values()) or "not all trials are delivered yet")
             if self.process.poll() is not None:
                 self._hear(0.0)
                 break

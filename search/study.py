@@ -81,14 +81,12 @@ class Study:
                 for number in self.running:
                     self.executor.interrupt(number)
             # All that has happened first: whoever has reported waits for an answer, and a proposal takes its time.
-            event = self.executor.next_event(0.0 if self._has_room() else TICK)
-            for _ in range(self.executor.slots):
-                if event is None:
+            patience = 0.0 if self._has_room() else TICK
+            for _ in range(self.executor.slots + 1):
+                if (event := self.executor.next_event(patience)) is None:
                     break
                 self._take(event)
-                event = self.executor.next_event(0.0)
-            if event is not None:
-                self._take(event)
+                patience = 0.0
             self._tick()
 
     def _has_room(self) -> bool:

@@ -20,7 +20,6 @@ from ..sharing import Shared
 from ..storage import SCHEMA, optuna_url, place
 
 GRACE = float(os.environ.get("CONVSEARCH_GRACE", "60"))  # seconds without a heartbeat, after which a trial is lost
-INTERVAL = GRACE / 6  # seconds from one heartbeat to the next
 ATTRIBUTE = "convsearch"  # of Optuna's study: its definition
 LOOPS, WINNER = "convsearch.loops", "convsearch.winner"  # the same: the loops that joined, what was exported
 LOST = "interrupted"  # attribute of a trial that failed through no fault of its own

@@ -7,6 +7,7 @@ A loop's record still comes first: what the database cannot take at the moment i
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TypeVar
 
 from optuna.distributions import BaseDistribution
@@ -17,15 +18,33 @@ from ...spaces.space import Values
 from ..job import EpochReport
 from ..objectives import costs as costs_of
 from ..record import Record, Trial
-from .database import GRACE, INTERVAL, LOST, AwayError, Beat, Database, GivenUpError, is_lost
+from .database import GRACE, LOST, AwayError, Beat, Database, GivenUpError, is_lost
 from .optuna import STATES, OptunaEngine, distribution
 from .optuna_file import frozen
 from .protocol import Proposal, State
 
-POLL = 1.0  # seconds until the database is asked again where there was nothing to propose
-FIRST_WAIT, LONGEST_WAIT = 1.0, 15.0  # seconds until a database that is away is tried again
-PATIENCE = 300.0  # seconds that it may be away
-ALIVE = GRACE / 2  # seconds since the last heartbeat, up to which a trial's loop is waited for
+
+@dataclass
+class Pace:
+    """Seconds between what a loop does with the database, and for which it waits.
+
+    `poll` until it is asked again where there was nothing to propose; `first_wait`, then twice as long and at most
+    `longest_wait`, until it is tried again where it is away, for `patience` in all. A loop gives a sign of life each
+    `interval`, and its trials are lost `grace` after the last one.
+    """
+
+    poll: float = 1.0
+    first_wait: float = 1.0
+    longest_wait: float = 15.0
+    patience: float = 300.0
+    interval: float = GRACE / 6
+    grace: float = GRACE
+
+    @property
+    def alive(self) -> float:
+        """The age of a sign of life up to which a trial's loop is waited for."""
+        return self.grace / 2
+
 
 T = TypeVar("T")
 
@@ -35,7 +54,7 @@ class SharedEngine:
 
     It proposes under a lock, after it has learnt what began and ended elsewhere, so that numbers are unique, nothing is
     trained twice, and all loops together keep to the number of trials. A trial whose loop gives no sign of life for
-    GRACE seconds is given up by whoever finds it, and its candidate is proposed again.
+    the grace of its pace is given up by whoever finds it, and its candidate is proposed again.
     """
 
     name = "optuna"
@@ -49,6 +68,7 @@ class SharedEngine:
         objectives: Sequence[str],
         trials: Callable[[], int | None],
         note: Callable[[str], None],
+        pace: Pace | None = None,
     ) -> None:
         """Learn what is there.
 
@@ -60,6 +80,7 @@ class SharedEngine:
             objectives: of the study.
             trials: how many there may be in all.
             note: tells the user.
+            pace: how often and how long, where not as usual.
 
         Raises:
             WorkError: the database cannot be reached.
@@ -67,6 +88,7 @@ class SharedEngine:
         self.algorithm = inner.algorithm
         self.database = database
         self.loop = loop
+        self.pace = pace or Pace()
         self._inner = inner
         self._tried = inner.proposals.tried
         self._record = record
@@ -89,7 +111,7 @@ class SharedEngine:
         self._hopes = False  # whether it is not yet known that all that runs elsewhere is alive
         self._ask_at = 0.0
         self._away_since: float | None = None
-        self._reach_at, self._wait = 0.0, FIRST_WAIT
+        self._reach_at, self._wait = 0.0, self.pace.first_wait
         self._believe_at = 0.0  # from when on the silence of others says something
         self._pull()
 
@@ -168,7 +190,7 @@ class SharedEngine:
 
     def tick(self) -> None:
         """Give a sign of life, a few times a minute."""
-        if self._own and time.monotonic() - self._beaten > INTERVAL:
+        if self._own and time.monotonic() - self._beaten > self.pace.interval:
             self._reach(self._beat)
         if self._untold:
             self._reach(self._send)
@@ -203,7 +225,7 @@ class SharedEngine:
             self._send()
             self._pull()
             beats = self.database.beats()
-        return {n: loop for n, loop in self._elsewhere.items() if n in beats and beats[n].age <= ALIVE}
+        return {n: loop for n, loop in self._elsewhere.items() if n in beats and beats[n].age <= self.pace.alive}
 
     def _ask(self) -> Proposal | None:
         with self.database.locked(self.database.name):
@@ -252,7 +274,7 @@ class SharedEngine:
             self._in_vain = self.database.moment()
         moments = [beats[number].moment for number in self._elsewhere if number in beats]
         self._hopes = any(moment is None or moment <= self._in_vain for moment in moments)
-        self._ask_at = time.monotonic() + POLL
+        self._ask_at = time.monotonic() + self.pace.poll
 
     # ------------------------------------------------------------------ learning from the others
 
@@ -335,7 +357,7 @@ class SharedEngine:
                 continue
             if beat.moment is None:  # its loop ended between the two
                 self.database.beat([number])
-            elif beat.age > GRACE:
+            elif beat.age > self.pace.grace:
                 self._declare_lost(number, beat.age)
                 found = True
         return found
@@ -399,9 +421,9 @@ class SharedEngine:
             return None
         if self._away_since is not None:
             self._note("the database is back")
-            self._away_since, self._wait = None, FIRST_WAIT
+            self._away_since, self._wait = None, self.pace.first_wait
             # The others were away too, perhaps: they have as long as anybody to be heard.
-            self._believe_at = time.monotonic() + GRACE
+            self._believe_at = time.monotonic() + self.pace.grace
         return found
 
     def _miss(self, error: AwayError) -> None:
@@ -409,10 +431,10 @@ class SharedEngine:
         if self._away_since is None:
             self._away_since = now
             self._note(f"{error}. What runs here goes on, and is written when the database is back")
-        elif now - self._away_since > PATIENCE:
+        elif now - self._away_since > self.pace.patience:
             raise WorkError(
                 f"{error}, for {(now - self._away_since) / 60:.0f} minutes. What is finished is kept: `convsearch run "
                 f"--study {self.database.name} --resume` goes on when it is back"
             ) from error
         self._reach_at = now + self._wait
-        self._wait = min(2 * self._wait, LONGEST_WAIT)
+        self._wait = min(2 * self._wait, self.pace.longest_wait)

@@ -37,7 +37,7 @@ def connect(address: str) -> None:
         # Workers look for modules where the loop was started: nothing of the user's may stand in for ours.
         with chdir("/"), _quiet():
             ray.init(address=place, log_to_driver=False, logging_level=logging.CRITICAL)
-    except Exception as error:
+    except Exception as error:  # Ray says by many kinds what is wrong with a cluster; the message has its words
         ray.shutdown()
         raise InputError(_why_not(address, place, error)) from error
 

@@ -51,6 +51,7 @@ class LocalExecutor:
         shared: Sequence[Share] | None = None,
         patience: Patience | None = None,
         program: str = PROGRAM,
+        growth: int = GROWTH,
     ) -> None:
         """Start the workers.
 
@@ -59,6 +60,7 @@ class LocalExecutor:
             shared: what each of them may use; one worker with the whole machine, where nothing is said.
             patience: how long one may be silent.
             program: the module that a worker runs.
+            growth: bytes that a worker may hold more than after its first job.
         """
         self._shares = list(shared or shares(this_machine(), 1))
         self.slots = len(self._shares)
@@ -69,7 +71,7 @@ class LocalExecutor:
         self._selector = selectors.DefaultSelector()
         self._looked = time.monotonic()
         self._stillborn = 0
-        self._logs, self._program = logs, program
+        self._logs, self._program, self._growth = logs, program, growth
         self._workers = [self._begin(f"worker-{number}", share) for number, share in enumerate(self._shares)]
         self._free = deque(self._workers)
         self._busy: dict[int, _Worker] = {}
@@ -165,7 +167,7 @@ class LocalExecutor:
     def _done(self, worker: "_Worker") -> None:
         del self._busy[worker.number]  # type: ignore[arg-type]
         worker.number = None
-        if worker.has_grown():
+        if worker.grown_by() > self._growth:
             self._replace(worker)
         else:
             self._free.append(worker)
@@ -255,19 +257,26 @@ class _Worker:
         """Give it a job."""
         self.number, self.submitted, self.silence = job.number, submitted, Silence(patience)
         self.logs.mkdir(parents=True, exist_ok=True)
-        self.send({"job": job.model_dump(mode="json"), "log": str(self.log.resolve()), "cores": self.share.cores})
+        self.send(
+            {
+                "job": job.model_dump(mode="json"),
+                "submitted": submitted,  # by a clock that all processes of a machine share
+                "log": str(self.log.resolve()),
+                "cores": self.share.cores,
+            }
+        )
 
     def send(self, message: dict[str, Any]) -> None:
         """Send a message; a worker that is gone is found out when it is next read."""
         with contextlib.suppress(OSError):
             self.connection.send_bytes(json.dumps(message).encode())
 
-    def has_grown(self) -> bool:
-        """Whether it holds so much more memory than after its first job that another one should take its place."""
+    def grown_by(self) -> int:
+        """Return how many bytes more it holds than after its first job."""
         holds = own_memory(self.watched)
         if self.at_first is None:
             self.at_first = holds
-        return holds > self.at_first + GROWTH
+        return holds - self.at_first
 
     def ended_by_itself(self) -> bool:
         """Whether it ended with an error, before it did anything."""

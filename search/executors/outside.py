@@ -1,5 +1,6 @@
 """Jobs outside the search: the best few trained again, the winner. Run to their ends while nothing else does."""
 
+import time
 from collections.abc import Callable, Iterator
 
 from ...spaces.errors import WorkError
@@ -17,7 +18,7 @@ def run_jobs(
 ) -> Iterator[tuple[Job, Outcome]]:
     """Run jobs, as many at a time as there are workers, and yield each with its outcome when it ends.
 
-    A job whose worker was lost is run again, once; then it failed.
+    A job whose worker was lost is run again, once, in what is left of its seconds; then it failed.
 
     Args:
         jobs: the next one is asked for when a worker is free for it.
@@ -29,11 +30,12 @@ def run_jobs(
         WorkError: the machine cannot go on.
     """
     running: dict[int, Job] = {}
+    begun: dict[int, float] = {}
     lost: set[int] = set()
     interrupted = False
     while True:
         while not interrupted and len(running) < executor.slots and (job := next(jobs, None)):
-            running[job.number] = job
+            running[job.number], begun[job.number] = job, time.monotonic()
             executor.submit(job, alone=executor.slots == 1)
         if not running:
             return
@@ -50,13 +52,21 @@ def run_jobs(
                     yield running.pop(number), Outcome(number=number, ended="failed", error=reason)
                 else:
                     lost.add(number)
-                    executor.submit(running[number], alone=executor.slots == 1)
+                    again = _for_the_rest(running[number], begun[number])
+                    executor.submit(again, alone=executor.slots == 1)
             case Broken(reason):
                 raise WorkError(reason)
             case Outcome() as outcome:
                 yield running.pop(outcome.number), outcome
             case _:
                 pass
+
+
+def _for_the_rest(job: Job, begun: float) -> Job:
+    """Return a job for what is left of its seconds, where the clock decides when it ends."""
+    if job.seconds is None:
+        return job
+    return job.model_copy(update={"seconds": max(1.0, job.seconds - (time.monotonic() - begun))})
 
 
 def run_one(job: Job, executor: Executor, stop: Callable[[], bool], told: Callable[[EpochReport], None]) -> Outcome:

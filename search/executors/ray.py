@@ -57,7 +57,7 @@ class RayExecutor:
         try:
             found = places(nodes(), *free(), workers, per_gpu)
             check_nodes(found.nodes)
-        except BaseException:
+        except BaseException:  # Ctrl-C too: nothing of us stays on the cluster
             ray.shutdown()
             raise
         self.slots, self.note = found.count, found.note

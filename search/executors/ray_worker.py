@@ -10,6 +10,7 @@ import shutil
 import socket
 import threading
 import time
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -91,7 +92,8 @@ class RayWorker:
         try:
             import_keras()  # takes seconds
             from ..trial import train  # noqa: F401 - it imports much that every job needs
-        except BaseException as error:
+        except BaseException as error:  # whatever it is: the loop waits to hear from this thread
+            traceback.print_exc()  # into Ray's log of this worker
             lines = str(error).strip().splitlines()
             self._tell(cannot=f"{type(error).__name__}: {lines[-1] if lines else ''}", node=node)
             return
@@ -129,7 +131,8 @@ class RayWorker:
         except OSError as error:  # writing to the node's disk: not the candidate's fault
             reason = os.strerror(error.errno) if error.errno else str(error)
             self._tell(broken=f"node {socket.gethostname()}: {error.filename or self._folder}: {reason}")
-        except Exception as error:
+        except Exception as error:  # as a process that dies by it would be, the trial is run again
+            traceback.print_exc()  # into Ray's log of this worker
             self._tell(lost=f"{type(error).__name__}: {error}")
         else:
             self._tell(outcome=outcome.model_dump(mode="json"), **files, holds=own_memory(psutil.Process()))

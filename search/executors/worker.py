@@ -69,6 +69,14 @@ def _write_to(log: str) -> None:
             os.dup2(file.fileno(), descriptor)
 
 
+def _in_time(job: Job, submitted: float) -> Job:
+    """Return a job whose seconds count from when it was submitted: this process may have come up since."""
+    if job.seconds is None:
+        return job
+    left = job.seconds - (time.monotonic() - submitted)
+    return job.model_copy(update={"seconds": max(1.0, left)})
+
+
 def _keep_to(cores: Sequence[int]) -> None:
     """Run on these cores only, with all threads that there are; where the system can do that (Linux)."""
     if not cores or not hasattr(os, "sched_setaffinity"):
@@ -93,7 +101,7 @@ def main(file_descriptor: int) -> None:
             message = line.read()
             if "job" not in message:
                 continue  # a late answer to a job that is over
-            job = Job.model_validate(message["job"])
+            job = _in_time(Job.model_validate(message["job"]), message["submitted"])
             _keep_to(message["cores"])
             line.begin(job.number)
             try:

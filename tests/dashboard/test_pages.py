@@ -5,11 +5,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from samples import a_study
 from streamlit.testing.v1 import AppTest
 
 import convsearch.dashboard
 from convsearch.search.engines.protocol import Proposal
-from convsearch.search.home import DataFacts, Home, StudyFile
+from convsearch.search.home import Home
 from convsearch.search.job import Outcome
 from convsearch.search.record import Trial
 from convsearch.search.tracking import Tracker
@@ -25,32 +26,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home whose MLflow store holds one study of three trials, one of them failed."""
     home = Home(tmp_path_factory.mktemp("home"))
     space = SearchSpace(load("tiny"), Volume(8, 8, 1), 10)
-    facts = DataFacts(
-        name="digits",
-        source="digits",
-        fingerprint="0" * 64,
-        input=Volume(8, 8, 1),
-        classes=tuple("0123456789"),
-        folder=".",
-        image_size=None,
-        train=1,
-        val=1,
-        test=1,
-    )
-    study = StudyFile(
-        name="birds",
-        created_at="2026-01-01T00:00:00",
-        space="tiny",
-        data=facts,
-        engine="optuna",
-        algorithm="tpe",
-        pruner="none",
-        epochs=2,
-        trials=3,
-        seed=0,
-        class_weights=False,
-        versions={},
-    )
+    study = a_study(name="birds")
     tracker = Tracker(home, study)
     parent = tracker.launch(presets()["tiny"].read_text(encoding="utf-8"))
     source = random.Random(0)

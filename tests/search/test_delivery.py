@@ -19,14 +19,14 @@ import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from rich.console import Console
+from samples import a_study, completed
 from terminal import environment, wait_until
 
 from convsearch.search.engines.optuna import STUDY as STUDY_NAME
 from convsearch.search.engines.optuna import OptunaEngine
 from convsearch.search.engines.optuna_file import FILE
 from convsearch.search.engines.proposals import Proposals
-from convsearch.search.home import DataFacts, StudyFile, StudyFolder
-from convsearch.search.job import Outcome, Seconds
+from convsearch.search.home import StudyFolder
 from convsearch.search.outbox import Outbox
 from convsearch.search.record import Record, Trial
 from convsearch.search.runs import Runs
@@ -46,34 +46,8 @@ def no_settings_of_whoever_runs_the_tests(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.fixture
 def folder(tmp_path: Path) -> StudyFolder:
     """A study without trials."""
-    facts = DataFacts(
-        name="digits",
-        source="digits",
-        fingerprint="f" * 64,
-        input=Volume(8, 8, 1),
-        classes=tuple("0123456789"),
-        folder="ffff-8x8x1",
-        image_size=None,
-        train=3,
-        val=2,
-        test=1,
-    )
-    study = StudyFile(
-        name="mine",
-        created_at="2026-01-01T00:00:00+00:00",
-        space="tiny",
-        data=facts,
-        engine="optuna",
-        algorithm="tpe",
-        pruner="none",
-        epochs=2,
-        trials=None,
-        seed=0,
-        class_weights=False,
-        versions={"python": "3.11.0"},
-    )
     made = StudyFolder(tmp_path / "home" / "mine")
-    made.create(study, presets()["tiny"].read_text(encoding="utf-8"))
+    made.create(a_study(), presets()["tiny"].read_text(encoding="utf-8"))
     return made
 
 
@@ -90,20 +64,7 @@ class Search:
             assert proposal is not None
             trial = Trial.begin(proposal)
             self.record.add(trial)
-            outcome = Outcome(
-                number=trial.number,
-                ended="complete",
-                value=0.75,
-                best_epoch=2,
-                epochs=2,
-                gap=0.0,
-                loss=(2.0, 1.0),
-                accuracy=(0.5, 0.75),
-                val_loss=(2.0, 1.5),
-                val_accuracy=(0.5, 0.75),
-                seconds=Seconds(training=1.0),
-            )
-            self.record.add(trial.end("complete", outcome, waited=0.0))
+            self.record.add(completed(trial))
             self.engine.tell(trial.number, "complete", 0.75)
 
 

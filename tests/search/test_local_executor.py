@@ -12,65 +12,17 @@ from typing import Any
 
 import psutil
 import pytest
-from terminal import PATIENCE, environment, wait_until
+from jobs import WIDE, following, job, life
+from terminal import environment, wait_until
 
 from convsearch.search.data import Dataset, Split
 from convsearch.search.executors.local import LocalExecutor
 from convsearch.search.executors.protocol import Broken, Event, Lost, Started
 from convsearch.search.executors.shares import Share
 from convsearch.search.executors.watch import Patience, own_memory
-from convsearch.search.job import EpochReport, Job, Outcome
-from convsearch.spaces.architecture import Architecture, Candidate, Head, Layer, Recipe
+from convsearch.search.job import EpochReport, Outcome
+from convsearch.spaces.architecture import Layer
 from convsearch.spaces.errors import WorkError
-
-SMALL = (Layer(filters=8, pooling="max", pool_size=2, pool_stride=2),)
-WIDE = (Layer(filters=1024), Layer(filters=1024))  # some hundred megabytes of weights, gradients and moments
-
-
-def job(
-    digits: Dataset,
-    weights: Path,
-    number: int = 0,
-    layers: tuple[Layer, ...] = SMALL,
-    units: tuple[int, ...] = (),
-    **more: Any,
-) -> Job:
-    candidate = Candidate(
-        architecture=Architecture(
-            input=digits.input, layers=layers, head=Head(pooling="flatten", units=units), classes=10
-        ),
-        recipe=Recipe(optimizer="adam", learning_rate=0.01, schedule="constant", batch_size=64),
-    )
-    settings = {
-        "data": str(digits.folder),
-        "split": str(digits.folder.parent / "split.npz"),
-        "epochs": 3,
-        "patience": 99,
-        "seed": 1,
-        "weights": str(weights),
-    } | more
-    return Job(number=number, candidate=candidate, **settings)
-
-
-def following(executor: LocalExecutor) -> Event:
-    """The next event, which has to come."""
-    deadline = time.monotonic() + PATIENCE
-    while (event := executor.next_event(1.0)) is None:
-        assert time.monotonic() < deadline, "nothing happened"
-    return event
-
-
-def life(executor: LocalExecutor, answers: tuple[bool, ...] = ()) -> list[Event]:
-    """All events until a job's end; each report is answered in turn, with yes after the last answer."""
-    events: list[Event] = []
-    given = iter(answers)
-    while True:
-        events.append(following(executor))
-        match events[-1]:
-            case EpochReport() as report:
-                executor.answer(report.number, next(given, True))
-            case Outcome() | Lost() | Broken():
-                return events
 
 
 def children() -> set[int]:
@@ -339,10 +291,9 @@ def test_a_device_without_memory_for_a_network_costs_the_job_and_the_worker(
 
 
 def test_a_worker_whose_memory_has_grown_is_replaced_between_two_jobs(
-    digits: Dataset, parts: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    digits: Dataset, parts: Split, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("convsearch.search.executors.local.GROWTH", 50 * 2**20)
-    made = LocalExecutor(tmp_path / "logs", [everything()])
+    made = LocalExecutor(tmp_path / "logs", [everything()], growth=50 * 2**20)
     try:
         does_the_next(made, digits, tmp_path)
         first = made.processes()
@@ -350,6 +301,22 @@ def test_a_worker_whose_memory_has_grown_is_replaced_between_two_jobs(
         assert isinstance(life(made)[-1], Outcome)
         assert made.processes() != first
         does_the_next(made, digits, tmp_path)
+    finally:
+        made.close()
+
+
+def test_the_seconds_of_a_job_count_from_when_it_is_submitted_though_its_worker_is_not_up_yet(
+    digits: Dataset, parts: Split, tmp_path: Path
+) -> None:
+    made = LocalExecutor(tmp_path / "logs", [everything()])
+    try:
+        submitted = time.monotonic()
+        made.submit(job(digits, tmp_path / "w.weights.h5", epochs=100_000, patience=100_000, seconds=12.0))
+        started, *_, outcome = life(made)
+        assert isinstance(started, Started)
+        assert isinstance(outcome, Outcome)
+        assert outcome.ended == "complete"
+        assert time.monotonic() - submitted < max(12.0, started.waited + 1) + 4  # and an evaluation
     finally:
         made.close()
 

@@ -8,75 +8,31 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 import ray
+from jobs import following, job, life, wait_until_started
 from numpy.typing import NDArray
 from ray.cluster_utils import Cluster
 from ray_cluster import a_cluster, actors, free_port, python_with_other, ray_start, short_folder
-from terminal import PATIENCE, environment, wait_until
+from terminal import environment, wait_until
 
 from convsearch.search.data import Dataset, Split
 from convsearch.search.executors.local import LocalExecutor
-from convsearch.search.executors.protocol import Broken, Event, Executor, Lost, Started
+from convsearch.search.executors.protocol import Broken, Executor, Lost, Started
 from convsearch.search.executors.ray import RayExecutor
 from convsearch.search.executors.scratch import PREFIX
 from convsearch.search.executors.watch import Patience
-from convsearch.search.job import EpochReport, Job, Outcome
+from convsearch.search.job import EpochReport, Outcome
 from convsearch.search.state import saved_epochs
-from convsearch.spaces.architecture import Architecture, Candidate, Head, Layer, Recipe
 from convsearch.spaces.errors import InputError
 
 HOST = socket.gethostname()
-
-
-def job(digits: Dataset, weights: Path, number: int = 0, **more: Any) -> Job:
-    candidate = Candidate(
-        architecture=Architecture(
-            input=digits.input,
-            layers=(Layer(filters=8, pooling="max", pool_size=2, pool_stride=2),),
-            head=Head(pooling="flatten"),
-            classes=10,
-        ),
-        recipe=Recipe(optimizer="adam", learning_rate=0.01, schedule="constant", batch_size=64),
-    )
-    settings = {
-        "data": str(digits.folder),
-        "split": str(digits.folder.parent / "split.npz"),
-        "epochs": 3,
-        "patience": 99,
-        "seed": 1,
-        "weights": str(weights),
-    } | more
-    return Job(number=number, candidate=candidate, **settings)
-
-
-def following(executor: Executor) -> Event:
-    """The next event, which has to come."""
-    deadline = time.monotonic() + PATIENCE
-    while (event := executor.next_event(1.0)) is None:
-        assert time.monotonic() < deadline, "nothing happened"
-    return event
-
-
-def life(executor: Executor, answers: tuple[bool, ...] = ()) -> list[Event]:
-    """All events until a job's end; each report is answered in turn, with yes after the last answer."""
-    events: list[Event] = []
-    given = iter(answers)
-    while True:
-        events.append(following(executor))
-        match events[-1]:
-            case EpochReport() as report:
-                executor.answer(report.number, next(given, True))
-            case Outcome() | Lost() | Broken():
-                return events
 
 
 def outcome_of(executor: Executor, answers: tuple[bool, ...] = ()) -> Outcome:
@@ -255,13 +211,7 @@ def test_a_killed_worker_loses_its_job_alone_and_another_one_comes(
     before = actors()
     for number in (3, 4):
         executor.submit(job(digits, tmp_path / f"{number}.weights.h5", number=number, epochs=10_000))
-    started = 0
-    while started < 2:
-        match following(executor):
-            case Started():
-                started += 1
-            case EpochReport(number=number):
-                executor.answer(number, True)
+    wait_until_started(executor, 2)
     os.kill(min(before), signal.SIGKILL)
     lost = lost_of(executor)
     assert lost.number in (3, 4)
@@ -391,13 +341,7 @@ def test_a_lost_node_costs_the_jobs_that_ran_on_it_and_its_work_waits_for_room(
     with closing(RayExecutor(cluster.address)) as made:
         for number in (1, 2):
             made.submit(job(digits, tmp_path / f"{number}.weights.h5", number=number, epochs=10_000))
-        started = 0
-        while started < 2:
-            match following(made):
-                case Started():
-                    started += 1
-                case EpochReport(number=number):
-                    made.answer(number, True)
+        wait_until_started(made, 2)
         cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
         lost = lost_of(made)
         assert re.fullmatch(rf"node {HOST} \([0-9.]+\) was lost: it cannot be reached any more", lost.reason)

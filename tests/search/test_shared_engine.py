@@ -13,12 +13,11 @@ from optuna.trial import TrialState
 from postgres import PASSWORD, Server
 from terminal import wait_until
 
-from convsearch.search.engines import shared
 from convsearch.search.engines.database import Database
 from convsearch.search.engines.optuna import OptunaEngine
 from convsearch.search.engines.proposals import Proposals
 from convsearch.search.engines.protocol import Proposal, State
-from convsearch.search.engines.shared import SharedEngine
+from convsearch.search.engines.shared import Pace, SharedEngine
 from convsearch.search.job import Outcome, Seconds
 from convsearch.search.objectives import DEFAULT
 from convsearch.search.record import FILE, Record, Trial
@@ -84,12 +83,15 @@ def address(postgres: Server) -> str:
 
 
 @pytest.fixture
-def join(address: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Join]:
+def pace() -> Pace:
+    """Of all loops; quicker than usual."""
+    return Pace(poll=0.0, first_wait=0.1, longest_wait=0.5)
+
+
+@pytest.fixture
+def join(address: str, name: str, pace: Pace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Join]:
     """Has a loop join the study, or come back to it with the record that it had."""
     monkeypatch.setenv("PGPASSWORD", PASSWORD)
-    monkeypatch.setattr(shared, "POLL", 0.0)
-    monkeypatch.setattr(shared, "FIRST_WAIT", 0.1)
-    monkeypatch.setattr(shared, "LONGEST_WAIT", 0.5)
     opened: list[Database] = []
 
     def joined(loop: str, trials: int | None = None, space: SearchSpace = SPACE, algorithm: str = "random") -> Loop:
@@ -101,7 +103,7 @@ def join(address: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         tried = [trial.hash for trial in record.trials.values() if trial.state not in ("interrupted", "running")]
         proposals = Proposals(space, 0, tried, exhaustive=algorithm == "grid")
         inner = OptunaEngine(algorithm, "none", 2, database.join(loop), proposals)
-        engine = SharedEngine(inner, database, loop, record, DEFAULT, lambda: trials, notes.append)
+        engine = SharedEngine(inner, database, loop, record, DEFAULT, lambda: trials, notes.append, pace)
         settle(record, engine, DEFAULT)
         return Loop(loop, engine, inner, record, notes)
 
@@ -202,12 +204,10 @@ def test_an_interrupted_candidate_is_proposed_again_by_whoever_asks_next_and_onc
 # ---------------------------------------------------------------------- a loop that goes away
 
 
-def test_a_loop_that_is_silent_is_given_up_and_its_candidate_tried_again(
-    join: Join, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_loop_that_is_silent_is_given_up_and_its_candidate_tried_again(join: Join, pace: Pace) -> None:
     one, two = join("one"), join("two")
     lost = one.ask()
-    monkeypatch.setattr(shared, "GRACE", 0.5)
+    pace.grace = 0.5
     time.sleep(0.7)
     again = two.ask()
     assert (again.number, again.candidate) == (1, lost.candidate)
@@ -215,7 +215,7 @@ def test_a_loop_that_is_silent_is_given_up_and_its_candidate_tried_again(
     assert two.record.trials[0].state == "interrupted"
     assert two.notes == ["trial 0: nothing was heard of one, where it ran, for 1 s; its candidate is tried again"]
     # The silent one comes back: its trial is not worth going on, and what came of it does not count twice.
-    monkeypatch.setattr(shared, "GRACE", 60)
+    pace.grace = 60
     assert one.ask().number == 2
     assert not one.engine.report(0, 1, 0.5)
     one.end(0)
@@ -225,11 +225,11 @@ def test_a_loop_that_is_silent_is_given_up_and_its_candidate_tried_again(
     assert one.record.finished() == 1
 
 
-def test_signs_of_life_keep_a_trial_from_being_given_up(join: Join, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_signs_of_life_keep_a_trial_from_being_given_up(join: Join, pace: Pace) -> None:
     one, two = join("one"), join("two")
     one.ask()
-    monkeypatch.setattr(shared, "GRACE", 0.6)
-    monkeypatch.setattr(shared, "INTERVAL", 0.1)
+    pace.grace = 0.6
+    pace.interval = 0.1
     for _ in range(5):
         time.sleep(0.25)
         one.engine.tick()
@@ -237,14 +237,12 @@ def test_signs_of_life_keep_a_trial_from_being_given_up(join: Join, monkeypatch:
     assert states(two) == [TrialState.RUNNING, TrialState.RUNNING]
 
 
-def test_who_has_nothing_to_do_waits_for_a_sign_of_life_of_the_others_and_no_longer(
-    join: Join, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_has_nothing_to_do_waits_for_a_sign_of_life_of_the_others_and_no_longer(join: Join, pace: Pace) -> None:
     one, two = join("one", trials=1), join("two", trials=1)
     one.ask()
     assert two.engine.ask() is None
     assert two.engine.waiting()
-    monkeypatch.setattr(shared, "INTERVAL", 0.0)
+    pace.interval = 0.0
     one.engine.tick()
     assert two.engine.ask() is None
     assert not two.engine.waiting()
@@ -298,7 +296,7 @@ def test_a_record_that_knows_more_than_the_database_is_not_guessed_at(join: Join
 
 
 def test_while_the_database_is_away_what_ends_is_kept_and_told_when_it_is_back(
-    join: Join, postgres: Server, monkeypatch: pytest.MonkeyPatch
+    join: Join, postgres: Server, pace: Pace
 ) -> None:
     one, two = join("one"), join("two")
     one.ask()
@@ -318,7 +316,7 @@ def test_while_the_database_is_away_what_ends_is_kept_and_told_when_it_is_back(
     assert "What runs here goes on, and is written when the database is back" in note
     assert PASSWORD not in note
     # However long it was: the others could not be heard, and are not given up.
-    monkeypatch.setattr(shared, "GRACE", 3.0)
+    pace.grace = 3.0
     wait_until(lambda: one.engine.tick() or not one.engine.waiting(), "it was back")
     assert one.notes[1:] == ["the database is back"]
     assert one.ask().number == 2
@@ -329,11 +327,11 @@ def test_while_the_database_is_away_what_ends_is_kept_and_told_when_it_is_back(
 
 
 def test_a_database_that_stays_away_ends_the_search_with_how_to_go_on(
-    join: Join, postgres: Server, monkeypatch: pytest.MonkeyPatch, name: str
+    join: Join, postgres: Server, pace: Pace, name: str
 ) -> None:
     one = join("one")
     one.ask()
-    monkeypatch.setattr(shared, "PATIENCE", 0.3)
+    pace.patience = 0.3
     postgres.stop()
     try:
         one.end(0)

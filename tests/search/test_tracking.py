@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 from mlflow.tracking import MlflowClient
+from samples import a_study, completed
 
 from convsearch.search.engines.protocol import Proposal
-from convsearch.search.home import DataFacts, Home, StudyFile
-from convsearch.search.job import Outcome, Seconds
+from convsearch.search.home import Home
 from convsearch.search.record import Trial
 from convsearch.search.tracking import Tracker, tracking_uri
 from convsearch.spaces.architecture import Architecture, Candidate, Layer
@@ -15,31 +15,7 @@ from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.errors import WorkError
 
 SPACE = "layers: [1]\n"
-STUDY = StudyFile(
-    name="mine",
-    created_at="2026-01-01T00:00:00+00:00",
-    space="mine",
-    data=DataFacts(
-        name="digits",
-        source="digits",
-        fingerprint="f" * 64,
-        input=Volume(8, 8, 1),
-        classes=("0", "1"),
-        folder="ffff-8x8x1",
-        image_size=None,
-        train=3,
-        val=2,
-        test=1,
-    ),
-    engine="optuna",
-    algorithm="tpe",
-    pruner="none",
-    epochs=2,
-    trials=None,
-    seed=0,
-    class_weights=False,
-    versions={"python": "3.11.0"},
-)
+STUDY = a_study()
 
 
 @pytest.fixture(autouse=True)
@@ -50,23 +26,6 @@ def no_settings_of_whoever_runs_the_tests(monkeypatch: pytest.MonkeyPatch) -> No
 def begun(number: int) -> Trial:
     architecture = Architecture(input=Volume(8, 8, 1), layers=(Layer(filters=4 + number),), classes=2)
     return Trial.begin(Proposal(number, {}, Candidate(architecture=architecture)))
-
-
-def completed(trial: Trial) -> Trial:
-    outcome = Outcome(
-        number=trial.number,
-        ended="complete",
-        value=0.75,
-        best_epoch=2,
-        epochs=2,
-        gap=0.0,
-        loss=(2.0, 1.0),
-        accuracy=(0.5, 0.75),
-        val_loss=(2.0, 1.5),
-        val_accuracy=(0.5, 0.75),
-        seconds=Seconds(training=1.0),
-    )
-    return trial.end("complete", outcome, waited=0.0)
 
 
 def test_the_default_store_is_sqlite_in_the_home_wherever_the_command_is_typed(

@@ -1,0 +1,72 @@
+"""Jobs for executors, and their lives: what tests of all executors share."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+from terminal import PATIENCE
+
+from convsearch.search.data import Dataset
+from convsearch.search.executors.protocol import Broken, Event, Executor, Lost, Started
+from convsearch.search.job import EpochReport, Job, Outcome
+from convsearch.spaces.architecture import Architecture, Candidate, Head, Layer, Recipe
+
+SMALL = (Layer(filters=8, pooling="max", pool_size=2, pool_stride=2),)
+WIDE = (Layer(filters=1024), Layer(filters=1024))  # some hundred megabytes of weights, gradients and moments
+
+
+def job(
+    digits: Dataset,
+    weights: Path,
+    number: int = 0,
+    layers: tuple[Layer, ...] = SMALL,
+    units: tuple[int, ...] = (),
+    **more: Any,
+) -> Job:
+    candidate = Candidate(
+        architecture=Architecture(
+            input=digits.input, layers=layers, head=Head(pooling="flatten", units=units), classes=10
+        ),
+        recipe=Recipe(optimizer="adam", learning_rate=0.01, schedule="constant", batch_size=64),
+    )
+    settings = {
+        "data": str(digits.folder),
+        "split": str(digits.folder.parent / "split.npz"),
+        "epochs": 3,
+        "patience": 99,
+        "seed": 1,
+        "weights": str(weights),
+    } | more
+    return Job(number=number, candidate=candidate, **settings)
+
+
+def following(executor: Executor) -> Event:
+    """The next event, which has to come."""
+    deadline = time.monotonic() + PATIENCE
+    while (event := executor.next_event(1.0)) is None:
+        assert time.monotonic() < deadline, "nothing happened"
+    return event
+
+
+def life(executor: Executor, answers: tuple[bool, ...] = ()) -> list[Event]:
+    """All events until a job's end; each report is answered in turn, with yes after the last answer."""
+    events: list[Event] = []
+    given = iter(answers)
+    while True:
+        events.append(following(executor))
+        match events[-1]:
+            case EpochReport() as report:
+                executor.answer(report.number, next(given, True))
+            case Outcome() | Lost() | Broken():
+                return events
+
+
+def wait_until_started(executor: Executor, count: int) -> None:
+    """Let so many jobs begin; what they report meanwhile is told to go on."""
+    started = 0
+    while started < count:
+        match following(executor):
+            case Started():
+                started += 1
+            case EpochReport(number=number):
+                executor.answer(number, True)

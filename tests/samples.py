@@ -1,0 +1,57 @@
+"""A study and its trials as they might be, for tests of what is written and shown of them."""
+
+from typing import Any
+
+from convsearch.search.home import DataFacts, StudyFile
+from convsearch.search.job import Outcome, Seconds
+from convsearch.search.record import Trial
+from convsearch.spaces.arithmetic import Volume
+
+
+def a_study(**more: Any) -> StudyFile:
+    """A study of the digits in the space `tiny`, by Optuna."""
+    facts = DataFacts(
+        name="digits",
+        source="digits",
+        fingerprint="f" * 64,
+        input=Volume(8, 8, 1),
+        classes=tuple("0123456789"),
+        folder="ffff-8x8x1",
+        image_size=None,
+        train=3,
+        val=2,
+        test=1,
+    )
+    settings = {
+        "name": "mine",
+        "created_at": "2026-01-01T00:00:00+00:00",
+        "space": "tiny",
+        "data": facts,
+        "engine": "optuna",
+        "algorithm": "tpe",
+        "pruner": "none",
+        "epochs": 2,
+        "trials": None,
+        "seed": 0,
+        "class_weights": False,
+        "versions": {"python": "3.11.0"},
+    }
+    return StudyFile(**settings | more)
+
+
+def completed(trial: Trial) -> Trial:
+    """A trial that has begun, after two epochs."""
+    outcome = Outcome(
+        number=trial.number,
+        ended="complete",
+        value=0.75,
+        best_epoch=2,
+        epochs=2,
+        gap=0.0,
+        loss=(2.0, 1.0),
+        accuracy=(0.5, 0.75),
+        val_loss=(2.0, 1.5),
+        val_accuracy=(0.5, 0.75),
+        seconds=Seconds(training=1.0),
+    )
+    return trial.end("complete", outcome, waited=0.0)
