@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import optuna
 
 from ..spaces.space import SearchSpace
-from .engines.optuna import distribution
+from .engines.sampling import distribution
 from .record import Record
 
 METHOD = "PED-ANOVA"

@@ -1,30 +1,18 @@
-"""Optuna as an engine: its samplers and pruners by ask, report and tell.
-
-`FittedSampler` wraps one of Optuna's samplers: what the sampler wishes is brought to what may become a trial before
-Optuna stores it, so that the sampler learns from the values that networks really have.
-"""
+"""Optuna as an engine: its samplers and pruners by ask, report and tell."""
 
 import random
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.util import find_spec
-from typing import Any
 
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from ...spaces.dimension import Choice, Dimension, Options
 from ...spaces.errors import InputError
 from ...spaces.space import Values
 from .proposals import Proposals
 from .protocol import Proposal, State
+from .sampling import LEARNT_FROM, ExhaustiveSampler, FittedSampler, GroupedSampler
 
 ALGORITHMS = ("tpe", "random", "nsga2", "grid", "gp")
 PRUNERS = ("hyperband", "median", "none")
@@ -32,88 +20,12 @@ STUDY = "study"  # the name inside the storage; the file's folder names the stud
 LOOKED_AT = 1000  # trials that a sampler looks at; of twice as many, the best and a random part of the others are left
 HURRIED = 100  # the same, where many workers ask
 MANY = 32  # workers, from which on a proposal has to be quick
-LEARNT_FROM = (TrialState.COMPLETE, TrialState.PRUNED)
 STATES = {
     "complete": TrialState.COMPLETE,
     "pruned": TrialState.PRUNED,
     "failed": TrialState.FAIL,
     "interrupted": TrialState.FAIL,
 }
-
-
-def distribution(dimension: Dimension) -> BaseDistribution:
-    """Return Optuna's distribution of a dimension."""
-    if isinstance(dimension, Options):
-        return CategoricalDistribution(dimension.values)
-    if dimension.whole:
-        return IntDistribution(
-            int(dimension.low), int(dimension.high), log=dimension.log, step=int(dimension.step or 1)
-        )
-    return FloatDistribution(dimension.low, dimension.high, log=dimension.log, step=dimension.step)
-
-
-class FittedSampler(optuna.samplers.BaseSampler):  # type: ignore[misc]
-    """Samples whole proposals by another sampler, and hands them out value by value.
-
-    The proposal is made in `before_trial`: the inner sampler's joint wish, completed one by one for the dimensions that
-    it knows nothing of yet. After that, Optuna's own suggest calls only read from it.
-    """
-
-    def __init__(self, inner: optuna.samplers.BaseSampler, proposals: Proposals) -> None:
-        self.inner = inner
-        self.proposals = proposals
-        self.distributions = {name: distribution(d) for name, d in proposals.space.dimensions.items()}
-        self.number = 0  # of the next trial
-        self.proposal: Proposal | None = None
-        self.given: Values | None = None  # what the next trial has, where it is not to be proposed
-
-    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
-        """Make the proposal of a trial that Optuna has just opened, unless its values are given."""
-        if self.given is not None:
-            if isinstance(self.inner, optuna.samplers.NSGAIISampler):
-                self.inner.get_trial_generation(study, trial)
-            return
-        self.inner.before_trial(study, trial)
-        found = self.proposals.next(self.number, lambda: self._wish(study, trial))
-        self.proposal = Proposal(self.number, *found) if found else None
-
-    def _wish(self, study: optuna.Study, trial: FrozenTrial) -> Values:
-        joint = self.inner.infer_relative_search_space(study, trial)
-        values = dict(self.inner.sample_relative(study, trial, joint))
-        for name, dist in self.distributions.items():
-            if name not in values:
-                values[name] = self.inner.sample_independent(study, trial, name, dist)
-        return values
-
-    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
-        """Leave nothing for Optuna to sample jointly: the proposal holds it all."""
-        return {}
-
-    def sample_relative(
-        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """Sample nothing jointly."""
-        return {}
-
-    def sample_independent(
-        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
-    ) -> Choice:
-        """Read one value from the proposal, or from what is given."""
-        if self.given is not None:
-            return self.given[param_name]
-        assert self.proposal is not None
-        return self.proposal.values[param_name]
-
-    def after_trial(self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Any) -> None:
-        """Pass a trial's end on to the inner sampler."""
-        self.inner.after_trial(study, trial, state, values)
-
-
-class ExhaustiveSampler(FittedSampler):
-    """Wishes for every candidate of the space, one after the other."""
-
-    def _wish(self, study: optuna.Study, trial: FrozenTrial) -> Values:
-        return self.proposals.first_untried() or {}
 
 
 class OptunaEngine:
@@ -154,9 +66,8 @@ class OptunaEngine:
         self.proposals = proposals
         self._costs = costs
         self._pruner = _pruner(pruner, epochs)
-        kind = ExhaustiveSampler if algorithm == "grid" else FittedSampler
         many = workers > MANY
-        self._sampler = kind(_sampler(algorithm, _later_seed(seed, known) if known else seed, many), proposals)
+        self._sampler = _sampler(algorithm, proposals, _later_seed(seed, known) if known else seed, many)
         self._looked_at = HURRIED if many else LOOKED_AT
         self._random = random.Random(seed)
         self._study = self._new_study()
@@ -175,13 +86,12 @@ class OptunaEngine:
         """Return the next proposal, or None when the space is exhausted. Its trials never go on after their end."""
         if not new or self.proposals.exhausted():
             return None
-        self._sampler.number = self._next
         trial = self._study.ask()
-        proposal = self._sampler.proposal
+        proposal = self._sampler.propose(self._study, trial, self._next)
         if proposal is None:  # the limits are so tight that nothing new was found
             self._study.tell(trial, state=TrialState.FAIL)
             return None
-        self._suggest(trial, proposal.values)
+        self._sampler.note(trial, proposal.values)
         self._running[self._next] = trial
         if not self.proposals.wished:
             self._unpruned.add(self._next)
@@ -214,9 +124,8 @@ class OptunaEngine:
         self, number: int, values: Values, state: State, curve: Sequence[float], costs: Sequence[float] = ()
     ) -> None:
         """Take over a trial of the record; see the protocol."""
-        with self._given(values):
-            trial = self._study.ask()
-            self._suggest(trial, values)
+        trial = self._study.ask()
+        self._sampler.note(trial, values)
         if state in ("complete", "pruned") and not costs:
             for epoch, value in enumerate(curve, start=1):
                 trial.report(value, epoch)
@@ -231,9 +140,8 @@ class OptunaEngine:
 
     def runs_elsewhere(self, number: int, values: Values) -> None:
         """Take in a trial that another loop runs: the sampler keeps away from it until its end is told."""
-        with self._given(values):
-            trial = self._study.ask()
-            self._suggest(trial, values)
+        trial = self._study.ask()
+        self._sampler.note(trial, values)
         self._running[number] = trial
         self._next = max(self._next, number + 1)
 
@@ -280,22 +188,7 @@ class OptunaEngine:
         self._study.add_trials(sorted(chosen, key=lambda trial: trial.number))
         for number, frozen in running.items():
             self._study.add_trial(frozen)
-            with self._given(frozen.params):
-                self._running[number] = Trial(self._study, self._study.get_trials(deepcopy=False)[-1]._trial_id)
-
-    def _suggest(self, trial: Trial, values: Values) -> None:
-        """Have Optuna ask its sampler for each value, and note it."""
-        for name in values:
-            trial._suggest(name, self._sampler.distributions[name])
-
-    @contextmanager
-    def _given(self, values: Values) -> Iterator[None]:
-        """Have the sampler hand out these values."""
-        self._sampler.given = values
-        try:
-            yield
-        finally:
-            self._sampler.given = None
+            self._running[number] = Trial(self._study, self._study.get_trials(deepcopy=False)[-1]._trial_id)
 
 
 def _rank(trial: FrozenTrial) -> tuple[bool, float]:
@@ -311,17 +204,20 @@ def require_installed(algorithm: str) -> None:
         raise InputError("the algorithm 'gp' needs PyTorch: pip install 'convsearch[gp]'")
 
 
-def _sampler(algorithm: str, seed: int, many: bool) -> optuna.samplers.BaseSampler:
-    made: dict[str, Callable[[], optuna.samplers.BaseSampler]] = {
-        # Grouped: the dimensions of a fourth layer are learnt from the trials that have one. What runs is taken for bad
-        # (constant liar), so that the next proposal is another one; of many that run, chance sees to that.
-        "tpe": lambda: optuna.samplers.TPESampler(seed=seed, multivariate=True, group=True, constant_liar=not many),
-        "random": lambda: optuna.samplers.RandomSampler(seed=seed),
-        "nsga2": lambda: optuna.samplers.NSGAIISampler(seed=seed, population_size=20),
-        "grid": lambda: optuna.samplers.RandomSampler(seed=seed),  # not asked: see ExhaustiveSampler
-        "gp": lambda: optuna.samplers.GPSampler(seed=seed),
-    }
-    return made[algorithm]()
+def _sampler(algorithm: str, proposals: Proposals, seed: int, many: bool) -> FittedSampler:
+    match algorithm:
+        case "tpe":
+            # What runs is taken for bad (constant liar), so that the next proposal is another one; of many that run,
+            # chance sees to that.
+            tpe = optuna.samplers.TPESampler(seed=seed, multivariate=True, constant_liar=not many)
+            return GroupedSampler(tpe, proposals, seed)
+        case "nsga2":
+            return FittedSampler(optuna.samplers.NSGAIISampler(seed=seed, population_size=20), proposals)
+        case "gp":
+            return FittedSampler(optuna.samplers.GPSampler(seed=seed), proposals)
+        case "grid":
+            return ExhaustiveSampler(optuna.samplers.RandomSampler(seed=seed), proposals)
+    return FittedSampler(optuna.samplers.RandomSampler(seed=seed), proposals)
 
 
 def _pruner(pruner: str, epochs: int) -> optuna.pruners.BasePruner:

@@ -17,7 +17,8 @@ from ...spaces.errors import WorkError
 from ...spaces.space import SearchSpace
 from ..objectives import costs
 from ..record import Trial
-from .optuna import STATES, STUDY, distribution
+from .optuna import STATES, STUDY
+from .sampling import distribution
 
 FILE = "optuna.db"
 WAIT = 60.0  # seconds for another program's lock

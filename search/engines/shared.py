@@ -19,9 +19,10 @@ from ..job import EpochReport
 from ..objectives import costs as costs_of
 from ..record import Record, Trial
 from .database import GRACE, LOST, AwayError, Beat, Database, GivenUpError, is_lost
-from .optuna import STATES, OptunaEngine, distribution
+from .optuna import STATES, OptunaEngine
 from .optuna_file import frozen
 from .protocol import Proposal, State
+from .sampling import distribution
 
 
 @dataclass
