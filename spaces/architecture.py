@@ -124,30 +124,40 @@ class Architecture(Value):
         """
         return "-".join([*map(str, self.layers), str(self.head), str(self.classes)])
 
-    @cached_property
+    @property
     def steps(self) -> tuple[Step, ...]:
         """The network Keras layer by Keras layer, with names, volumes and figures, from the first to the last."""
-        return tuple(_Walk(self).steps)
+        return tuple(_Walk(self).steps)  # not kept: a study holds thousands of architectures
 
     @cached_property
+    def totals(self) -> tuple[int, int, int]:
+        """Parameters, MACs and bytes of activations, as the properties of these names have them."""
+        steps = self.steps
+        return (
+            sum(step.parameters for step in steps),
+            sum(step.macs for step in steps),
+            BYTES_PER_VALUE * sum(step.after.size for step in steps),
+        )
+
+    @property
     def parameters(self) -> int:
         """All weights, the moving statistics of batch normalisation among them, as Keras counts them."""
-        return sum(step.parameters for step in self.steps)
+        return self.totals[0]
 
-    @cached_property
+    @property
     def macs(self) -> int:
         """Multiply-accumulate operations for one image, in convolutions and dense layers."""
-        return sum(step.macs for step in self.steps)
+        return self.totals[1]
 
     @property
     def size_kb(self) -> float:
         """Kilobytes (1,000 bytes) of all weights in float32: the exported file but for some 30 kB of description."""
         return BYTES_PER_VALUE * self.parameters / 1000
 
-    @cached_property
+    @property
     def activation_bytes(self) -> int:
         """Bytes of all layers' outputs for one image in float32: what training keeps for the way back."""
-        return BYTES_PER_VALUE * sum(step.after.size for step in self.steps)
+        return self.totals[2]
 
 
 class _Walk:

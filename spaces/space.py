@@ -6,7 +6,7 @@ A space is a definition bound to an input volume and a number of classes. Engine
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import product
 from typing import Any, Protocol
 
@@ -363,7 +363,7 @@ class SearchSpace:
             chosen["pool_size"] = chosen["pool_stride"] = 0
         elif chosen["pool_stride"] == AS_POOL_SIZE:
             chosen["pool_stride"] = chosen["pool_size"]
-        return Layer.model_validate(chosen)
+        return _made(**chosen)
 
     # ------------------------------------------------------------------ is there anything in it
 
@@ -399,6 +399,12 @@ class SearchSpace:
                 options = dimension.values or (values[name],)
                 values[name] = min(options, key=float)
         return self.fit(values)
+
+
+@lru_cache(maxsize=10_000, typed=True)
+def _made(**chosen: Any) -> Layer:
+    """Return a layer; where the same is chosen again, the same one, for a study holds thousands of networks."""
+    return Layer.model_validate(chosen)
 
 
 def _suggested(trial: Suggests, name: str, dimension: Dimension) -> Choice:

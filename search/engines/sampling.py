@@ -80,6 +80,8 @@ class FittedSampler(optuna.samplers.BaseSampler):  # type: ignore[misc]
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         """Pass a trial's begin on to the inner sampler."""
         self.inner.before_trial(study, trial)
+        if isinstance(self.inner, optuna.samplers.NSGAIISampler):  # which counts it only when it samples
+            self.inner.get_trial_generation(study, trial)
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Leave nothing for Optuna to sample jointly."""
