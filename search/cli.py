@@ -341,17 +341,17 @@ def dashboard(
 def doctor(as_json: JsonOption = False, home: HomeOption = HOME) -> None:
     """Say what this machine has, and try a tiny network on each device."""
     try:
-        from . import doctor, doctor_report
+        from .doctor import diagnosis, report
     except ImportError as error:
         raise WorkError(f"{error.name or error} is not installed: pip install convsearch") from error
 
     if not as_json:
         _console(stderr=True).print("looking, and training a tiny network on each device ...", highlight=False)
-    found = doctor.diagnose(_home(home))
+    found = diagnosis.diagnose(_home(home))
     if as_json:
-        print(json.dumps(doctor_report.as_json(found)))
+        print(json.dumps(report.as_json(found)))
     else:
-        _console().print(doctor_report.report(found), highlight=False, soft_wrap=True)
+        _console().print(report.report(found), highlight=False, soft_wrap=True)
     if found.faults:
         raise typer.Exit(1)
 

@@ -250,7 +250,7 @@ import convsearch.spaces
 for package in (convsearch.spaces, convsearch.search.data):
     for module in iter_modules(package.__path__, package.__name__ + "."):
         import_module(module.name)
-for name in ("executors.local", "executors.worker", "executors.outside", "trial", "normalization", "tryout", "doctor"):
+for name in ("executors.local", "executors.worker", "executors.outside", "trial", "normalization", "doctor.diagnosis"):
     import_module("convsearch.search." + name)
 print("imported")
 """

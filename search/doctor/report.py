@@ -8,7 +8,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from .doctor import Address, Cores, Diagnosis, Extra, GpuFacts, Package, Place
+from .diagnosis import Cores, Diagnosis
+from .packages import Extra, Package
+from .places import Address, Place
+from .sight import GpuFacts
 from .tryout import Tried
 
 NOT_THERE = "not installed"

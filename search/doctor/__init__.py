@@ -1,0 +1,1 @@
+"""What `convsearch doctor` looks at: one file a matter."""

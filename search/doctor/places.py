@@ -1,0 +1,133 @@
+"""Where things are kept: the home, and MLflow's store or server. Nothing is left there."""
+
+import os
+import shutil
+import socket
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from http.client import HTTPException
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+from ..home import Home
+from .fault import Fault
+
+REACH = 3  # seconds until an MLflow server has to answer
+ROOM = 2**29  # bytes that have to be free at home: decoded images, weights, a bundle
+PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A folder: whether it is there and can be written to, the bytes that are free, and what is wrong with it."""
+
+    path: str
+    exists: bool
+    writable: bool
+    free: int
+    trouble: str | None
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where MLflow is, without a password; `reachable` is None where nothing was tried, `uri` without mlflow."""
+
+    uri: str | None
+    reachable: bool | None
+    said: str
+
+
+def look_at(path: Path) -> Place:
+    """Look at the home, or where it would be made, and leave nothing there."""
+    there = next(folder for folder in (path.absolute(), *path.absolute().parents) if _is_there(folder))
+    trouble = None
+    try:
+        tempfile.TemporaryFile(dir=there).close()
+    except OSError as error:
+        trouble = error.strerror or str(error)
+    free = shutil.disk_usage(there).free
+    return Place(str(path), _is_there(path), trouble is None, free, trouble)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # in a folder that may not be looked into
+        return False
+
+
+def find_mlflow(home: Home) -> Address:
+    """Return where runs are kept, and whether that can be reached."""
+    try:
+        from ..tracking import tracking_uri  # takes a second
+    except ImportError as error:
+        return Address(None, None, f"mlflow cannot be imported: {error}")
+    uri = tracking_uri(home)
+    if uri.startswith("sqlite:"):
+        return Address(uri, *_sqlite(Path(uri.partition(":///")[2])))
+    try:
+        parts = urlsplit(uri)
+        port = parts.port
+    except ValueError as error:
+        return Address(uri.rpartition("@")[2], False, f"this is no address: {error}")
+    place = parts.netloc.rpartition("@")[2]  # without user and password, which do not matter for whether it answers
+    shown = uri.replace(f":{parts.password}@", ":***@") if parts.password else uri
+    kind = parts.scheme.partition("+")[0]
+    if kind in ("http", "https"):
+        return Address(shown, *_server(f"{kind}://{place}{parts.path.rstrip('/')}/health"))
+    if kind in PORTS and parts.hostname:
+        return Address(shown, *_port(parts.hostname, port or PORTS[kind]))
+    return Address(shown, None, "not tried")
+
+
+def _sqlite(file: Path) -> tuple[bool | None, str]:
+    if not _is_there(file):
+        return None, "not there yet: the first run makes it"
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=REACH)) as database:
+            (count,) = database.execute("select count(*) from runs").fetchone()
+    except sqlite3.Error as error:
+        return False, str(error)
+    return True, f"{count:,} run{'' if count == 1 else 's'}"
+
+
+def _server(address: str) -> tuple[bool, str]:
+    try:
+        with urlopen(address, timeout=REACH):
+            return True, "answers"
+    except HTTPError as error:
+        return error.code < 500, f"answers with status {error.code}"
+    except (OSError, HTTPException, ValueError) as error:
+        return False, str(getattr(error, "reason", error))
+
+
+def _port(host: str, port: int) -> tuple[bool, str]:
+    try:
+        socket.create_connection((host, port), timeout=REACH).close()
+    except OSError as error:
+        return False, str(error)
+    return True, "the server takes connections"
+
+
+def place_faults(place: Place, address: Address) -> Iterator[Fault]:
+    """Yield what is wrong with the home, and with MLflow."""
+    if not place.writable:
+        yield Fault(f"--home {place.path}: cannot be written to: {place.trouble}", "name a folder that can, by --home")
+    elif place.free < ROOM:
+        yield Fault(
+            f"--home {place.path}: {place.free / 2**20:,.0f} MB are free, less than {ROOM / 2**20:,.0f}",
+            "make room, or name a folder on another disk by --home",
+        )
+    if address.uri is None and find_spec("mlflow") is not None:  # where it is not there at all, that has been said
+        yield Fault(address.said, "pip install --force-reinstall mlflow")
+    if address.reachable is False:
+        remedy = "move that file away, and runs begin anew"
+        if os.environ.get("MLFLOW_TRACKING_URI"):
+            remedy = "see to that server, or unset MLFLOW_TRACKING_URI to keep runs in the home"
+        yield Fault(f"MLflow at {address.uri} cannot be reached: {address.said}", remedy)
