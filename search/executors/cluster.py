@@ -57,6 +57,23 @@ def _quiet() -> Iterator[None]:
         os.close(nowhere)
 
 
+def head_address() -> str:
+    """Return HOST:PORT of the head of the cluster that this process is part of."""
+    import ray
+
+    return str(ray.get_runtime_context().gcs_address)
+
+
+def takes_connections(address: str) -> bool:
+    """Whether somebody listens at HOST:PORT."""
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=REACHED_IN).close()
+    except OSError:
+        return False
+    return True
+
+
 def nodes() -> list[Node]:
     """Return the nodes that are there."""
     import ray

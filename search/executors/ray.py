@@ -20,7 +20,7 @@ from ...spaces.errors import WorkError
 from ..data.training import TrainingData
 from ..files import write_bytes
 from ..job import EpochReport, Job, Outcome
-from .cluster import AUTO_ADDRESS, check_nodes, connect, free, nodes
+from .cluster import AUTO_ADDRESS, check_nodes, connect, free, head_address, nodes, takes_connections
 from .cluster_shares import places
 from .local import GROWTH, STILLBORN
 from .protocol import Broken, Event, Lost, Started
@@ -30,6 +30,7 @@ from .watch import Patience, Silence
 
 LOOK = 0.5  # seconds between two looks at silence
 LEAVING = 3.0  # seconds that actors have to clear up before they are killed
+HEAD_GONE = 20.0  # seconds without it, after which it is taken for lost; Ray would end the process after 60
 
 
 class RayExecutor:
@@ -61,6 +62,7 @@ class RayExecutor:
             ray.shutdown()
             raise
         self.slots, self.note = found.count, found.note
+        self._head = head_address()
         self._patience = patience or Patience()
         self._environment = _environment(found.cpus, found.gpus, per_gpu)
         self._kind = ray.remote(RayWorker).options(
@@ -233,8 +235,21 @@ class RayExecutor:
                 heard = f"nothing was heard of it for {worker.silence.allowed:.0f} s"
                 self._lose(worker, f"{heard}; the worker on node {worker.node} was ended")
 
+    def _wait_for_the_head(self) -> None:
+        """Raise a WorkError when the cluster has lost its head: whatever is asked of it then never returns."""
+        deadline = time.monotonic() + HEAD_GONE
+        while not takes_connections(self._head):
+            if time.monotonic() > deadline:
+                self._closed = True  # nor does asking it to close
+                raise WorkError(
+                    f"the Ray cluster is gone: its head, {self._head}, has not answered for {HEAD_GONE:.0f} s; "
+                    "--resume goes on when there is a cluster again"
+                )
+            time.sleep(LOOK)
+
     def _lose(self, worker: "_Worker", reason: str) -> None:
         """Note that a worker is gone, or is to go, with the job that it had."""
+        self._wait_for_the_head()
         if worker.node is None:
             self._stillborn += 1
             if self._stillborn >= STILLBORN * self.slots:

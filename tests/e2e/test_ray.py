@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from ray.cluster_utils import Cluster
 from ray_cluster import a_cluster, actors
 from terminal import COMMAND, PATIENCE, convsearch, environment, wait_until
 
@@ -35,18 +36,24 @@ def finished(home: Path) -> dict[int, Trial]:
     return {number: trial for number, trial in trials(home).items() if trial.state in ("complete", "pruned")}
 
 
+OPTIONS = ("--space", "tiny", "--epochs", "8", "--seed", "3", "--repeats", "0", "--study", "first")
+
+
+def started(home: Path, cluster: Cluster, trials: int) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [COMMAND, "run", *OPTIONS, "--trials", str(trials), "--home", str(home), "--executor", "ray"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(RAY_ADDRESS=cluster.address),
+    )
+
+
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     home = tmp_path_factory.mktemp("cluster") / "home"
-    options = ("--space", "tiny", "--epochs", "8", "--seed", "3", "--repeats", "0", "--trials", str(TRIALS))
     with a_cluster(nodes=2, cpus=1) as cluster:
-        process = subprocess.Popen(
-            [COMMAND, "run", *options, "--study", "first", "--home", str(home), "--executor", "ray"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environment(RAY_ADDRESS=cluster.address),
-        )
+        process = started(home, cluster, TRIALS)
         try:
             wait_until(
                 lambda: len(finished(home)) >= 2 and sum(t.state == "running" for t in trials(home).values()) == 2,
@@ -94,6 +101,32 @@ def test_trials_ran_on_both_nodes_and_nothing_of_ray_reached_the_terminal(story:
 
 def test_no_worker_is_left(story: Story) -> None:
     wait_until(lambda: not actors(), "the workers were gone")
+
+
+def test_a_lost_head_ends_the_search_and_what_was_finished_is_there_to_go_on_from(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with a_cluster(nodes=2, cpus=1) as cluster:
+        process = started(home, cluster, 30)
+        try:
+            wait_until(lambda: len(finished(home)) >= 2, "two trials were finished")
+            cluster.head_node.kill_all_processes(check_alive=False, allow_graceful=False)
+            _, told = process.communicate(timeout=PATIENCE)
+        finally:
+            process.kill()
+            process.wait()
+        head = cluster.address
+    assert process.returncode == 1
+    last = told.splitlines()[-1]
+    assert last.startswith(f"convsearch: the Ray cluster is gone: its head, {head}, has not answered for 20 s")
+    assert "Traceback" not in told
+    before = finished(home)
+    enough = str(len(before) + 1)
+    done = convsearch("run", *OPTIONS, "--trials", enough, "--home", home, "--resume")  # with what this machine has
+    assert done.returncode == 0, done.stderr
+    after = finished(home)
+    assert len(after) == len(before) + 1
+    for number, trial in before.items():
+        assert after[number] == trial
 
 
 def test_a_cluster_that_is_not_there_is_the_users_mistake(tmp_path: Path) -> None:
