@@ -6,6 +6,7 @@ record, Optuna's storage and MLflow do not agree trial by trial, or where a proc
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -131,7 +132,8 @@ def disagreements(folder: StudyFolder, trials: int) -> list[str]:
             wrong.append(f"trial {number}: MLflow has the curve {history}, the record {trial.val_accuracy}")
     if not (folder.bundle / "model.keras").exists():
         wrong.append("there is no bundle")
-    wrong += [f"left over: {path}" for path in folder.path.parent.rglob("*") if "partial" in path.name]
+    unfinished = re.compile(r"partial|\.repeat\.|^\.")
+    wrong += [f"left over: {path}" for path in folder.path.parent.rglob("*") if unfinished.search(path.name)]
     wrong += [f"still running: {' '.join(process.cmdline())}" for process in _processes_of(folder.path.parent)]
     return wrong
 

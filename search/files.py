@@ -1,10 +1,13 @@
 """Files that are whole or not there: written under a temporary name and renamed."""
 
+import glob
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+import psutil
 
 
 def write_text(path: Path, text: str, *, synced: bool = True) -> None:
@@ -33,11 +36,13 @@ def write_bytes(path: Path, content: bytes, *, synced: bool = True) -> None:
 def new_folder(path: Path) -> Iterator[Path]:
     """Yield an empty folder that becomes `path` when the block ends well, and vanishes when it does not.
 
-    A folder that is there already is replaced.
+    A folder that is there already is replaced. What a kill has left of an earlier attempt is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+        if not psutil.pid_exists(int(left.name.split(".")[-2])):
+            shutil.rmtree(left, ignore_errors=True)
     partial.mkdir()
     try:
         yield partial

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -13,12 +14,15 @@ from ..spaces.definition import FORMAT as SPACE_FORMAT
 from ..spaces.definition import Definition, parse
 from ..spaces.errors import InputError, nearest
 from ..spaces.space import SearchSpace, Values
-from .files import write_text
+from .files import new_folder, write_text
 from .job import Precision
 from .objectives import DEFAULT, Preference, check_under
 from .record import Record, Trial, now
 from .repeats import DEFAULT_REPEATS, Repeats, Standing
 from .result import Result
+
+if TYPE_CHECKING:
+    from .data import Split
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 RESERVED = ("data", "artifacts")
@@ -118,16 +122,22 @@ class StudyFolder:
         """Return where the state of a trial's training is kept, while the trial may go on."""
         return self.path / "weights" / f"{number}{STATE}"
 
-    def create(self, study: StudyFile, space: str) -> None:
-        """Make the folder, with the YAML text of the space."""
-        (self.path / "weights").mkdir(parents=True)
-        write_text(self.space_file, space)
-        self.write(study)
+    def create(self, study: StudyFile, space: str, split: "Split | None" = None) -> None:
+        """Make the folder, whole or not at all, with the YAML text of the space."""
+        if self.path.exists():
+            raise FileExistsError(self.path)
+        with new_folder(self.path) as place:
+            made = StudyFolder(place)
+            (place / "weights").mkdir()
+            write_text(made.space_file, space)
+            if split is not None:
+                split.save(made.split)
+            made.write(study)
 
     def sweep(self) -> None:
         """Remove what a launch that was killed has left half written; nobody else may be at work in the folder."""
         for place in (self.path, self.path / "weights"):
-            for path in place.glob("*.partial*"):
+            for path in [*place.glob("*.partial*"), *place.glob("*.repeat.*")]:
                 if path.is_dir():
                     shutil.rmtree(path, ignore_errors=True)
                 else:

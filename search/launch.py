@@ -183,8 +183,9 @@ def _search(
     try:
         with view.shown():
             search.search()
-    except KeyboardInterrupt:
-        search.abandon()
+    except (KeyboardInterrupt, WorkError):
+        with suppress(WorkError, OSError):  # where that cannot be noted either, --resume finds it out
+            search.abandon()
         raise
 
 

@@ -19,6 +19,7 @@ from .record import Trial
 PROGRAM = f"{__package__}.delivery"
 PATIENCE = 60.0  # seconds without a delivery, at the end, after which what waits is left for --resume
 MOST_DEATHS = 10  # of the process, after which it is not started again in this launch
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds until one is started again that MLflow did not answer
 SHORT = 5.0  # the same, where the user is waiting for the command to end
 
 
@@ -33,6 +34,9 @@ class Outbox:
         self._text = b""
         self._done = False
         self._died = 0
+        self._ending: bool | None = None  # what `finish` was told
+        self._refused = False  # whether MLflow did not answer the process that is there, or was
+        self._pause, self._not_before = FIRST_PAUSE, 0.0
         self.parent, self.uri = "", ""  # the launch's run, and where it is
         self.process = self._started()
 
@@ -66,11 +70,32 @@ class Outbox:
     def tick(self) -> None:
         """Hear how the delivery fares, and go on with another process where it died."""
         self._hear(0.0)
-        if self.process.poll() is not None and self._died < MOST_DEATHS:
+        self._keep_going()
+
+    def _keep_going(self) -> bool:
+        """Have another process go on where one died; False when too many have.
+
+        One that came up while MLflow could not be reached ends by itself: the next one comes after a pause.
+        """
+        if self.process.poll() is None:
+            return True
+        self._hear(0.0)
+        if self._done or time.monotonic() < self._not_before:
+            return True
+        if self._refused:
+            self._not_before, self._pause = time.monotonic() + self._pause, min(LONGEST_PAUSE, 2 * self._pause)
+            self._refused = False
+            return True
+        if not self._not_before:
             self._died += 1
-            self.close()
-            self._text = b""
-            self.process = self._started()
+        if self._died > MOST_DEATHS:
+            return False
+        self.close()
+        self._text, self._not_before = b"", 0.0
+        self.process = self._started()
+        if self._ending is not None:
+            self._say_that_it_ends()
+        return True
 
     def finish(self, finished: bool, patience: float = PATIENCE) -> None:
         """Have the rest delivered and the launch closed.
@@ -81,22 +106,25 @@ class Outbox:
         Raises:
             WorkError: it could not be in time; what waits is in the record.
         """
-        with suppress(OSError):
-            assert self.process.stdin is not None
-            self.process.stdin.write(json.dumps({"end": finished}).encode() + b"\n")
-            self.process.stdin.flush()
+        self._ending = finished
+        self._say_that_it_ends()
         since = time.monotonic()
         while not self._done:
             if finished and not self._trouble:
                 since = time.monotonic()
             self._hear(0.5)
-            if time.monotonic() - since > patience:
-                raise WorkError("; ".join(self._trouble.values()) or "not all trials are delivered yet")
             if self.process.poll() is not None:
-                self._hear(0.0)
-                break
-        if not self._done:
-            raise WorkError(f"the delivery to MLflow ended with exit code {self.process.returncode}")
+                time.sleep(0.1)
+            if not self._keep_going():
+                raise WorkError(f"the delivery to MLflow ended with exit code {self.process.returncode}")
+            if not self._done and time.monotonic() - since > patience:
+                raise WorkError("; ".join(self._trouble.values()) or "not all trials are delivered yet")
+
+    def _say_that_it_ends(self) -> None:
+        with suppress(OSError):
+            assert self.process.stdin is not None
+            self.process.stdin.write(json.dumps({"end": self._ending}).encode() + b"\n")
+            self.process.stdin.flush()
 
     def close(self) -> None:
         """End the process."""
@@ -123,21 +151,30 @@ class Outbox:
     def _take(self, message: dict[str, Any]) -> None:
         if "ready" in message:
             self.parent, self.uri = message["ready"]["parent"], message["ready"]["uri"]
+            self._pause = FIRST_PAUSE
+            self._hear_of("MLflow", None)
+            self._trouble.clear()  # it says anew what else is wrong
         elif "refused" in message:
-            raise WorkError(message["refused"])
+            if not self.parent:
+                raise WorkError(message["refused"])
+            self._refused = True
+            self._hear_of("MLflow", message["refused"])
         elif "done" in message:
             self._done = True
         elif "note" in message:
             self._note(message["note"])
         for name, reason in message.get("trouble", {}).items():
-            if reason is None:
-                if name in self._trouble:
-                    self._note(f"{name} takes trials again")
-                    del self._trouble[name]
-                continue
-            if name not in self._trouble:
-                self._note(f"{reason}. Trials are kept, and delivered when it is over")
-            self._trouble[name] = reason
+            self._hear_of(name, reason)
+
+    def _hear_of(self, name: str, reason: str | None) -> None:
+        """Take down why something cannot be delivered to, or that it can again; the user is told when that changes."""
+        if reason is None:
+            if self._trouble.pop(name, None) is not None:
+                self._note(f"{name} takes trials again")
+            return
+        if name not in self._trouble:
+            self._note(f"{reason}. Trials are kept, and delivered when it is over")
+        self._trouble[name] = reason
 
     def _note(self, text: str) -> None:
         self._console.print(f"  note: {text}", highlight=False, soft_wrap=True)

@@ -122,8 +122,7 @@ def begin(
         directions = ["maximize", *["minimize"] * (len(objectives) - 1)]
         if not database.make(shared_of(study, text, parts), directions):  # another loop has, in the meantime
             return begin(home, folder, options, console, database)
-    folder.create(study, text)
-    parts.save(folder.split)
+    folder.create(study, text, parts)
     return Prepared(folder, study, dataset, parts, space, folder.record(), database)
 
 
@@ -165,8 +164,7 @@ def join(
     if options.minutes is not None:
         epochs_for(space, len(parts.train), options.minutes, has.epochs, time.monotonic() - options.began)
     study = has.model_copy(update={"data": facts, "versions": _versions()})
-    folder.create(study, shared.space)
-    parts.save(folder.split)
+    folder.create(study, shared.space, parts)
     return Prepared(folder, study, dataset, parts, space, folder.record(), database)
 
 

@@ -159,10 +159,16 @@ class Record:
         """Write a trial's new state to the disk; it is there for good when this returns."""
         self._drop_partial_line()
         line = json.dumps(trial.model_dump(mode="json"), separators=(",", ":")).encode() + b"\n"
-        with self._path.open("ab") as file:
-            file.write(line)
-            file.flush()
-            os.fsync(file.fileno())
+        written = False
+        try:
+            with self._path.open("ab") as file:
+                written = bool(file.write(line))
+                file.flush()
+                os.fsync(file.fileno())
+        except KeyboardInterrupt:
+            if written:  # it stands there, and is not to be followed by what was before
+                self._take(trial)
+            raise
         self._take(trial)
 
     def _take(self, trial: Trial) -> None:

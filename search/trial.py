@@ -112,10 +112,10 @@ def _train(job: Job, report: Report, stop_now: Callable[[], bool], data: Trainin
     extras: dict[str, Any] = {"varied": {}}
     course.on_test_begin()
     if job.with_validation:
-        extras["known"] = float(model.evaluate(validation, verbose=0, return_dict=True)["accuracy"])
+        extras["known"] = course.accuracy(validation)
     for name, vary in variations(job.asked).items():
         batches = Batches(images, labels, data.val, classes, EVALUATION_BATCH, vary=vary)
-        extras["varied"][name] = float(model.evaluate(batches, verbose=0, return_dict=True)["accuracy"])
+        extras["varied"][name] = course.accuracy(batches)
     if job.measure_latency:
         extras["latency_ms"] = latency_ms(network)
     course.on_test_end()
@@ -160,6 +160,17 @@ class StoppedNowError(Exception):
     """The loop wants the training to end in the middle of an epoch, which then has no measure."""
 
 
+class _Alive(keras.callbacks.Callback):  # type: ignore[misc]
+    """Gives signs of life while a network is evaluated."""
+
+    def __init__(self, sign: Callable[[], bool]) -> None:
+        super().__init__()
+        self.sign = sign
+
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.sign()
+
+
 class _Course(keras.callbacks.Callback):  # type: ignore[misc]
     """Follows a training: curves, clocks, the best epoch's weights, and when to stop."""
 
@@ -197,10 +208,17 @@ class _Course(keras.callbacks.Callback):  # type: ignore[misc]
         """Validate the last epoch, where it was not its turn."""
         if self.unvalidated is not None:
             self.on_test_begin()
-            found = self.model.evaluate(validation, verbose=0, return_dict=True)
+            found = self._evaluated(validation)
             self.on_test_end()
             logs = self.unvalidated | {f"val_{name}": value for name, value in found.items()}
             self.on_epoch_end(self.job.begin + self.epochs - 1, logs)
+
+    def accuracy(self, batches: Any) -> float:
+        """Return the accuracy on images that are not validated on while it trains."""
+        return float(self._evaluated(batches)["accuracy"])
+
+    def _evaluated(self, batches: Any) -> Any:
+        return self.model.evaluate(batches, callbacks=[_Alive(self.stop_now)], verbose=0, return_dict=True)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self.epochs = epoch + 1 - self.job.begin

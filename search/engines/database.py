@@ -83,9 +83,14 @@ class Database:
         with self._reached(), self.locked("tables"):
             with self._engine.begin() as connection:
                 connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
-            self._rdb = optuna.storages.RDBStorage(
-                optuna_url(storage), {"pool_pre_ping": True, "connect_args": CONNECTION}
-            )
+            try:
+                self._rdb = optuna.storages.RDBStorage(
+                    optuna_url(storage), {"pool_pre_ping": True, "connect_args": CONNECTION}
+                )
+            except RuntimeError as error:  # how Optuna says that its tables are of another version
+                self._engine.dispose()
+                reason = " ".join(str(error).split())
+                raise WorkError(f"{self.place}: Optuna {optuna.__version__} cannot use the tables: {reason}") from error
         self._study: optuna.Study | None = None
 
     def close(self) -> None:
@@ -177,12 +182,12 @@ class Database:
 
     def trials(self) -> list[FrozenTrial]:
         """Return all trials by number; only what is new or was running is read."""
-        with self._reached():
+        with self._reached(), self._found():
             return list(self._open.get_trials(deepcopy=False))
 
     def begin(self, frozen: FrozenTrial) -> int:
         """Store a trial that begins, with a first heartbeat, and return its number."""
-        with self._reached():
+        with self._reached(), self._found():
             trial_id = self._rdb.create_new_trial(self._open._study_id, frozen)
             self._rdb.record_heartbeat(trial_id)
             return int(self._rdb.get_trial(trial_id).number)
@@ -193,7 +198,7 @@ class Database:
         Raises:
             GivenUpError: it has ended otherwise.
         """
-        with self._reached():
+        with self._reached(), self._found():
             trial_id = self._rdb.get_trial_id_from_study_id_trial_number(self._open._study_id, number)
             try:
                 for step, value in frozen.intermediate_values.items():
@@ -202,12 +207,13 @@ class Database:
                     self._rdb.set_trial_user_attr(trial_id, key, attribute)
                 self._rdb.set_trial_state_values(trial_id, frozen.state, frozen.values)
             except optuna.exceptions.UpdateFinishedTrialError as error:
-                if self._rdb.get_trial(trial_id).state != frozen.state:
+                stored = self._rdb.get_trial(trial_id)
+                if stored.state != frozen.state or is_lost(stored) != is_lost(frozen):
                     raise GivenUpError from error
 
     def beat(self, numbers: Sequence[int]) -> None:
         """Say that trials are alive."""
-        with self._reached():
+        with self._reached(), self._found():
             for number in numbers:
                 trial_id = self._rdb.get_trial_id_from_study_id_trial_number(self._open._study_id, number)
                 self._rdb.record_heartbeat(trial_id)
@@ -229,6 +235,15 @@ class Database:
     def _open(self) -> optuna.Study:
         assert self._study is not None, "a study is made or found before it is worked on"
         return self._study
+
+    @contextmanager
+    def _found(self) -> Iterator[None]:
+        """Raise a WorkError where somebody has deleted the study, or a trial of it."""
+        try:
+            yield
+        except KeyError as error:
+            gone = f"the study '{self.name}' is not there any more: somebody deleted it"
+            raise WorkError(f"{self.place}: {gone}") from error
 
     @contextmanager
     def _reached(self) -> Iterator[None]:

@@ -141,7 +141,7 @@ class SharedEngine:
             self._lose(number)
             if known is None and left is not None:  # it was stored, but never began
                 self.again(number, left)
-        self._ask_at = 0.0
+        self._ask_at, self._in_vain = 0.0, None  # signs of life count from now on
         self._untold.append(number)
         self._reach(self._send)
 

@@ -29,6 +29,7 @@ from .shares import AUTO, GPU_MEMORY, Share
 from .watch import Patience, Silence
 
 LOOK = 0.5  # seconds between two looks at silence
+ROOM = 600.0  # seconds without room for a single worker, after which nobody waits for it any more
 LEAVING = 3.0  # seconds that actors have to clear up before they are killed
 HEAD_GONE = 20.0  # seconds without it, after which it is taken for lost; Ray would end the process after 60
 
@@ -42,6 +43,7 @@ class RayExecutor:
         workers: int | str = AUTO,
         per_gpu: int = 1,
         patience: Patience | None = None,
+        room: float = ROOM,
     ) -> None:
         """Join the cluster and ask it for workers.
 
@@ -50,6 +52,7 @@ class RayExecutor:
             workers: how many; see `cluster_shares.places`.
             per_gpu: so many workers share a GPU.
             patience: how long one may be silent.
+            room: seconds for which room for a worker is waited for, where there is none any more.
 
         Raises:
             InputError: there is no such cluster, not so much room, or a node that has other versions installed.
@@ -63,7 +66,8 @@ class RayExecutor:
             raise
         self.slots, self.note = found.count, found.note
         self._head = head_address()
-        self._patience = patience or Patience()
+        self._patience, self._room = patience or Patience(), room
+        self._roomless: float | None = None  # since when there has been no worker for what waits
         self._environment = _environment(found.cpus, found.gpus, per_gpu)
         self._kind = ray.remote(RayWorker).options(
             num_cpus=found.cpus,
@@ -95,6 +99,7 @@ class RayExecutor:
         while not self._events:
             self._listen(min(max(0.0, deadline - time.monotonic()), LOOK))
             self._give_up_the_silent()
+            self._require_room()
             if not self._events and time.monotonic() >= deadline:
                 return None
         return self._events.popleft()
@@ -234,6 +239,18 @@ class RayExecutor:
             if worker.silence.too_long:
                 heard = f"nothing was heard of it for {worker.silence.allowed:.0f} s"
                 self._lose(worker, f"{heard}; the worker on node {worker.node} was ended")
+
+    def _require_room(self) -> None:
+        """Raise a WorkError where no node has had room for a worker for long: none may ever have again."""
+        if not self._queue or self._free or self._busy:
+            self._roomless = None
+            return
+        self._roomless = self._roomless or time.monotonic()
+        if time.monotonic() - self._roomless > self._room:
+            raise WorkError(
+                f"no node of the Ray cluster has had room for a worker for {self._room:.0f} s; "
+                "--resume goes on when one has"
+            )
 
     def _wait_for_the_head(self) -> None:
         """Raise a WorkError when the cluster has lost its head: whatever is asked of it then never returns."""

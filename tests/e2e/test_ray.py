@@ -120,6 +120,7 @@ def test_a_lost_head_ends_the_search_and_what_was_finished_is_there_to_go_on_fro
     assert last.startswith(f"convsearch: the Ray cluster is gone: its head, {head}, has not answered for 20 s")
     assert "Traceback" not in told
     before = finished(home)
+    assert {trial.state for trial in trials(home).values()} == {"complete", "interrupted"}
     enough = str(len(before) + 1)
     done = convsearch("run", *OPTIONS, "--trials", enough, "--home", home, "--resume")  # with what this machine has
     assert done.returncode == 0, done.stderr

@@ -127,6 +127,18 @@ def test_however_often_the_delivery_is_killed_nothing_is_lost_and_nothing_is_the
     require_all_once(folder, store(folder), 12)
 
 
+def test_a_delivery_that_is_killed_when_the_search_is_over_goes_on_too(folder: StudyFolder) -> None:
+    search = Search(folder)
+    with closing(Outbox(folder, Console(file=io.StringIO()))) as outbox:
+        outbox.wait_until_ready()
+        search.trials(4)
+        outbox.process.kill()
+        outbox.process.wait()
+        outbox.finish(True)
+    require_all_once(folder, store(folder), 4)
+    assert MlflowClient(store(folder)).get_run(outbox.parent).info.status == "FINISHED"
+
+
 def test_a_delivery_whose_loop_is_killed_ends(folder: StudyFolder) -> None:
     program = (
         "import io, sys, time; from pathlib import Path; from rich.console import Console\n"
@@ -241,3 +253,28 @@ def test_trials_that_end_while_mlflow_cannot_be_reached_are_delivered_in_order_w
     assert "note: MLflow takes trials again" in said.getvalue()
     server.stop()
     require_all_once(folder, server.store, 6)
+
+
+def test_a_delivery_that_is_killed_while_mlflow_cannot_be_reached_goes_on_when_it_can(
+    folder: StudyFolder, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
+    search, said = Search(folder), io.StringIO()
+    with closing(Outbox(folder, Console(file=said, width=500))) as outbox:
+        outbox.wait_until_ready()
+        search.trials(1)
+        server.stop()
+        outbox.process.kill()
+        outbox.process.wait()
+        search.trials(2)
+
+        def noticed() -> bool:
+            outbox.tick()
+            return "Trials are kept, and delivered when it is over" in said.getvalue()
+
+        wait_until(noticed, "the user was told")
+        server.start()
+        outbox.finish(True)
+    assert "note: MLflow takes trials again" in said.getvalue()
+    server.stop()
+    require_all_once(folder, server.store, 3)

@@ -1,9 +1,12 @@
 """Where things are on disk."""
 
+import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from convsearch.search.data import Split
 from convsearch.search.home import DataFacts, Home, StudyFile
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.errors import InputError
@@ -55,6 +58,21 @@ def test_what_a_study_was_begun_with_is_read_again_as_it_was(home: Home) -> None
     assert folder.space(written).fixed["learning_rate"] == 0.01
     assert folder.record().trials == {}
     assert folder.result() is None
+
+
+def test_a_study_is_there_whole_or_not_at_all(home: Home) -> None:
+    full = Split(*(np.array([number]) for number in range(3)))
+    folder = home.study("mine")
+    ours, theirs = (folder.path.with_name(f".mine.{number}.partial") for number in (os.getppid(), 2**22 + 1))
+    for left in (ours, theirs):  # the first one is of a process that is alive
+        left.mkdir()
+    with pytest.raises(UnicodeEncodeError):
+        folder.create(study(), "\ud800", full)
+    assert [path.name for path in home.path.iterdir()] == [ours.name]
+    folder.create(study(), "layers: [1]\n", full)
+    assert Split.load(folder.split).test.tolist() == [2]
+    with pytest.raises(FileExistsError):
+        folder.create(study(), "layers: [1]\n", full)
 
 
 def test_studies_are_listed_by_name_and_other_folders_are_none(home: Home) -> None:

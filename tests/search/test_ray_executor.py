@@ -30,7 +30,7 @@ from convsearch.search.executors.scratch import PREFIX
 from convsearch.search.executors.watch import Patience
 from convsearch.search.job import EpochReport, Outcome
 from convsearch.search.state import saved_epochs
-from convsearch.spaces.errors import InputError
+from convsearch.spaces.errors import InputError, WorkError
 
 HOST = socket.gethostname()
 
@@ -349,3 +349,18 @@ def test_a_lost_node_costs_the_jobs_that_ran_on_it_and_its_work_waits_for_room(
         made.interrupt(3 - lost.number)
         assert [outcome_of(made).number for _ in range(2)] == [3 - lost.number, lost.number]
     assert (tmp_path / f"{lost.number}.weights.h5").exists()
+
+
+def test_a_cluster_that_has_room_for_no_worker_any_more_is_not_waited_for_for_ever(
+    digits: Dataset, tmp_path: Path
+) -> None:
+    with a_cluster(nodes=1, cpus=0) as small:  # the head only leads
+        node = small.add_node(num_cpus=1)
+        with closing(RayExecutor(small.address, room=10.0)) as made:
+            made.submit(job(digits, tmp_path / "1.weights.h5", epochs=10_000))
+            wait_until_started(made, 1)
+            small.remove_node(node, allow_graceful=False)
+            lost = lost_of(made)
+            made.submit(job(digits, tmp_path / "1.weights.h5", number=lost.number, epochs=1))
+            with pytest.raises(WorkError, match="no node of the Ray cluster has had room for a worker for 10 s"):
+                outcome_of(made)

@@ -1,5 +1,6 @@
 """The record: what stands there is never lost, and a kill costs at most the line being written."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,22 @@ def test_the_last_line_of_a_trial_counts(tmp_path: Path) -> None:
     assert len((tmp_path / FILE).read_text().splitlines()) == 2
     assert Record(tmp_path).trials == {0: record.trials[0]}
     assert Record(tmp_path).trials[0].state == "complete"
+
+
+def test_who_is_interrupted_while_a_trials_end_is_written_keeps_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = Record(tmp_path)
+    record.add(begun(0))
+
+    def interrupted(descriptor: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        record.add(ended(0, "complete", 0.7))
+    assert record.trials[0].state == "complete"
+    assert Record(tmp_path).trials == record.trials
 
 
 @pytest.mark.parametrize("left", [1, 20, 200])

@@ -11,6 +11,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 from postgres import PASSWORD, Server
+from sqlalchemy import create_engine, text
 from terminal import wait_until
 
 from convsearch.search.engines.database import Database
@@ -253,6 +254,34 @@ def test_who_has_nothing_to_do_waits_for_a_sign_of_life_of_the_others_and_no_lon
     assert not one.engine.waiting()
 
 
+def test_a_loop_whose_sign_of_life_was_its_last_is_given_up_by_who_ends_a_trial_afterwards(
+    join: Join, pace: Pace
+) -> None:
+    one, two = join("one", trials=2), join("two", trials=2)
+    left, mine = one.ask(), two.ask()
+    assert two.engine.ask() is None
+    pace.interval = 0.0
+    one.engine.tick()  # and then it is killed
+    two.end(mine.number)
+    assert two.engine.ask() is None
+    assert two.engine.waiting()
+    pace.grace = 0.5
+    time.sleep(0.7)
+    assert two.ask().candidate == left.candidate
+
+
+def test_a_trial_that_was_given_up_and_then_fails_is_interrupted_for_all(join: Join, pace: Pace) -> None:
+    one, two = join("one"), join("two")
+    one.ask()
+    pace.grace = 0.5
+    time.sleep(0.7)
+    two.ask()
+    pace.grace = 60
+    one.end(0, "failed")
+    assert one.engine.finish() == {1: "two"}
+    assert one.record.trials[0].state == two.record.trials[0].state == "interrupted"
+
+
 def test_a_loop_that_comes_back_tells_what_it_knows_of_the_trials_it_left(join: Join, tmp_path: Path) -> None:
     one, two = join("one"), join("two")
     for _ in range(3):
@@ -290,6 +319,31 @@ def test_a_record_that_knows_more_than_the_database_is_not_guessed_at(join: Join
     one.record.add(one.record.trials[0].model_copy(update={"number": 7}))
     with pytest.raises(WorkError, match="trial 7 of this loop's record is not in the database, which has 1 trials"):
         join("one")
+
+
+# ---------------------------------------------------------------------- a database that is not as it was
+
+
+def test_a_study_that_somebody_deletes_ends_the_search_with_a_word_of_it(join: Join, address: str, name: str) -> None:
+    one = join("one")
+    one.ask()
+    optuna.delete_study(study_name=name, storage=optuna_url(checked_storage(address)))
+    with pytest.raises(WorkError, match=f"the study '{name}' is not there any more: somebody deleted it"):
+        one.engine.ask()
+
+
+def test_tables_of_another_version_of_optuna_are_refused_with_what_it_says(
+    postgres: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    storage = checked_storage(postgres.make("versions"))
+    Database(storage, "any").close()
+    engine = create_engine(optuna_url(storage))
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = 'v9.9.9.a'"))
+    engine.dispose()
+    with pytest.raises(WorkError, match=r"database 'versions' on .*: Optuna \S+ cannot use the tables: .*version"):
+        Database(storage, "any")
 
 
 # ---------------------------------------------------------------------- a database that goes away

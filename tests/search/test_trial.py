@@ -98,6 +98,27 @@ def followed(digits: Dataset, parts: Split, tmp_path_factory: pytest.TempPathFac
 # ---------------------------------------------------------------------- the outcome
 
 
+def test_there_are_signs_of_life_whenever_images_are_evaluated(job: MakeJob) -> None:
+    signs: list[int] = []  # by the epoch that was reported last
+    reported = [0]
+
+    def report(epoch: EpochReport) -> bool:
+        reported.append(epoch.epoch)
+        return True
+
+    def sign() -> bool:
+        signs.append(reported[-1])
+        return False
+
+    asked = job(epochs=3, validate_every=2, asked={"horizontal_flip": 0.0, "translation": 0.1})
+    outcome = train(asked, report, sign)
+    assert set(outcome.varied) == {"horizontal_flip", "translation"}
+    steps, passes = 18, 2  # batches of an epoch, and of the validation images
+    assert signs.count(0) == 2 * steps + passes
+    assert signs.count(2) == steps + passes  # the last epoch, which it was not its turn to be validated
+    assert signs.count(3) == 2 * passes
+
+
 def test_a_training_to_its_end_is_complete_and_its_curves_have_a_value_an_epoch(
     followed: tuple[Job, Outcome, list[EpochReport]],
 ) -> None:
