@@ -1,92 +1,145 @@
-"""The dashboard's pages, run by Streamlit's own test harness on a real MLflow store."""
+"""The dashboard's pages, run by Streamlit's own test harness on real MLflow stores: every view in every state."""
 
-import random
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from samples import a_study
+from stores import Written
 from streamlit.testing.v1 import AppTest
 
-import convsearch.dashboard
-from convsearch.search.engines.protocol import Proposal
-from convsearch.search.home import Home
-from convsearch.search.job import Outcome
-from convsearch.search.record import Trial
-from convsearch.search.tracking import Tracker
-from convsearch.spaces.arithmetic import Volume
-from convsearch.spaces.definition import load, presets
-from convsearch.spaces.space import SearchSpace
+from convsearch.dashboard.views.study import VIEWS
 
-APP = Path(convsearch.dashboard.__file__).with_name("app.py")
+Home = Callable[[], Path]
+
+
+def script(home: str, first: str) -> None:
+    """Show a page; runs inside Streamlit."""
+    from pathlib import Path
+
+    from convsearch.dashboard.navigation import navigate
+
+    navigate(Path(home), first)
+
+
+def opened(home: Path, page: str, **address: str) -> AppTest:
+    app = AppTest.from_function(script, args=(str(home), page), default_timeout=60)
+    for name, value in address.items():
+        app.query_params[name] = value
+    app.run()
+    assert not app.exception, app.exception[0].message if app.exception else ""
+    return app
+
+
+def said(app: AppTest) -> str:
+    """Everything that is told in boxes and captions."""
+    elements = [*app.info, *app.warning, *app.error, *app.success, *app.caption]
+    return "\n".join(str(element.value) for element in elements)
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home whose MLflow store holds one study of three trials, one of them failed."""
-    home = Home(tmp_path_factory.mktemp("home"))
-    space = SearchSpace(load("tiny"), Volume(8, 8, 1), 10)
-    study = a_study(name="birds")
-    tracker = Tracker(home, study)
-    parent = tracker.launch(presets()["tiny"].read_text(encoding="utf-8"))
-    source = random.Random(0)
-    for number, value in enumerate((0.5, 0.9, None)):
-        values = space.draw(source)
-        trial = Trial.begin(Proposal(number, values, space.candidate(values)))
-        run = tracker.began(trial, parent)
-        curve = () if value is None else (0.1, value)
-        outcome = Outcome(
-            number=number,
-            ended="failed" if value is None else "complete",
-            value=value,
-            val_accuracy=curve,
-            error="the loss became NaN in epoch 1" if value is None else None,
-        )
-        tracker.ended(trial.end("failed" if value is None else "complete", outcome, 0.0), run)
-    tracker.end_launch(parent, finished=True)
-    return home.path
+def several(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study of a dozen trials, two of them failed; it is finished."""
+    home = tmp_path_factory.mktemp("several")
+    written = Written(home)
+    written.add([0.5, 0.9, None, 0.7, 0.6, 0.8, None, 0.4, 0.3, 0.75, 0.65, 0.55])
+    written.finish()
+    return home
 
 
-def show_study(home: str) -> None:
-    """Draw the study page; runs inside Streamlit."""
-    from pathlib import Path
-
-    from convsearch.dashboard.views import study
-
-    study.page(Path(home))
-
-
-def open_page(home: Path) -> AppTest:
-    sys.argv = [str(APP), str(home)]
-    return AppTest.from_file(str(APP), default_timeout=60).run()
+@pytest.fixture(scope="module")
+def homes(several: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Homes in all states."""
+    made = {name: tmp_path_factory.mktemp(name) for name in ("none", "empty", "running", "one", "failed")}
+    Written(made["empty"])
+    Written(made["running"]).begin()
+    Written(made["one"]).add([0.5])
+    Written(made["failed"]).add([None, None])
+    return {**made, "several": several}
 
 
-def test_an_empty_home_says_how_to_make_a_study(tmp_path: Path) -> None:
-    for app in (open_page(tmp_path), AppTest.from_function(show_study, args=(str(tmp_path),)).run()):
-        assert not app.exception
-        assert "convsearch run" in app.info[0].value
+@pytest.mark.parametrize("page", ["studies", "study", "trial", "compare"])
+def test_a_home_without_a_study_says_how_to_make_one(page: str, tmp_path: Path) -> None:
+    app = opened(tmp_path, page)
+    assert app.code[0].value == f"convsearch run --home {tmp_path}"
 
 
-def test_the_studies_page_lists_each_study_with_its_best(home: Path) -> None:
-    app = open_page(home)
-    assert not app.exception
-    table = app.dataframe[0].value
+@pytest.mark.parametrize("state", ["empty", "running", "one", "failed", "several"])
+@pytest.mark.parametrize("view", list(VIEWS))
+def test_every_view_of_a_study_in_every_state(view: str, state: str, homes: dict[str, Path]) -> None:
+    app = opened(homes[state], "study", study="birds", view=view)
+    told = said(app)
+    if state == "empty":
+        assert "The first trial is about to begin" in told
+    elif view in ("Leaderboard", "Workers", "Failures"):
+        assert "No trial has finished yet" not in told
+    elif state == "running":
+        assert "It will appear here" in told
+    elif state == "failed":
+        assert "Failures shows the reasons" in told
+
+
+@pytest.mark.parametrize("page", ["trial", "compare"])
+@pytest.mark.parametrize("state", ["empty", "running", "one", "failed", "several"])
+def test_trials_in_every_state(page: str, state: str, homes: dict[str, Path]) -> None:
+    app = opened(homes[state], page, study="birds")
+    if state == "empty" or (page == "compare" and state in ("running", "one", "failed")):
+        assert said(app)
+
+
+def test_the_studies_page_lists_each_study_with_its_best(several: Path) -> None:
+    table = opened(several, "studies").dataframe[0].value
     assert list(table["study"]) == ["birds"]
-    assert list(table["trials"]) == [3]
-    assert table["best validation"].iloc[0] == pytest.approx(0.9)
+    assert list(table["state"]) == ["finished"]
+    assert list(table["trials"]) == ["10 complete, 2 failed"]
+    assert table["best"].iloc[0] == pytest.approx(0.9)
+    assert list(table["open"]) == ["/study?study=birds"]
 
 
-def test_the_study_page_shows_every_trial_the_best_first(home: Path) -> None:
-    app = AppTest.from_function(show_study, args=(str(home),), default_timeout=60).run()
-    assert not app.exception
-    rows = app.dataframe[0].value
-    assert list(rows["trial"]) == [1, 0, 2]
-    assert list(rows["state"]) == ["complete", "complete", "failed"]
+def test_the_leaderboard_has_the_best_first_and_the_columns_and_states_of_the_address(several: Path) -> None:
+    app = opened(several, "study", study="birds", states="complete", columns="layers")
+    table = app.dataframe[0].value
+    assert list(table.columns) == ["trial", "state", "validation", "architecture", "layers"]
+    assert table["validation"].iloc[0] == pytest.approx(0.9)
+    assert list(table["validation"]) == sorted(table["validation"], reverse=True)
+    assert set(table["state"]) == {"complete"}
+    assert len(table) == 10
 
 
-def test_a_study_that_is_not_there_gives_way_to_one_that_is(home: Path) -> None:
-    app = AppTest.from_function(show_study, args=(str(home),), default_timeout=60)
-    app.query_params["study"] = "../birds"
-    app.run()
-    assert not app.exception
-    assert app.query_params["study"] == "birds"
+def test_failures_are_grouped_by_their_reason(several: Path) -> None:
+    app = opened(several, "study", study="birds", view="Failures")
+    assert [text.value for text in app.text] == ["the loss became NaN in epoch 1"]
+    assert list(app.dataframe[0].value["trial"]) == [2, 6]
+
+
+def test_a_trial_shows_its_arithmetic_and_a_failed_one_its_reason(several: Path) -> None:
+    app = opened(several, "trial", study="birds", trial="1")
+    layers = next(table.value for table in app.dataframe if "sees" in table.value.columns)
+    assert layers["layer"].iloc[0] == "conv1"
+    assert layers["parameters"].sum() == int(app.metric[3].value.replace(",", ""))
+    assert layers["share of parameters"].sum() == pytest.approx(1)
+    failed = opened(several, "trial", study="birds", trial="2")
+    assert [error.value for error in failed.error] == ["the loss became NaN in epoch 1"]
+
+
+def test_what_differs_between_compared_trials_is_shown_and_nothing_else(several: Path) -> None:
+    app = opened(several, "compare", study="birds", trials=["1", "5"])
+    table = app.dataframe[0].value
+    rows = table.set_index(table.columns[0])
+    assert (rows.nunique(axis=1) == 2).all()
+    assert list(rows.loc["validation"]) == ["0.9", "0.8"]
+
+
+@pytest.mark.parametrize("page", ["study", "trial", "compare"])
+def test_a_study_that_is_not_there_is_named_and_another_one_shown(page: str, several: Path) -> None:
+    app = opened(several, page, study="<b>other</b>")
+    assert "There is no study" in said(app)
+    assert "<b>" not in said(app).replace("\\<b\\>", "")
+
+
+@pytest.mark.parametrize("page", ["studies", "study", "trial", "compare"])
+def test_a_server_that_does_not_answer_is_told_in_its_place(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    app = opened(tmp_path, page)
+    assert "does not answer" in said(app)

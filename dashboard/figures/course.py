@@ -1,0 +1,41 @@
+"""How the best grew: over the trials, or over the time that the search has run."""
+
+import pandas as pd
+import plotly.graph_objects as go
+
+OVER = ("trial", "time")
+
+
+def course(trials: pd.DataFrame, over: str = "trial") -> go.Figure:
+    """Return the validation accuracy of each trial, and the best so far as a line.
+
+    Args:
+        trials: as `store.Study` has them.
+        over: `trial` counts them; `time` is minutes since the first began.
+    """
+    known = trials.dropna(subset=["validation"])
+    if over == "time":
+        known = known.sort_values("ended")
+        x = (known["ended"] - trials["began"].min()).dt.total_seconds() / 60
+    else:
+        x = known["trial"]
+    hover = "trial %{customdata[0]}, %{y:.1%}<br>%{customdata[1]}<extra>%{customdata[2]}</extra>"
+    figure = go.Figure()
+    for state, marks in known.groupby("state", sort=False):
+        figure.add_scattergl(
+            x=x[marks.index],
+            y=marks["validation"],
+            mode="markers",
+            name=str(state),
+            customdata=marks[["trial", "architecture", "state"]],
+            hovertemplate=hover,
+            opacity=0.6,
+        )
+    figure.add_scatter(x=x, y=known["validation"].cummax(), mode="lines", line_shape="hv", name="best so far")
+    figure.update_layout(
+        xaxis_title="trial" if over == "trial" else "minutes",
+        yaxis_title="validation accuracy",
+        yaxis_tickformat=".0%",
+        uirevision=over,  # what somebody zoomed into stays when trials come
+    )
+    return figure

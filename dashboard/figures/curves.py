@@ -1,0 +1,58 @@
+"""Learning curves, one over the other."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.colors import qualitative, sample_colorscale
+
+SCALE = "Viridis"
+
+
+def curves(
+    found: Mapping[int, pd.DataFrame], measure: str, trials: pd.DataFrame, coloured_by: str | None = None
+) -> go.Figure:
+    """Return a line for each trial.
+
+    Args:
+        found: the curves by trial, a row an epoch.
+        measure: which of them.
+        trials: the table that `coloured_by` is a column of.
+    """
+    values = None if coloured_by is None else trials.set_index("trial")[coloured_by]
+    colours = {} if values is None else _colours(values.loc[list(found)])
+    figure = go.Figure()
+    for number, table in found.items():
+        line = {} if number not in colours else {"color": colours[number]}
+        told = f"trial {number}" if values is None else f"trial {number}: {values.loc[number]}"
+        figure.add_scatter(
+            x=table.index, y=table[measure], mode="lines+markers", name=told, line=line, marker={"size": 4}
+        )
+    accuracy = measure.endswith("accuracy")
+    figure.update_layout(
+        xaxis_title="epoch",
+        yaxis_title=NAMES[measure],
+        yaxis_tickformat=".0%" if accuracy else None,
+        uirevision=measure,
+    )
+    return figure
+
+
+NAMES = {
+    "val_accuracy": "validation accuracy",
+    "accuracy": "training accuracy",
+    "val_loss": "validation loss",
+    "loss": "training loss",
+}
+
+
+def _colours(values: "pd.Series[Any]") -> dict[int, str]:
+    """Return a colour for each trial: along a scale for numbers, one of a few for words."""
+    numbers = pd.to_numeric(values, errors="coerce")
+    if numbers.notna().all():
+        low, high = numbers.min(), numbers.max()
+        shares = (numbers - low) / (high - low) if high > low else numbers * 0
+        return dict(zip(values.index, sample_colorscale(SCALE, list(shares)), strict=True))
+    words = {word: n for n, word in enumerate(sorted(values.astype(str).unique()))}
+    return {int(str(number)): qualitative.Plotly[words[str(value)] % 10] for number, value in values.items()}

@@ -1,0 +1,50 @@
+"""Which trials no other one beats in two measures."""
+
+import pandas as pd
+import plotly.graph_objects as go
+
+HIGHER_IS_BETTER = ("validation",)
+
+
+def front(trials: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
+    """Return the trials that none beats in both measures, by the first of them (Pareto).
+
+    More is better of the accuracy, less of all others.
+    """
+    known = trials.dropna(subset=[one, other])
+    signs = [-1 if name in HIGHER_IS_BETTER else 1 for name in (one, other)]
+    costs = pd.DataFrame({"one": signs[0] * known[one], "other": signs[1] * known[other]})
+    costs = costs.sort_values(["one", "other"])
+    least = costs["other"].cummin()
+    undominated = costs["other"] < least.shift().fillna(float("inf"))
+    return known.loc[costs.index[undominated]]
+
+
+def front_figure(trials: pd.DataFrame, one: str, other: str) -> go.Figure:
+    """Return all trials at their two measures, and the front as a line."""
+    known = trials.dropna(subset=[one, other])
+    best = front(trials, one, other)
+    figure = go.Figure()
+    hover = "trial %{customdata[0]}<br>%{customdata[1]}<extra></extra>"
+    for table, name, mode in ((known, "trial", "markers"), (best, "front", "lines+markers")):
+        add = figure.add_scattergl if name == "trial" else figure.add_scatter
+        add(
+            x=table[one],
+            y=table[other],
+            mode=mode,
+            name=name,
+            customdata=table[["trial", "architecture"]],
+            hovertemplate=hover,
+            **({"opacity": 0.5} if name == "trial" else {"line_shape": "hv"}),
+        )
+    for axis, name in ((figure.update_xaxes, one), (figure.update_yaxes, other)):
+        if name == "validation":
+            axis(tickformat=".0%")
+        elif (known[name] > 0).all() and len(known) and known[name].max() > 30 * known[name].min():
+            axis(type="log")
+    figure.update_layout(xaxis_title=_title(one), yaxis_title=_title(other), uirevision=f"{one},{other}")
+    return figure
+
+
+def _title(name: str) -> str:
+    return "validation accuracy" if name == "validation" else name

@@ -1,0 +1,35 @@
+"""What the workers did when: a bar for each trial, a row for each worker."""
+
+import pandas as pd
+import plotly.graph_objects as go
+
+COLOURS = {
+    "complete": "#2e9e5b",
+    "pruned": "#d9a321",
+    "failed": "#d64545",
+    "interrupted": "#8f6bd1",
+    "running": "#3b82d6",
+}
+
+
+def timeline(trials: pd.DataFrame, now: pd.Timestamp) -> go.Figure:
+    """Return the bars; a trial that runs reaches to `now`."""
+    placed = trials.dropna(subset=["worker"]).copy()
+    placed["ended"] = placed["ended"].fillna(now)
+    figure = go.Figure()
+    for state, rows in placed.groupby("state", sort=False):
+        figure.add_bar(
+            base=rows["began"],
+            x=(rows["ended"] - rows["began"]).dt.total_seconds() * 1000,
+            y=rows["worker"],
+            orientation="h",
+            name=str(state),
+            marker={"color": COLOURS.get(str(state)), "line": {"width": 1, "color": "rgba(127,127,127,0.5)"}},
+            customdata=rows[["trial", "architecture"]],
+            hovertemplate="trial %{customdata[0]}<br>%{customdata[1]}<extra></extra>",
+        )
+    figure.update_layout(
+        barmode="overlay", xaxis_type="date", xaxis_title="UTC", yaxis_title=None, uirevision="timeline"
+    )
+    figure.update_yaxes(categoryorder="category descending")
+    return figure

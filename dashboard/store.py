@@ -1,0 +1,391 @@
+"""The runs of MLflow as tables: all are read once, and from then on only what has changed. Nothing is written.
+
+MLflow takes more than a millisecond for a run, so that ten thousand trials take a while the first time. What is read
+is kept for all who look, and for the next time in the user's cache (`copies.py`).
+"""
+
+import logging
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")  # seconds; whoever looks is told instead of kept waiting
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+import pandas as pd
+from mlflow.entities import Experiment, Run, ViewType
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..search.home import Home
+from ..search.record import CURVES
+from ..search.tracking import tracking_uri
+
+PAGE = 500  # runs that are asked for at a time
+FRESH = 2.0  # seconds for which nobody asks MLflow again
+# Milliseconds: what ended within them is asked for again, for it may have come after what ended later. A loop delivers
+# in order, but for what it does within the same moment; several loops do not, up to the minutes that one may be away.
+OVERLAP, OVERLAP_SHARED = 1_000, 600_000
+IMPORTANCE = "importance."
+OPTION = "option."  # what the columns of a trial's options begin with
+
+MEASURES = {  # MLflow's names and ours
+    "best_val_accuracy": "validation",
+    "gap": "gap",
+    "best_epoch": "best epoch",
+    "parameters": "parameters",
+    "macs": "MACs",
+    "size_kb": "size (kB)",
+    "latency_ms": "latency (ms)",
+    "seconds": "seconds",
+    "seconds.waiting": "waiting (s)",
+    "seconds.building": "building (s)",
+    "seconds.tracing": "tracing (s)",
+    "seconds.training": "training (s)",
+    "seconds.evaluating": "evaluating (s)",
+}
+TAGS = ("state", "worker", "error", "lost", "architecture", "hash")
+
+Progress = Callable[[float], object]
+"""Is told which share of a study has been read."""
+
+
+class StoreError(Exception):
+    """MLflow cannot be read; `remedy` is what to do about it."""
+
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.remedy = remedy
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One launch of a study: its run, when it began and ended, and what it was asked for."""
+
+    run_id: str
+    status: str
+    began: datetime
+    ended: datetime | None
+    params: dict[str, str]
+    metrics: dict[str, float]
+    tags: dict[str, str]
+
+    @property
+    def importances(self) -> dict[str, float]:
+        """The share of each dimension; empty where nothing is known yet."""
+        return {
+            name.removeprefix(IMPORTANCE): share for name, share in self.metrics.items() if name.startswith(IMPORTANCE)
+        }
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study as it was read last. `version` counts its changes; `trials` has a row for each, by number.
+
+    The columns of `trials` are `trial`, `run`, `began` and `ended` (UTC), TAGS, the names of MEASURES, and one for each
+    option, whose name begins with OPTION.
+    """
+
+    name: str
+    experiment_id: str
+    data: str
+    space: str
+    created: datetime
+    launches: tuple[Launch, ...]
+    trials: pd.DataFrame
+    version: int = 0
+
+    @property
+    def engine(self) -> str:
+        """The engine and its algorithm, as the last launch had them."""
+        tags = self.launches[-1].tags if self.launches else {}
+        return " ".join(tags[name] for name in ("engine", "algorithm") if name in tags)
+
+    @property
+    def shared(self) -> bool:
+        """Whether several loops work on it, whose trials come in no order."""
+        return any("loop" in launch.tags for launch in self.launches)
+
+    @property
+    def best(self) -> "pd.Series[Any] | None":
+        """The row of the most accurate trial, if any has reached something."""
+        known = self.trials.dropna(subset=["validation"])
+        return None if known.empty else known.sort_values("validation", ascending=False).iloc[0]
+
+    def row(self, number: int) -> "pd.Series[Any]":
+        """Return the row of a trial that there is."""
+        return self.trials[self.trials["trial"] == number].iloc[0]
+
+    @property
+    def options(self) -> list[str]:
+        """The names of the options that differ between trials."""
+        found = [name for name in self.trials.columns if name.startswith(OPTION)]
+        return [name.removeprefix(OPTION) for name in found if self.trials[name].nunique() > 1]
+
+
+@dataclass
+class _Kept:
+    """What is kept of a study, and what it takes to ask for the rest."""
+
+    study: Study
+    runs: pd.DataFrame  # as MLflow has them: all options are text
+    asked: float  # when MLflow was asked last, by the monotonic clock
+    newest_end: int = 0  # milliseconds since 1970
+    curves: dict[str, pd.DataFrame] = field(default_factory=dict)  # of runs that have ended
+
+
+class Store:
+    """Reads where a home's runs are logged; one for all who look at it."""
+
+    def __init__(self, home: Path) -> None:
+        self.uri = tracking_uri(Home(home))
+        self._home = home
+        self._kept: dict[str, _Kept] = {}
+        self._names: tuple[float, list[str]] = (-FRESH, [])
+        self._locks: dict[str, threading.Lock] = {}
+        self._lock = threading.Lock()
+        for name in ("mlflow", "alembic", "urllib3"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # what they log as an error they raise as well
+        self._made: MlflowClient | None = None
+
+    def names(self) -> list[str]:
+        """Return the names of all studies, the newest first.
+
+        Raises:
+            StoreError: MLflow cannot be read.
+        """
+        with self._lock:
+            asked, names = self._names
+            if time.monotonic() - asked >= FRESH:
+                names = [experiment.name for experiment in self._experiments()]
+                self._names = time.monotonic(), names
+            return names
+
+    def study(self, name: str, progress: Progress = lambda share: None) -> Study | None:
+        """Return a study as it is now, or None where there is none of this name.
+
+        Args:
+            name: of the study; it may be anything that somebody typed.
+            progress: is told how much has been read, when it is read for the first time.
+
+        Raises:
+            StoreError: MLflow cannot be read.
+        """
+        with self._lock:
+            lock = self._locks.setdefault(name, threading.Lock())
+        with lock:  # whoever comes second waits, and has what the first one has read
+            kept = self._kept.get(name)
+            if kept is None or time.monotonic() - kept.asked >= FRESH:
+                kept = self._refreshed(name, kept, progress)
+                if kept is None:
+                    self._kept.pop(name, None)
+                    return None
+                self._kept[name] = kept
+            return kept.study
+
+    def curves(self, study: Study, trials: Iterable[int]) -> dict[int, pd.DataFrame]:
+        """Return the learning curves of trials, a row an epoch: CURVES.
+
+        Raises:
+            StoreError: MLflow cannot be read.
+        """
+        there = set(study.trials["trial"])
+        return {number: self._curve(study.name, study.row(number)) for number in trials if number in there}
+
+    def text(self, run_id: str, path: str) -> str | None:
+        """Return an artifact of a run as text, or None where it is missing, or outside of the run.
+
+        Raises:
+            StoreError: MLflow cannot be read.
+        """
+        if ".." in Path(path).parts or Path(path).is_absolute():  # MLflow would follow it
+            return None
+        with self._read(), tempfile.TemporaryDirectory() as place:
+            try:
+                found = Path(self._client().download_artifacts(run_id, path, place))
+                return found.read_text(encoding="utf-8")
+            except (OSError, MlflowException):
+                return None
+
+    # ------------------------------------------------------------------ what is asked for
+
+    def _refreshed(self, name: str, kept: _Kept | None, progress: Progress) -> _Kept | None:
+        asked = time.monotonic()
+        with self._read():
+            experiment = self._client().get_experiment_by_name(name)
+        if experiment is None or experiment.lifecycle_stage != "active":
+            return None
+        if kept is not None and kept.study.experiment_id != experiment.experiment_id:
+            kept = None  # it was deleted, and another one made of the same name
+        runs = list(self._trials(experiment, kept, progress))
+        launches = tuple(
+            sorted(map(_launch, self._runs(experiment, "tags.kind = 'launch'")), key=lambda one: one.began)
+        )
+        before = None if kept is None else kept.study
+        table = _table(runs) if kept is None else _merged(kept.runs, _table(runs))
+        changed = before is None or bool(runs) or before.launches != launches
+        study = Study(
+            name=name,
+            experiment_id=experiment.experiment_id,
+            data=experiment.tags.get("convsearch.data", ""),
+            space=experiment.tags.get("convsearch.space", ""),
+            created=_moment(experiment.creation_time),
+            launches=launches,
+            trials=typed(table) if changed else before.trials,  # type: ignore[union-attr]
+            version=(before.version if before else 0) + changed,
+        )
+        ends = [run.info.end_time or 0 for run in runs]
+        newest = max([kept.newest_end if kept else 0, *ends])
+        curves = {} if kept is None else kept.curves
+        return _Kept(study if changed or before is None else before, table, asked, newest, curves)
+
+    def _trials(self, experiment: Experiment, kept: _Kept | None, progress: Progress) -> Iterator[Run]:
+        """Yield the runs of all trials; where some are known, of those that may have changed."""
+        if kept is None:
+            newest = self._page(experiment, "tags.kind = 'trial'", ["attributes.start_time DESC"], 1, None)
+            expected = 1 + max((int(run.data.tags.get("number", 0)) for run in newest), default=0)
+            for count, run in enumerate(self._runs(experiment, "tags.kind = 'trial'"), start=1):
+                if count % PAGE == 0:
+                    progress(min(1.0, count / expected))
+                yield run
+            return
+        yield from self._runs(experiment, "tags.kind = 'trial' and attributes.status = 'RUNNING'")
+        known = dict(zip(kept.study.trials["run"], kept.study.trials["state"], strict=True))
+        overlap = OVERLAP_SHARED if kept.study.shared else OVERLAP
+        since = f"tags.kind = 'trial' and attributes.end_time >= {kept.newest_end - overlap}"
+        for run in self._runs(experiment, since):
+            if known.get(run.info.run_id) != run.data.tags.get("state"):
+                yield run
+
+    def _runs(self, experiment: Experiment, which: str) -> Iterator[Run]:
+        token = None
+        while True:
+            page = self._page(experiment, which, ["attributes.start_time ASC"], PAGE, token)
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def _page(self, experiment: Experiment, which: str, order: list[str], count: int, token: str | None) -> Any:
+        with self._read():
+            return self._client().search_runs(
+                [experiment.experiment_id], which, ViewType.ACTIVE_ONLY, count, order, token
+            )
+
+    def _curve(self, name: str, trial: "pd.Series[Any]") -> pd.DataFrame:
+        kept = self._kept[name].curves
+        if trial["run"] not in kept:
+            with self._read():
+                found = {
+                    curve: {m.step: m.value for m in self._client().get_metric_history(trial["run"], curve)}
+                    for curve in CURVES
+                }
+            table = pd.DataFrame(found).sort_index()
+            table.index.name = "epoch"
+            if trial["state"] == "running":
+                return table
+            kept[trial["run"]] = table
+        return kept[trial["run"]]
+
+    def _experiments(self) -> list[Experiment]:
+        if self.uri.startswith("sqlite:") and not Path(self.uri.partition(":///")[2]).exists():
+            return []  # MLflow would make it
+        with self._read():
+            found = self._client().search_experiments(order_by=["creation_time DESC"])
+        return [experiment for experiment in found if experiment.name != "Default"]
+
+    def _client(self) -> MlflowClient:
+        if self._made is None:
+            self._made = MlflowClient(self.uri)
+        return self._made
+
+    @contextmanager
+    def _read(self) -> Iterator[None]:
+        try:
+            yield
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            raise _store_error(self.uri, error) from error
+
+
+# ---------------------------------------------------------------------- runs as rows
+
+
+def _table(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return runs of trials as a table, by their numbers."""
+    table = pd.DataFrame(list(map(_row, runs)), columns=None if runs else ["trial", "run", "began", "ended", *TAGS])
+    for name in ("began", "ended"):
+        table[name] = pd.to_datetime(table[name], utc=True)
+    for name in table.columns:
+        if name.startswith(OPTION):
+            table[name] = table[name].astype("category")
+    for name in MEASURES.values():
+        table[name] = pd.to_numeric(table[name]) if name in table else float("nan")
+    return table.sort_values("trial", ignore_index=True)
+
+
+def _row(run: Run) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "trial": int(run.data.tags.get("number", -1)),
+        "run": run.info.run_id,
+        "began": _moment(run.info.start_time),
+        "ended": _moment(run.info.end_time) if run.info.end_time and run.info.status != "RUNNING" else None,
+    }
+    row |= {name: run.data.tags.get(name) for name in TAGS}
+    row |= {ours: run.data.metrics.get(name) for name, ours in MEASURES.items()}
+    row |= {OPTION + name: text for name, text in run.data.params.items()}
+    return row
+
+
+def _merged(table: pd.DataFrame, changed: pd.DataFrame) -> pd.DataFrame:
+    if changed.empty:
+        return table
+    rest = table[~table["run"].isin(changed["run"])]
+    both = pd.concat([rest, changed]).sort_values("trial", ignore_index=True)
+    for name in both.columns:
+        if name.startswith(OPTION):
+            both[name] = both[name].astype("category")
+    return both
+
+
+def typed(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose options are numbers where all of them are, and words elsewhere."""
+    found = table.copy()
+    for name in table.columns:
+        if name.startswith(OPTION):
+            words = table[name].astype(object)
+            numbers = pd.to_numeric(words, errors="coerce")
+            found[name] = numbers if (numbers.notna() == words.notna()).all() else words
+    return found
+
+
+def _launch(run: Run) -> Launch:
+    info = run.info
+    ended = _moment(info.end_time) if info.end_time else None
+    return Launch(
+        info.run_id, info.status, _moment(info.start_time), ended, run.data.params, run.data.metrics, run.data.tags
+    )
+
+
+def _moment(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def _store_error(uri: str, error: Exception) -> StoreError:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    if "schema" in str(error):
+        return StoreError(
+            f"The store of MLflow at {uri} is of another version.", f"Keep a copy of it, then: mlflow db upgrade {uri}"
+        )
+    if uri.startswith("http"):
+        return StoreError(f"The MLflow server at {uri} does not answer.", "See to the server; this page tries again.")
+    return StoreError(f"MLflow cannot be read at {uri}: {lines[0]}", "convsearch doctor says what is wrong with it.")

@@ -1,0 +1,135 @@
+"""What the dashboard reads of MLflow: everything once, then what changed, and a word where it cannot."""
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from stores import Written
+
+from convsearch.dashboard import store as module
+from convsearch.dashboard.store import OPTION, Store, StoreError, Study
+
+
+@pytest.fixture
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has MLflow asked whenever somebody looks."""
+    monkeypatch.setattr(module, "FRESH", 0.0)
+
+
+def study(store: Store, name: str = "birds") -> Study:
+    found = store.study(name)
+    assert found is not None
+    return found
+
+
+def test_a_home_without_a_store_has_no_studies_and_none_is_made(tmp_path: Path) -> None:
+    assert Store(tmp_path).names() == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_study_is_read_with_its_trials_measures_and_options(tmp_path: Path) -> None:
+    written = Written(tmp_path)
+    written.add([0.5, 0.9, None])
+    written.finish()
+    store = Store(tmp_path)
+    assert store.names() == ["birds"]
+    found = study(store)
+    assert (found.data, found.space, found.engine) == ("digits", "tiny", "optuna tpe")
+    assert found.trials["trial"].tolist() == [0, 1, 2]
+    assert found.trials["state"].tolist() == ["complete", "complete", "failed"]
+    assert found.trials["validation"].tolist()[:2] == [0.5, 0.9]
+    assert found.trials["error"].tolist()[2] == "the loss became NaN in epoch 1"
+    for trial, run in written.trials:
+        row = found.trials.set_index("run").loc[run]
+        flat = trial.candidate.flat()
+        assert row["architecture"] == str(trial.candidate.architecture)
+        assert row["parameters"] == (trial.parameters if row["state"] else None)
+        assert row[OPTION + "learning_rate"] == pytest.approx(flat["learning_rate"])
+        assert row[OPTION + "layers"] == flat["layers"]
+    assert "learning_rate" in found.options
+    assert [launch.status for launch in found.launches] == ["FINISHED"]
+
+
+@pytest.mark.usefixtures("at_once")
+def test_what_begins_and_ends_is_seen_and_what_did_not_change_is_the_same(tmp_path: Path) -> None:
+    written, store = Written(tmp_path), Store(tmp_path)
+    assert study(store).trials.empty
+    written.add([0.5])
+    first = study(store)
+    assert first.trials["state"].tolist() == ["complete"]
+    assert study(store) is first
+    number = written.begin()
+    running = study(store)
+    assert running.trials["state"].tolist() == ["complete", "running"]
+    assert running.version > first.version
+    written.end(number, 0.75)
+    ended = study(store)
+    assert ended.trials["validation"].tolist() == [0.5, 0.75]
+    assert ended.trials["ended"].notna().all()
+    assert first.trials["state"].tolist() == ["complete"]  # whoever has the old one keeps it
+
+
+def test_curves_have_a_row_an_epoch(tmp_path: Path) -> None:
+    written = Written(tmp_path)
+    written.add([0.5, 0.9])
+    store = Store(tmp_path)
+    found = store.curves(study(store), [1, 7])
+    assert list(found) == [1]
+    assert found[1]["val_accuracy"].tolist() == [0.45, 0.9]
+    assert found[1].index.tolist() == [1, 2]
+
+
+def test_an_artifact_that_is_missing_is_none(tmp_path: Path) -> None:
+    written = Written(tmp_path)
+    written.add([0.5])
+    store, run = Store(tmp_path), written.trials[0][1]
+    text = store.text(run, "architecture.json")
+    assert text is not None
+    assert '"layers"' in text
+    assert store.text(run, "nothing.json") is None
+    assert store.text(run, "../../../../mlflow.db") is None
+
+
+@pytest.mark.usefixtures("at_once")
+def test_a_study_that_is_deleted_is_none_and_one_of_the_same_name_is_another(tmp_path: Path) -> None:
+    written, store = Written(tmp_path), Store(tmp_path)
+    written.add([0.5])
+    assert len(study(store).trials) == 1
+    client, experiment = written.tracker._client, written.tracker.experiment_id
+    client.delete_experiment(experiment)
+    assert store.study("birds") is None
+    assert store.names() == []
+    assert store.study("../birds") is None
+
+
+def test_a_store_of_another_version_is_named_with_what_to_do(tmp_path: Path) -> None:
+    Written(tmp_path / "here")
+    other = tmp_path / "other"  # MLflow looks at a store's version once in a process
+    other.mkdir()
+    shutil.copy(tmp_path / "here" / "mlflow.db", other)
+    with closing(sqlite3.connect(other / "mlflow.db")) as database, database:
+        database.execute("update alembic_version set version_num = '451aebb31d03'")
+    with pytest.raises(StoreError, match="is of another version") as caught:
+        Store(other).names()
+    assert "mlflow db upgrade" in caught.value.remedy
+
+
+def test_a_server_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    with pytest.raises(StoreError, match=r"The MLflow server at http://127\.0\.0\.1:9 does not answer"):
+        Store(tmp_path).names()
+
+
+def test_a_study_that_is_read_for_the_first_time_says_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAGE", 2)
+    written = Written(tmp_path)
+    written.add([0.1, 0.2, 0.3, 0.4, 0.5])
+    told: list[float] = []
+    found = Store(tmp_path).study("birds", told.append)
+    assert found is not None
+    assert len(found.trials) == 5
+    assert told == [0.4, 0.8]

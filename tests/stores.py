@@ -1,0 +1,68 @@
+"""Stores of MLflow as searches leave them, written by the real tracker."""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+from samples import a_study
+
+from convsearch.search.engines.protocol import Proposal, State
+from convsearch.search.home import Home
+from convsearch.search.job import Outcome, Seconds
+from convsearch.search.record import Trial
+from convsearch.search.tracking import Tracker
+from convsearch.spaces.arithmetic import Volume
+from convsearch.spaces.definition import load, presets
+from convsearch.spaces.space import SearchSpace
+
+SPACE = SearchSpace(load("tiny"), Volume(8, 8, 1), 10)
+
+
+class Written:
+    """A study in a home's store, which a test adds trials to."""
+
+    def __init__(self, home: Path, name: str = "birds", **study: object) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        self.tracker = Tracker(Home(home), a_study(name=name, **study))
+        self.parent = self.tracker.launch(presets()["tiny"].read_text(encoding="utf-8"))
+        self.source = random.Random(0)
+        self.trials: list[tuple[Trial, str]] = []
+
+    def begin(self) -> int:
+        """Begin a trial, and return its number."""
+        values = SPACE.draw(self.source)
+        trial = Trial.begin(Proposal(len(self.trials), values, SPACE.candidate(values)))
+        trial = trial.model_copy(update={"worker": f"worker-{len(self.trials) % 2}"})
+        self.trials.append((trial, self.tracker.began(trial, self.parent)))
+        return trial.number
+
+    def end(self, number: int, value: float | None, state: State = "complete", error: str | None = None) -> None:
+        """End a trial that was begun, after two epochs."""
+        trial, run = self.trials[number]
+        curve = () if value is None else (value / 2, value)
+        outcome = Outcome(
+            number=number,
+            ended="failed" if value is None else "complete",
+            value=value,
+            best_epoch=2,
+            gap=0.05,
+            epochs=len(curve),
+            loss=curve,
+            accuracy=curve,
+            val_loss=curve,
+            val_accuracy=curve,
+            seconds=Seconds(training=1.0, building=0.5),
+            error=error,
+        )
+        self.tracker.ended(trial.end(state, outcome, 0.0), run)
+
+    def add(self, values: Sequence[float | None]) -> None:
+        """Add a trial for each value; one that is None has failed."""
+        for value in values:
+            number = self.begin()
+            state: State = "failed" if value is None else "complete"
+            self.end(number, value, state, "the loss became NaN in epoch 1" if value is None else None)
+
+    def finish(self, finished: bool = True) -> None:
+        """End the launch."""
+        self.tracker.end_launch(self.parent, finished)
