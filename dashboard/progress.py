@@ -28,10 +28,10 @@ def progress_of(study: Study, now: datetime | None = None) -> Progress:
 
 def _how_far(study: Study, launch: Launch, now: datetime) -> str:
     done = int((~study.trials["state"].isin(["running", "interrupted"])).sum()) if len(study.trials) else 0
-    if (minutes := launch.params.get("minutes", "None")) != "None":
+    if (minutes := launch.params.get("minutes")) is not None:
         left = launch.began + timedelta(minutes=float(minutes)) - now
         return f"running: {done:,} trials, {_duration(left)} left"
-    if (trials := launch.params.get("trials", "None")) != "None":
+    if (trials := launch.params.get("trials")) is not None:
         ended = study.trials.dropna(subset=["ended"])
         since = ended[ended["ended"] >= launch.began]
         told = f"running: {done:,} of {int(trials):,} trials"

@@ -329,12 +329,19 @@ def predict(
 @app.command()
 def dashboard(
     port: Annotated[int, typer.Option(help="Port to serve on.", min=1, max=65535)] = 8501,
+    host: Annotated[str, typer.Option(help="Address to serve on; any other lets others in.")] = "127.0.0.1",
     home: HomeOption = HOME,
 ) -> None:
-    """Open the dashboard on this machine (127.0.0.1)."""
-    from ..dashboard import serve
+    """Open the dashboard, on this machine alone (127.0.0.1) unless --host says otherwise."""
+    from ..dashboard import ADDRESS, serve
 
-    serve(_home(home).path, port)
+    if host != ADDRESS:
+        _console(stderr=True).print(
+            f"  warning: whoever reaches {host}:{port} can read all studies of {home}; there is no password",
+            highlight=False,
+            soft_wrap=True,
+        )
+    serve(_home(home).path.resolve(), port, host)
 
 
 @app.command()

@@ -97,6 +97,8 @@ class Tracker:
             "space": study.space,
             "objectives": ", ".join(study.objectives),
             "epochs": study.epochs,
+            "trials": study.trials,
+            "minutes": study.minutes,
             "seed": study.seed,
         }
         with self._reached():
@@ -104,7 +106,8 @@ class Tracker:
             run = self._client.create_run(self.experiment_id, tags=tags)
             self._keep_run_here(run.info.run_id)
             for name, value in parameters.items():
-                self._client.log_param(run.info.run_id, name, value)
+                if value is not None:
+                    self._client.log_param(run.info.run_id, name, value)
             self._client.log_text(run.info.run_id, space, "space.yaml")
         return str(run.info.run_id)
 

@@ -82,12 +82,20 @@ def _network(candidate: Candidate, name: str) -> None:
         hide_index=True,
         key="layers",
         alt="The arithmetic, layer by layer",
-        column_config={"share of parameters": share, "share of MACs": share},
+        column_config={
+            "share of parameters": share,
+            "share of MACs": share,
+            "parameters": st.column_config.NumberColumn(format="localized"),
+            "MACs": st.column_config.NumberColumn(format="localized"),
+        },
     )
     shown.csv(table, f"{name}-layers")
     st.subheader("Recipe")
-    recipe = {key: str(value) for key, value in candidate.recipe.model_dump(mode="json").items()}
-    st.dataframe(pd.DataFrame(recipe.items(), columns=["", "value"]), hide_index=True, key="recipe", alt="The recipe")
+    recipe = candidate.recipe.model_dump(mode="json")
+    varied = {f"augmentation: {name}": value for name, value in recipe.pop("augmentation").items() if value}
+    told = [(name, f"{value:g}" if isinstance(value, float) else str(value)) for name, value in recipe.items()]
+    told += [(name, str(value)) for name, value in varied.items()]
+    st.dataframe(pd.DataFrame(told, columns=["", "value"]), hide_index=True, key="recipe", alt="The recipe")
 
 
 def _volume(sides: list[int]) -> str:
@@ -117,5 +125,5 @@ def _time(trial: "pd.Series[Any]", name: str) -> None:
         figure.add_bar(
             x=[seconds], y=[""], orientation="h", name=part, hovertemplate=f"{part}: %{{x:.1f}} s<extra></extra>"
         )
-    figure.update_layout(barmode="stack", xaxis_title="seconds", height=180)
+    figure.update_layout(barmode="stack", xaxis_title="seconds", height=200, legend={"orientation": "h", "y": 1.4})
     shown.figure(figure, f"{name}-time", "Seconds by what they went to")

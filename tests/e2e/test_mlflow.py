@@ -93,6 +93,7 @@ def test_the_launch_says_what_was_searched_and_with_which_versions(launch_run: R
         "space": "tiny",
         "objectives": "val_accuracy",
         "epochs": "2",
+        "trials": str(study.trials),
         "seed": "3",
     }
 
