@@ -30,8 +30,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from ..search.home import Home
 from ..search.record import CURVES
 from ..search.tracking import tracking_uri
+from . import copies
 
 PAGE = 500  # runs that are asked for at a time
+WORTH_COPYING, COPIED = 200, 60.0  # runs, from which on a study is copied; seconds between two copies of it
 FRESH = 2.0  # seconds for which nobody asks MLflow again
 # Milliseconds: what ended within them is asked for again, for it may have come after what ended later. A loop delivers
 # in order, but for what it does within the same moment; several loops do not, up to the minutes that one may be away.
@@ -141,6 +143,7 @@ class _Kept:
     runs: pd.DataFrame  # as MLflow has them: all options are text
     asked: float  # when MLflow was asked last, by the monotonic clock
     newest_end: int = 0  # milliseconds since 1970
+    saved: float = float("-inf")  # when it was copied last, by the monotonic clock
     curves: dict[str, pd.DataFrame] = field(default_factory=dict)  # of runs that have ended
 
 
@@ -227,6 +230,9 @@ class Store:
             return None
         if kept is not None and kept.study.experiment_id != experiment.experiment_id:
             kept = None  # it was deleted, and another one made of the same name
+        place = copies.place_of(self.uri, experiment)
+        if kept is None and (copy := copies.load(place)) is not None:
+            kept = _of_copy(name, experiment, copy)
         runs = list(self._trials(experiment, kept, progress))
         launches = tuple(
             sorted(map(_launch, self._runs(experiment, "tags.kind = 'launch'")), key=lambda one: one.began)
@@ -246,8 +252,13 @@ class Store:
         )
         ends = [run.info.end_time or 0 for run in runs]
         newest = max([kept.newest_end if kept else 0, *ends])
-        curves = {} if kept is None else kept.curves
-        return _Kept(study if changed or before is None else before, table, asked, newest, curves)
+        made = _Kept(study if changed or before is None else before, table, asked, newest)
+        if kept is not None:
+            made.curves, made.saved = kept.curves, kept.saved
+        if changed and len(table) >= WORTH_COPYING and asked - made.saved > COPIED:
+            copies.save(place, table)
+            made.saved = asked
+        return made
 
     def _trials(self, experiment: Experiment, kept: _Kept | None, progress: Progress) -> Iterator[Run]:
         """Yield the runs of all trials; where some are known, of those that may have changed."""
@@ -259,13 +270,13 @@ class Store:
                     progress(min(1.0, count / expected))
                 yield run
             return
-        yield from self._runs(experiment, "tags.kind = 'trial' and attributes.status = 'RUNNING'")
         known = dict(zip(kept.study.trials["run"], kept.study.trials["state"], strict=True))
         overlap = OVERLAP_SHARED if kept.study.shared else OVERLAP
         since = f"tags.kind = 'trial' and attributes.end_time >= {kept.newest_end - overlap}"
-        for run in self._runs(experiment, since):
-            if known.get(run.info.run_id) != run.data.tags.get("state"):
-                yield run
+        for which in ("tags.kind = 'trial' and attributes.status = 'RUNNING'", since):
+            for run in self._runs(experiment, which):
+                if known.get(run.info.run_id) != run.data.tags.get("state"):  # nothing changes but with its state
+                    yield run
 
     def _runs(self, experiment: Experiment, which: str) -> Iterator[Run]:
         token = None
@@ -355,6 +366,14 @@ def _merged(table: pd.DataFrame, changed: pd.DataFrame) -> pd.DataFrame:
         if name.startswith(OPTION):
             both[name] = both[name].astype("category")
     return both
+
+
+def _of_copy(name: str, experiment: Experiment, copy: pd.DataFrame) -> _Kept:
+    """Return what is known by a copy: all that ended before its newest end."""
+    ended = copy["ended"].max()
+    newest = 0 if pd.isna(ended) else round(ended.timestamp() * 1000)
+    study = Study(name, experiment.experiment_id, "", "", _moment(experiment.creation_time), (), copy)
+    return _Kept(study, copy, asked=0.0, newest_end=newest, saved=time.monotonic())
 
 
 def typed(table: pd.DataFrame) -> pd.DataFrame:

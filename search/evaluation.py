@@ -10,11 +10,26 @@ from pydantic import BaseModel, ConfigDict
 from .data import Dataset
 
 BATCH = 256
+MOST_MISTAKES = 100  # that are named
 Z_95 = 1.959963984540054  # the normal distribution's 97.5 % point
 
 
+class Mistake(BaseModel):
+    """An image, by its place in the data set, that was taken for another class, with the probability given to that."""
+
+    model_config = ConfigDict(frozen=True)
+
+    image: int
+    label: int
+    guess: int
+    confidence: float
+
+
 class Evaluation(BaseModel):
-    """`confusion[i][j]` is how many images of class i were taken for class j; accuracy and interval are shares."""
+    """`confusion[i][j]` is how many images of class i were taken for class j; accuracy and interval are shares.
+
+    `mistakes` are those that the model was surest of, the surest first.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -22,6 +37,7 @@ class Evaluation(BaseModel):
     interval_95: tuple[float, float]
     count: int
     confusion: tuple[tuple[int, ...], ...]
+    mistakes: tuple[Mistake, ...] = ()
 
     def per_class(self) -> list[tuple[float, float, int]]:
         """Return precision, recall and the number of images of each class; 0 where a share has no images."""
@@ -50,14 +66,22 @@ def evaluate(model: Any, dataset: Dataset, indices: NDArray[np.int64]) -> Evalua
     labels, classes = dataset.labels(), len(dataset.classes)
     batches = Batches(dataset.images(), labels, indices, classes, BATCH)
     # The batches keep their rows in the order of `indices`, sorted within a batch.
-    guesses = model.predict(batches, verbose=0).argmax(axis=1)
+    probabilities = model.predict(batches, verbose=0)
+    guesses = probabilities.argmax(axis=1)
     truth = np.concatenate([np.sort(indices[i : i + BATCH]) for i in range(0, len(indices), BATCH)])
     confusion = np.zeros((classes, classes), dtype=int)
     np.add.at(confusion, (labels[truth], guesses), 1)
     hits = int(np.trace(confusion))
+    sure = probabilities.max(axis=1)
+    wrong = np.flatnonzero(guesses != labels[truth])
+    wrong = wrong[np.argsort(-sure[wrong], kind="stable")][:MOST_MISTAKES]
     return Evaluation(
         accuracy=hits / len(indices),
         interval_95=wilson_interval(hits, len(indices)),
         count=len(indices),
         confusion=tuple(tuple(int(n) for n in row) for row in confusion),
+        mistakes=tuple(
+            Mistake(image=int(truth[i]), label=int(labels[truth[i]]), guess=int(guesses[i]), confidence=float(sure[i]))
+            for i in wrong
+        ),
     )

@@ -274,6 +274,7 @@ def publish(home: Home, prepared: Prepared, parent: str, budget: Budget) -> None
         tracker.log_importances(parent, found, result.at)
     if study.preference.several:
         tracker.log_front(parent, front_facts(record, study.objectives))
+    tracker.log_test(parent, result.best, result.test)
     figures = {"test_accuracy": result.test.accuracy, "best_val_accuracy": result.val_accuracy}
     again = folder.repeats().standing(record.trials[result.best])
     if again.spread is not None:

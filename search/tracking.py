@@ -27,12 +27,14 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ..spaces.errors import WorkError
+from .evaluation import Evaluation
 from .home import Home, StudyFile
 from .importance import Importances
 from .record import CURVES, Trial, now
 from .storage import mlflow_url
 
 STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+TEST_FILE = "test.json"
 LONGEST_PARAMETER = 6000  # characters; MLflow's own bound
 
 
@@ -225,6 +227,12 @@ class Tracker:
         """Write to the launch which trials no other one beats in all objectives."""
         with self._reached():
             self._client.log_text(parent, json.dumps(front, indent=2) + "\n", "front.json")
+
+    def log_test(self, parent: str, number: int, test: Evaluation) -> None:
+        """Write to the launch how the winner, trial `number`, did on the test images."""
+        told = {"trial": number, **test.model_dump(mode="json")}
+        with self._reached():
+            self._client.log_text(parent, json.dumps(told) + "\n", TEST_FILE)
 
     def log_model(self, parent: str, model: Any, example: Any, figures: dict[str, float]) -> str:
         """Log and register the final model so that `mlflow models serve` answers images; return its URI.

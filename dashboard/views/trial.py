@@ -1,6 +1,7 @@
 """One trial: the network as the volumes that flow through it, its arithmetic, its learning, where its time went."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,13 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from ...search.explain import explained
+from ...search.home import StudyFolder
 from ...spaces.architecture import Candidate
 from ...spaces.draw_svg import draw_svg
 from .. import shown
+from ..bundle import BundleError, bundle, command, folder_of, winner
 from ..store import Study
+from .tested import show_test, test_of
 
 TIMES = ("waiting (s)", "building (s)", "tracing (s)", "training (s)", "evaluating (s)")
 
@@ -39,6 +43,10 @@ def page(home: Path) -> None:
         _network(candidate, f"{study.name}-{number}")
     _learning(home, study, int(number))
     _time(trial, f"{study.name}-{number}")
+    folder = _folder(home, study, trial)
+    if (found := test_of(home, study)) is not None and found[0] == number:
+        show_test(found[1], f"{study.name}-{number}", folder)
+    _bundle(home, study, trial, folder)
 
 
 def _head(trial: "pd.Series[Any]") -> None:
@@ -127,3 +135,36 @@ def _time(trial: "pd.Series[Any]", name: str) -> None:
         )
     figure.update_layout(barmode="stack", xaxis_title="seconds", height=200, legend={"orientation": "h", "y": 1.4})
     shown.figure(figure, f"{name}-time", "Seconds by what they went to")
+
+
+def _folder(home: Path, study: Study, trial: "pd.Series[Any]") -> StudyFolder | None:
+    try:
+        return folder_of(home, study.name, int(trial["trial"]), trial["run"])
+    except BundleError as error:
+        st.info(str(error), title="Its files are not here")
+        return None
+
+
+def _bundle(home: Path, study: Study, trial: "pd.Series[Any]", folder: StudyFolder | None) -> None:
+    if folder is None:
+        return
+    st.subheader("Take it away")
+    number = int(trial["trial"])
+    is_winner = winner(folder) == number
+    if not is_winner and number not in folder.kept():
+        kept = ", ".join(map(str, folder.kept())) or "none"
+        st.info(f"Kept are those of the trials {kept}.", title="Its weights are not kept")
+        return
+    if is_winner:
+        st.caption("The study's winner: trained to the end, tested once on images that nothing else has seen.")
+    asked = None if is_winner else number
+    st.code("convsearch " + shlex.join([*command(home, study.name, asked), "--to", "DIR"]), language="shell")
+    st.download_button(
+        "Download the bundle",
+        lambda: bundle(home, study.name, asked),
+        f"{study.name}-{number}.zip",
+        "application/zip",
+        icon=":material/download:",
+        help="The model, its labels, its card and a program that predicts. It is checked in a fresh process first.",
+        on_click="ignore",
+    )

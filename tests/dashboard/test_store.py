@@ -5,11 +5,20 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from stores import Written
 
 from convsearch.dashboard import store as module
 from convsearch.dashboard.store import OPTION, Store, StoreError, Study
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of its own, where the copies are kept."""
+    place = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(place))
+    return place
 
 
 @pytest.fixture
@@ -133,3 +142,46 @@ def test_a_study_that_is_read_for_the_first_time_says_how_far_it_is(
     assert found is not None
     assert len(found.trials) == 5
     assert told == [0.4, 0.8]
+
+
+# ---------------------------------------------------------------------- the copy
+
+
+@pytest.fixture
+def copied(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has studies of any size copied."""
+    monkeypatch.setattr(module, "WORTH_COPYING", 1)
+
+
+@pytest.mark.usefixtures("copied")
+def test_the_next_dashboard_asks_only_for_what_changed_since(tmp_path: Path) -> None:
+    written = Written(tmp_path)
+    written.add([0.1, 0.2, None])
+    running = written.begin()
+    before = study(Store(tmp_path))
+    written.tracker._client.set_tag(written.trials[0][1], "architecture", "not asked for again")
+    written.end(running, 0.9)
+    written.add([0.3])
+    found = study(Store(tmp_path))
+    assert found.trials["state"].tolist() == ["complete", "complete", "failed", "complete", "complete"]
+    assert found.trials["validation"].tolist()[3:] == [0.9, 0.3]
+    pd.testing.assert_frame_equal(found.trials.head(3), before.trials.head(3), check_dtype=False)
+    assert found.launches == before.launches
+
+
+@pytest.mark.usefixtures("copied")
+def test_a_copy_that_cannot_be_read_is_made_anew(tmp_path: Path, cache: Path) -> None:
+    Written(tmp_path).add([0.1, 0.2])
+    assert len(study(Store(tmp_path)).trials) == 2
+    (copy,) = cache.rglob("*.parquet")
+    copy.write_bytes(b"damaged")
+    assert len(study(Store(tmp_path)).trials) == 2
+    assert copy.read_bytes() != b"damaged"
+
+
+@pytest.mark.usefixtures("copied")
+def test_where_no_copy_can_be_kept_all_is_read_each_time(tmp_path: Path, cache: Path) -> None:
+    Written(tmp_path).add([0.1, 0.2])
+    (cache / "convsearch").write_text("a file, and no folder")
+    assert len(study(Store(tmp_path)).trials) == 2
+    assert len(study(Store(tmp_path)).trials) == 2

@@ -58,6 +58,20 @@ def test_a_model_is_measured_on_the_images_asked_for_each_with_its_own_label(dig
     assert found.count == 300
     assert found.accuracy == pytest.approx((guesses == truth).mean())
     assert sum(map(sum, found.confusion)) == 300
+    probabilities = model.predict(digits.images(), verbose=0)
+    assert len(found.mistakes) == 100  # of some 270
+    sure = [mistake.confidence for mistake in found.mistakes]
+    assert sure == sorted(sure, reverse=True)
+    for mistake in found.mistakes:
+        assert mistake.image in indices
+        assert mistake.label == digits.labels()[mistake.image]
+        assert mistake.guess == probabilities[mistake.image].argmax() != mistake.label
+        assert mistake.confidence == pytest.approx(probabilities[mistake.image].max(), abs=1e-5)
+    least = min(sure)
+    others = set(indices) - {mistake.image for mistake in found.mistakes}
+    assert all(
+        probabilities[i].argmax() == digits.labels()[i] or probabilities[i].max() <= least + 1e-5 for i in others
+    )
     for true in range(10):
         for taken_for in range(10):
             expected = int(((truth == true) & (guesses == taken_for)).sum())

@@ -1,0 +1,72 @@
+"""A trial's bundle to download: made by the same command that anybody may type, in a process of its own."""
+
+import io
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from ..search.home import Home, StudyFolder
+from ..search.processes import environment
+from ..search.runs import Runs
+from ..spaces.errors import InputError
+
+PROGRAM = "from convsearch.search.cli import main; main()"
+PATIENCE = 300  # seconds
+
+
+class BundleError(Exception):
+    """The bundle cannot be made; the message says why."""
+
+
+def folder_of(home: Path, study: str, number: int, run: str) -> StudyFolder:
+    """Return the folder of the study that a trial's run belongs to.
+
+    Raises:
+        BundleError: it is not in this home, or one of the same name is another study.
+    """
+    try:
+        folder = Home(home).existing(study)
+    except InputError as error:
+        raise BundleError(
+            f"The files of this study are not in {home}: it ran elsewhere, or they were deleted."
+        ) from error
+    if Runs(folder.path).of(number) != run:
+        raise BundleError(f"The study of this name in {home} is another one, or this trial ran in another loop of it.")
+    return folder
+
+
+def winner(folder: StudyFolder) -> int | None:
+    """Return the trial whose network was tested and exported, if there is one."""
+    try:
+        result = folder.result()
+    except InputError:
+        return None
+    return None if result is None or not folder.bundle.is_dir() else result.best
+
+
+def command(home: Path, study: str, number: int | None) -> list[str]:
+    """Return the words to type, but for the program's name and where to; `number` is None for the winner."""
+    return ["export", study if number is None else f"{study}:{number}", "--home", str(home)]
+
+
+def bundle(home: Path, study: str, number: int | None) -> bytes:
+    """Return the bundle as a zip file.
+
+    Raises:
+        BundleError: the command says why not.
+    """
+    with tempfile.TemporaryDirectory() as place:
+        to = Path(place) / "bundle"
+        words = [sys.executable, "-P", "-c", PROGRAM, *command(home, study, number), "--to", str(to)]
+        done = subprocess.run(
+            words, capture_output=True, text=True, env=environment(), timeout=PATIENCE, check=False, cwd=place
+        )
+        if done.returncode:
+            raise BundleError(done.stderr.strip().removeprefix("convsearch: "))
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in sorted(to.rglob("*")):
+                archive.write(path, Path(to.name) / path.relative_to(to))
+        return packed.getvalue()

@@ -1,0 +1,63 @@
+"""How a study's winner did on the test images: what it took for what, and the images that it got wrong."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import streamlit as st
+
+from ...search.data import Dataset
+from ...search.evaluation import Evaluation
+from ...search.home import StudyFolder
+from ...search.tracking import TEST_FILE
+from ...spaces.errors import InputError
+from .. import shown
+from ..figures.confusion import confusion
+from ..store import Study
+
+SHOWN = 24  # images
+LARGE = 96  # pixels that an image is drawn with, at least
+
+
+def test_of(home: Path, study: Study) -> tuple[int, Evaluation] | None:
+    """Return the winner's number and its test, as the last launch that tested one has it."""
+    for launch in reversed(study.launches):
+        if "test_accuracy" in launch.metrics and (text := shown.store(home).text(launch.run_id, TEST_FILE)) is not None:
+            found: dict[str, Any] = json.loads(text)
+            return int(found.pop("trial")), Evaluation.model_validate(found)
+    return None
+
+
+def show_test(test: Evaluation, name: str, folder: StudyFolder | None) -> None:
+    """Draw the confusion matrix, and the images where they are here."""
+    st.subheader("Test")
+    low, high = test.interval_95
+    interval = f"95 % interval {low:.1%} to {high:.1%}"
+    st.markdown(f"**{test.accuracy:.1%}** of {test.count:,} images that nothing had seen before ({interval}).")
+    classes, dataset = [str(number) for number in range(len(test.confusion))], None
+    if folder is not None:
+        try:
+            dataset = Dataset.load(folder.data(folder.read()))
+            classes = list(dataset.classes)
+        except InputError:
+            dataset = None
+    shown.figure(confusion(test.confusion, classes), f"{name}-confusion", "What was taken for what")
+    if not test.mistakes:
+        return
+    st.markdown(f"**What it got wrong**, the surest first ({min(SHOWN, len(test.mistakes))} of {len(test.mistakes)})")
+    if dataset is None:
+        st.info("They are in the home that the study was run in.", title="The images are not here")
+        return
+    images = dataset.images()
+    with st.container(horizontal=True):
+        for mistake in test.mistakes[:SHOWN]:
+            said = f"{classes[mistake.label]} taken for {classes[mistake.guess]}, {mistake.confidence:.0%}"
+            st.image(enlarged(images[mistake.image]), said, LARGE + 24, alt=said)
+
+
+def enlarged(image: np.ndarray) -> np.ndarray:
+    """Return an image (height, width, depth) with whole squares for pixels, LARGE or more on its longer side."""
+    times = max(1, -(-LARGE // max(image.shape[:2])))
+    large = image.repeat(times, axis=0).repeat(times, axis=1)
+    return large[..., 0] if large.shape[2] == 1 else large
