@@ -29,7 +29,7 @@ def _table(home: Path) -> None:
         state = progress_of(study)
         rows.append(
             {
-                "study": name,
+                "study": f"/study?study={name}",
                 "state": state.told,
                 "best": None if best is None else best["validation"],
                 "network": "" if best is None else best["architecture"],
@@ -38,7 +38,6 @@ def _table(home: Path) -> None:
                 "data": study.data,
                 "engine": study.engine,
                 "began": study.created,
-                "open": f"/study?study={name}",
             }
         )
     st.dataframe(
@@ -47,10 +46,9 @@ def _table(home: Path) -> None:
         key="studies",
         alt="All studies, the newest first",
         column_config={
-            "study": st.column_config.TextColumn(pinned=True),
+            "study": st.column_config.LinkColumn(display_text=r"study=(.*)$", pinned=True),
             "best": st.column_config.NumberColumn("best validation", format="percent"),
             "best over time": st.column_config.LineChartColumn(),
             "began": st.column_config.DatetimeColumn(format="distance"),
-            "open": st.column_config.LinkColumn(display_text="open"),
         },
     )

@@ -1,0 +1,125 @@
+"""The dashboard beside a real search: the winner's test, and bundles that work elsewhere."""
+
+import io
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+from terminal import PATIENCE, convsearch, environment
+
+from convsearch.dashboard.bundle import BundleError, bundle, folder_of, winner
+from convsearch.dashboard.bundle import command as command_of
+from convsearch.search.data import Dataset, Split
+from convsearch.search.home import Home, StudyFolder
+from convsearch.search.runs import Runs
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
+    """A finished study of seven trials on the digits, of which the weights of the best five are kept."""
+    home = tmp_path_factory.mktemp("dashboard") / "home"
+    options = ("--space", "tiny", "--trials", 7, "--epochs", 2, "--pruner", "none", "--repeats", 0, "--seed", 3)
+    done = convsearch("run", *options, "--study", "first", "--home", home)
+    assert done.returncode == 0, done.stderr
+    return Home(home).existing("first")
+
+
+def script(home: str) -> None:
+    """Show the page of trials; runs inside Streamlit."""
+    from pathlib import Path
+
+    from convsearch.dashboard.navigation import navigate
+
+    navigate(Path(home), "trial")
+
+
+def trial_page(folder: StudyFolder, number: int) -> AppTest:
+    app = AppTest.from_function(script, args=(str(folder.path.parent),), default_timeout=PATIENCE)
+    app.query_params["study"], app.query_params["trial"] = folder.name, str(number)
+    app.run()
+    assert not app.exception
+    return app
+
+
+def best_of(folder: StudyFolder) -> int:
+    result = folder.result()
+    assert result is not None
+    return result.best
+
+
+def test_the_winner_shows_how_it_did_on_the_test_images(folder: StudyFolder) -> None:
+    result = folder.result()
+    assert result is not None
+    app = trial_page(folder, result.best)
+    assert "Test" in [header.value for header in app.subheader]
+    assert any(f"**{result.test.accuracy:.1%}** of 359 images" in text.value for text in app.markdown)
+    assert f"convsearch export {folder.name} --home {folder.path.parent} --to DIR" in [code.value for code in app.code]
+    other = next(number for number in folder.kept() if number != result.best)
+    shown = trial_page(folder, other)
+    assert "Test" not in [header.value for header in shown.subheader]
+    assert f"convsearch export {folder.name}:{other} --home {folder.path.parent} --to DIR" in [
+        c.value for c in shown.code
+    ]
+
+
+def test_mistakes_are_images_of_the_test_split_and_no_others(folder: StudyFolder) -> None:
+    result, study = folder.result(), folder.read()
+    assert result is not None
+    tested = set(Split.load(folder.split).test.tolist())
+    labels = Dataset.load(folder.data(study)).labels()
+    wrong = result.test.count - sum(result.test.confusion[i][i] for i in range(10))
+    assert len(result.test.mistakes) == min(100, wrong)
+    for mistake in result.test.mistakes:
+        assert mistake.image in tested
+        assert labels[mistake.image] == mistake.label != mistake.guess
+
+
+def test_the_weights_of_other_trials_are_not_there_and_the_page_says_which_are(folder: StudyFolder) -> None:
+    lost = next(number for number in folder.record().trials if number not in folder.kept())
+    app = trial_page(folder, lost)
+    kept = ", ".join(map(str, folder.kept()))
+    assert f"Kept are those of the trials {kept}." in [info.value for info in app.info]
+    with pytest.raises(BundleError, match=f"trial {lost} .*: its weights are not kept"):
+        bundle(folder.path.parent, folder.name, lost)
+
+
+@pytest.mark.parametrize("which", ["winner", "other"])
+def test_a_bundle_that_was_downloaded_predicts_by_itself(which: str, folder: StudyFolder, tmp_path: Path) -> None:
+    number = None if which == "winner" else next(n for n in folder.kept() if n != best_of(folder))
+    with zipfile.ZipFile(io.BytesIO(bundle(folder.path.parent, folder.name, number))) as archive:
+        archive.extractall(tmp_path)
+    dataset = Dataset.load(folder.data(folder.read()))
+    picture = tmp_path / "digit.png"
+    Image.fromarray(np.asarray(dataset.images()[0, ..., 0])).save(picture)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "bundle" / "predict.py"), str(picture)],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert str(picture) in done.stdout
+    described = json.loads((tmp_path / "bundle" / "architecture.json").read_text())
+    assert described
+
+
+def test_only_the_study_that_a_run_belongs_to_is_taken_from_the_home(folder: StudyFolder, tmp_path: Path) -> None:
+    home, best = folder.path.parent, best_of(folder)
+    run = Runs(folder.path).of(best)
+    assert run is not None
+    found = folder_of(home, folder.name, best, run)
+    assert winner(found) == best
+    assert command_of(home, folder.name, best) == ["export", f"first:{best}", "--home", str(home)]
+    with pytest.raises(BundleError, match="another one"):
+        folder_of(home, folder.name, best, "0" * 32)
+    for name in ("second", "../home/first", "/etc", "data"):
+        with pytest.raises(BundleError, match="are not in"):
+            folder_of(home, name, best, run)
