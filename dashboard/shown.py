@@ -69,7 +69,8 @@ def read(home: Path, name: str) -> Study:
 
 def figure(found: go.Figure, name: str, alt: str) -> None:
     """Show a figure; its tool bar writes it as SVG."""
-    found.update_layout(margin={"t": 24, "b": 24})
+    if found.layout.margin.t is None:
+        found.update_layout(margin={"t": 24, "b": 24})
     config = {"toImageButtonOptions": {"format": "svg", "filename": name}, "displaylogo": False}
     st.plotly_chart(found, key=f"figure-{name}", config=config, alt=alt, theme="streamlit")
 

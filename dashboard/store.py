@@ -124,6 +124,11 @@ class Study:
         known = self.trials.dropna(subset=["validation"])
         return None if known.empty else known.sort_values("validation", ascending=False).iloc[0]
 
+    @property
+    def importances(self) -> dict[str, float]:
+        """The share of each dimension, as the last launch that knew them has them; empty where none did."""
+        return next((launch.importances for launch in reversed(self.launches) if launch.importances), {})
+
     def row(self, number: int) -> "pd.Series[Any]":
         """Return the row of a trial that there is."""
         return self.trials[self.trials["trial"] == number].iloc[0]

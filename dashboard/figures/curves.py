@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from plotly.colors import qualitative, sample_colorscale
 
 SCALE = "Viridis"
+FEW = 15  # epochs, up to which each has its number
 
 
 def curves(
@@ -25,10 +26,12 @@ def curves(
     figure = go.Figure()
     for number, table in found.items():
         line = {} if number not in colours else {"color": colours[number]}
-        told = f"trial {number}" if values is None else f"trial {number}: {values.loc[number]}"
+        told = f"trial {number}" if values is None else f"trial {number}: {_told(values.loc[number])}"
         figure.add_scatter(
             x=table.index, y=table[measure], mode="lines+markers", name=told, line=line, marker={"size": 4}
         )
+    if all(len(table) <= FEW for table in found.values()):
+        figure.update_xaxes(dtick=1)
     accuracy = measure.endswith("accuracy")
     figure.update_layout(
         xaxis_title="epoch",
@@ -45,6 +48,10 @@ NAMES = {
     "val_loss": "validation loss",
     "loss": "training loss",
 }
+
+
+def _told(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _colours(values: "pd.Series[Any]") -> dict[int, str]:

@@ -158,15 +158,16 @@ def _fit(home: Path, study: Study, trials: pd.DataFrame) -> None:
 
 
 def _importances(home: Path, study: Study, trials: pd.DataFrame) -> None:
-    shares = next((launch.importances for launch in reversed(study.launches) if launch.importances), None)
-    if shares is None:
+    shares = study.importances
+    if not shares:
         st.info("They are worked out when the search has ended, from ten trials on.", title="No importances yet")
         return
     shown.figure(importances(shares), f"{study.name}-importances", "What mattered, by PED-ANOVA")
 
 
 def _parallel(home: Path, study: Study, trials: pd.DataFrame) -> None:
-    options = st.multiselect("Axes", study.options, study.options[:AXES], key="axes", bind="query-params")
+    first = sorted(study.options, key=lambda name: -study.importances.get(name, 0.0))[:AXES]
+    options = st.multiselect("Axes", study.options, first, key="axes", bind="query-params")
     if options:
         shown.figure(parallel(trials, options), f"{study.name}-parallel", "Trials through their options")
 

@@ -15,6 +15,7 @@ from ...spaces.architecture import Candidate
 from ...spaces.draw_svg import draw_svg
 from .. import shown
 from ..bundle import BundleError, bundle, command, folder_of, winner
+from ..figures.curves import FEW
 from ..store import Study
 from .tested import show_test, test_of
 
@@ -119,6 +120,8 @@ def _learning(home: Path, study: Study, number: int) -> None:
     figure = go.Figure()
     for name, told in (("accuracy", "training"), ("val_accuracy", "validation")):
         figure.add_scatter(x=table.index, y=table[name], mode="lines+markers", name=told)
+    if len(table) <= FEW:
+        figure.update_xaxes(dtick=1)
     figure.update_layout(xaxis_title="epoch", yaxis_title="accuracy", yaxis_tickformat=".0%", uirevision="learning")
     shown.figure(figure, f"{study.name}-{number}-learning", "Accuracy by epoch")
 

@@ -89,6 +89,7 @@ def test_of_very_many_trials_parallel_coordinates_show_the_best_and_a_part_of_th
     source = np.random.default_rng(0)
     trials = pd.DataFrame({"trial": range(3000), "validation": source.random(3000), "option.a": source.random(3000)})
     (lines,) = parallel(trials, ["a"]).data
+    assert lines.dimensions[-1]["values"][-1] == trials["validation"].max()  # over all others
     shown = np.sort(lines.dimensions[-1]["values"])[::-1]
     assert len(shown) == MOST
     assert list(shown[: MOST // 2]) == list(np.sort(trials["validation"])[::-1][: MOST // 2])
