@@ -1,5 +1,7 @@
 """How the best grew: over the trials, or over the time that the search has run."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -37,5 +39,31 @@ def course(trials: pd.DataFrame, over: str = "trial") -> go.Figure:
         yaxis_title="validation accuracy",
         yaxis_tickformat=".0%",
         uirevision=over,  # what somebody zoomed into stays when trials come
+    )
+    return figure
+
+
+def race(studies: Mapping[str, pd.DataFrame]) -> go.Figure:
+    """Return the best validation accuracy of several studies over the minutes since each began."""
+    figure = go.Figure()
+    for name, trials in studies.items():
+        known = trials.dropna(subset=["validation", "ended"]).sort_values("ended")
+        minutes = (known["ended"] - trials["began"].min()).dt.total_seconds() / 60
+        figure.add_scatter(
+            x=minutes,
+            y=known["validation"].cummax(),
+            mode="lines+markers",
+            line_shape="hv",
+            marker={"size": 4},
+            name=name,
+            customdata=known["trial"],
+            hovertemplate="%{y:.1%} after %{x:.1f} min (trial %{customdata})<extra>%{fullData.name}</extra>",
+        )
+    figure.update_layout(
+        xaxis_title="minutes",
+        yaxis_title="validation accuracy of the best so far",
+        yaxis_tickformat=".0%",
+        showlegend=True,
+        uirevision=",".join(studies),
     )
     return figure

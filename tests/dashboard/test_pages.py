@@ -128,6 +128,19 @@ def test_what_differs_between_compared_trials_is_shown_and_nothing_else(several:
     assert list(rows.loc["validation"]) == ["0.9", "0.8"]
 
 
+def test_studies_are_compared_by_their_best_over_time(tmp_path: Path) -> None:
+    Written(tmp_path, "birds").add([0.5, 0.9])
+    Written(tmp_path, "cats").add([0.25])
+    Written(tmp_path, "dogs")
+    app = opened(tmp_path, "compare", what="Studies", studies=["birds", "cats", "dogs"])
+    table = app.dataframe[0].value
+    facts = table.set_index(table.columns[0])
+    assert list(facts.loc["best validation"])[:2] == ["90.0%", "25.0%"]
+    assert list(facts.loc["trials"]) == ["2 complete", "1 complete", "none"]
+    assert [text.value for text in app.text] == ["birds: trial 1, 90.0%", "cats: trial 0, 25.0%"]
+    assert "Choose two to four" in said(opened(tmp_path, "compare", what="Studies", studies=["birds"]))
+
+
 @pytest.mark.parametrize("page", ["study", "trial", "compare"])
 def test_a_study_that_is_not_there_is_named_and_another_one_shown(page: str, several: Path) -> None:
     app = opened(several, page, study="<b>other</b>")
