@@ -66,7 +66,7 @@ class RayExecutor:
             raise
         self.slots, self.note = found.count, found.note
         self._head = head_address()
-        self._patience, self._room = patience or Patience(), room
+        self._patience, self.room = patience or Patience(), room
         self._roomless: float | None = None  # since when there has been no worker for what waits
         self._environment = _environment(found.cpus, found.gpus, per_gpu)
         self._kind = ray.remote(RayWorker).options(
@@ -246,9 +246,9 @@ class RayExecutor:
             self._roomless = None
             return
         self._roomless = self._roomless or time.monotonic()
-        if time.monotonic() - self._roomless > self._room:
+        if time.monotonic() - self._roomless > self.room:
             raise WorkError(
-                f"no node of the Ray cluster has had room for a worker for {self._room:.0f} s; "
+                f"no node of the Ray cluster has had room for a worker for {self.room:.0f} s; "
                 "--resume goes on when one has"
             )
 

@@ -356,9 +356,10 @@ def test_a_cluster_that_has_room_for_no_worker_any_more_is_not_waited_for_for_ev
 ) -> None:
     with a_cluster(nodes=1, cpus=0) as small:  # the head only leads
         node = small.add_node(num_cpus=1)
-        with closing(RayExecutor(small.address, room=10.0)) as made:
+        with closing(RayExecutor(small.address)) as made:
             made.submit(job(digits, tmp_path / "1.weights.h5", epochs=10_000))
             wait_until_started(made, 1)
+            made.room = 10.0  # from now on: until here it has taken its time to come up
             small.remove_node(node, allow_graceful=False)
             lost = lost_of(made)
             made.submit(job(digits, tmp_path / "1.weights.h5", number=lost.number, epochs=1))
