@@ -74,7 +74,7 @@ def measure() -> Iterator[tuple[str, str, str]]:
 def _memory_of_the_loop() -> tuple[float, float]:
     """Return the megabytes that a loop without Keras, as it is, held after 30 and after 300 trials."""
     program = (
-        "import sys, tempfile; from pathlib import Path; from benchmarks.scaling import Case, simulate\n"
+        "import tempfile; from pathlib import Path; from benchmarks.scaling import Case, simulate\n"
         "with tempfile.TemporaryDirectory() as place:\n"
         "    watch, _ = simulate(Case(8, 300, epochs=10, epoch=0.02), Path(place) / 'study')\n"
         "print(watch.memory[30], watch.memory[300])\n"

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from ..search.progress import duration
 from .store import Launch, Study
 
 
@@ -30,22 +31,13 @@ def _how_far(study: Study, launch: Launch, now: datetime) -> str:
     done = int((~study.trials["state"].isin(["running", "interrupted"])).sum()) if len(study.trials) else 0
     if (minutes := launch.params.get("minutes")) is not None:
         left = launch.began + timedelta(minutes=float(minutes)) - now
-        return f"running: {done:,} trials, {_duration(left)} left"
+        return f"running: {done:,} trials, {duration(left.total_seconds())} left"
     if (trials := launch.params.get("trials")) is not None:
         ended = study.trials.dropna(subset=["ended"])
         since = ended[ended["ended"] >= launch.began]
         told = f"running: {done:,} of {int(trials):,} trials"
         if len(since):
             left = (now - launch.began) / len(since) * max(0, int(trials) - done)
-            told += f", some {_duration(left)} left"
+            told += f", some {duration(left.total_seconds())} left"
         return told
     return f"running: {done:,} trials"
-
-
-def _duration(left: timedelta) -> str:
-    seconds = max(0, round(left.total_seconds()))
-    if seconds < 60:
-        return f"{seconds} s"
-    if seconds < 3600:
-        return f"{seconds // 60} min"
-    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"

@@ -1,6 +1,6 @@
 """What all pages share: the store, the study that is chosen, and how errors, figures and tables are shown."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import ParamSpec
@@ -9,10 +9,10 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
+from ..search.record import STATES
 from .store import Store, StoreError, Study
 
 LIVE = 3.0  # seconds between two looks at a search that runs
-STATES = ("complete", "pruned", "failed", "interrupted", "running")
 
 
 @st.cache_resource
@@ -88,10 +88,10 @@ def csv(table: pd.DataFrame, name: str) -> None:
     )
 
 
-def counts(trials: pd.DataFrame, states: Iterable[str] = STATES) -> str:
+def counts(trials: pd.DataFrame) -> str:
     """Return how many trials are in each state, in words."""
     found = trials["state"].value_counts()
-    return ", ".join(f"{found[state]:,} {state}" for state in states if found.get(state))
+    return ", ".join(f"{found[state]:,} {state}" for state in STATES if found.get(state))
 
 
 def _plain(text: str) -> str:

@@ -155,11 +155,19 @@ class _Kept:
 class Store:
     """Reads where a home's runs are logged; one for all who look at it."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, fresh: float = FRESH, page: int = PAGE, worth_copying: int = WORTH_COPYING) -> None:
+        """Begin with nothing read.
+
+        Args:
+            home: whose runs are read.
+            fresh: seconds for which nobody asks MLflow again.
+            page: runs that are asked for at a time.
+            worth_copying: runs, from which on a study is copied to the user's cache.
+        """
         self.uri = tracking_uri(Home(home))
-        self._home = home
+        self._fresh, self._page_size, self._worth_copying = fresh, page, worth_copying
         self._kept: dict[str, _Kept] = {}
-        self._names: tuple[float, list[str]] = (-FRESH, [])
+        self._names: tuple[float, list[str]] = (float("-inf"), [])
         self._locks: dict[str, threading.Lock] = {}
         self._lock = threading.Lock()
         for name in ("mlflow", "alembic", "urllib3"):
@@ -174,7 +182,7 @@ class Store:
         """
         with self._lock:
             asked, names = self._names
-            if time.monotonic() - asked >= FRESH:
+            if time.monotonic() - asked >= self._fresh:
                 names = [experiment.name for experiment in self._experiments()]
                 self._names = time.monotonic(), names
             return names
@@ -193,7 +201,7 @@ class Store:
             lock = self._locks.setdefault(name, threading.Lock())
         with lock:  # whoever comes second waits, and has what the first one has read
             kept = self._kept.get(name)
-            if kept is None or time.monotonic() - kept.asked >= FRESH:
+            if kept is None or time.monotonic() - kept.asked >= self._fresh:
                 kept = self._refreshed(name, kept, progress)
                 if kept is None:
                     self._kept.pop(name, None)
@@ -260,7 +268,7 @@ class Store:
         made = _Kept(study if changed or before is None else before, table, asked, newest)
         if kept is not None:
             made.curves, made.saved = kept.curves, kept.saved
-        if changed and len(table) >= WORTH_COPYING and asked - made.saved > COPIED:
+        if changed and len(table) >= self._worth_copying and asked - made.saved > COPIED:
             copies.save(place, table)
             made.saved = asked
         return made
@@ -271,7 +279,7 @@ class Store:
             newest = self._page(experiment, "tags.kind = 'trial'", ["attributes.start_time DESC"], 1, None)
             expected = 1 + max((int(run.data.tags.get("number", 0)) for run in newest), default=0)
             for count, run in enumerate(self._runs(experiment, "tags.kind = 'trial'"), start=1):
-                if count % PAGE == 0:
+                if count % self._page_size == 0:
                     progress(min(1.0, count / expected))
                 yield run
             return
@@ -286,7 +294,7 @@ class Store:
     def _runs(self, experiment: Experiment, which: str) -> Iterator[Run]:
         token = None
         while True:
-            page = self._page(experiment, which, ["attributes.start_time ASC"], PAGE, token)
+            page = self._page(experiment, which, ["attributes.start_time ASC"], self._page_size, token)
             yield from page
             token = page.token
             if not token:

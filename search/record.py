@@ -140,6 +140,10 @@ class Record:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE
+        self._begin()
+
+    def _begin(self) -> None:
+        """Take over what stands on the disk."""
         self.trials: dict[int, Trial] = {}
         self._numbers: dict[State, set[int]] = {state: set() for state in STATES}
         # Complete trials and others that have a value, the best first: (-value, number).
@@ -159,17 +163,15 @@ class Record:
         """Write a trial's new state to the disk; it is there for good when this returns."""
         self._drop_partial_line()
         line = json.dumps(trial.model_dump(mode="json"), separators=(",", ":")).encode() + b"\n"
-        written = False
         try:
             with self._path.open("ab") as file:
-                written = bool(file.write(line))
+                file.write(line)
                 file.flush()
                 os.fsync(file.fileno())
-        except KeyboardInterrupt:
-            if written:  # it stands there, and is not to be followed by what was before
-                self._take(trial)
+            self._take(trial)
+        except KeyboardInterrupt:  # whatever was cut short, what stands on the disk counts
+            self._begin()
             raise
-        self._take(trial)
 
     def _take(self, trial: Trial) -> None:
         """Keep a trial's new state in memory, in place of the one before."""

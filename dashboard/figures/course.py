@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import pandas as pd
 import plotly.graph_objects as go
 
+from .states import COLOURS
+
 OVER = ("trial", "time")
 
 
@@ -29,6 +31,7 @@ def course(trials: pd.DataFrame, over: str = "trial") -> go.Figure:
             y=marks["validation"],
             mode="markers",
             name=str(state),
+            marker={"color": COLOURS.get(str(state))},
             customdata=marks[["trial", "architecture", "state"]],
             hovertemplate=hover,
             opacity=0.6,

@@ -3,13 +3,7 @@
 import pandas as pd
 import plotly.graph_objects as go
 
-COLOURS = {
-    "complete": "#2e9e5b",
-    "pruned": "#d9a321",
-    "failed": "#d64545",
-    "interrupted": "#8f6bd1",
-    "running": "#3b82d6",
-}
+from .states import COLOURS
 
 
 def timeline(trials: pd.DataFrame, now: pd.Timestamp) -> go.Figure:

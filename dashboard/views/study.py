@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
+from ...search.record import STATES
 from .. import shown
 from ..figures.course import OVER, course
 from ..figures.curves import NAMES, curves
@@ -78,7 +79,7 @@ def _filtered(study: Study) -> pd.DataFrame:
     """Return the trials that are asked for, by state and by the words in their architecture."""
     trials = study.trials
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        there = [state for state in shown.STATES if (trials["state"] == state).any()]
+        there = [state for state in STATES if (trials["state"] == state).any()]
         states = st.pills("States", there, selection_mode="multi", key="states", bind="query-params")
         text = st.text_input("Architecture contains", key="architecture", bind="query-params", width=240)
     if states:

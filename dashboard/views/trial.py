@@ -16,10 +16,10 @@ from ...spaces.draw_svg import draw_svg
 from .. import shown
 from ..bundle import BundleError, bundle, command, folder_of, winner
 from ..figures.curves import FEW
-from ..store import Study
+from ..store import MEASURES, Study
 from .tested import show_test, test_of
 
-TIMES = ("waiting (s)", "building (s)", "tracing (s)", "training (s)", "evaluating (s)")
+SECONDS = " (s)"  # how the measures of a part of the time end
 
 
 def page(home: Path) -> None:
@@ -127,7 +127,8 @@ def _learning(home: Path, study: Study, number: int) -> None:
 
 
 def _time(trial: "pd.Series[Any]", name: str) -> None:
-    parts = {part.removesuffix(" (s)"): trial[part] for part in TIMES if pd.notna(trial[part])}
+    times = [name for name in MEASURES.values() if name.endswith(SECONDS)]
+    parts = {part.removesuffix(SECONDS): trial[part] for part in times if pd.notna(trial[part])}
     if not parts:
         return
     st.subheader("Where the time went")

@@ -68,7 +68,7 @@ def takes_connections(address: str) -> bool:
     """Whether somebody listens at HOST:PORT."""
     host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host, int(port)), timeout=REACHED_IN).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=REACHED_IN).close()
     except OSError:
         return False
     return True

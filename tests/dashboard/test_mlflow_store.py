@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 from stores import Written
 
-from convsearch.dashboard import store as module
 from convsearch.dashboard.store import OPTION, Store, StoreError, Study
 
 
@@ -19,12 +18,6 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
     place = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("XDG_CACHE_HOME", str(place))
     return place
-
-
-@pytest.fixture
-def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Has MLflow asked whenever somebody looks."""
-    monkeypatch.setattr(module, "FRESH", 0.0)
 
 
 def study(store: Store, name: str = "birds") -> Study:
@@ -61,9 +54,8 @@ def test_a_study_is_read_with_its_trials_measures_and_options(tmp_path: Path) ->
     assert [launch.status for launch in found.launches] == ["FINISHED"]
 
 
-@pytest.mark.usefixtures("at_once")
 def test_what_begins_and_ends_is_seen_and_what_did_not_change_is_the_same(tmp_path: Path) -> None:
-    written, store = Written(tmp_path), Store(tmp_path)
+    written, store = Written(tmp_path), Store(tmp_path, fresh=0.0)
     assert study(store).trials.empty
     written.add([0.5])
     first = study(store)
@@ -101,9 +93,8 @@ def test_an_artifact_that_is_missing_is_none(tmp_path: Path) -> None:
     assert store.text(run, "../../../../mlflow.db") is None
 
 
-@pytest.mark.usefixtures("at_once")
 def test_a_study_that_is_deleted_is_none_and_one_of_the_same_name_is_another(tmp_path: Path) -> None:
-    written, store = Written(tmp_path), Store(tmp_path)
+    written, store = Written(tmp_path), Store(tmp_path, fresh=0.0)
     written.add([0.5])
     assert len(study(store).trials) == 1
     client, experiment = written.tracker._client, written.tracker.experiment_id
@@ -131,14 +122,11 @@ def test_a_server_that_does_not_answer_is_named(tmp_path: Path, monkeypatch: pyt
         Store(tmp_path).names()
 
 
-def test_a_study_that_is_read_for_the_first_time_says_how_far_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "PAGE", 2)
+def test_a_study_that_is_read_for_the_first_time_says_how_far_it_is(tmp_path: Path) -> None:
     written = Written(tmp_path)
     written.add([0.1, 0.2, 0.3, 0.4, 0.5])
     told: list[float] = []
-    found = Store(tmp_path).study("birds", told.append)
+    found = Store(tmp_path, page=2).study("birds", told.append)
     assert found is not None
     assert len(found.trials) == 5
     assert told == [0.4, 0.8]
@@ -147,41 +135,37 @@ def test_a_study_that_is_read_for_the_first_time_says_how_far_it_is(
 # ---------------------------------------------------------------------- the copy
 
 
-@pytest.fixture
-def copied(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Has studies of any size copied."""
-    monkeypatch.setattr(module, "WORTH_COPYING", 1)
+def copying(home: Path) -> Store:
+    """A store that copies studies of any size."""
+    return Store(home, worth_copying=1)
 
 
-@pytest.mark.usefixtures("copied")
 def test_the_next_dashboard_asks_only_for_what_changed_since(tmp_path: Path) -> None:
     written = Written(tmp_path)
     written.add([0.1, 0.2, None])
     running = written.begin()
-    before = study(Store(tmp_path))
+    before = study(copying(tmp_path))
     written.tracker._client.set_tag(written.trials[0][1], "architecture", "not asked for again")
     written.end(running, 0.9)
     written.add([0.3])
-    found = study(Store(tmp_path))
+    found = study(copying(tmp_path))
     assert found.trials["state"].tolist() == ["complete", "complete", "failed", "complete", "complete"]
     assert found.trials["validation"].tolist()[3:] == [0.9, 0.3]
     pd.testing.assert_frame_equal(found.trials.head(3), before.trials.head(3), check_dtype=False)
     assert found.launches == before.launches
 
 
-@pytest.mark.usefixtures("copied")
 def test_a_copy_that_cannot_be_read_is_made_anew(tmp_path: Path, cache: Path) -> None:
     Written(tmp_path).add([0.1, 0.2])
-    assert len(study(Store(tmp_path)).trials) == 2
+    assert len(study(copying(tmp_path)).trials) == 2
     (copy,) = cache.rglob("*.parquet")
     copy.write_bytes(b"damaged")
-    assert len(study(Store(tmp_path)).trials) == 2
+    assert len(study(copying(tmp_path)).trials) == 2
     assert copy.read_bytes() != b"damaged"
 
 
-@pytest.mark.usefixtures("copied")
 def test_where_no_copy_can_be_kept_all_is_read_each_time(tmp_path: Path, cache: Path) -> None:
     Written(tmp_path).add([0.1, 0.2])
     (cache / "convsearch").write_text("a file, and no folder")
-    assert len(study(Store(tmp_path)).trials) == 2
-    assert len(study(Store(tmp_path)).trials) == 2
+    assert len(study(copying(tmp_path)).trials) == 2
+    assert len(study(copying(tmp_path)).trials) == 2

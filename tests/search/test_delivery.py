@@ -228,6 +228,16 @@ def server(tmp_path: Path) -> Iterator[Server]:
     made.stop()
 
 
+def wait_until_told(outbox: Outbox, said: io.StringIO) -> None:
+    """Look after the delivery, as the loop does, until the user knows that it is held up."""
+
+    def told() -> bool:
+        outbox.tick()
+        return "Trials are kept, and delivered when it is over" in said.getvalue()
+
+    wait_until(told, "the user was told")
+
+
 def test_trials_that_end_while_mlflow_cannot_be_reached_are_delivered_in_order_when_it_can(
     folder: StudyFolder, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -239,12 +249,7 @@ def test_trials_that_end_while_mlflow_cannot_be_reached_are_delivered_in_order_w
         wait_until(lambda: Runs(folder.path).of(1), "the first trials were delivered")
         server.stop()
         search.trials(4)
-
-        def noticed() -> bool:
-            outbox.tick()
-            return "Trials are kept, and delivered when it is over" in said.getvalue()
-
-        wait_until(noticed, "the user was told")
+        wait_until_told(outbox, said)
         with pytest.raises(WorkError, match=f"MLflow at {server.address}"):
             outbox.finish(True, patience=2)  # whoever cannot wait is told, and loses nothing
         server.start()
@@ -267,12 +272,7 @@ def test_a_delivery_that_is_killed_while_mlflow_cannot_be_reached_goes_on_when_i
         outbox.process.kill()
         outbox.process.wait()
         search.trials(2)
-
-        def noticed() -> bool:
-            outbox.tick()
-            return "Trials are kept, and delivered when it is over" in said.getvalue()
-
-        wait_until(noticed, "the user was told")
+        wait_until_told(outbox, said)
         server.start()
         outbox.finish(True)
     assert "note: MLflow takes trials again" in said.getvalue()

@@ -1,9 +1,12 @@
 """The record: what stands there is never lost, and a kill costs at most the line being written."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from terminal import environment
 
 from convsearch.search.engines.protocol import Proposal, State
 from convsearch.search.job import Outcome, Seconds
@@ -47,20 +50,40 @@ def test_the_last_line_of_a_trial_counts(tmp_path: Path) -> None:
     assert Record(tmp_path).trials[0].state == "complete"
 
 
-def test_who_is_interrupted_while_a_trials_end_is_written_keeps_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    record = Record(tmp_path)
-    record.add(begun(0))
+INTERRUPTED = """
+import random, signal, sys
+from pathlib import Path
+from test_record import begun, ended
+from convsearch.search.record import Record
 
-    def interrupted(descriptor: int) -> None:
-        raise KeyboardInterrupt
+folder, source, interrupts = Path(sys.argv[1]), random.Random(0), 0
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+record = Record(folder)
+for number in range(300):
+    record.add(begun(number))
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 1e-6 + 0.002 * source.random())
+        record.add(ended(number, "complete", 0.5))
+        signal.setitimer(signal.ITIMER_REAL, 0)
+    except KeyboardInterrupt:
+        interrupts += 1
+        assert record.trials == Record(folder).trials, number
+        assert record.counts() == Record(folder).counts(), number
+        assert record.best(300) == Record(folder).best(300), number
+print(interrupts)
+"""
 
-    monkeypatch.setattr(os, "fsync", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        record.add(ended(0, "complete", 0.7))
-    assert record.trials[0].state == "complete"
-    assert Record(tmp_path).trials == record.trials
+
+def test_who_is_interrupted_while_a_trials_end_is_written_has_what_stands_on_the_disk(tmp_path: Path) -> None:
+    said = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, str(tmp_path)],
+        env=environment(PYTHONPATH=os.pathsep.join(map(str, Path(__file__).parents[:2]))),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert said.returncode == 0, said.stderr
+    assert int(said.stdout) > 20  # of 300
 
 
 @pytest.mark.parametrize("left", [1, 20, 200])
