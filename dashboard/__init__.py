@@ -8,6 +8,7 @@ ADDRESS = "127.0.0.1"
 OPTIONS = {
     "browser.gatherUsageStats": "false",
     "client.toolbarMode": "viewer",
+    "server.fileWatcherType": "none",
     "server.headless": "true",
     "theme.light.primaryColor": "#1d4ed8",
     "theme.dark.primaryColor": "#3b82f6",
@@ -17,7 +18,7 @@ OPTIONS = {
 
 def serve(home: Path, port: int, host: str = ADDRESS) -> None:
     """Serve the dashboard of a home, on this machine alone where no other `host` is named, until Ctrl-C."""
-    command = [sys.executable, "-m", "streamlit", "run", str(Path(__file__).with_name("app.py"))]
+    command = [sys.executable, "-m", "streamlit", "run", str(Path(__file__).with_name("server.py"))]
     options = {"server.address": host, "server.port": str(port), **OPTIONS}
     process = subprocess.Popen([*command, *(f"--{name}={value}" for name, value in options.items()), "--", str(home)])
     try:

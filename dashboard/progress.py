@@ -1,10 +1,15 @@
 """How far a study is: whether it runs, and how long it will."""
 
+import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+from ..search.home import Home, StudyFolder
+from ..search.lock import is_held
 from ..search.progress import duration
-from .store import Launch, Study
+from ..spaces.errors import InputError
+from .study import Launch, Study
 
 
 @dataclass(frozen=True)
@@ -15,29 +20,60 @@ class Progress:
     told: str
 
 
-def progress_of(study: Study, now: datetime | None = None) -> Progress:
-    """Return how far a study is, by its launches: several may run at once, where loops share it."""
+INTERRUPTED = Progress("interrupted", "interrupted: convsearch run --resume goes on")
+
+
+def progress_of(study: Study, home: Path, now: datetime | None = None) -> Progress:
+    """Return how far a study is, by its launches: several may run at once, where loops share it.
+
+    A launch that was killed is open in MLflow until the next one; whether its loop is still there, its folder says,
+    where the study is in this home.
+    """
     if not study.launches:
         return Progress("empty", "no launch")
     running = [launch for launch in study.launches if launch.status == "RUNNING"]
     if running:
+        folder = None if study.shared else _folder(home, study.name)
+        if folder is not None and not is_held(folder):
+            return INTERRUPTED
         return Progress("running", _how_far(study, running[-1], now or datetime.now(UTC)))
     if study.launches[-1].status == "FINISHED":
         return Progress("finished", "finished")
-    return Progress("interrupted", "interrupted: convsearch run --resume goes on")
+    return INTERRUPTED
+
+
+def _folder(home: Path, name: str) -> StudyFolder | None:
+    """Return the study's folder, if the runs are those of this home."""
+    if os.environ.get("MLFLOW_TRACKING_URI"):
+        return None
+    try:
+        return Home(home).existing(name)
+    except InputError:
+        return None
 
 
 def _how_far(study: Study, launch: Launch, now: datetime) -> str:
     done = int((~study.trials["state"].isin(["running", "interrupted"])).sum()) if len(study.trials) else 0
-    if (minutes := launch.params.get("minutes")) is not None:
-        left = launch.began + timedelta(minutes=float(minutes)) - now
-        return f"running: {done:,} trials, {duration(left.total_seconds())} left"
-    if (trials := launch.params.get("trials")) is not None:
+    if (minutes := _number(launch, "minutes")) is not None:
+        left = launch.began + timedelta(minutes=minutes) - now
+        if left.total_seconds() > 0:
+            return f"running: {done:,} trials, {duration(left.total_seconds())} left"
+        return f"running: {done:,} trials, at its end"
+    if (trials := _number(launch, "trials")) is not None:
         ended = study.trials.dropna(subset=["ended"])
         since = ended[ended["ended"] >= launch.began]
         told = f"running: {done:,} of {int(trials):,} trials"
-        if len(since):
-            left = (now - launch.began) / len(since) * max(0, int(trials) - done)
+        if len(since) and done < trials:
+            left = (now - launch.began) / len(since) * (trials - done)
             told += f", some {duration(left.total_seconds())} left"
+        elif done >= trials:
+            told += ", at its end: the winner is trained and exported"
         return told
     return f"running: {done:,} trials"
+
+
+def _number(launch: Launch, name: str) -> float | None:
+    try:
+        return float(launch.params[name])
+    except (KeyError, ValueError):
+        return None

@@ -1,40 +1,59 @@
-"""What all pages share: the store, the study that is chosen, and how errors, figures and tables are shown."""
+"""What all pages share: the store, the study that is chosen, and how errors, figures, drawings and tables are shown."""
 
-from collections.abc import Callable
-from functools import wraps
+import time
+from base64 import b64encode
+from collections.abc import Callable, Sequence
+from functools import cache, wraps
+from html import escape
 from pathlib import Path
-from typing import ParamSpec
+from typing import Any, ParamSpec
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
+from pydantic import ValidationError
 
 from ..search.record import STATES
-from .store import Store, StoreError, Study
+from ..search.tracking import ARCHITECTURE_FILE
+from ..spaces.architecture import Architecture, Candidate
+from ..spaces.draw_svg import picture
+from .progress import progress_of
+from .store import Store, StoreError
+from .study import Study
 
-LIVE = 3.0  # seconds between two looks at a search that runs
+LIVE = 2.0  # seconds between two looks for something new
+TOLD_AGAIN = 15.0  # seconds after which the time that is left of a search is told anew, though nothing has come
+READABLE = 0.62  # of its natural width, down to which a drawing is made smaller; from then on it scrolls
+P = ParamSpec("P")
 
 
-@st.cache_resource
+@cache
 def store(home: Path) -> Store:
     """Return the one store of a home."""
     return Store(home)
 
 
-P = ParamSpec("P")
+# ---------------------------------------------------------------------- what is read
 
 
 def told(draw: Callable[P, None]) -> Callable[P, None]:
-    """Have a page, or a part of one, say in its place why MLflow cannot be read; the rest goes on."""
+    """Have a page, or a part of one, say in its place why MLflow cannot be read, and try again until it can."""
 
     @wraps(draw)
     def page(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
             draw(*args, **kwargs)
         except StoreError as error:
-            st.error(f"{_plain(str(error))}\n\n{_plain(error.remedy)}", title="MLflow cannot be read")
+            st.error(f"{plain(str(error))}\n\n{plain(error.remedy)}", title="MLflow cannot be read")
+            st.fragment(_again, run_every=LIVE)(time.monotonic())
 
     return page
+
+
+def _again(since: float) -> None:
+    if time.monotonic() - since >= LIVE / 2:  # not while the page itself is drawn
+        st.rerun()
 
 
 def names_or_stop(home: Path) -> list[str]:
@@ -42,6 +61,7 @@ def names_or_stop(home: Path) -> list[str]:
     if not (names := store(home).names()):
         st.info("A search makes one; leave this page open, and it will appear.", title="No study yet")
         st.code(f"convsearch run --home {home}", language="shell")
+        live(home, [])
         st.stop()
     return names
 
@@ -51,40 +71,133 @@ def chosen_study(home: Path, label: str = "Study", key: str = "study") -> Study:
     names = names_or_stop(home)
     asked = st.query_params.get(key)
     if asked is not None and asked not in names:
-        st.warning(f"There is no study {_plain(asked)!r} here (any more).")
+        st.warning(f"There is no study {plain(repr(asked))} here (any more).")
     name = st.selectbox(label, names, key=key, bind="query-params")
-    return read(home, name)
-
-
-def read(home: Path, name: str) -> Study:
-    """Return a study as it is now, with a bar while it is read for the first time."""
-    place = st.empty()
-    found = store(home).study(name, lambda share: place.progress(share, f"reading the runs of {_plain(name)}"))
-    place.empty()
-    if found is None:
-        st.warning(f"The study {_plain(name)!r} was deleted.")
+    study = read(home, name)
+    if study is None:
+        st.warning(f"The study {plain(repr(name))} was deleted.")
+        live(home, [])
         st.stop()
+    return study
+
+
+def read(home: Path, name: str) -> Study | None:
+    """Return a study as it is now, with a bar while it is read for the first time; None where it was deleted."""
+    place = st.empty()
+    found = store(home).study(name, lambda share: place.progress(share, f"reading the runs of {plain(name)}"))
+    place.empty()
     return found
 
 
-def figure(found: go.Figure, name: str, alt: str) -> None:
-    """Show a figure; its tool bar writes it as SVG."""
+def candidate(home: Path, trial: "pd.Series[Any]") -> Candidate | None:
+    """Return the candidate of a trial's row; where MLflow does not have it, say so, and return None."""
+    text = store(home).text(trial["run"], ARCHITECTURE_FILE)
+    if text is None:
+        st.warning("The file was deleted, or the trial runs still.", title=f"MLflow has no {ARCHITECTURE_FILE} of it")
+        return None
+    try:
+        return Candidate.model_validate_json(text)
+    except ValidationError:
+        st.warning("It is damaged, or of another version.", title=f"Its {ARCHITECTURE_FILE} cannot be read")
+        return None
+
+
+def live(home: Path, drawn: Sequence[Study]) -> None:
+    """Draw the page again as soon as there is something new: in a study that is drawn on it, or another study."""
+    versions = tuple((study.name, study.version) for study in drawn)
+    running = any(progress_of(study, home).state == "running" for study in drawn)
+    st.fragment(_look, run_every=LIVE)(home, store(home).names(), versions, time.monotonic() if running else None)
+
+
+def _look(home: Path, names: list[str], versions: tuple[tuple[str, int], ...], running_at: float | None) -> None:
+    found = store(home)
+    try:
+        same = found.names() == names and all(
+            (study := found.study(name)) is not None and study.version == version for name, version in versions
+        )
+    except StoreError:
+        same = False  # which the page tells
+    if not same or (running_at is not None and time.monotonic() - running_at >= TOLD_AGAIN):
+        st.rerun()
+
+
+# ---------------------------------------------------------------------- how it is shown
+
+
+def plain(text: str) -> str:
+    """Return text that Markdown shows as it is."""
+    return "".join(f"\\{letter}" if letter in "\\`*_{}[]()<>#+-.!|:$~&@" else letter for letter in text)
+
+
+def figure(found: go.Figure, name: str, alt: str, selectable: bool = False) -> list[int]:
+    """Show a figure, all of whose words are text and no markup; its tool bar writes it as SVG.
+
+    Returns:
+        The trials that somebody has drawn a frame around, where the figure is `selectable`.
+    """
     if found.layout.margin.t is None:
         found.update_layout(margin={"t": 24, "b": 24})
+    for trace in found.data:
+        _escape(trace)
     config = {"toImageButtonOptions": {"format": "svg", "filename": name}, "displaylogo": False}
-    st.plotly_chart(found, key=f"figure-{name}", config=config, alt=alt, theme="streamlit")
+    options: dict[str, Any] = {"key": f"figure-{name}", "config": config, "alt": alt, "theme": "streamlit"}
+    if not selectable:
+        st.plotly_chart(found, **options)
+        return []
+    chosen: Any = st.plotly_chart(found, **options, on_select="rerun", selection_mode=("box", "lasso"))
+    return sorted({int(np.ravel(point["customdata"])[0]) for point in chosen.selection.points})
+
+
+def _escape(trace: Any) -> None:
+    """Have plotly show the words of a trace as they are; it takes some HTML in them for markup."""
+    for name in ("name", "x", "y", "customdata"):
+        values = getattr(trace, name, None)
+        if isinstance(values, str):
+            trace[name] = escape(values, quote=False)
+        elif isinstance(values, np.ndarray) and values.dtype.kind == "O":
+            words = [escape(word, quote=False) if isinstance(word, str) else word for word in values.flat]
+            trace[name] = np.array(words, dtype=object).reshape(values.shape)
+
+
+def drawing(architecture: Architecture, name: str, marked: frozenset[int] = frozenset()) -> None:
+    """Show a network's volumes, as wide as there is room; on a narrow page it scrolls, by the arrow keys as well.
+
+    Args:
+        architecture: what is drawn.
+        name: of the file that is offered, without its ending.
+        marked: the stages that differ from those of others.
+    """
+    drawn = picture(architecture, marked)
+    svg, width = drawn.svg(), drawn.width
+    source = f"data:image/svg+xml;base64,{b64encode(svg.encode()).decode()}"
+    alt = escape(f"The volumes of {architecture}")
+    st.html(
+        f'<div style="overflow-x:auto" tabindex="0" role="group" aria-label="{alt}"><img src="{source}" alt="{alt}" '
+        f'style="display:block;width:100%;min-width:{READABLE * width:.0f}px;max-width:{1.25 * width:.0f}px"></div>'
+    )
+    st.download_button(
+        "SVG",
+        svg,
+        f"{name}.svg",
+        "image/svg+xml",
+        icon=":material/download:",
+        key=f"svg-{name}",
+        on_click="ignore",
+        type="tertiary",
+    )
 
 
 def csv(table: pd.DataFrame, name: str) -> None:
     """Offer a table as CSV."""
     st.download_button(
         "CSV",
-        table.to_csv(index=False),
+        lambda: table.to_csv(index=False),
         f"{name}.csv",
         "text/csv",
         icon=":material/download:",
         key=f"csv-{name}",
         on_click="ignore",
+        type="tertiary",
     )
 
 
@@ -92,8 +205,3 @@ def counts(trials: pd.DataFrame) -> str:
     """Return how many trials are in each state, in words."""
     found = trials["state"].value_counts()
     return ", ".join(f"{found[state]:,} {state}" for state in STATES if found.get(state))
-
-
-def _plain(text: str) -> str:
-    """Return text that Markdown shows as it is."""
-    return "".join(f"\\{letter}" if letter in "\\`*_{}[]()<>#+-.!|:$~" else letter for letter in text)

@@ -4,15 +4,15 @@ MLflow takes more than a millisecond for a run, so that ten thousand trials take
 is kept for all who look, and for the next time in the user's cache (`copies.py`).
 """
 
+import gc
 import logging
 import os
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -31,33 +31,15 @@ from ..search.home import Home
 from ..search.record import CURVES
 from ..search.tracking import tracking_uri
 from . import copies
+from .rows import merged, moment, table_of, typed
+from .study import Launch, Study
 
 PAGE = 500  # runs that are asked for at a time
 WORTH_COPYING, COPIED = 200, 60.0  # runs, from which on a study is copied; seconds between two copies of it
-FRESH = 2.0  # seconds for which nobody asks MLflow again
+FRESH = 1.0  # seconds for which nobody asks MLflow again
 # Milliseconds: what ended within them is asked for again, for it may have come after what ended later. A loop delivers
 # in order, but for what it does within the same moment; several loops do not, up to the minutes that one may be away.
 OVERLAP, OVERLAP_SHARED = 1_000, 600_000
-IMPORTANCE = "importance."
-OPTION = "option."  # what the columns of a trial's options begin with
-
-MEASURES = {  # MLflow's names and ours
-    "best_val_accuracy": "validation",
-    "gap": "gap",
-    "best_epoch": "best epoch",
-    "parameters": "parameters",
-    "macs": "MACs",
-    "size_kb": "size (kB)",
-    "latency_ms": "latency (ms)",
-    "seconds": "seconds",
-    "seconds.waiting": "waiting (s)",
-    "seconds.building": "building (s)",
-    "seconds.tracing": "tracing (s)",
-    "seconds.training": "training (s)",
-    "seconds.evaluating": "evaluating (s)",
-}
-TAGS = ("state", "worker", "error", "lost", "architecture", "hash")
-
 Progress = Callable[[float], object]
 """Is told which share of a study has been read."""
 
@@ -71,73 +53,14 @@ class StoreError(Exception):
 
 
 @dataclass(frozen=True)
-class Launch:
-    """One launch of a study: its run, when it began and ended, and what it was asked for."""
+class _Asked:
+    """When MLflow was asked last, by the monotonic clock, and the state of its file then; None where it has no file."""
 
-    run_id: str
-    status: str
-    began: datetime
-    ended: datetime | None
-    params: dict[str, str]
-    metrics: dict[str, float]
-    tags: dict[str, str]
-
-    @property
-    def importances(self) -> dict[str, float]:
-        """The share of each dimension; empty where nothing is known yet."""
-        return {
-            name.removeprefix(IMPORTANCE): share for name, share in self.metrics.items() if name.startswith(IMPORTANCE)
-        }
+    at: float
+    file: tuple[int, ...] | None
 
 
-@dataclass(frozen=True)
-class Study:
-    """A study as it was read last. `version` counts its changes; `trials` has a row for each, by number.
-
-    The columns of `trials` are `trial`, `run`, `began` and `ended` (UTC), TAGS, the names of MEASURES, and one for each
-    option, whose name begins with OPTION.
-    """
-
-    name: str
-    experiment_id: str
-    data: str
-    space: str
-    created: datetime
-    launches: tuple[Launch, ...]
-    trials: pd.DataFrame
-    version: int = 0
-
-    @property
-    def engine(self) -> str:
-        """The engine and its algorithm, as the last launch had them."""
-        tags = self.launches[-1].tags if self.launches else {}
-        return " ".join(tags[name] for name in ("engine", "algorithm") if name in tags)
-
-    @property
-    def shared(self) -> bool:
-        """Whether several loops work on it, whose trials come in no order."""
-        return any("loop" in launch.tags for launch in self.launches)
-
-    @property
-    def best(self) -> "pd.Series[Any] | None":
-        """The row of the most accurate trial, if any has reached something."""
-        known = self.trials.dropna(subset=["validation"])
-        return None if known.empty else known.sort_values("validation", ascending=False).iloc[0]
-
-    @property
-    def importances(self) -> dict[str, float]:
-        """The share of each dimension, as the last launch that knew them has them; empty where none did."""
-        return next((launch.importances for launch in reversed(self.launches) if launch.importances), {})
-
-    def row(self, number: int) -> "pd.Series[Any]":
-        """Return the row of a trial that there is."""
-        return self.trials[self.trials["trial"] == number].iloc[0]
-
-    @property
-    def options(self) -> list[str]:
-        """The names of the options that differ between trials."""
-        found = [name for name in self.trials.columns if name.startswith(OPTION)]
-        return [name.removeprefix(OPTION) for name in found if self.trials[name].nunique() > 1]
+NEVER = _Asked(float("-inf"), None)
 
 
 @dataclass
@@ -146,7 +69,7 @@ class _Kept:
 
     study: Study
     runs: pd.DataFrame  # as MLflow has them: all options are text
-    asked: float  # when MLflow was asked last, by the monotonic clock
+    asked: "_Asked"
     newest_end: int = 0  # milliseconds since 1970
     saved: float = float("-inf")  # when it was copied last, by the monotonic clock
     curves: dict[str, pd.DataFrame] = field(default_factory=dict)  # of runs that have ended
@@ -165,10 +88,12 @@ class Store:
             worth_copying: runs, from which on a study is copied to the user's cache.
         """
         self.uri = tracking_uri(Home(home))
+        self.path = Path(self.uri.partition(":///")[2]) if self.uri.startswith("sqlite:") else None
         self._fresh, self._page_size, self._worth_copying = fresh, page, worth_copying
         self._kept: dict[str, _Kept] = {}
-        self._names: tuple[float, list[str]] = (float("-inf"), [])
+        self._names: tuple[_Asked, list[str]] = (NEVER, [])
         self._locks: dict[str, threading.Lock] = {}
+        self._shares: dict[str, float] = {}  # which share has been read of what is read for the first time
         self._lock = threading.Lock()
         for name in ("mlflow", "alembic", "urllib3"):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # what they log as an error they raise as well
@@ -181,10 +106,11 @@ class Store:
             StoreError: MLflow cannot be read.
         """
         with self._lock:
-            asked, names = self._names
-            if time.monotonic() - asked >= self._fresh:
+            before, names = self._names
+            if not self._is_fresh(before):
+                asked = self._now()
                 names = [experiment.name for experiment in self._experiments()]
-                self._names = time.monotonic(), names
+                self._names = asked, names
             return names
 
     def study(self, name: str, progress: Progress = lambda share: None) -> Study | None:
@@ -199,15 +125,19 @@ class Store:
         """
         with self._lock:
             lock = self._locks.setdefault(name, threading.Lock())
-        with lock:  # whoever comes second waits, and has what the first one has read
+        while not lock.acquire(timeout=0.2):  # whoever comes second waits, and has what the first one has read
+            progress(self._shares.get(name, 0.0))
+        try:
             kept = self._kept.get(name)
-            if kept is None or time.monotonic() - kept.asked >= self._fresh:
+            if kept is None or not self._is_fresh(kept.asked):
                 kept = self._refreshed(name, kept, progress)
                 if kept is None:
                     self._kept.pop(name, None)
                     return None
                 self._kept[name] = kept
             return kept.study
+        finally:
+            lock.release()
 
     def curves(self, study: Study, trials: Iterable[int]) -> dict[int, pd.DataFrame]:
         """Return the learning curves of trials, a row an epoch: CURVES.
@@ -233,10 +163,38 @@ class Store:
             except (OSError, MlflowException):
                 return None
 
+    # ------------------------------------------------------------------ when it is asked
+
+    def _is_fresh(self, asked: _Asked) -> bool:
+        """Whether nothing can be new: it was asked just now, or its file is the one that it was then."""
+        if time.monotonic() - asked.at < self._fresh:
+            return True
+        return asked.file is not None and asked.file == self._file()
+
+    def _now(self) -> _Asked:
+        return _Asked(time.monotonic(), self._file())
+
+    def _file(self) -> tuple[int, ...] | None:
+        """Return what changes whenever somebody writes to MLflow's SQLite file; None where it is in no file."""
+        if self.path is None:
+            return None
+        found: tuple[int, ...] = ()
+        for path in (self.path, self.path.with_name(self.path.name + "-wal")):
+            with suppress(OSError):
+                facts = path.stat()
+                found += (facts.st_ino, facts.st_size, facts.st_mtime_ns)
+        return found or None
+
+    def _is_there(self) -> bool:
+        """Whether there is anything to read; MLflow would make the file, and this only reads."""
+        return self.path is None or self.path.exists()
+
     # ------------------------------------------------------------------ what is asked for
 
     def _refreshed(self, name: str, kept: _Kept | None, progress: Progress) -> _Kept | None:
-        asked = time.monotonic()
+        asked = self._now()
+        if not self._is_there():
+            return None
         with self._read():
             experiment = self._client().get_experiment_by_name(name)
         if experiment is None or experiment.lifecycle_stage != "active":
@@ -251,14 +209,14 @@ class Store:
             sorted(map(_launch, self._runs(experiment, "tags.kind = 'launch'")), key=lambda one: one.began)
         )
         before = None if kept is None else kept.study
-        table = _table(runs) if kept is None else _merged(kept.runs, _table(runs))
+        table = table_of(runs) if kept is None else merged(kept.runs, table_of(runs))
         changed = before is None or bool(runs) or before.launches != launches
         study = Study(
             name=name,
             experiment_id=experiment.experiment_id,
             data=experiment.tags.get("convsearch.data", ""),
             space=experiment.tags.get("convsearch.space", ""),
-            created=_moment(experiment.creation_time),
+            created=moment(experiment.creation_time),
             launches=launches,
             trials=typed(table) if changed else before.trials,  # type: ignore[union-attr]
             version=(before.version if before else 0) + changed,
@@ -268,19 +226,20 @@ class Store:
         made = _Kept(study if changed or before is None else before, table, asked, newest)
         if kept is not None:
             made.curves, made.saved = kept.curves, kept.saved
-        if changed and len(table) >= self._worth_copying and asked - made.saved > COPIED:
+        if changed and len(table) >= self._worth_copying and asked.at - made.saved > COPIED:
             copies.save(place, table)
-            made.saved = asked
+            made.saved = asked.at
         return made
 
     def _trials(self, experiment: Experiment, kept: _Kept | None, progress: Progress) -> Iterator[Run]:
         """Yield the runs of all trials; where some are known, of those that may have changed."""
         if kept is None:
             newest = self._page(experiment, "tags.kind = 'trial'", ["attributes.start_time DESC"], 1, None)
-            expected = 1 + max((int(run.data.tags.get("number", 0)) for run in newest), default=0)
+            expected = 1 + max(table_of(newest)["trial"], default=0)
             for count, run in enumerate(self._runs(experiment, "tags.kind = 'trial'"), start=1):
                 if count % self._page_size == 0:
-                    progress(min(1.0, count / expected))
+                    self._shares[experiment.name] = min(1.0, count / expected)
+                    progress(self._shares[experiment.name])
                 yield run
             return
         known = dict(zip(kept.study.trials["run"], kept.study.trials["state"], strict=True))
@@ -301,7 +260,7 @@ class Store:
                 return
 
     def _page(self, experiment: Experiment, which: str, order: list[str], count: int, token: str | None) -> Any:
-        with self._read():
+        with self._read(), _uncollected():
             return self._client().search_runs(
                 [experiment.experiment_id], which, ViewType.ACTIVE_ONLY, count, order, token
             )
@@ -322,8 +281,8 @@ class Store:
         return kept[trial["run"]]
 
     def _experiments(self) -> list[Experiment]:
-        if self.uri.startswith("sqlite:") and not Path(self.uri.partition(":///")[2]).exists():
-            return []  # MLflow would make it
+        if not self._is_there():
+            return []
         with self._read():
             found = self._client().search_experiments(order_by=["creation_time DESC"])
         return [experiment for experiment in found if experiment.name != "Default"]
@@ -341,75 +300,35 @@ class Store:
             raise _store_error(self.uri, error) from error
 
 
-# ---------------------------------------------------------------------- runs as rows
-
-
-def _table(runs: Sequence[Run]) -> pd.DataFrame:
-    """Return runs of trials as a table, by their numbers."""
-    table = pd.DataFrame(list(map(_row, runs)), columns=None if runs else ["trial", "run", "began", "ended", *TAGS])
-    for name in ("began", "ended"):
-        table[name] = pd.to_datetime(table[name], utc=True)
-    for name in table.columns:
-        if name.startswith(OPTION):
-            table[name] = table[name].astype("category")
-    for name in MEASURES.values():
-        table[name] = pd.to_numeric(table[name]) if name in table else float("nan")
-    return table.sort_values("trial", ignore_index=True)
-
-
-def _row(run: Run) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "trial": int(run.data.tags.get("number", -1)),
-        "run": run.info.run_id,
-        "began": _moment(run.info.start_time),
-        "ended": _moment(run.info.end_time) if run.info.end_time and run.info.status != "RUNNING" else None,
-    }
-    row |= {name: run.data.tags.get(name) for name in TAGS}
-    row |= {ours: run.data.metrics.get(name) for name, ours in MEASURES.items()}
-    row |= {OPTION + name: text for name, text in run.data.params.items()}
-    return row
-
-
-def _merged(table: pd.DataFrame, changed: pd.DataFrame) -> pd.DataFrame:
-    if changed.empty:
-        return table
-    rest = table[~table["run"].isin(changed["run"])]
-    both = pd.concat([rest, changed]).sort_values("trial", ignore_index=True)
-    for name in both.columns:
-        if name.startswith(OPTION):
-            both[name] = both[name].astype("category")
-    return both
-
-
 def _of_copy(name: str, experiment: Experiment, copy: pd.DataFrame) -> _Kept:
     """Return what is known by a copy: all that ended before its newest end."""
     ended = copy["ended"].max()
     newest = 0 if pd.isna(ended) else round(ended.timestamp() * 1000)
-    study = Study(name, experiment.experiment_id, "", "", _moment(experiment.creation_time), (), copy)
-    return _Kept(study, copy, asked=0.0, newest_end=newest, saved=time.monotonic())
-
-
-def typed(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table whose options are numbers where all of them are, and words elsewhere."""
-    found = table.copy()
-    for name in table.columns:
-        if name.startswith(OPTION):
-            words = table[name].astype(object)
-            numbers = pd.to_numeric(words, errors="coerce")
-            found[name] = numbers if (numbers.notna() == words.notna()).all() else words
-    return found
+    study = Study(name, experiment.experiment_id, "", "", moment(experiment.creation_time), (), copy)
+    return _Kept(study, copy, asked=NEVER, newest_end=newest, saved=time.monotonic())
 
 
 def _launch(run: Run) -> Launch:
     info = run.info
-    ended = _moment(info.end_time) if info.end_time else None
+    ended = moment(info.end_time) if info.end_time else None
     return Launch(
-        info.run_id, info.status, _moment(info.start_time), ended, run.data.params, run.data.metrics, run.data.tags
+        info.run_id, info.status, moment(info.start_time), ended, run.data.params, run.data.metrics, run.data.tags
     )
 
 
-def _moment(milliseconds: int) -> datetime:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep Python from looking for garbage: a page is a hundred thousand objects, all of them in use.
+
+    It would take two thirds of the time. Where two threads are at it, one may end it for the other, which is only slow.
+    """
+    collected = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collected:
+            gc.enable()
 
 
 def _store_error(uri: str, error: Exception) -> StoreError:

@@ -2,11 +2,14 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ..spaces.errors import InputError
 from .home import StudyFolder
+
+PATIENCE = 0.5  # seconds; whoever asks whether a folder is held (`is_held`) holds it for a moment
 
 
 @contextmanager
@@ -18,13 +21,37 @@ def alone(folder: StudyFolder) -> Iterator[None]:
     """
     descriptor = os.open(folder.path, os.O_RDONLY)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        if not _taken(descriptor, fcntl.LOCK_EX, PATIENCE):
             raise InputError(
                 f"the study '{folder.name}' is being searched by another `convsearch run`: wait for it, or end it by "
                 "Ctrl-C"
-            ) from error
+            )
         yield
     finally:
         os.close(descriptor)
+
+
+def is_held(folder: StudyFolder) -> bool:
+    """Whether a loop is at work on the study, on this machine."""
+    try:
+        descriptor = os.open(folder.path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        return not _taken(descriptor, fcntl.LOCK_SH)
+    finally:
+        os.close(descriptor)
+
+
+def _taken(descriptor: int, kind: int, patience: float = 0.0) -> bool:
+    """Take a lock if it can be had within some seconds."""
+    until = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                return False
+            time.sleep(0.02)
+        else:
+            return True

@@ -34,7 +34,7 @@ from .record import CURVES, Trial, now
 from .storage import mlflow_url
 
 STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
-TEST_FILE = "test.json"
+ARCHITECTURE_FILE, TEST_FILE = "architecture.json", "test.json"
 LONGEST_PARAMETER = 6000  # characters; MLflow's own bound
 
 
@@ -211,7 +211,7 @@ class Tracker:
                 metrics=metrics,
                 tags=[RunTag(name, value[:LONGEST_PARAMETER]) for name, value in tags.items() if value],
             )
-            self._client.log_text(run_id, drawn, "architecture.json")
+            self._client.log_text(run_id, drawn, ARCHITECTURE_FILE)
             self._client.set_terminated(run_id, STATUS[trial.state], ended)
 
     # ------------------------------------------------------------------ what came of it

@@ -8,6 +8,7 @@ stands behind all shapes, for filters and pools alike (see `output_size`):
 with W the input's side, K the side of the filter, P the zeros added on each side and S the stride.
 """
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 Padding = Literal["valid", "same"] | int
@@ -123,3 +124,31 @@ def receptive_field(field: int, jump: int, kernel_size: int) -> int:
     of convolutional neural networks, Distill (2019), equation 2.
     """
     return field + (kernel_size - 1) * jump
+
+
+def seen(steps: Sequence[Step], row: int, column: int) -> tuple[range, range]:
+    """Return the rows and columns of the input that a value behind the last of some steps sees.
+
+    They may reach over the edge, to the zeros there. It is followed back from step to step: the place i of an axis
+    sees the places i S - P to i S - P + K - 1 of the axis before, where P is the zeros that are added before it, half
+    of them all, rounded down.
+
+    Args:
+        steps: from the input on, filters and pools, and what works on each value.
+        row: of the value, in the last volume.
+        column: of the value, in the last volume.
+    """
+    rows, columns = range(row, row + 1), range(column, column + 1)
+    for step in reversed(steps):
+        if step.is_filter:
+            rows = _before(step, rows, step.before.height, step.after.height)
+            columns = _before(step, columns, step.before.width, step.after.width)
+    return rows, columns
+
+
+def _before(step: Step, places: range, size: int, output: int) -> range:
+    zeros = 2 * step.padding if isinstance(step.padding, int) else 0
+    if step.padding == "same":
+        zeros = max(0, (output - 1) * step.stride + step.kernel_size - size)
+    first = places.start * step.stride - zeros // 2
+    return range(first, (places.stop - 1) * step.stride - zeros // 2 + step.kernel_size)

@@ -1,4 +1,4 @@
-"""An architecture drawn as the volumes that flow through it: its `stages`, and `draw_text` for a terminal.
+"""An architecture drawn as the volumes that flow through it: its `stages`, which of them differ, and `draw_text`.
 
 The stages are the input, what each filter and pool makes of it, and the vectors of the head; `draw_svg.py` draws the
 same. All figures come from `Architecture.steps`; nothing is computed here but places on the page.
@@ -6,6 +6,7 @@ same. All figures come from `Architecture.steps`; nothing is computed here but p
 
 import math
 from collections.abc import Sequence
+from difflib import SequenceMatcher
 from typing import NamedTuple
 
 from .architecture import Architecture
@@ -51,6 +52,31 @@ def stages(architecture: Architecture) -> list[Stage]:
             found.append(Stage(role, step.after, step))
     found[-1] = _noted(found[-1], "softmax")
     return found
+
+
+def differing(architectures: Sequence[Architecture]) -> list[frozenset[int]]:
+    """Return, for each of several architectures, which of its stages another one lacks.
+
+    A stage is what is done: the operation with its filters and notes, whatever the volume it is done to. Stages are
+    laid side by side so that as many as possible agree (Ratcliff and Metzener, Pattern matching, Dr. Dobb's, 1988).
+    """
+    done = [[_done(stage) for stage in stages(architecture)] for architecture in architectures]
+    found = []
+    for one in done:
+        lacking: set[int] = set()
+        for other in done:
+            shared = SequenceMatcher(a=one, b=other, autojunk=False).get_matching_blocks()
+            lacking |= set(range(len(one))) - {block.a + i for block in shared for i in range(block.size)}
+        found.append(frozenset(lacking))
+    return found
+
+
+def _done(stage: Stage) -> tuple[object, ...]:
+    step = stage.step
+    if step is None:
+        return stage.role, stage.volume
+    wide = None if stage.role in ("pool", "head") else step.after.depth
+    return stage.role, step.kind, step.kernel_size, step.stride, step.padding, wide, stage.notes
 
 
 def _noted(stage: Stage, note: str) -> Stage:

@@ -1,6 +1,7 @@
 """An architecture drawn as SVG: volumes as boxes, vectors as bars, and between them the operations that make them."""
 
 import math
+from collections.abc import Collection
 from typing import NamedTuple
 
 from .architecture import Architecture
@@ -15,6 +16,7 @@ BAR_SCALE, LONGEST_BAR, BAR_WIDTH = 12.0, 150.0, 9.0
 ARROW_SPACE, LINE, LABEL_DROP = 9.0, 15.0, 18.0
 LEAST = 3.0  # pixels, so that nothing vanishes
 BEHIND = (0.42, 0.34)  # how far right and up a width of one pixel goes in the oblique projection
+MARK = "#fef3c7"
 _COLOURS = {"input": GREY, "conv": BLUE, "mix": GREEN, "pool": ORANGE, "head": PURPLE, "dense": PURPLE}
 
 
@@ -66,10 +68,19 @@ class _Cell(NamedTuple):
 
 
 def draw_svg(architecture: Architecture) -> str:
-    """Return the architecture as the text of an SVG file: volumes as boxes, vectors as bars, operations between them.
+    """Return the architecture as the text of an SVG file; see `picture`."""
+    return picture(architecture).svg()
+
+
+def picture(architecture: Architecture, marked: Collection[int] = ()) -> Picture:
+    """Return the architecture as a picture: volumes as boxes, vectors as bars, operations between them.
 
     A box is as high as the volume, as deep into the page as the volume is wide, and as wide as the volume is deep in
     channels, each on a square-root scale that the caption names. The picture grows to the right with the layers.
+
+    Args:
+        architecture: what is drawn.
+        marked: the stages, counted from the input, that are set off by their ground.
     """
     found = stages(architecture)
     scale = _scale(found)
@@ -96,7 +107,11 @@ def draw_svg(architecture: Architecture) -> str:
     )
     page.text(MARGIN, MARGIN + 14, title, SIZE + 2, anchor="start", bold=True)
     x, end, before = MARGIN + indent, 0.0, cells[0]
-    for cell in cells:
+    for place, cell in enumerate(cells):
+        if place in marked:
+            over, under = 22 + LINE * len(cell.over), 22 + LINE * max(1, len(cell.stage.notes))
+            up, down = max(cell.size[1] / 2 + 8, over), max(cell.size[1] / 2 + LABEL_DROP + 8, under)
+            page.rect(x, middle - up, cell.arrow + cell.width, up + down, MARK, radius=6)
         begin = x + cell.arrow + (cell.width - cell.size[0]) / 2
         if cell.stage.step is not None:
             page.arrow((end + 5, middle), (begin - 5, middle), PALE_INK)
@@ -106,7 +121,7 @@ def draw_svg(architecture: Architecture) -> str:
         end, before = begin + cell.size[0], cell
     page.text(MARGIN, page.height - MARGIN - 18, caption, SMALL, PALE_INK, "start")
     page.text(MARGIN, page.height - MARGIN, scales, SMALL, PALE_INK, "start")
-    return page.svg()
+    return page
 
 
 def _scale(found: list[Stage]) -> _Scale:

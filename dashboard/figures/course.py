@@ -6,6 +6,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from .states import COLOURS
+from .thinned import thinned
 
 OVER = ("trial", "time")
 
@@ -25,8 +26,8 @@ def course(trials: pd.DataFrame, over: str = "trial") -> go.Figure:
         x = known["trial"]
     hover = "trial %{customdata[0]}, %{y:.1%}<br>%{customdata[1]}<extra>%{customdata[2]}</extra>"
     figure = go.Figure()
-    for state, marks in known.groupby("state", sort=False):
-        figure.add_scattergl(
+    for state, marks in thinned(known).groupby("state", sort=False):
+        figure.add_scatter(
             x=x[marks.index],
             y=marks["validation"],
             mode="markers",

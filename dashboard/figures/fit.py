@@ -3,12 +3,14 @@
 import pandas as pd
 import plotly.graph_objects as go
 
+from .thinned import thinned
+
 
 def fit(trials: pd.DataFrame) -> go.Figure:
     """Return each trial at its validation accuracy and its gap; far above zero is overfitted."""
-    known = trials.dropna(subset=["validation", "gap"])
+    known = thinned(trials.dropna(subset=["validation", "gap"]))
     figure = go.Figure()
-    figure.add_scattergl(
+    figure.add_scatter(
         x=known["validation"],
         y=known["gap"],
         mode="markers",

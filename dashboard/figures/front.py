@@ -3,6 +3,8 @@
 import pandas as pd
 import plotly.graph_objects as go
 
+from .thinned import thinned
+
 HIGHER_IS_BETTER = ("validation",)
 
 
@@ -26,9 +28,8 @@ def front_figure(trials: pd.DataFrame, one: str, other: str) -> go.Figure:
     best = front(trials, one, other)
     figure = go.Figure()
     hover = "trial %{customdata[0]}<br>%{customdata[1]}<extra></extra>"
-    for table, name, mode in ((known, "trial", "markers"), (best, "front", "lines+markers")):
-        add = figure.add_scattergl if name == "trial" else figure.add_scatter
-        add(
+    for table, name, mode in ((thinned(known), "trial", "markers"), (best, "front", "lines+markers")):
+        figure.add_scatter(
             x=table[one],
             y=table[other],
             mode=mode,

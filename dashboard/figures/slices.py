@@ -1,11 +1,13 @@
 """What an option has to do with the accuracy: one against it (slice), or two (contour)."""
 
+from html import escape
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 
-from ..store import OPTION
+from ..rows import OPTION
+from .thinned import thinned
 
 
 def slice_of(trials: pd.DataFrame, option: str) -> go.Figure:
@@ -15,8 +17,14 @@ def slice_of(trials: pd.DataFrame, option: str) -> go.Figure:
     figure = go.Figure()
     hover = "trial %{customdata}<br>%{x}: %{y:.1%}<extra></extra>"
     if pd.api.types.is_numeric_dtype(values) and values.nunique() > 10:
-        figure.add_scattergl(
-            x=values, y=known["validation"], mode="markers", customdata=known["trial"], hovertemplate=hover, opacity=0.6
+        drawn = thinned(known)
+        figure.add_scatter(
+            x=drawn[OPTION + option],
+            y=drawn["validation"],
+            mode="markers",
+            customdata=drawn["trial"],
+            hovertemplate=hover,
+            opacity=0.6,
         )
         if (values > 0).all() and values.max() > 30 * values.min():
             figure.update_xaxes(type="log")
@@ -29,9 +37,10 @@ def slice_of(trials: pd.DataFrame, option: str) -> go.Figure:
             hovertemplate=hover,
         )
         order = sorted(values.unique(), key=lambda value: (isinstance(value, str), value))
-        figure.update_xaxes(type="category", categoryorder="array", categoryarray=[str(value) for value in order])
+        words = [escape(str(value), quote=False) for value in order]
+        figure.update_xaxes(type="category", categoryorder="array", categoryarray=words)
     figure.update_layout(
-        xaxis_title=option,
+        xaxis_title=escape(option),
         yaxis_title="validation accuracy",
         yaxis_tickformat=".0%",
         showlegend=False,
@@ -54,10 +63,10 @@ def contour_of(trials: pd.DataFrame, one: str, other: str) -> go.Figure:
             z=grid.to_numpy(),
             colorscale="Viridis",
             colorbar={"tickformat": ".0%"},
-            hovertemplate=f"{one} %{{x}}<br>{other} %{{y}}<br>%{{z:.1%}}<extra></extra>",
+            hovertemplate=f"{escape(one)} %{{x}}<br>{escape(other)} %{{y}}<br>%{{z:.1%}}<extra></extra>",
         )
     )
-    figure.update_layout(xaxis_title=one, yaxis_title=other, uirevision=f"{one},{other}")
+    figure.update_layout(xaxis_title=escape(one), yaxis_title=escape(other), uirevision=f"{one},{other}")
     figure.update_xaxes(type="category")
     figure.update_yaxes(type="category")
     return figure

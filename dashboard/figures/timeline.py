@@ -5,10 +5,12 @@ import plotly.graph_objects as go
 
 from .states import COLOURS
 
+MOST = 1000  # bars: the last ones
+
 
 def timeline(trials: pd.DataFrame, now: pd.Timestamp) -> go.Figure:
-    """Return the bars; a trial that runs reaches to `now`."""
-    placed = trials.dropna(subset=["worker"]).copy()
+    """Return the bars; a trial that runs reaches to `now`. Of many trials the last are shown."""
+    placed = trials.dropna(subset=["worker"]).nlargest(MOST, "began")
     placed["ended"] = placed["ended"].fillna(now)
     figure = go.Figure()
     for state, rows in placed.groupby("state", sort=False):

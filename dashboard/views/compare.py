@@ -1,18 +1,18 @@
 """Two to four trials or studies side by side: their networks, what differs, their curves in one figure."""
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from ...spaces.architecture import Candidate
-from ...spaces.draw_svg import draw_svg
+from ...spaces.draw import differing
 from .. import shown
 from ..figures.course import race
 from ..figures.curves import NAMES, curves
 from ..progress import progress_of
-from ..store import Study
+from ..study import Study
 
 MOST = 4
 
@@ -35,35 +35,42 @@ def page(home: Path) -> None:
 
 def _trials(home: Path) -> None:
     study = shown.chosen_study(home)
+    shown.live(home, [study])
     numbers = study.trials["trial"].tolist()
     best = study.trials.dropna(subset=["validation"]).nlargest(2, "validation")["trial"].tolist()
     chosen = st.multiselect("Trials", numbers, best, key="trials", bind="query-params", max_selections=MOST)
     if len(chosen) < 2:
         st.info("Choose two to four of them.", title="Nothing to compare yet")
         return
-    table = study.trials.set_index("trial").loc[chosen]
-    store = shown.store(home)
-    texts = {number: store.text(table.loc[number, "run"], "architecture.json") for number in chosen}
-    for number in chosen:
-        with st.container(border=True):
-            value = table.loc[number, "validation"]
-            st.markdown(f"**Trial {number}**" + ("" if pd.isna(value) else f" — {value:.1%}"))
-            if (text := texts[number]) is None:
-                st.caption("MLflow has no architecture.json of it.")
-                continue
-            architecture = Candidate.model_validate(json.loads(text)).architecture
-            st.image(draw_svg(architecture), alt=f"The volumes of {architecture}", width="stretch")
+    table = study.trials.set_index("trial", drop=False).loc[chosen]
+    _drawings(home, {f"Trial {number}": trial for number, trial in table.iterrows()}, study.name)
     measure = st.selectbox(
         "Curve", list(NAMES), format_func=NAMES.__getitem__, key="compared", bind="query-params", width=220
     )
-    found = store.curves(study, chosen)
+    found = shown.store(home).curves(study, chosen)
     shown.figure(curves(found, measure, study.trials), f"{study.name}-compared", "Curves of the compared trials")
-    _differences(table)
+    _differences(table.drop(columns="trial"))
+
+
+def _drawings(home: Path, trials: Mapping[str, "pd.Series[Any]"], name: str) -> None:
+    """Draw networks, one under the other, with what another of them does not have set off."""
+    places = {told: st.container(border=True) for told in trials}
+    candidates = {}
+    for told, trial in trials.items():
+        with places[told]:
+            value = "" if pd.isna(trial["validation"]) else f": {trial['validation']:.1%}"
+            st.markdown(f"**{shown.plain(told)}**{value}")
+            if (candidate := shown.candidate(home, trial)) is not None:
+                candidates[told] = candidate.architecture
+    for (told, architecture), marked in zip(candidates.items(), differing(list(candidates.values())), strict=True):
+        with places[told]:
+            shown.drawing(architecture, f"{name}-{told}".replace(" ", "-"), marked)
+    st.caption("On yellow ground: layers that another of them does not have, or has otherwise.")
 
 
 def _differences(table: pd.DataFrame) -> None:
     st.subheader("What differs")
-    rows = table.drop(columns=["run", "hash", "began", "ended", "lost", "worker"]).T
+    rows = table.drop(columns=["run", "hash", "began", "ended", "lost", "worker"]).T.add_prefix("trial ")
     differing = rows[rows.astype(str).nunique(axis=1) > 1]
     differing.index = differing.index.str.removeprefix("option.")
     shown_rows = differing.astype(str).replace({"nan": "–", "None": "–", "<NA>": "–"})
@@ -73,31 +80,27 @@ def _differences(table: pd.DataFrame) -> None:
 def _studies(home: Path) -> None:
     names = shown.names_or_stop(home)
     chosen = st.multiselect("Studies", names, names[:2], key="studies", bind="query-params", max_selections=MOST)
-    if len(chosen) < 2:
+    found = {name: study for name in chosen if (study := shown.read(home, name)) is not None}
+    shown.live(home, list(found.values()))
+    if len(found) < 2:
         st.info("Choose two to four of them.", title="Nothing to compare yet")
         return
-    found = {name: shown.read(home, name) for name in chosen}
     shown.figure(race({name: study.trials for name, study in found.items()}), "studies", "The best of each over time")
-    facts = {name: _facts(study) for name, study in found.items()}
+    facts = {name: _facts(study, home) for name, study in found.items()}
     st.dataframe(pd.DataFrame(facts).reset_index(names=""), hide_index=True, key="facts", alt="The studies' figures")
-    for name, study in found.items():
-        if study.best is None:
-            continue
-        text = shown.store(home).text(study.best["run"], "architecture.json")
-        with st.container(border=True):
-            st.text(f"{name}: trial {study.best['trial']}, {study.best['validation']:.1%}")
-            if text is not None:
-                architecture = Candidate.model_validate(json.loads(text)).architecture
-                st.image(draw_svg(architecture), alt=f"The volumes of {architecture}", width="stretch")
+    bests = {
+        f"{name}: trial {best['trial']}": best for name, study in found.items() if (best := study.best) is not None
+    }
+    _drawings(home, bests, "studies")
 
 
-def _facts(study: Study) -> dict[str, str]:
+def _facts(study: Study, home: Path) -> dict[str, str]:
     best = study.best
     facts = {
         "data": study.data,
         "space": study.space,
         "engine": study.engine,
-        "state": progress_of(study).told,
+        "state": progress_of(study, home).told,
         "trials": shown.counts(study.trials) or "none",
     }
     if best is not None:

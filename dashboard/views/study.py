@@ -14,14 +14,19 @@ from ..figures.curves import NAMES, curves
 from ..figures.fit import fit
 from ..figures.front import front, front_figure
 from ..figures.importances import importances
+from ..figures.parallel import MOST as LINES
 from ..figures.parallel import parallel
 from ..figures.slices import contour_of, slice_of
+from ..figures.thinned import MOST as MARKS
+from ..figures.timeline import MOST as BARS
 from ..figures.timeline import timeline
 from ..progress import progress_of
-from ..store import MEASURES, OPTION, Study
+from ..rows import MEASURES, OPTION
+from ..study import Study
 
 ALWAYS = ["trial", "state", "validation", "architecture"]
 USUAL = ["gap", "parameters", "MACs", "seconds"]
+SELECTED = "selected"  # the key of the leaderboard, and what the address calls its selected trials
 OVERLAID = 10  # curves that are shown where nothing else is asked for
 AXES = 8  # of parallel coordinates, where nothing else is asked for
 
@@ -39,37 +44,40 @@ def page(home: Path) -> None:
         bind="query-params",
         label_visibility="collapsed",
     )
-    running = progress_of(study).state == "running"
-    st.fragment(shown.told(_live), run_every=shown.LIVE if running else None)(home, study.name, view)
+    _head(home, study)
+    _view(home, study, view)
+    shown.live(home, [study])
 
 
-def _live(home: Path, name: str, view: str) -> None:
-    study = shown.read(home, name)
-    _head(study)
-    if study.trials.empty:
-        st.info("The first trial is about to begin; it will appear here.", title="No trial yet")
-        return
-    trials = _filtered(study)
-    if view not in ("Leaderboard", "Failures", "Workers") and trials["validation"].isna().all():
-        _nothing_finished(study)
-        return
-    VIEWS[view](home, study, trials)
-
-
-def _head(study: Study) -> None:
-    best, progress = study.best, progress_of(study)
+def _head(home: Path, study: Study) -> None:
+    best, progress = study.best, progress_of(study, home)
     with st.container(horizontal=True):
         st.metric("Best validation", "–" if best is None else f"{best['validation']:.1%}", border=True)
         st.metric("Trials", f"{len(study.trials):,}", border=True, help=shown.counts(study.trials) or None)
         st.metric("State", progress.state, border=True, help=progress.told)
         st.metric("Data", study.data or "–", border=True)
         st.metric("Engine", study.engine or "–", border=True)
+    told = progress.told
     if best is not None:
-        st.caption(f"Trial {best['trial']}: `{best['architecture']}`; {progress.told}")
+        told = f"Best: trial {best['trial']}, {shown.plain(str(best['architecture']))}; {told}"
+    st.caption(told)
 
 
-def _nothing_finished(study: Study) -> None:
-    if (study.trials["state"] == "failed").any():
+def _view(home: Path, study: Study, view: str) -> None:
+    if study.trials.empty:
+        st.info("The first trial is about to begin; it will appear here.", title="No trial yet")
+        return
+    trials = _filtered(study)
+    if trials.empty:
+        st.info("Choose other states, or other words.", title="No trial is like that")
+    elif view not in ("Leaderboard", "Failures", "Workers") and trials["validation"].isna().all():
+        _nothing_finished(trials)
+    else:
+        VIEWS[view](home, study, trials)
+
+
+def _nothing_finished(trials: pd.DataFrame) -> None:
+    if (trials["state"] == "failed").any():
         st.warning("Failures shows the reasons.", title="All trials so far have failed")
     else:
         st.info("It will appear here.", title="No trial has finished yet")
@@ -100,10 +108,11 @@ def _leaderboard(home: Path, study: Study, trials: pd.DataFrame) -> None:
     columns = [*ALWAYS, *(name if name in trials else OPTION + name for name in more)]
     table = trials.sort_values("validation", ascending=False, ignore_index=True)
     rows = table[columns].rename(columns=lambda name: name.removeprefix(OPTION))
-    chosen = st.dataframe(
+    numbers = _selected(table["trial"].tolist(), study.name)
+    st.dataframe(
         rows,
         hide_index=True,
-        key="leaderboard",
+        key=SELECTED,
         on_select="rerun",
         selection_mode="multi-row",
         alt="Trials, the best first",
@@ -115,11 +124,38 @@ def _leaderboard(home: Path, study: Study, trials: pd.DataFrame) -> None:
             "MACs": st.column_config.NumberColumn(format="compact"),
             "seconds": st.column_config.NumberColumn(format="%.1f"),
         },
-    ).selection.rows
-    with st.container(horizontal=True):
-        numbers = [int(table["trial"].iloc[row]) for row in chosen if row < len(table)]
+    )
+    with st.container(horizontal=True, vertical_alignment="center"):
         _links(study.name, numbers)
         shown.csv(rows, f"{study.name}-trials")
+
+
+def _selected(numbers: list[int], study: str) -> list[int]:
+    """Return the trials that are selected; their rows are marked again where they stand now, when others have come.
+
+    The table knows selected rows by their places alone, so what stood at these places when it was drawn is kept.
+
+    Args:
+        numbers: of the trials in the order in which they are about to be shown.
+        study: whose trials they are.
+    """
+    drawn_of, drawn, chosen = st.session_state.get("drawn", (None, [], []))
+    if drawn_of is None:
+        chosen = [int(word) for word in st.query_params.get(SELECTED, "").split(",") if word.isdecimal()]
+    elif drawn_of != study:
+        chosen = []
+    elif SELECTED in st.session_state:  # it is not while another view is shown
+        chosen = [drawn[row] for row in st.session_state[SELECTED].selection.rows if row < len(drawn)]
+    places = {number: place for place, number in enumerate(numbers)}
+    rows = [places[number] for number in chosen if number in places]
+    chosen = [numbers[row] for row in rows]
+    st.session_state["drawn"] = study, numbers, chosen
+    st.session_state[SELECTED] = {"selection": {"rows": rows}}
+    if chosen:
+        st.query_params[SELECTED] = ",".join(map(str, chosen))
+    else:
+        st.query_params.pop(SELECTED, None)
+    return chosen
 
 
 def _links(name: str, numbers: list[int]) -> None:
@@ -129,7 +165,7 @@ def _links(name: str, numbers: list[int]) -> None:
             pages["trial"], label=f"Open trial {numbers[0]}", query_params={"study": name, "trial": str(numbers[0])}
         )
     elif 2 <= len(numbers) <= 4:
-        asked = {"study": name, "trials": ",".join(map(str, numbers))}
+        asked = [("study", name), *(("trials", str(number)) for number in numbers)]
         st.page_link(pages["compare"], label="Compare these trials", query_params=asked)
     else:
         st.caption("Select one trial to open it, two to four to compare them.")
@@ -138,6 +174,15 @@ def _links(name: str, numbers: list[int]) -> None:
 def _course(home: Path, study: Study, trials: pd.DataFrame) -> None:
     over = st.segmented_control("Over", OVER, key="over", default="trial", required=True, bind="query-params")
     shown.figure(course(trials, over), f"{study.name}-best", "Validation accuracy of all trials and the best so far")
+    _of_all(trials)
+
+
+def _of_all(trials: pd.DataFrame, most: int = MARKS) -> None:
+    """Say so, where not all trials are drawn."""
+    count = int(trials["validation"].notna().sum())
+    if count > most:
+        half = f"{most // 2:,}"
+        st.caption(f"{most:,} of {count:,} trials are drawn: the {half} most accurate, and {half} others by lot.")
 
 
 def _curves(home: Path, study: Study, trials: pd.DataFrame) -> None:
@@ -156,6 +201,7 @@ def _curves(home: Path, study: Study, trials: pd.DataFrame) -> None:
 def _fit(home: Path, study: Study, trials: pd.DataFrame) -> None:
     st.caption("Far above zero is overfitted: what is learnt by heart. Around zero with little accuracy: underfitted.")
     shown.figure(fit(trials), f"{study.name}-fit", "How much better trials do on what they learn from")
+    _of_all(trials)
 
 
 def _importances(home: Path, study: Study, trials: pd.DataFrame) -> None:
@@ -169,8 +215,23 @@ def _importances(home: Path, study: Study, trials: pd.DataFrame) -> None:
 def _parallel(home: Path, study: Study, trials: pd.DataFrame) -> None:
     first = sorted(study.options, key=lambda name: -study.importances.get(name, 0.0))[:AXES]
     options = st.multiselect("Axes", study.options, first, key="axes", bind="query-params")
-    if options:
-        shown.figure(parallel(trials, options), f"{study.name}-parallel", "Trials through their options")
+    if not options:
+        return
+    drawn = parallel(trials, options)
+    chosen = shown.figure(drawn, f"{study.name}-parallel", "Trials through their options", selectable=True)
+    _of_all(trials, LINES)
+    if not chosen:
+        st.caption("Draw a frame around a part of an axis, and the trials that go through it are listed here.")
+        return
+    through = trials[trials["trial"].isin(chosen)].sort_values("validation", ascending=False)
+    columns = ["trial", "validation", "architecture", *(OPTION + name for name in options)]
+    st.dataframe(
+        through[columns].rename(columns=lambda name: name.removeprefix(OPTION)),
+        hide_index=True,
+        key="through",
+        alt="The trials that go through the frame",
+        column_config={"validation": st.column_config.NumberColumn(format="percent")},
+    )
 
 
 def _slice(home: Path, study: Study, trials: pd.DataFrame) -> None:
@@ -184,6 +245,8 @@ def _slice(home: Path, study: Study, trials: pd.DataFrame) -> None:
         shown.figure(contour_of(trials, one, other), f"{study.name}-contour", f"The best at each {one} and {other}")
     else:
         shown.figure(slice_of(trials, one), f"{study.name}-slice", f"Validation accuracy by {one}")
+        if pd.api.types.is_numeric_dtype(trials[OPTION + one]):
+            _of_all(trials)
 
 
 def _front(home: Path, study: Study, trials: pd.DataFrame) -> None:
@@ -194,14 +257,16 @@ def _front(home: Path, study: Study, trials: pd.DataFrame) -> None:
         )
         other = st.selectbox("Up", measures, key="up", bind="query-params", width=220)
     shown.figure(front_figure(trials, one, other), f"{study.name}-front", "The trials that none beats in both")
+    _of_all(trials)
     best = front(trials, one, other)[["trial", one, other, "architecture"]]
     st.dataframe(best, hide_index=True, key="front", alt="The front")
 
 
 def _workers(home: Path, study: Study, trials: pd.DataFrame) -> None:
-    shown.figure(
-        timeline(trials, pd.Timestamp(datetime.now(UTC))), f"{study.name}-workers", "When each worker ran what"
-    )
+    now = pd.Timestamp(datetime.now(UTC))
+    shown.figure(timeline(trials, now), f"{study.name}-workers", "When each worker ran what")
+    if len(trials) > BARS:
+        st.caption(f"The last {BARS:,} of {len(trials):,} trials.")
 
 
 def _failures(home: Path, study: Study, trials: pd.DataFrame) -> None:

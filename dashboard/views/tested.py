@@ -7,14 +7,13 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from ...search.data import Dataset
 from ...search.evaluation import Evaluation
 from ...search.home import StudyFolder
 from ...search.tracking import TEST_FILE
-from ...spaces.errors import InputError
 from .. import shown
 from ..figures.confusion import confusion
-from ..store import Study
+from ..study import Study
+from .field import dataset_of
 
 SHOWN = 24  # images
 LARGE = 96  # pixels that an image is drawn with, at least
@@ -23,9 +22,14 @@ LARGE = 96  # pixels that an image is drawn with, at least
 def test_of(home: Path, study: Study) -> tuple[int, Evaluation] | None:
     """Return the winner's number and its test, as the last launch that tested one has it."""
     for launch in reversed(study.launches):
-        if "test_accuracy" in launch.metrics and (text := shown.store(home).text(launch.run_id, TEST_FILE)) is not None:
-            found: dict[str, Any] = json.loads(text)
+        if "test_accuracy" not in launch.metrics:
+            continue
+        text = shown.store(home).text(launch.run_id, TEST_FILE)
+        try:
+            found: dict[str, Any] = json.loads(text or "")
             return int(found.pop("trial")), Evaluation.model_validate(found)
+        except (ValueError, TypeError, KeyError, AttributeError):  # it is missing, or damaged
+            continue
     return None
 
 
@@ -35,13 +39,8 @@ def show_test(test: Evaluation, name: str, folder: StudyFolder | None) -> None:
     low, high = test.interval_95
     interval = f"95 % interval {low:.1%} to {high:.1%}"
     st.markdown(f"**{test.accuracy:.1%}** of {test.count:,} images that nothing had seen before ({interval}).")
-    classes, dataset = [str(number) for number in range(len(test.confusion))], None
-    if folder is not None:
-        try:
-            dataset = Dataset.load(folder.data(folder.read()))
-            classes = list(dataset.classes)
-        except InputError:
-            dataset = None
+    dataset = dataset_of(folder)
+    classes = [str(number) for number in range(len(test.confusion))] if dataset is None else list(dataset.classes)
     shown.figure(confusion(test.confusion, classes), f"{name}-confusion", "What was taken for what")
     if not test.mistakes:
         return
@@ -53,7 +52,7 @@ def show_test(test: Evaluation, name: str, folder: StudyFolder | None) -> None:
     with st.container(horizontal=True):
         for mistake in test.mistakes[:SHOWN]:
             said = f"{classes[mistake.label]} taken for {classes[mistake.guess]}, {mistake.confidence:.0%}"
-            st.image(enlarged(images[mistake.image]), said, LARGE + 24, alt=said)
+            st.image(enlarged(images[mistake.image]), shown.plain(said), LARGE + 24, alt=said)
 
 
 def enlarged(image: np.ndarray) -> np.ndarray:

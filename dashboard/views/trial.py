@@ -1,24 +1,25 @@
 """One trial: the network as the volumes that flow through it, its arithmetic, its learning, where its time went."""
 
-import json
 import shlex
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from ...search.explain import explained
 from ...search.home import StudyFolder
 from ...spaces.architecture import Candidate
-from ...spaces.draw_svg import draw_svg
 from .. import shown
 from ..bundle import BundleError, bundle, command, folder_of, winner
-from ..figures.curves import FEW
-from ..store import MEASURES, Study
+from ..figures.learning import learning
+from ..figures.times import times
+from ..rows import MEASURES
+from ..study import Study
+from .field import show_field
 from .tested import show_test, test_of
 
+MLFLOW_PORT = 5000  # which is MLflow's own choice
 SECONDS = " (s)"  # how the measures of a part of the time end
 
 
@@ -28,26 +29,28 @@ def page(home: Path) -> None:
     study = shown.chosen_study(home)
     if study.trials.empty:
         st.info("The first trial is about to begin.", title="No trial yet")
-        return
-    numbers = study.trials["trial"].tolist()
-    best = numbers[0] if study.best is None else study.best["trial"]
-    number = st.selectbox("Trial", numbers, numbers.index(best), key="trial", bind="query-params")
-    trial = study.row(number)
-    _head(trial)
-    text = shown.store(home).text(trial["run"], "architecture.json")
-    if text is None:
-        st.warning(
-            "MLflow does not have it: the trial runs still, or the file was deleted.", title="No architecture.json"
-        )
     else:
-        candidate = Candidate.model_validate(json.loads(text))
-        _network(candidate, f"{study.name}-{number}")
-    _learning(home, study, int(number))
-    _time(trial, f"{study.name}-{number}")
+        numbers = study.trials["trial"].tolist()
+        best = numbers[0] if study.best is None else study.best["trial"]
+        number = st.selectbox("Trial", numbers, numbers.index(best), key="trial", bind="query-params")
+        _trial(home, study, study.row(number))
+    shown.live(home, [study])
+
+
+def _trial(home: Path, study: Study, trial: "pd.Series[Any]") -> None:
+    name = f"{study.name}-{trial['trial']}"
     folder = _folder(home, study, trial)
-    if (found := test_of(home, study)) is not None and found[0] == number:
-        show_test(found[1], f"{study.name}-{number}", folder)
+    _head(trial)
+    if (candidate := shown.candidate(home, trial)) is not None:
+        _network(candidate, name)
+        show_field(candidate.architecture, name, folder)
+        _recipe(candidate)
+    _learning(home, study, int(trial["trial"]))
+    _time(trial, name)
+    if (found := test_of(home, study)) is not None and found[0] == trial["trial"]:
+        show_test(found[1], name, folder)
     _bundle(home, study, trial, folder)
+    _run(home, study, trial)
 
 
 def _head(trial: "pd.Series[Any]") -> None:
@@ -61,16 +64,14 @@ def _head(trial: "pd.Series[Any]") -> None:
         ):
             st.metric(label, value, border=True)
     if isinstance(trial["error"], str):
-        st.error(trial["error"], title="Why it failed")
+        st.error(shown.plain(trial["error"]), title="Why it failed")
 
 
 def _network(candidate: Candidate, name: str) -> None:
     architecture = candidate.architecture
     st.subheader("Network")
     st.code(str(architecture), language=None)
-    drawing = draw_svg(architecture)
-    st.image(drawing, alt=f"The volumes of {architecture}", width="stretch")
-    st.download_button("SVG", drawing, f"{name}.svg", "image/svg+xml", icon=":material/download:", on_click="ignore")
+    shown.drawing(architecture, name)
     rows = pd.DataFrame(explained(architecture)["steps"])
     table = pd.DataFrame(
         {
@@ -99,6 +100,9 @@ def _network(candidate: Candidate, name: str) -> None:
         },
     )
     shown.csv(table, f"{name}-layers")
+
+
+def _recipe(candidate: Candidate) -> None:
     st.subheader("Recipe")
     recipe = candidate.recipe.model_dump(mode="json")
     varied = {f"augmentation: {name}": value for name, value in recipe.pop("augmentation").items() if value}
@@ -117,28 +121,16 @@ def _learning(home: Path, study: Study, number: int) -> None:
     if table.dropna(how="all").empty:
         st.info("Curves are written when a trial ends.", title="No curve yet")
         return
-    figure = go.Figure()
-    for name, told in (("accuracy", "training"), ("val_accuracy", "validation")):
-        figure.add_scatter(x=table.index, y=table[name], mode="lines+markers", name=told)
-    if len(table) <= FEW:
-        figure.update_xaxes(dtick=1)
-    figure.update_layout(xaxis_title="epoch", yaxis_title="accuracy", yaxis_tickformat=".0%", uirevision="learning")
-    shown.figure(figure, f"{study.name}-{number}-learning", "Accuracy by epoch")
+    shown.figure(learning(table), f"{study.name}-{number}-learning", "Accuracy by epoch")
 
 
 def _time(trial: "pd.Series[Any]", name: str) -> None:
-    times = [name for name in MEASURES.values() if name.endswith(SECONDS)]
-    parts = {part.removesuffix(SECONDS): trial[part] for part in times if pd.notna(trial[part])}
+    names = [name for name in MEASURES.values() if name.endswith(SECONDS)]
+    parts = {part.removesuffix(SECONDS): trial[part] for part in names if pd.notna(trial[part])}
     if not parts:
         return
     st.subheader("Where the time went")
-    figure = go.Figure()
-    for part, seconds in parts.items():
-        figure.add_bar(
-            x=[seconds], y=[""], orientation="h", name=part, hovertemplate=f"{part}: %{{x:.1f}} s<extra></extra>"
-        )
-    figure.update_layout(barmode="stack", xaxis_title="seconds", height=200, legend={"orientation": "h", "y": 1.4})
-    shown.figure(figure, f"{name}-time", "Seconds by what they went to")
+    shown.figure(times(parts), f"{name}-time", "Seconds by what they went to")
 
 
 def _folder(home: Path, study: Study, trial: "pd.Series[Any]") -> StudyFolder | None:
@@ -172,3 +164,15 @@ def _bundle(home: Path, study: Study, trial: "pd.Series[Any]", folder: StudyFold
         help="The model, its labels, its card and a program that predicts. It is checked in a fresh process first.",
         on_click="ignore",
     )
+
+
+def _run(home: Path, study: Study, trial: "pd.Series[Any]") -> None:
+    st.subheader("MLflow")
+    place = f"#/experiments/{study.experiment_id}/runs/{trial['run']}"
+    uri = shown.store(home).uri
+    if uri.startswith("http"):
+        st.link_button("Open the run", f"{uri.rstrip('/')}/{place}", icon=":material/open_in_new:")
+        return
+    st.caption("The store is a file; this serves it, and then the run has an address.")
+    st.code(f"mlflow ui --port {MLFLOW_PORT} --backend-store-uri {uri}", language="shell")
+    st.link_button("Open the run", f"http://127.0.0.1:{MLFLOW_PORT}/{place}", icon=":material/open_in_new:")

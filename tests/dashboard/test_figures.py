@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import plotly.graph_objects as go
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from convsearch.dashboard.figures.front import front, front_figure
 from convsearch.dashboard.figures.importances import importances
 from convsearch.dashboard.figures.parallel import MOST, parallel
 from convsearch.dashboard.figures.slices import contour_of, slice_of
+from convsearch.dashboard.figures.thinned import thinned
 from convsearch.dashboard.figures.timeline import timeline
 
 POINTS = st.lists(st.tuples(st.floats(0, 1), st.integers(1, 9)), min_size=1, max_size=30)
@@ -75,24 +77,52 @@ def test_curves_are_coloured_along_a_scale_by_numbers_and_apart_by_words() -> No
     assert len({trace.line.color for trace in numbers.data}) == 4
 
 
-def test_parallel_coordinates_place_words_and_what_is_missing() -> None:
+def heights(figure: go.Figure) -> dict[int, list[float]]:
+    """Return how high each trial's line is on each axis."""
+    found: dict[int, list[float]] = {}
+    for trace in figure.data:
+        for trial, height in zip(trace.customdata, trace.y, strict=True):
+            if not np.isnan(height):
+                found.setdefault(int(trial), []).append(float(height))
+    return found
+
+
+def test_parallel_coordinates_place_numbers_words_and_what_is_missing() -> None:
     trials = table()
     trials.loc[0, "option.pooling"] = None
-    (lines,) = parallel(trials, ["filters", "pooling"]).data
-    filters, pooling, reached = lines.dimensions
-    assert set(filters["values"]) == {8, 16}
-    assert pooling["ticktext"] == ("-", "max", "none")
-    assert len(reached["values"]) == 4
+    figure = parallel(trials, ["filters", "pooling", "learning_rate"])
+    assert [*figure.layout.xaxis.ticktext] == ["filters", "pooling", "learning_rate", "validation"]
+    lines = heights(figure)
+    assert sorted(lines) == [0, 1, 3, 4]
+    filters, pooling, rate, reached = (
+        dict(zip(lines, column, strict=True)) for column in zip(*lines.values(), strict=True)
+    )
+    assert {trial: filters[trial] for trial in lines} == {0: 0, 1: 1, 3: 1, 4: 0}
+    assert pooling[0] < pooling[4] < pooling[1]  # missing, max, none
+    assert rate == pytest.approx({0: 1, 1: 0.75, 3: 0.25, 4: 0})  # by its logarithm
+    assert max(reached, key=reached.__getitem__) == trials["validation"].idxmax()
+    assert {note.text for note in figure.layout.annotations} >= {"-", "max", "none", "8", "16"}
 
 
 def test_of_very_many_trials_parallel_coordinates_show_the_best_and_a_part_of_the_others() -> None:
     source = np.random.default_rng(0)
     trials = pd.DataFrame({"trial": range(3000), "validation": source.random(3000), "option.a": source.random(3000)})
-    (lines,) = parallel(trials, ["a"]).data
-    assert lines.dimensions[-1]["values"][-1] == trials["validation"].max()  # over all others
-    shown = np.sort(lines.dimensions[-1]["values"])[::-1]
-    assert len(shown) == MOST
-    assert list(shown[: MOST // 2]) == list(np.sort(trials["validation"])[::-1][: MOST // 2])
+    figure = parallel(trials, ["a"])
+    lines = heights(figure)
+    assert len(lines) == MOST
+    assert set(trials.nlargest(MOST // 2, "validation")["trial"]) <= set(lines)
+    assert trials["validation"].idxmax() in figure.data[-1].customdata  # drawn last, over all others
+
+
+def test_what_is_thinned_keeps_the_most_accurate_in_their_order() -> None:
+    source = np.random.default_rng(0)
+    trials = pd.DataFrame({"trial": range(500), "validation": source.random(500)})
+    trials.loc[::7, "validation"] = np.nan
+    fewer = thinned(trials, 100)
+    assert len(fewer) == 100
+    assert fewer["trial"].is_monotonic_increasing
+    assert set(trials.nlargest(50, "validation")["trial"]) <= set(fewer["trial"])
+    assert thinned(trials, 500) is trials
 
 
 @pytest.mark.parametrize("option", ["filters", "pooling", "learning_rate"])

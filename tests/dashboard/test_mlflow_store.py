@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 from stores import Written
 
-from convsearch.dashboard.store import OPTION, Store, StoreError, Study
+from convsearch.dashboard.rows import OPTION
+from convsearch.dashboard.store import Store, StoreError
+from convsearch.dashboard.study import Study
 
 
 @pytest.fixture(autouse=True)

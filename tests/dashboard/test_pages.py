@@ -137,7 +137,8 @@ def test_studies_are_compared_by_their_best_over_time(tmp_path: Path) -> None:
     facts = table.set_index(table.columns[0])
     assert list(facts.loc["best validation"])[:2] == ["90.0%", "25.0%"]
     assert list(facts.loc["trials"]) == ["2 complete", "1 complete", "none"]
-    assert [text.value for text in app.text] == ["birds: trial 1, 90.0%", "cats: trial 0, 25.0%"]
+    drawn = [text.value for text in app.markdown if text.value.startswith("**")]
+    assert drawn == [r"**birds\: trial 1**: 90.0%", r"**cats\: trial 0**: 25.0%"]
     assert "Choose two to four" in said(opened(tmp_path, "compare", what="Studies", studies=["birds"]))
 
 

@@ -1,0 +1,88 @@
+"""Runs of MLflow as a table of trials: a row a trial, a column for each tag, measure and option."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+from mlflow.entities import Run
+
+OPTION = "option."  # what the columns of a trial's options begin with
+
+MEASURES = {  # MLflow's names and ours
+    "best_val_accuracy": "validation",
+    "gap": "gap",
+    "best_epoch": "best epoch",
+    "parameters": "parameters",
+    "macs": "MACs",
+    "size_kb": "size (kB)",
+    "latency_ms": "latency (ms)",
+    "seconds": "seconds",
+    "seconds.waiting": "waiting (s)",
+    "seconds.building": "building (s)",
+    "seconds.tracing": "tracing (s)",
+    "seconds.training": "training (s)",
+    "seconds.evaluating": "evaluating (s)",
+}
+TAGS = ("state", "worker", "error", "lost", "architecture", "hash")
+
+
+def table_of(runs: Sequence[Run]) -> pd.DataFrame:
+    """Return runs of trials as a table, by their numbers."""
+    rows = [_row(run) for run in runs if run.data.tags.get("number", "").isdecimal()]  # others are damaged
+    table = pd.DataFrame(rows, columns=None if rows else ["trial", "run", "began", "ended", *TAGS])
+    for name in ("began", "ended"):
+        table[name] = pd.to_datetime(table[name], utc=True)
+    for name in table.columns:
+        if name.startswith(OPTION):
+            table[name] = table[name].astype("category")
+    for name in MEASURES.values():
+        table[name] = pd.to_numeric(table[name]) if name in table else float("nan")
+    return _sorted(table)
+
+
+def _row(run: Run) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "trial": int(run.data.tags["number"]),
+        "run": run.info.run_id,
+        "began": moment(run.info.start_time),
+        "ended": moment(run.info.end_time) if run.info.end_time and run.info.status != "RUNNING" else None,
+    }
+    row |= {name: run.data.tags.get(name) for name in TAGS}
+    row |= {ours: run.data.metrics.get(name) for name, ours in MEASURES.items()}
+    row |= {OPTION + name: text for name, text in run.data.params.items()}
+    return row
+
+
+def merged(table: pd.DataFrame, changed: pd.DataFrame) -> pd.DataFrame:
+    """Return a table with the rows that have changed, or are new, as they are now."""
+    if changed.empty:
+        return table
+    rest = table[~table["run"].isin(changed["run"])]
+    both = _sorted(pd.concat([rest, changed]))
+    for name in both.columns:
+        if name.startswith(OPTION):
+            both[name] = both[name].astype("category")
+    return both
+
+
+def _sorted(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows by number; where a number has two runs, which no search makes, the later one."""
+    found = table.sort_values(["trial", "began"], ignore_index=True)
+    return found.drop_duplicates("trial", keep="last", ignore_index=True)
+
+
+def typed(table: pd.DataFrame) -> pd.DataFrame:
+    """Return a table whose options are numbers where all of them are, and words elsewhere."""
+    found = table.copy()
+    for name in table.columns:
+        if name.startswith(OPTION):
+            words = table[name].astype(object)
+            numbers = pd.to_numeric(words, errors="coerce")
+            found[name] = numbers if (numbers.notna() == words.notna()).all() else words
+    return found
+
+
+def moment(milliseconds: int) -> datetime:
+    """Return a moment of MLflow's, milliseconds since 1970, in UTC."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)

@@ -1,0 +1,39 @@
+"""What `streamlit run server.py -- HOME` serves: the pages, with what they need loaded before anybody asks."""
+
+import asyncio
+import gc
+import sys
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import streamlit as st
+
+from convsearch.dashboard import navigation, shown  # noqa: F401  (the pages take half a second to load)
+from convsearch.dashboard.store import StoreError
+
+MOMENT = 2.0  # seconds that the first viewer waits for a server that is ready, instead of before one that is not
+
+
+@asynccontextmanager
+async def ready(app: st.App) -> AsyncIterator[None]:
+    """Begin to read the studies when the server begins, not when the first viewer comes."""
+    reading = threading.Thread(target=_read_ahead, args=(Path(sys.argv[1]),), daemon=True)
+    reading.start()
+    await asyncio.to_thread(reading.join, MOMENT)
+    yield
+
+
+def _read_ahead(home: Path) -> None:
+    with suppress(StoreError):  # which the pages will tell
+        names = shown.store(home).names()
+        # Streamlit looks for garbage after each run of a page: a fifth of a second, nearly all of it among what was
+        # loaded once and stays.
+        gc.collect()
+        gc.freeze()
+        for name in names:
+            shown.store(home).study(name)
+
+
+app = st.App(Path(__file__).with_name("app.py"), lifespan=ready)

@@ -1,0 +1,82 @@
+"""A study as the pages have it: its launches, and the table of its trials."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from .rows import OPTION
+
+IMPORTANCE = "importance."
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One launch of a study: its run, when it began and ended, and what it was asked for."""
+
+    run_id: str
+    status: str
+    began: datetime
+    ended: datetime | None
+    params: dict[str, str]
+    metrics: dict[str, float]
+    tags: dict[str, str]
+
+    @property
+    def importances(self) -> dict[str, float]:
+        """The share of each dimension; empty where nothing is known yet."""
+        return {
+            name.removeprefix(IMPORTANCE): share for name, share in self.metrics.items() if name.startswith(IMPORTANCE)
+        }
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study as it was read last. `version` counts its changes; `trials` has a row for each, by number.
+
+    The columns of `trials` are `trial`, `run`, `began` and `ended` (UTC), TAGS, the names of MEASURES, and one for each
+    option, whose name begins with OPTION.
+    """
+
+    name: str
+    experiment_id: str
+    data: str
+    space: str
+    created: datetime
+    launches: tuple[Launch, ...]
+    trials: pd.DataFrame
+    version: int = 0
+
+    @property
+    def engine(self) -> str:
+        """The engine and its algorithm, as the last launch had them."""
+        tags = self.launches[-1].tags if self.launches else {}
+        return " ".join(tags[name] for name in ("engine", "algorithm") if name in tags)
+
+    @property
+    def shared(self) -> bool:
+        """Whether several loops work on it, whose trials come in no order."""
+        return any("loop" in launch.tags for launch in self.launches)
+
+    @cached_property
+    def best(self) -> "pd.Series[Any] | None":
+        """The row of the most accurate trial, if any has reached something."""
+        known = self.trials["validation"]
+        return None if known.isna().all() else self.trials.iloc[int(known.to_numpy(na_value=-1.0).argmax())]
+
+    @property
+    def importances(self) -> dict[str, float]:
+        """The share of each dimension, as the last launch that knew them has them; empty where none did."""
+        return next((launch.importances for launch in reversed(self.launches) if launch.importances), {})
+
+    def row(self, number: int) -> "pd.Series[Any]":
+        """Return the row of a trial that there is."""
+        return self.trials[self.trials["trial"] == number].iloc[0]
+
+    @cached_property
+    def options(self) -> list[str]:
+        """The names of the options that differ between trials."""
+        found = [name for name in self.trials.columns if name.startswith(OPTION)]
+        return [name.removeprefix(OPTION) for name in found if self.trials[name].nunique() > 1]

@@ -1,0 +1,34 @@
+"""What the layers of a network see of an image of the study."""
+
+import streamlit as st
+
+from ...search.data import Dataset
+from ...search.home import StudyFolder
+from ...spaces.architecture import Architecture
+from ...spaces.errors import InputError
+from .. import shown
+from ..figures.field import field, fields
+
+
+def show_field(architecture: Architecture, name: str, folder: StudyFolder | None) -> None:
+    """Draw the receptive fields over an image of the study's; without its folder there is none."""
+    seen_by = fields(architecture)
+    if not seen_by:
+        return
+    st.subheader("Receptive field")
+    if (dataset := dataset_of(folder)) is None:
+        st.info("They are in the home that the study was run in.", title="The images are not here")
+        return
+    asked = st.number_input("Image", 0, len(dataset) - 1, 0, key="image", bind="query-params", width=160)
+    images = dataset.images()
+    shown.figure(field(images[int(asked)], seen_by), f"{name}-field", "What the middle value of each layer sees")
+
+
+def dataset_of(folder: StudyFolder | None) -> Dataset | None:
+    """Return a study's images; None where they, or its folder, are not here, or cannot be read."""
+    if folder is None:
+        return None
+    try:
+        return Dataset.load(folder.data(folder.read()))
+    except InputError:
+        return None
