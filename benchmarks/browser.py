@@ -57,14 +57,15 @@ def served(home: Path, environment: Mapping[str, str] | None = None) -> Iterator
     """Serve a home's dashboard; yield its address and the process of the server."""
     port = free_port()
     command = [CONVSEARCH, "dashboard", "--home", str(home), "--port", str(port)]
-    with (home / "dashboard.log").open("wb") as log:
+    told = home.with_name(f"{home.name}.log")
+    with told.open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **(environment or {})})
     address = f"http://127.0.0.1:{port}"
     try:
         deadline = time.monotonic() + PATIENCE
         while not _answers(f"{address}/_stcore/health"):
             if time.monotonic() > deadline or process.poll() is not None:
-                raise RuntimeError((home / "dashboard.log").read_text(encoding="utf-8"))
+                raise RuntimeError(told.read_text(encoding="utf-8"))
             time.sleep(0.05)
         yield address, process.pid
     finally:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Literal
 
 import psutil
 from playwright.sync_api import Page
@@ -20,6 +21,8 @@ from convsearch.search.home import Home
 
 from .browser import chromium, click, served, wait
 from .generated import Generated
+
+Role = Literal["link", "radio"]
 
 STUDY = "large"
 TABLE = ".st-key-selected canvas"
@@ -45,7 +48,7 @@ def measure() -> Iterator[tuple[str, str, str]]:
             what = f"a click, {VIEWERS} viewers at once, each looking {PAUSE:.0f} s at what came of it"
             yield what, _told([took for one in found for took in one]), "0.5 s, 1 s"
             yield "a trial that ends appears", _appears(address, study), "5 s"
-            held = psutil.Process(server).children()[0].memory_info().rss
+            held = psutil.Process(server).memory_info().rss
             yield "memory of the server after all that", f"{held / 2**20:.0f} MB", "1 GB"
 
 
@@ -75,14 +78,14 @@ def _viewer(address: str, number: int, clicks: int, pause: float = 0.0) -> list[
         wait(page, TABLE)
         walk = list(_walk())
         for place in range(clicks):
-            button, marker = walk[(place + 3 * number) % len(walk)]
-            took.append(click(page.get_by_role("radio", name=button, exact=True), marker))
+            role, words, marker = walk[(place + 4 * number) % len(walk)]
+            took.append(click(page.get_by_role(role, name=words, exact=True), marker))
             time.sleep(pause)
     return took
 
 
-def _walk() -> Iterator[tuple[str, str]]:
-    """Yield the words on what is clicked, and what is to come of it."""
+def _walk() -> Iterator[tuple[Role, str, str]]:
+    """Yield what is clicked, the words on it, and what is to come of it."""
     for view, figure in (
         ("Best", "best"),
         ("Curves", "val_accuracy"),
@@ -92,8 +95,10 @@ def _walk() -> Iterator[tuple[str, str]]:
         ("Front", "front"),
         ("Workers", "workers"),
     ):
-        yield view, f".st-key-figure-{STUDY}-{figure} .main-svg"
-        yield "Leaderboard", TABLE
+        yield "radio", view, f".st-key-figure-{STUDY}-{figure} .main-svg"
+        yield "radio", "Leaderboard", TABLE
+    for page in ("Trial", "Studies", "Compare", "Study"):
+        yield "link", page, f'[data-testid="stMain"]:has(#{page.lower()}) canvas'
 
 
 def _appears(address: str, study: Generated) -> str:

@@ -1,8 +1,12 @@
 """What was found: a Streamlit application that reads MLflow and writes nothing."""
 
-import subprocess
+import os
+import socket
 import sys
 from pathlib import Path
+from typing import NoReturn
+
+from ..spaces.errors import InputError
 
 ADDRESS = "127.0.0.1"
 OPTIONS = {
@@ -16,13 +20,30 @@ OPTIONS = {
 }
 
 
-def serve(home: Path, port: int, host: str = ADDRESS) -> None:
-    """Serve the dashboard of a home, on this machine alone where no other `host` is named, until Ctrl-C."""
+def serve(home: Path, port: int, host: str = ADDRESS) -> NoReturn:
+    """Become the server of a home's dashboard, on this machine alone where no other `host` is named, until Ctrl-C.
+
+    Raises:
+        InputError: the address cannot be served on.
+    """
+    _check(host, port)
     command = [sys.executable, "-m", "streamlit", "run", str(Path(__file__).with_name("server.py"))]
     options = {"server.address": host, "server.port": str(port), **OPTIONS}
-    process = subprocess.Popen([*command, *(f"--{name}={value}" for name, value in options.items()), "--", str(home)])
+    sys.stdout.flush()
+    os.execv(sys.executable, [*command, *(f"--{name}={value}" for name, value in options.items()), "--", str(home)])
+
+
+def _check(host: str, port: int) -> None:
+    """See whether a server could listen there; Streamlit would say it less well, or take another port."""
     try:
-        process.wait()
-    except KeyboardInterrupt:
-        process.terminate()
-        process.wait()
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
+            0
+        ]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise InputError(
+            f"{host}:{port} cannot be served on: {error.strerror or error}; name another port by --port, or another "
+            "address by --host"
+        ) from error

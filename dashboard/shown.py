@@ -2,11 +2,11 @@
 
 import time
 from base64 import b64encode
-from collections.abc import Callable, Sequence
-from functools import cache, wraps
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, partial, wraps
 from html import escape
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -18,14 +18,19 @@ from ..search.record import STATES
 from ..search.tracking import ARCHITECTURE_FILE
 from ..spaces.architecture import Architecture, Candidate
 from ..spaces.draw_svg import picture
+from . import zoom
 from .progress import progress_of
 from .store import Store, StoreError
 from .study import Study
 
 LIVE = 2.0  # seconds between two looks for something new
 TOLD_AGAIN = 15.0  # seconds after which the time that is left of a search is told anew, though nothing has come
-READABLE = 0.62  # of its natural width, down to which a drawing is made smaller; from then on it scrolls
+WIDTH = 360  # pixels of the box that a study is chosen in
+READABLE = 0.55  # of its natural width, down to which a drawing is made smaller; from then on it scrolls
+# Plotly's own tools: what they do is forgotten when trials arrive, and `zoom.py` does it instead.
+TOOLS = ("zoom2d", "pan2d", "select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d", "resetScale2d")
 P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @cache
@@ -72,13 +77,40 @@ def chosen_study(home: Path, label: str = "Study", key: str = "study") -> Study:
     asked = st.query_params.get(key)
     if asked is not None and asked not in names:
         st.warning(f"There is no study {plain(repr(asked))} here (any more).")
-    name = st.selectbox(label, names, key=key, bind="query-params")
+    name = chosen(label, names, names[0], key, WIDTH)
     study = read(home, name)
     if study is None:
         st.warning(f"The study {plain(repr(name))} was deleted.")
         live(home, [])
         st.stop()
     return study
+
+
+def chosen(label: str, options: Sequence[T], first: T, key: str, width: int | Literal["stretch"] = "stretch") -> T:
+    """Have one of several chosen, by the address or by hand; the address names it even if it is the `first`.
+
+    What is first may be another one tomorrow, and Streamlit leaves out of an address what a widget begins with.
+    """
+    begin_with(key, [first], options, first)
+    found = st.selectbox(
+        label,
+        options,
+        index=None,
+        key=key,
+        bind="query-params",
+        required=True,
+        label_visibility="collapsed",
+        width=width,
+    )
+    return first if found is None else found
+
+
+def begin_with(key: str, words: Sequence[object], options: Iterable[object], value: object) -> None:
+    """Have a widget begin with a value, and the address name it in words, unless the address has other ones."""
+    asked, there = st.query_params.get_all(key), set(map(str, options))
+    if key not in st.session_state and not (asked and there.issuperset(asked)):
+        st.session_state[key] = value
+        st.query_params[key] = list(map(str, words))
 
 
 def read(home: Path, name: str) -> Study | None:
@@ -129,23 +161,42 @@ def plain(text: str) -> str:
     return "".join(f"\\{letter}" if letter in "\\`*_{}[]()<>#+-.!|:$~&@" else letter for letter in text)
 
 
-def figure(found: go.Figure, name: str, alt: str, selectable: bool = False) -> list[int]:
-    """Show a figure, all of whose words are text and no markup; its tool bar writes it as SVG.
+def figure(found: go.Figure, name: str, alt: str) -> None:
+    """Show a figure, all of whose words are text and no markup; its tool bar writes it as SVG."""
+    st.plotly_chart(found, **_options(found, name, alt))
 
-    Returns:
-        The trials that somebody has drawn a frame around, where the figure is `selectable`.
-    """
+
+def zoomable(found: go.Figure, name: str, alt: str) -> None:
+    """Show a figure, whose part in a frame that somebody draws is zoomed into."""
+    what = f"{name}, {found.layout.uirevision}"  # the same figure may have other axes
+    options = _options(found, name, alt)
+    part = zoom.zoomed(found, what)
+    callback = partial(zoom.keep, what, options["key"])
+    st.plotly_chart(found, **options, on_select=callback, selection_mode="box")
+    if part is None:
+        st.caption("Draw a frame to zoom into it.")
+    else:
+        st.button("Show all", key=f"all-{name}", icon=":material/zoom_out:", on_click=zoom.show_all, args=(what,))
+
+
+def selectable(found: go.Figure, name: str, alt: str) -> list[int]:
+    """Show a figure, and return the trials that somebody has drawn a frame around."""
+    found.update_layout(dragmode="select")
+    chosen: Any = st.plotly_chart(found, **_options(found, name, alt), on_select="rerun", selection_mode="box")
+    return sorted({int(np.ravel(point["customdata"])[0]) for point in chosen.selection.points})
+
+
+def _options(found: go.Figure, name: str, alt: str) -> dict[str, Any]:
     if found.layout.margin.t is None:
         found.update_layout(margin={"t": 24, "b": 24})
     for trace in found.data:
         _escape(trace)
-    config = {"toImageButtonOptions": {"format": "svg", "filename": name}, "displaylogo": False}
-    options: dict[str, Any] = {"key": f"figure-{name}", "config": config, "alt": alt, "theme": "streamlit"}
-    if not selectable:
-        st.plotly_chart(found, **options)
-        return []
-    chosen: Any = st.plotly_chart(found, **options, on_select="rerun", selection_mode=("box", "lasso"))
-    return sorted({int(np.ravel(point["customdata"])[0]) for point in chosen.selection.points})
+    config = {
+        "toImageButtonOptions": {"format": "svg", "filename": name},
+        "modeBarButtonsToRemove": list(TOOLS),
+        "displaylogo": False,
+    }
+    return {"key": f"figure-{name}", "config": config, "alt": alt, "theme": "streamlit"}
 
 
 def _escape(trace: Any) -> None:

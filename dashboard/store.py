@@ -7,11 +7,12 @@ is kept for all who look, and for the next time in the user's cache (`copies.py`
 import gc
 import logging
 import os
+import sqlite3
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -186,8 +187,18 @@ class Store:
         return found or None
 
     def _is_there(self) -> bool:
-        """Whether there is anything to read; MLflow would make the file, and this only reads."""
-        return self.path is None or self.path.exists()
+        """Whether there is a whole store to read.
+
+        MLflow would make what is missing; two that do so at once, a search that begins and this, would spoil it. The
+        last thing that it makes is its first experiment.
+        """
+        if self.path is None or self._made is not None:
+            return self.path is None or self.path.exists()
+        try:
+            with closing(sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+                return database.execute("select 1 from experiments").fetchone() is not None
+        except sqlite3.Error:
+            return False
 
     # ------------------------------------------------------------------ what is asked for
 

@@ -42,7 +42,7 @@ def course(trials: pd.DataFrame, over: str = "trial") -> go.Figure:
         xaxis_title="trial" if over == "trial" else "minutes",
         yaxis_title="validation accuracy",
         yaxis_tickformat=".0%",
-        uirevision=over,  # what somebody zoomed into stays when trials come
+        uirevision=over,
     )
     return figure
 

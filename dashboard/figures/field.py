@@ -1,6 +1,6 @@
 """The receptive field: how much of an image the middle value of each layer sees."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import plotly.graph_objects as go
@@ -9,6 +9,8 @@ from plotly.colors import sample_colorscale
 
 from ...spaces.architecture import Architecture
 from ...spaces.arithmetic import seen
+
+AROUND = 0.12  # of the image's side, that is shown of what lies around it
 
 
 def fields(architecture: Architecture) -> dict[str, tuple[range, range]]:
@@ -22,18 +24,21 @@ def fields(architecture: Architecture) -> dict[str, tuple[range, range]]:
 
 
 def field(image: NDArray[np.uint8], seen_by: Mapping[str, tuple[range, range]]) -> go.Figure:
-    """Return an image with a frame for each layer around what its middle value sees.
+    """Return an image with a frame for each layer around what its middle value sees, up to the first that sees it all.
 
     Args:
         image: (height, width, depth), of one channel or three.
         seen_by: the rows and columns by layer, from the input on; they may reach over the edge.
     """
+    height, width = image.shape[:2]
     shades = image if image.shape[2] == 3 else image.repeat(3, axis=2)
     figure = go.Figure(go.Image(z=shades, hoverinfo="skip"))
-    colours = sample_colorscale("Plasma", [0.15 + 0.8 * n / max(1, len(seen_by) - 1) for n in range(len(seen_by))])
-    for colour, (name, (rows, columns)) in zip(colours, seen_by.items(), strict=True):
-        top, bottom, left, right = rows.start - 0.5, rows.stop - 0.5, columns.start - 0.5, columns.stop - 0.5
-        told = f"{name} sees {len(rows)} × {len(columns)}"
+    framed = dict(_framed(seen_by, height, width))
+    colours = sample_colorscale("Plasma", [0.2 + 0.75 * n / max(1, len(framed) - 1) for n in range(len(framed))])
+    edge = round(AROUND * max(height, width))
+    for colour, (told, (rows, columns)) in zip(colours, framed.items(), strict=True):
+        top, bottom = max(rows.start, -edge) - 0.5, min(rows.stop, height + edge) - 0.5
+        left, right = max(columns.start, -edge) - 0.5, min(columns.stop, width + edge) - 0.5
         figure.add_scatter(
             x=[left, right, right, left, left],
             y=[top, top, bottom, bottom, top],
@@ -42,7 +47,20 @@ def field(image: NDArray[np.uint8], seen_by: Mapping[str, tuple[range, range]]) 
             name=told,
             hovertemplate=f"{told}<extra></extra>",
         )
-    figure.update_layout(height=420, legend={"title": "the middle value of"}, uirevision="field")
-    figure.update_xaxes(visible=False, constrain="domain")
-    figure.update_yaxes(visible=False, scaleanchor="x", autorange="reversed")
+    legend = {"title": "The middle value behind", "orientation": "h", "y": -0.05}
+    figure.update_layout(height=480, legend=legend, uirevision="field")
+    figure.update_xaxes(visible=False, constrain="domain", range=[-edge - 0.7, width + edge - 0.3])
+    figure.update_yaxes(visible=False, scaleanchor="x", range=[height + edge - 0.3, -edge - 0.7])
     return figure
+
+
+def _framed(
+    seen_by: Mapping[str, tuple[range, range]], height: int, width: int
+) -> Iterator[tuple[str, tuple[range, range]]]:
+    for name, (rows, columns) in seen_by.items():
+        whole = min(rows.start, columns.start) <= 0 and rows.stop >= height and columns.stop >= width
+        last = name == list(seen_by)[-1]
+        if whole and not last:
+            yield f"{name} and all later ones: the whole image", (rows, columns)
+            return
+        yield f"{name}: {len(rows)} × {len(columns)}", (rows, columns)

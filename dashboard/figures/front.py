@@ -42,7 +42,7 @@ def front_figure(trials: pd.DataFrame, one: str, other: str) -> go.Figure:
         if name == "validation":
             axis(tickformat=".0%")
         elif (known[name] > 0).all() and len(known) and known[name].max() > 30 * known[name].min():
-            axis(type="log")
+            axis(type="log", dtick="D2")
     figure.update_layout(xaxis_title=_title(one), yaxis_title=_title(other), uirevision=f"{one},{other}")
     return figure
 

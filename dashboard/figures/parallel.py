@@ -1,5 +1,6 @@
 """Parallel coordinates: a line for each trial through its options, coloured by what it reached."""
 
+import math
 from collections.abc import Sequence
 from html import escape
 from typing import Any
@@ -14,6 +15,7 @@ from .thinned import thinned
 
 TICKS = 10  # values of a number, up to which each has a mark on its axis
 MOST = 300  # lines
+APART = 0.06  # of the axis, that its marks are apart at least
 SHADES = 10  # of lines, the most accurate last, so that they lie over the others
 
 
@@ -52,7 +54,7 @@ def parallel(trials: pd.DataFrame, options: Sequence[str]) -> go.Figure:
             )
     names = [escape(axis.name) for axis in axes]
     figure.update_xaxes(
-        tickvals=list(range(len(axes))), ticktext=names, side="top", showgrid=False, range=[-0.6, len(axes) - 0.8]
+        tickvals=list(range(len(axes))), ticktext=names, side="top", showgrid=False, range=[-0.6, len(axes) - 0.6]
     )
     figure.update_yaxes(visible=False, range=[-0.05, 1.05])
     figure.update_layout(
@@ -71,7 +73,6 @@ class _Axis:
             few = sorted(numbers.unique())
             low, high = few[0], few[-1]
             logarithmic = low > 0 and high > 30 * low
-            marks = few if len(few) <= TICKS else self._between(low, high, logarithmic)
 
             def place(found: Any) -> Any:
                 """Return where numbers lie between the least and the most of them."""
@@ -79,19 +80,30 @@ class _Axis:
                     return found * 0 + 0.5
                 return np.log(found / low) / np.log(high / low) if logarithmic else (found - low) / (high - low)
 
+            places = place(np.array(few, dtype=float))
+            apart = len(few) <= TICKS and (np.diff(places) >= APART).all()
+            marks = few if apart else _powers(low, high) if logarithmic else _steps(low, high)
             self.heights = place(numbers.to_numpy(dtype=float))
-            self.ticks = {float(place(np.float64(mark))): f"{mark:.1%}" if share else f"{mark:.3g}" for mark in marks}
+            self.ticks = {float(place(np.float64(mark))): f"{mark:.0%}" if share else f"{mark:g}" for mark in marks}
             return
         words = values.map(_word).where(values.notna(), "-")
         order = sorted(words.unique(), key=_key)
-        places = {word: (place + 0.5) / len(order) for place, word in enumerate(order)}
-        self.heights = words.map(places).to_numpy(dtype=float)
-        self.ticks = {height: word for word, height in places.items()}
+        rows = {word: (place + 0.5) / len(order) for place, word in enumerate(order)}
+        self.heights = words.map(rows).to_numpy(dtype=float)
+        self.ticks = {height: word for word, height in rows.items()}
 
-    @staticmethod
-    def _between(low: float, high: float, logarithmic: bool) -> list[float]:
-        shares = np.linspace(0, 1, 5)
-        return list(low * (high / low) ** shares if logarithmic else low + (high - low) * shares)
+
+def _powers(low: float, high: float) -> list[float]:
+    """Return the powers of ten between two numbers."""
+    return [10.0**n for n in range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)]
+
+
+def _steps(low: float, high: float) -> list[float]:
+    """Return round numbers between two numbers: some five of them."""
+    rough = (high - low) / 5
+    unit = 10.0 ** math.floor(math.log10(rough))
+    step = next(unit * times for times in (1, 2, 5, 10) if unit * times >= rough)
+    return [round(n * step, 12) for n in range(math.ceil(low / step), math.floor(high / step) + 1)]
 
 
 def _word(value: Any) -> str:

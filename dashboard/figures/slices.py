@@ -27,7 +27,7 @@ def slice_of(trials: pd.DataFrame, option: str) -> go.Figure:
             opacity=0.6,
         )
         if (values > 0).all() and values.max() > 30 * values.min():
-            figure.update_xaxes(type="log")
+            figure.update_xaxes(type="log", dtick="D2")
     else:
         figure.add_box(
             x=values.astype(str),

@@ -12,5 +12,6 @@ def times(seconds: Mapping[str, float]) -> go.Figure:
         figure.add_bar(
             x=[taken], y=[""], orientation="h", name=part, hovertemplate=f"{part}: %{{x:.1f}} s<extra></extra>"
         )
-    figure.update_layout(barmode="stack", xaxis_title="seconds", height=200, legend={"orientation": "h", "y": 1.4})
+    legend = {"orientation": "h", "y": 1.4, "traceorder": "normal"}
+    figure.update_layout(barmode="stack", xaxis_title="seconds", height=200, legend=legend)
     return figure

@@ -12,6 +12,7 @@ from .. import shown
 from ..figures.course import race
 from ..figures.curves import NAMES, curves
 from ..progress import progress_of
+from ..rows import OPTION
 from ..study import Study
 
 MOST = 4
@@ -38,7 +39,8 @@ def _trials(home: Path) -> None:
     shown.live(home, [study])
     numbers = study.trials["trial"].tolist()
     best = study.trials.dropna(subset=["validation"]).nlargest(2, "validation")["trial"].tolist()
-    chosen = st.multiselect("Trials", numbers, best, key="trials", bind="query-params", max_selections=MOST)
+    shown.begin_with("trials", best, numbers, best)
+    chosen = st.multiselect("Trials", numbers, key="trials", bind="query-params", max_selections=MOST)
     if len(chosen) < 2:
         st.info("Choose two to four of them.", title="Nothing to compare yet")
         return
@@ -48,7 +50,7 @@ def _trials(home: Path) -> None:
         "Curve", list(NAMES), format_func=NAMES.__getitem__, key="compared", bind="query-params", width=220
     )
     found = shown.store(home).curves(study, chosen)
-    shown.figure(curves(found, measure, study.trials), f"{study.name}-compared", "Curves of the compared trials")
+    shown.zoomable(curves(found, measure, study.trials), f"{study.name}-compared", "Curves of the compared trials")
     _differences(table.drop(columns="trial"))
 
 
@@ -69,23 +71,39 @@ def _drawings(home: Path, trials: Mapping[str, "pd.Series[Any]"], name: str) -> 
 
 
 def _differences(table: pd.DataFrame) -> None:
+    """Show the measures and options in which trials differ, a column a trial."""
     st.subheader("What differs")
-    rows = table.drop(columns=["run", "hash", "began", "ended", "lost", "worker"]).T.add_prefix("trial ")
-    differing = rows[rows.astype(str).nunique(axis=1) > 1]
-    differing.index = differing.index.str.removeprefix("option.")
-    shown_rows = differing.astype(str).replace({"nan": "–", "None": "–", "<NA>": "–"})
-    st.dataframe(shown_rows.reset_index(names=""), hide_index=True, key="differences", alt="What differs between them")
+    rows = {}
+    for name in table.columns.drop(["run", "hash", "began", "ended", "lost", "worker"]):
+        words = [_word(name, value) for value in table[name]]
+        if len(set(words)) > 1:
+            rows[name.removeprefix(OPTION)] = words
+    differing = pd.DataFrame.from_dict(rows, orient="index", columns=[f"trial {number}" for number in table.index])
+    st.dataframe(differing.reset_index(names=""), hide_index=True, key="differences", alt="What differs between them")
+
+
+def _word(name: str, value: Any) -> str:
+    if pd.isna(value):
+        return "–"
+    if name in ("validation", "gap"):
+        return f"{value:.2%}"
+    if name in ("parameters", "MACs"):
+        return f"{value:,.0f}"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+    return str(value)
 
 
 def _studies(home: Path) -> None:
     names = shown.names_or_stop(home)
-    chosen = st.multiselect("Studies", names, names[:2], key="studies", bind="query-params", max_selections=MOST)
+    shown.begin_with("studies", names[:2], names, names[:2])
+    chosen = st.multiselect("Studies", names, key="studies", bind="query-params", max_selections=MOST)
     found = {name: study for name in chosen if (study := shown.read(home, name)) is not None}
     shown.live(home, list(found.values()))
     if len(found) < 2:
         st.info("Choose two to four of them.", title="Nothing to compare yet")
         return
-    shown.figure(race({name: study.trials for name, study in found.items()}), "studies", "The best of each over time")
+    shown.zoomable(race({name: study.trials for name, study in found.items()}), "studies", "The best of each over time")
     facts = {name: _facts(study, home) for name, study in found.items()}
     st.dataframe(pd.DataFrame(facts).reset_index(names=""), hide_index=True, key="facts", alt="The studies' figures")
     bests = {

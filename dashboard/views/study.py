@@ -26,6 +26,14 @@ from ..study import Study
 
 ALWAYS = ["trial", "state", "validation", "architecture"]
 USUAL = ["gap", "parameters", "MACs", "seconds"]
+FORMATS = {
+    "trial": st.column_config.NumberColumn(pinned=True),
+    "validation": st.column_config.NumberColumn(format="percent"),
+    "gap": st.column_config.NumberColumn("train − validation", format="percent"),
+    "parameters": st.column_config.NumberColumn(format="compact"),
+    "MACs": st.column_config.NumberColumn(format="compact"),
+    "seconds": st.column_config.NumberColumn(format="%.1f"),
+}
 SELECTED = "selected"  # the key of the leaderboard, and what the address calls its selected trials
 OVERLAID = 10  # curves that are shown where nothing else is asked for
 AXES = 8  # of parallel coordinates, where nothing else is asked for
@@ -116,14 +124,7 @@ def _leaderboard(home: Path, study: Study, trials: pd.DataFrame) -> None:
         on_select="rerun",
         selection_mode="multi-row",
         alt="Trials, the best first",
-        column_config={
-            "trial": st.column_config.NumberColumn(pinned=True),
-            "validation": st.column_config.NumberColumn(format="percent"),
-            "gap": st.column_config.NumberColumn("train − validation", format="percent"),
-            "parameters": st.column_config.NumberColumn(format="compact"),
-            "MACs": st.column_config.NumberColumn(format="compact"),
-            "seconds": st.column_config.NumberColumn(format="%.1f"),
-        },
+        column_config=FORMATS,
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         _links(study.name, numbers)
@@ -173,7 +174,7 @@ def _links(name: str, numbers: list[int]) -> None:
 
 def _course(home: Path, study: Study, trials: pd.DataFrame) -> None:
     over = st.segmented_control("Over", OVER, key="over", default="trial", required=True, bind="query-params")
-    shown.figure(course(trials, over), f"{study.name}-best", "Validation accuracy of all trials and the best so far")
+    shown.zoomable(course(trials, over), f"{study.name}-best", "Validation accuracy of all trials and the best so far")
     _of_all(trials)
 
 
@@ -195,12 +196,12 @@ def _curves(home: Path, study: Study, trials: pd.DataFrame) -> None:
         most = st.number_input("Of the best", 1, 50, OVERLAID, key="most", bind="query-params", width=140)
     found = shown.store(home).curves(study, ranked.head(int(most)))
     drawn = curves(found, measure, trials, OPTION + by if by else None)
-    shown.figure(drawn, f"{study.name}-{measure}", "Learning curves of the best trials")
+    shown.zoomable(drawn, f"{study.name}-{measure}", "Learning curves of the best trials")
 
 
 def _fit(home: Path, study: Study, trials: pd.DataFrame) -> None:
     st.caption("Far above zero is overfitted: what is learnt by heart. Around zero with little accuracy: underfitted.")
-    shown.figure(fit(trials), f"{study.name}-fit", "How much better trials do on what they learn from")
+    shown.zoomable(fit(trials), f"{study.name}-fit", "How much better trials do on what they learn from")
     _of_all(trials)
 
 
@@ -214,11 +215,12 @@ def _importances(home: Path, study: Study, trials: pd.DataFrame) -> None:
 
 def _parallel(home: Path, study: Study, trials: pd.DataFrame) -> None:
     first = sorted(study.options, key=lambda name: -study.importances.get(name, 0.0))[:AXES]
-    options = st.multiselect("Axes", study.options, first, key="axes", bind="query-params")
+    shown.begin_with("axes", first, study.options, first)
+    options = st.multiselect("Axes", study.options, key="axes", bind="query-params")
     if not options:
         return
     drawn = parallel(trials, options)
-    chosen = shown.figure(drawn, f"{study.name}-parallel", "Trials through their options", selectable=True)
+    chosen = shown.selectable(drawn, f"{study.name}-parallel", "Trials through their options")
     _of_all(trials, LINES)
     if not chosen:
         st.caption("Draw a frame around a part of an axis, and the trials that go through it are listed here.")
@@ -230,7 +232,7 @@ def _parallel(home: Path, study: Study, trials: pd.DataFrame) -> None:
         hide_index=True,
         key="through",
         alt="The trials that go through the frame",
-        column_config={"validation": st.column_config.NumberColumn(format="percent")},
+        column_config=FORMATS,
     )
 
 
@@ -244,7 +246,7 @@ def _slice(home: Path, study: Study, trials: pd.DataFrame) -> None:
     if other and other != one:
         shown.figure(contour_of(trials, one, other), f"{study.name}-contour", f"The best at each {one} and {other}")
     else:
-        shown.figure(slice_of(trials, one), f"{study.name}-slice", f"Validation accuracy by {one}")
+        shown.zoomable(slice_of(trials, one), f"{study.name}-slice", f"Validation accuracy by {one}")
         if pd.api.types.is_numeric_dtype(trials[OPTION + one]):
             _of_all(trials)
 
@@ -256,15 +258,15 @@ def _front(home: Path, study: Study, trials: pd.DataFrame) -> None:
             "Across", measures, measures.index("parameters"), key="across", bind="query-params", width=220
         )
         other = st.selectbox("Up", measures, key="up", bind="query-params", width=220)
-    shown.figure(front_figure(trials, one, other), f"{study.name}-front", "The trials that none beats in both")
+    shown.zoomable(front_figure(trials, one, other), f"{study.name}-front", "The trials that none beats in both")
     _of_all(trials)
     best = front(trials, one, other)[["trial", one, other, "architecture"]]
-    st.dataframe(best, hide_index=True, key="front", alt="The front")
+    st.dataframe(best, hide_index=True, key="front", alt="The front", column_config=FORMATS)
 
 
 def _workers(home: Path, study: Study, trials: pd.DataFrame) -> None:
     now = pd.Timestamp(datetime.now(UTC))
-    shown.figure(timeline(trials, now), f"{study.name}-workers", "When each worker ran what")
+    shown.zoomable(timeline(trials, now), f"{study.name}-workers", "When each worker ran what")
     if len(trials) > BARS:
         st.caption(f"The last {BARS:,} of {len(trials):,} trials.")
 

@@ -26,13 +26,14 @@ SECONDS = " (s)"  # how the measures of a part of the time end
 def page(home: Path) -> None:
     """Draw the page."""
     st.title("Trial")
-    study = shown.chosen_study(home)
-    if study.trials.empty:
+    with st.container(horizontal=True):
+        study = shown.chosen_study(home)
+        numbers = study.trials["trial"].tolist()
+        best = next(iter(numbers), None) if study.best is None else study.best["trial"]
+        number = shown.chosen("Trial", numbers, best, "trial", 160)
+    if number is None:
         st.info("The first trial is about to begin.", title="No trial yet")
     else:
-        numbers = study.trials["trial"].tolist()
-        best = numbers[0] if study.best is None else study.best["trial"]
-        number = st.selectbox("Trial", numbers, numbers.index(best), key="trial", bind="query-params")
         _trial(home, study, study.row(number))
     shown.live(home, [study])
 
@@ -121,7 +122,7 @@ def _learning(home: Path, study: Study, number: int) -> None:
     if table.dropna(how="all").empty:
         st.info("Curves are written when a trial ends.", title="No curve yet")
         return
-    shown.figure(learning(table), f"{study.name}-{number}-learning", "Accuracy by epoch")
+    shown.zoomable(learning(table), f"{study.name}-{number}-learning", "Accuracy by epoch")
 
 
 def _time(trial: "pd.Series[Any]", name: str) -> None:

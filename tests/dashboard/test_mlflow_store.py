@@ -171,3 +171,18 @@ def test_where_no_copy_can_be_kept_all_is_read_each_time(tmp_path: Path, cache: 
     (cache / "convsearch").write_text("a file, and no folder")
     assert len(study(copying(tmp_path)).trials) == 2
     assert len(study(copying(tmp_path)).trials) == 2
+
+
+def test_a_store_that_a_search_is_about_to_make_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "mlflow.db"
+    path.touch()  # SQLite makes the file first, and MLflow its tables one after the other
+    with closing(sqlite3.connect(path)) as database, database:
+        database.execute("create table experiments (experiment_id integer)")
+    before = path.read_bytes()
+    store = Store(tmp_path, fresh=0.0)
+    assert store.names() == []
+    assert store.study("birds") is None
+    assert path.read_bytes() == before
+    path.unlink()
+    Written(tmp_path).add([0.5])
+    assert store.names() == ["birds"]

@@ -125,7 +125,7 @@ def test_what_differs_between_compared_trials_is_shown_and_nothing_else(several:
     table = app.dataframe[0].value
     rows = table.set_index(table.columns[0])
     assert (rows.nunique(axis=1) == 2).all()
-    assert list(rows.loc["validation"]) == ["0.9", "0.8"]
+    assert list(rows.loc["validation"]) == ["90.00%", "80.00%"]
 
 
 def test_studies_are_compared_by_their_best_over_time(tmp_path: Path) -> None:

@@ -1,0 +1,93 @@
+"""What part of a figure is looked at: a frame that is drawn with the mouse is zoomed into.
+
+Streamlit makes a figure anew whenever its data change, and forgets what its tools had zoomed into. So the part is kept
+here, where it outlasts the trials that arrive, and in the address, by which somebody else sees the same.
+"""
+
+from dataclasses import dataclass
+from math import isfinite, log10
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+import streamlit as st
+
+ZOOM = "zoom"  # what the address calls it
+ZOOMS = "zooms"  # in the session: the part of each figure
+
+Place = float | str
+"""A number, or a moment on an axis of time."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """The part of a figure from `left` to `right` and from `bottom` to `top`."""
+
+    left: Place
+    right: Place
+    bottom: Place
+    top: Place
+
+    def __str__(self) -> str:
+        return ",".join(f"{place:.5g}" if isinstance(place, float) else place for place in vars(self).values())
+
+
+def of_frame(box: dict[str, Any]) -> Part | None:
+    """Return the part that a frame encloses; None where it is as thin as a click."""
+    (left, right), (bottom, top) = sorted(box["x"]), sorted(box["y"])
+    return None if left == right or bottom == top else Part(left, right, bottom, top)
+
+
+def of_words(text: str) -> Part | None:
+    """Return the part that an address names; None where it names none."""
+    places = [_place(word) for word in text.split(",")]
+    if len(places) != 4:
+        return None
+    left, right, bottom, top = places
+    return None if left is None or right is None or bottom is None or top is None else Part(left, right, bottom, top)
+
+
+def _place(word: str) -> Place | None:
+    try:
+        number = float(word)
+    except ValueError:
+        try:
+            return str(pd.Timestamp(word))
+        except ValueError:
+            return None
+    return number if isfinite(number) else None
+
+
+def zoomed(figure: go.Figure, name: str) -> Part | None:
+    """Show the part of a figure that is asked for, by a frame or by the address; return it, None for all of it."""
+    parts: dict[str, Part | None] = st.session_state.setdefault(ZOOMS, {})
+    if not parts:
+        parts[name] = of_words(st.query_params.get(ZOOM, ""))
+    part = parts.get(name)
+    if part is not None:
+        _set(figure.layout.xaxis, part.left, part.right)
+        _set(figure.layout.yaxis, part.bottom, part.top)
+        st.query_params[ZOOM] = str(part)
+    elif ZOOM in st.query_params:
+        del st.query_params[ZOOM]
+    figure.update_layout(dragmode="select")
+    return part
+
+
+def _set(axis: Any, low: Place, high: Place) -> None:
+    if axis.type != "log":
+        axis.range = [low, high]
+    elif isinstance(low, float) and isinstance(high, float) and low > 0:
+        axis.range = [log10(low), log10(high)]
+
+
+def keep(name: str, key: str) -> None:
+    """Zoom into the frame that was drawn in the figure of a key."""
+    frames = st.session_state[key].selection.box
+    if frames and (part := of_frame(frames[-1])) is not None:
+        st.session_state[ZOOMS][name] = part
+
+
+def show_all(name: str) -> None:
+    """Show a figure whole again."""
+    st.session_state[ZOOMS][name] = None

@@ -1,0 +1,163 @@
+"""What somebody does who searches with the dashboard open: a real search, a real server, a real Chromium."""
+
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+from terminal import COMMAND, PATIENCE, environment
+
+from benchmarks.browser import chromium, served, wait
+from convsearch.search.data import Dataset
+from convsearch.search.home import Home
+
+TRIALS = 14
+TABLE = ".st-key-selected canvas"
+ROW = 35  # pixels, of the leaderboard
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+def until(holds: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {PATIENCE} s: {what}"
+        time.sleep(0.1)
+
+
+def count(page: Page) -> int:
+    """How many trials the page says there are."""
+    return int(page.get_by_test_id("stMetric").filter(has_text="Trials").get_by_test_id("stMetricValue").inner_text())
+
+
+def select(page: Page, row: int) -> None:
+    """Click the box before a row of the leaderboard."""
+    place = page.locator(TABLE).first.bounding_box()
+    assert place is not None
+    page.mouse.click(place["x"] + ROW / 2, place["y"] + ROW * (row + 1.5))
+
+
+def asked(page: Page) -> dict[str, list[str]]:
+    """What the address asks for."""
+    return parse_qs(urlsplit(page.evaluate("location.href")).query)
+
+
+def selected(page: Page) -> list[str]:
+    return [number for words in asked(page).get("selected", []) for number in words.split(",")]
+
+
+def zoomed(page: Page) -> list[float]:
+    found: list[float] = page.evaluate("document.querySelector('.js-plotly-plot').layout.xaxis.range")
+    return found
+
+
+def test_a_search_is_watched_understood_and_taken_home(browser: Browser, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    with served(home) as (address, _):
+        page.goto(address)
+        expect(page.get_by_text("No study yet")).to_be_visible(timeout=PATIENCE * 1000)
+
+        # A search begins, and appears without anybody asking again.
+        options = ["--space", "tiny", "--trials", str(TRIALS), "--epochs", "3", "--pruner", "none", "--repeats", "0"]
+        command = [COMMAND, "run", *options, "--study", "story", "--home", str(home), "--seed", "3"]
+        with (tmp_path / "search.log").open("wb") as log:
+            search = subprocess.Popen(command, stdout=log, stderr=log, env=environment())
+        expect(page.get_by_text("No study yet")).to_be_hidden(timeout=PATIENCE * 1000)
+
+        # Trials arrive while the page is open; what is selected stays selected, whatever comes before it.
+        page.get_by_role("link", name="Study", exact=True).click()
+        until(lambda: page.locator(TABLE).count() > 0 and count(page) >= 2, "two trials")
+        wait(page, TABLE)
+        select(page, 0)
+        until(lambda: len(selected(page)) == 1, "a selected trial")
+        (first,) = selected(page)
+        before = count(page)
+        until(lambda: count(page) >= before + 2, "two more trials")
+        assert selected(page) == [first]
+        expect(page.get_by_text(f"Open trial {first}").first).to_be_visible()
+
+        # What is zoomed into stays so, too.
+        page.get_by_role("radio", name="Best", exact=True).click()
+        wait(page, ".st-key-figure-story-best .main-svg")
+        plot = page.locator(".js-plotly-plot .nsewdrag").first.bounding_box()
+        assert plot is not None
+        page.mouse.move(plot["x"] + 0.2 * plot["width"], plot["y"] + 0.2 * plot["height"])
+        page.mouse.down()
+        page.mouse.move(plot["x"] + 0.7 * plot["width"], plot["y"] + 0.8 * plot["height"], steps=5)
+        page.mouse.up()
+        until(lambda: "zoom" in asked(page), "a part of the figure")
+        wait(page, ".st-key-figure-story-best .main-svg")
+        near = zoomed(page)
+        assert near[1] - near[0] < before  # not all of it
+        before = count(page)
+        until(lambda: count(page) > before, "one more trial")
+        wait(page, ".st-key-figure-story-best .main-svg")
+        assert zoomed(page) == pytest.approx(near)
+
+        assert search.wait(PATIENCE) == 0
+        until(lambda: page.get_by_text("finished", exact=True).count() > 0, "the end of the search")
+        assert count(page) == TRIALS
+
+        # One trial is opened, and its address opens it for somebody else.
+        page.get_by_role("radio", name="Leaderboard", exact=True).click()
+        wait(page, TABLE)
+        assert selected(page) == [first]
+        page.get_by_text(f"Open trial {first}").first.click()
+        wait(page, "#network")
+        assert asked(page) == {"study": ["story"], "trial": [first]}
+        other = browser.new_page()
+        other.goto(page.evaluate("location.href"))
+        wait(other, "#network")
+        expect(other.get_by_role("combobox").nth(1)).to_have_value(first)
+        other.close()
+
+        # Two are compared.
+        page.get_by_role("link", name="Study", exact=True).click()
+        wait(page, TABLE)
+        select(page, 1 if first == selected(page)[0] else 0)
+        until(lambda: len(selected(page)) == 2, "two selected trials")
+        two = selected(page)
+        page.get_by_text("Compare these trials").first.click()
+        wait(page, "#what-differs")
+        assert sorted(asked(page)["trials"]) == sorted(two)
+        for number in two:
+            expect(page.get_by_text(f"Trial {number}", exact=True)).to_be_visible()
+        assert page.locator('[data-testid="stHtml"] img').count() == 2
+
+        # The winner is downloaded, and predicts by itself.
+        result = Home(home).existing("story").result()
+        assert result is not None
+        page.goto(f"{address}/trial?study=story&trial={result.best}")
+        wait(page, "#take-it-away")
+        with page.expect_download(timeout=PATIENCE * 1000) as download:
+            page.get_by_role("button", name="Download the bundle").click()
+        download.value.save_as(tmp_path / "bundle.zip")
+
+    with zipfile.ZipFile(tmp_path / "bundle.zip") as archive:
+        archive.extractall(tmp_path)
+    folder = Home(home).existing("story")
+    picture = tmp_path / "digit.png"
+    Image.fromarray(np.asarray(Dataset.load(folder.data(folder.read())).images()[0, ..., 0])).save(picture)
+    done = subprocess.run(
+        [sys.executable, str(tmp_path / "bundle" / "predict.py"), str(picture)],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert str(picture) in done.stdout
