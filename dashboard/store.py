@@ -30,7 +30,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ..search.home import Home
 from ..search.record import CURVES
-from ..search.tracking import tracking_uri
+from ..search.tracking import DATA_TAG, SPACE_TAG, tracking_uri
 from . import copies
 from .rows import merged, moment, table_of, typed
 from .study import Launch, Study
@@ -208,7 +208,7 @@ class Store:
             return None
         with self._read():
             experiment = self._client().get_experiment_by_name(name)
-        if experiment is None or experiment.lifecycle_stage != "active":
+        if experiment is None or experiment.lifecycle_stage != "active" or DATA_TAG not in experiment.tags:
             return None
         if kept is not None and kept.study.experiment_id != experiment.experiment_id:
             kept = None  # it was deleted, and another one made of the same name
@@ -225,8 +225,8 @@ class Store:
         study = Study(
             name=name,
             experiment_id=experiment.experiment_id,
-            data=experiment.tags.get("convsearch.data", ""),
-            space=experiment.tags.get("convsearch.space", ""),
+            data=experiment.tags.get(DATA_TAG, ""),
+            space=experiment.tags.get(SPACE_TAG, ""),
             created=moment(experiment.creation_time),
             launches=launches,
             trials=typed(table) if changed else before.trials,  # type: ignore[union-attr]
@@ -296,7 +296,7 @@ class Store:
             return []
         with self._read():
             found = self._client().search_experiments(order_by=["creation_time DESC"])
-        return [experiment for experiment in found if experiment.name != "Default"]
+        return [experiment for experiment in found if DATA_TAG in experiment.tags]  # a server may have others
 
     def _client(self) -> MlflowClient:
         if self._made is None:

@@ -34,6 +34,7 @@ from .record import CURVES, Trial, now
 from .storage import mlflow_url
 
 STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+DATA_TAG, SPACE_TAG = "convsearch.data", "convsearch.space"  # of an experiment: that it is a study, and of what
 ARCHITECTURE_FILE, TEST_FILE = "architecture.json", "test.json"
 LONGEST_PARAMETER = 6000  # characters; MLflow's own bound
 
@@ -85,7 +86,7 @@ class Tracker:
         if found is not None:
             return str(found.experiment_id)
         place = str(self._artifacts) if self._local else None
-        tags = {"convsearch.data": self._study.data.name, "convsearch.space": self._study.space}
+        tags = {DATA_TAG: self._study.data.name, SPACE_TAG: self._study.space}
         return str(self._client.create_experiment(self._study.name, place, tags))
 
     # ------------------------------------------------------------------ a launch

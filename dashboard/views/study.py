@@ -63,8 +63,8 @@ def _head(home: Path, study: Study) -> None:
         st.metric("Best validation", "–" if best is None else f"{best['validation']:.1%}", border=True)
         st.metric("Trials", f"{len(study.trials):,}", border=True, help=shown.counts(study.trials) or None)
         st.metric("State", progress.state, border=True, help=progress.told)
-        st.metric("Data", study.data or "–", border=True)
-        st.metric("Engine", study.engine or "–", border=True)
+        st.metric("Data", shown.plain(study.data) or "–", border=True)
+        st.metric("Engine", shown.plain(study.engine) or "–", border=True)
     told = progress.told
     if best is not None:
         told = f"Best: trial {best['trial']}, {shown.plain(str(best['architecture']))}; {told}"
@@ -146,7 +146,7 @@ def _selected(numbers: list[int], study: str) -> list[int]:
     elif drawn_of != study:
         chosen = []
     elif SELECTED in st.session_state:  # it is not while another view is shown
-        chosen = [drawn[row] for row in st.session_state[SELECTED].selection.rows if row < len(drawn)]
+        chosen = [drawn[row] for row in st.session_state[SELECTED]["selection"]["rows"] if row < len(drawn)]
     places = {number: place for place, number in enumerate(numbers)}
     rows = [places[number] for number in chosen if number in places]
     chosen = [numbers[row] for row in rows]

@@ -57,7 +57,7 @@ def _trial(home: Path, study: Study, trial: "pd.Series[Any]") -> None:
 def _head(trial: "pd.Series[Any]") -> None:
     with st.container(horizontal=True):
         for label, value in (
-            ("State", trial["state"]),
+            ("State", shown.plain(str(trial["state"]))),
             ("Validation", "–" if pd.isna(trial["validation"]) else f"{trial['validation']:.1%}"),
             ("Train − validation", "–" if pd.isna(trial["gap"]) else f"{trial['gap']:.1%}"),
             ("Parameters", "–" if pd.isna(trial["parameters"]) else f"{int(trial['parameters']):,}"),

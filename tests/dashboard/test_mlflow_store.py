@@ -2,6 +2,8 @@
 
 import shutil
 import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -72,6 +74,41 @@ def test_what_begins_and_ends_is_seen_and_what_did_not_change_is_the_same(tmp_pa
     assert ended.trials["validation"].tolist() == [0.5, 0.75]
     assert ended.trials["ended"].notna().all()
     assert first.trials["state"].tolist() == ["complete"]  # whoever has the old one keeps it
+
+
+def test_a_file_that_nobody_has_written_to_is_not_asked_again(tmp_path: Path) -> None:
+    written, store = Written(tmp_path), Store(tmp_path, fresh=0.0)
+    written.add([0.5])
+    first = study(store)
+    asked = store._kept["birds"].asked
+    assert study(store) is first
+    assert store._kept["birds"].asked is asked
+    written.add([0.6])
+    assert len(study(store).trials) == 2
+
+
+def test_whoever_comes_while_a_study_is_read_is_told_how_far_it_is_and_has_it_too(tmp_path: Path) -> None:
+    written = Written(tmp_path)
+    written.add([0.1, 0.2, 0.3, 0.4, 0.5])
+    store = Store(tmp_path, page=2)
+    reads, goes_on = threading.Event(), threading.Event()
+
+    def first_of_all(share: float) -> None:
+        reads.set()
+        assert goes_on.wait(30)
+
+    def second(share: float) -> None:
+        told.append(share)
+        goes_on.set()
+
+    told: list[float] = []
+    with ThreadPoolExecutor(1) as other:
+        found = other.submit(store.study, "birds", first_of_all)
+        assert reads.wait(30)
+        mine = store.study("birds", second)
+        assert found.result() is mine
+    assert told
+    assert set(told) <= {0.4, 0.8}
 
 
 def test_curves_have_a_row_an_epoch(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@ from itertools import pairwise
 import keras
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from convsearch.spaces.arithmetic import (
@@ -17,6 +17,7 @@ from convsearch.spaces.arithmetic import (
     output_size,
     output_volume,
     receptive_field,
+    seen,
 )
 
 SIDES, SIZES, STRIDES = st.integers(1, 64), st.integers(1, 12), st.integers(1, 6)
@@ -148,6 +149,40 @@ def test_the_receptive_field_is_the_reach_of_one_output(layers: list[tuple[int, 
     for size, stride in layers:
         field, jump = receptive_field(field, jump, size), jump * stride
     assert field == last - first + 1
+
+
+@given(
+    st.integers(5, 17),
+    st.lists(st.tuples(st.integers(1, 5), st.integers(1, 3), PADDINGS), min_size=1, max_size=3),
+    st.data(),
+)
+@settings(max_examples=40, deadline=None)
+def test_a_value_sees_the_pixels_that_change_it_and_no_others(
+    side: int, layers: list[tuple[int, int, Padding]], data: st.DataObject
+) -> None:
+    # Every pixel alone, as an image of its own, through filters of ones: which images reach the value?
+    steps, volume = [], Volume(side, side, 1)
+    images = np.eye(side * side, dtype="float32").reshape(-1, side, side, 1)
+    field, jump = 1, 1
+    for size, stride, padding in layers:
+        after = output_volume(volume, size, stride, padding, 1)
+        assume(after.size)
+        field, jump = receptive_field(field, jump, size), jump * stride
+        steps.append(Step("conv", "conv", volume, after, size, stride, padding, field))
+        if isinstance(padding, int):
+            images = keras.ops.pad(images, [(0, 0), (padding, padding), (padding, padding), (0, 0)])
+        rule = "same" if padding == "same" else "valid"
+        images = keras.ops.conv(images, np.ones((size, size, 1, 1), "float32"), stride, rule)
+        volume = after
+    row, column = data.draw(st.integers(0, volume.height - 1)), data.draw(st.integers(0, volume.width - 1))
+    rows, columns = seen(steps, row, column)
+    assert (len(rows), len(columns)) == (field, field)
+    reached = np.argwhere(np.asarray(images)[:, row, column, 0].reshape(side, side))
+    assert all(r in rows and c in columns for r, c in reached.tolist())
+    if rows.start >= 0 and columns.start >= 0 and rows.stop <= side and columns.stop <= side:
+        # Where strides leave pixels out, the field has gaps; its corners are always read.
+        assert reached.min(axis=0).tolist() == [rows.start, columns.start]
+        assert reached.max(axis=0).tolist() == [rows.stop - 1, columns.stop - 1]
 
 
 def test_a_volume_reads_as_height_width_depth() -> None:

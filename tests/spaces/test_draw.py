@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from convsearch.spaces.architecture import Architecture, Head, Layer
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import load, presets
-from convsearch.spaces.draw import draw_text, stages
-from convsearch.spaces.draw_svg import draw_svg
+from convsearch.spaces.draw import differing, draw_text, stages
+from convsearch.spaces.draw_svg import MARK, draw_svg, picture
 from convsearch.spaces.space import SearchSpace
 from convsearch.spaces.svg import BLUE, Picture
 
@@ -256,3 +256,35 @@ def test_words_on_a_picture_are_escaped():
     assert words(page.svg()) == [nasty]
     assert root.findtext(f"{SVG}title") == nasty
     assert root.find(f"{SVG}script") is None
+
+
+# ---------------------------------------------------------------------- what differs
+
+
+@given(architectures)
+def test_nothing_differs_between_equal_architectures(architecture):
+    assert differing([architecture, architecture, architecture]) == [frozenset()] * 3
+
+
+@given(architectures, architectures)
+def test_what_is_left_when_the_differing_stages_are_taken_away_agrees(one, other):
+    def rest(architecture, lacking):
+        left = [stage for place, stage in enumerate(stages(architecture)) if place not in lacking]
+        return [(stage.role, stage.notes, stage.step and stage.step[5:7]) for stage in left]
+
+    of_one, of_other = differing([one, other])
+    assert rest(one, of_one) == rest(other, of_other)
+
+
+def test_a_layer_that_is_there_once_more_differs_and_no_other():
+    more = LENET.model_copy(update={"layers": (LENET.layers[0], LENET.layers[0], LENET.layers[1])})
+    without, lacking = differing([LENET, more])
+    assert without == frozenset()
+    assert len(lacking) == 2  # its filter and its pool
+
+
+def test_marked_stages_are_set_off_and_the_page_keeps_its_size():
+    plain, marked = picture(LENET), picture(LENET, {1, 2})
+    assert (marked.width, marked.height) == (plain.width, plain.height)
+    assert plain.svg().count(MARK) == 0
+    assert marked.svg().count(MARK) == 2

@@ -1,0 +1,187 @@
+"""Stores that are damaged, that others write to, or that vanish while they are shown; names that are markup."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+from playwright.sync_api import Browser, Page
+from samples import a_study
+from stores import Written
+from streamlit.testing.v1 import AppTest
+from test_pages import opened, said
+
+from benchmarks.browser import chromium, served, wait
+from convsearch.dashboard.navigation import PAGES
+from convsearch.dashboard.progress import progress_of
+from convsearch.dashboard.store import FRESH, Store
+from convsearch.dashboard.views.study import VIEWS
+from convsearch.search.home import Home
+from convsearch.search.lock import alone
+from convsearch.search.tracking import ARCHITECTURE_FILE, TEST_FILE
+
+EVIL = '<img src="x" onerror="alert(1)"> <b>bold</b> **bold** [here](javascript:alert(1)) `code` $x$ :red[red]'
+
+
+def client(written: Written) -> MlflowClient:
+    return MlflowClient(written.tracker.uri)
+
+
+def artifact(home: Path, run: str, name: str) -> Path:
+    (found,) = home.rglob(f"{run}/artifacts/{name}")
+    return found
+
+
+def everything(app: AppTest) -> str:
+    return "\n".join([said(app), *(str(element.value) for element in [*app.markdown, *app.text])])
+
+
+# ---------------------------------------------------------------------- damage
+
+
+def test_a_run_without_a_number_is_left_out_and_the_rest_goes_on(tmp_path: Path) -> None:
+    written = Written(tmp_path)
+    written.add([0.5, 0.9, 0.7])
+    for trial, number in ((0, "many"), (2, "-1")):
+        client(written).set_tag(written.trials[trial][1], "number", number)
+    app = opened(tmp_path, "study", study="birds")
+    assert app.dataframe[0].value["trial"].tolist() == [1]
+
+
+def test_of_two_runs_with_one_number_the_later_one_is_shown(tmp_path: Path) -> None:
+    written = Written(tmp_path)
+    written.add([0.5, 0.9])
+    client(written).set_tag(written.trials[1][1], "number", "0")
+    table = opened(tmp_path, "study", study="birds").dataframe[0].value
+    assert table["trial"].tolist() == [0]
+    assert table["validation"].tolist() == [0.9]
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"architecture": 1}', "\0"])
+def test_a_damaged_architecture_is_told_and_the_rest_of_the_page_is_there(text: str, tmp_path: Path) -> None:
+    written = Written(tmp_path)
+    written.add([0.5, 0.9])
+    artifact(tmp_path, written.trials[0][1], ARCHITECTURE_FILE).write_text(text)
+    app = opened(tmp_path, "trial", study="birds", trial="0")
+    assert "It is damaged, or of another version." in said(app)
+    assert "Learning" in [header.value for header in app.subheader]
+    both = opened(tmp_path, "compare", study="birds", trials=["0", "1"])
+    assert "It is damaged, or of another version." in said(both)
+    assert "validation" in both.dataframe[0].value.iloc[:, 0].tolist()
+
+
+def test_a_deleted_architecture_is_told(tmp_path: Path) -> None:
+    written = Written(tmp_path)
+    written.add([0.5])
+    shutil.rmtree(artifact(tmp_path, written.trials[0][1], ARCHITECTURE_FILE).parent)
+    app = opened(tmp_path, "trial", study="birds", trial="0")
+    assert [warning.value for warning in app.warning] == ["The file was deleted, or the trial runs still."]
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"trial": "one"}', '{"trial": 0, "accuracy": "high"}'])
+def test_a_damaged_test_is_as_none(text: str, tmp_path: Path) -> None:
+    written = Written(tmp_path)
+    written.add([0.5])
+    client(written).log_metric(written.parent, "test_accuracy", 0.5)
+    client(written).log_text(written.parent, text, TEST_FILE)
+    app = opened(tmp_path, "trial", study="birds", trial="0")
+    assert "Test" not in [header.value for header in app.subheader]
+
+
+def test_figures_that_are_no_numbers_are_shown_as_missing(tmp_path: Path) -> None:
+    written = Written(tmp_path)
+    written.add([0.5, 0.9])
+    client(written).log_metric(written.trials[0][1], "best_val_accuracy", float("nan"))
+    client(written).set_tag(written.trials[1][1], "state", "confused")
+    client(written).log_param(written.parent, "epochs_left", "many")
+    for view in VIEWS:
+        opened(tmp_path, "study", study="birds", view=view)
+
+
+# ---------------------------------------------------------------------- what others do to it
+
+
+def test_a_study_that_is_deleted_while_it_is_shown_is_told_and_others_go_on(tmp_path: Path) -> None:
+    Written(tmp_path, "cats").add([0.25])
+    written = Written(tmp_path, "birds")
+    written.add([0.5])
+    app = opened(tmp_path, "study", study="birds")
+    client(written).delete_experiment(written.tracker.experiment_id)
+    time.sleep(FRESH)  # for which nobody asks MLflow again
+    app.run()
+    assert not app.exception
+    assert "There is no study 'birds' here" in said(app)
+    assert app.dataframe[0].value["validation"].tolist() == [0.25]
+
+
+def test_experiments_that_are_no_studies_are_not_shown(tmp_path: Path) -> None:
+    written = Written(tmp_path)
+    client(written).create_experiment("somebody else's")
+    store = Store(tmp_path)
+    assert store.names() == ["birds"]
+    assert store.study("somebody else's") is None
+    assert store.study("Default") is None
+
+
+def test_a_search_that_was_killed_is_interrupted_though_its_launch_is_open(tmp_path: Path) -> None:
+    written, store = Written(tmp_path), Store(tmp_path)
+    written.add([0.5])
+    study = store.study("birds")
+    assert study is not None
+    assert progress_of(study, tmp_path).state == "running"  # the folder is not here: nobody knows
+    folder = Home(tmp_path).study("birds")
+    folder.create(a_study(name="birds"), "")
+    assert progress_of(study, tmp_path).state == "interrupted"
+    with alone(folder):
+        assert progress_of(study, tmp_path).state == "running"
+    written.finish()
+    study = Store(tmp_path).study("birds")
+    assert study is not None
+    assert progress_of(study, tmp_path).state == "finished"
+
+
+# ---------------------------------------------------------------------- words are text
+
+
+@pytest.fixture(scope="module")
+def evil(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store, all of whose words are markup."""
+    home = tmp_path_factory.mktemp("evil")
+    written = Written(home)
+    written.add([0.5, 0.9, None, 0.7])
+    made = client(written)
+    for number, (_, run) in enumerate(written.trials):
+        for tag in ("architecture", "worker", "error"):
+            made.set_tag(run, tag, EVIL)
+        made.log_param(run, EVIL.split()[0][1:], f"{EVIL} {number % 2}")
+    made.set_experiment_tag(written.tracker.experiment_id, "convsearch.data", EVIL)
+    for tag in ("engine", "algorithm"):
+        made.set_tag(written.parent, tag, EVIL)
+    made.log_metric(written.parent, "importance.a", 1.0)
+    made.rename_experiment(written.tracker.experiment_id, EVIL)
+    return home
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+def test_names_tags_and_messages_are_text_and_never_markup(evil: Path, browser: Browser) -> None:
+    page: Page = browser.new_page()
+    said: list[str] = []
+    page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
+    with served(evil) as (address, _):
+        views = [f"study?view={view}" for view in VIEWS]
+        for place in [*PAGES, *views, "study?view=Slice&against=layers", "compare?what=Studies", "trial?trial=2"]:
+            page.goto(f"{address}/{place}".replace("/studies", "/"))
+            wait(page, "h1")
+            page.wait_for_timeout(300)
+            main = page.locator('[data-testid="stMain"]')
+            assert main.locator('img[src="x"], a[href^="javascript"], b').count() == 0, place
+            assert main.locator('strong:text-is("bold"), code:text-is("code"), .katex').count() == 0, place
+            assert page.locator('[data-testid="stException"]').count() == 0, place
+    assert said == []
