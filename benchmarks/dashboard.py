@@ -7,19 +7,23 @@ parameters each, of 10 epochs. Browser and server share the machine, so that the
 import math
 import os
 import statistics
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
 from typing import Literal
 
 import psutil
 from playwright.sync_api import Page
 
+from convsearch.dashboard.store import Store
 from convsearch.search.home import Home
 
-from .browser import chromium, click, served, wait
+from .browser import CONVSEARCH, chromium, click, served, wait
 from .generated import Generated
 
 Role = Literal["link", "radio"]
@@ -27,6 +31,7 @@ Role = Literal["link", "radio"]
 STUDY = "large"
 TABLE = ".st-key-selected canvas"
 VIEWERS, CLICKS = 5, 60  # at once, and of one viewer alone; each of several does half as many
+PAIRS, SEARCHED = 4, 50  # searches with and without an open dashboard; trials of each
 PAUSE = 5.0  # seconds that one of several viewers looks at what came of a click
 
 
@@ -50,6 +55,46 @@ def measure() -> Iterator[tuple[str, str, str]]:
             yield "a trial that ends appears", _appears(address, study), "5 s"
             held = psutil.Process(server).memory_info().rss
             yield "memory of the server after all that", f"{held / 2**20:.0f} MB", "1 GB"
+    yield f"what an open dashboard costs a search of {SEARCHED} small trials, in trials a minute", _cost(), "2 %"
+
+
+def _cost() -> str:
+    """Return what share of a search's trials a minute an open dashboard costs, by pairs of the same search."""
+    shares = []
+    with tempfile.TemporaryDirectory() as place:
+        for pair in range(PAIRS):
+            order = (False, True) if pair % 2 else (True, False)
+            rates = {watched: _rate(Path(place) / f"{pair}-{watched}", watched) for watched in order}
+            shares.append(1 - rates[True] / rates[False])
+    told = ", ".join(f"{share:+.1%}" for share in shares)
+    return f"{statistics.mean(shares):+.1%} on average of {PAIRS} pairs ({told})"
+
+
+def _rate(home: Path, watched: bool) -> float:
+    """Return a search's trials a minute, from the end of its first trial to that of its last."""
+    home.mkdir()
+    options = ["--space", "tiny", "--epochs", "6", "--pruner", "none", "--repeats", "0", "--seed", "1"]
+    command = [CONVSEARCH, "run", *options, "--trials", str(SEARCHED), "--study", STUDY, "--home", str(home)]
+    with ExitStack() as held:
+        if watched:
+            address, _ = held.enter_context(served(home, {"XDG_CACHE_HOME": str(home / "cache")}))
+            page = held.enter_context(chromium()).new_page()
+            page.goto(address)
+            wait(page, "h1")
+        search = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        if watched:
+            while not Store(home).names():
+                time.sleep(0.5)
+            page.goto(f"{address}/study?study={STUDY}")
+        if search.wait():
+            raise RuntimeError("the search failed")
+    ended = _ended(home)
+    return 60 * (len(ended) - 1) / (max(ended) - min(ended)).total_seconds()
+
+
+def _ended(home: Path) -> list[datetime]:
+    trials = Home(home).existing(STUDY).record().trials.values()
+    return [datetime.fromisoformat(trial.ended_at) for trial in trials if trial.ended_at]
 
 
 def _first_view(address: str) -> float:

@@ -1,4 +1,4 @@
-"""What all pages share: the store, the study that is chosen, and how errors, figures, drawings and tables are shown."""
+"""What all pages share: the store, the study that is chosen, and how errors, figures, and drawings are shown."""
 
 import time
 from base64 import b64encode
@@ -233,20 +233,6 @@ def drawing(architecture: Architecture, name: str, marked: frozenset[int] = froz
         "image/svg+xml",
         icon=":material/download:",
         key=f"svg-{name}",
-        on_click="ignore",
-        type="tertiary",
-    )
-
-
-def csv(table: pd.DataFrame, name: str) -> None:
-    """Offer a table as CSV."""
-    st.download_button(
-        "CSV",
-        lambda: table.to_csv(index=False),
-        f"{name}.csv",
-        "text/csv",
-        icon=":material/download:",
-        key=f"csv-{name}",
         on_click="ignore",
         type="tertiary",
     )

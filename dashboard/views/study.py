@@ -126,9 +126,7 @@ def _leaderboard(home: Path, study: Study, trials: pd.DataFrame) -> None:
         alt="Trials, the best first",
         column_config=FORMATS,
     )
-    with st.container(horizontal=True, vertical_alignment="center"):
-        _links(study.name, numbers)
-        shown.csv(rows, f"{study.name}-trials")
+    _links(study.name, numbers)
 
 
 def _selected(numbers: list[int], study: str) -> list[int]:

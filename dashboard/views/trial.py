@@ -20,6 +20,7 @@ from .field import show_field
 from .tested import show_test, test_of
 
 MLFLOW_PORT = 5000  # which is MLflow's own choice
+BUNDLE = "bundles"  # in the session: the bundle that was made last, by its trial's run
 SECONDS = " (s)"  # how the measures of a part of the time end
 
 
@@ -100,7 +101,6 @@ def _network(candidate: Candidate, name: str) -> None:
             "MACs": st.column_config.NumberColumn(format="localized"),
         },
     )
-    shown.csv(table, f"{name}-layers")
 
 
 def _recipe(candidate: Candidate) -> None:
@@ -156,15 +156,26 @@ def _bundle(home: Path, study: Study, trial: "pd.Series[Any]", folder: StudyFold
         st.caption("The study's winner: trained to the end, tested once on images that nothing else has seen.")
     asked = None if is_winner else number
     st.code("convsearch " + shlex.join([*command(home, study.name, asked), "--to", "DIR"]), language="shell")
-    st.download_button(
-        "Download the bundle",
-        lambda: bundle(home, study.name, asked),
-        f"{study.name}-{number}.zip",
-        "application/zip",
-        icon=":material/download:",
-        help="The model, its labels, its card and a program that predicts. It is checked in a fresh process first.",
-        on_click="ignore",
-    )
+    st.caption("The model, its labels, its card and a program that predicts; it is checked in a fresh process first.")
+    made: dict[str, bytes] = st.session_state.setdefault(BUNDLE, {})
+    if st.button("Make the bundle", key="make", icon=":material/package_2:"):
+        made.clear()  # one at a time is kept
+        try:
+            with st.spinner("making and checking it"):
+                made[trial["run"]] = bundle(home, study.name, asked)
+        except BundleError as error:
+            st.error(shown.plain(str(error)), title="It cannot be made")
+    if (found := made.get(trial["run"])) is not None:
+        st.download_button(
+            "Download it",
+            found,
+            f"{study.name}-{number}.zip",
+            "application/zip",
+            key="bundle",
+            icon=":material/download:",
+            on_click="ignore",
+            type="primary",
+        )
 
 
 def _run(home: Path, study: Study, trial: "pd.Series[Any]") -> None:

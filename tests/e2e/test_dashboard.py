@@ -89,6 +89,27 @@ def test_the_weights_of_other_trials_are_not_there_and_the_page_says_which_are(f
         bundle(folder.path.parent, folder.name, lost)
 
 
+def test_a_bundle_that_cannot_be_made_any_more_is_told(folder: StudyFolder, tmp_path: Path) -> None:
+    number = next(n for n in folder.kept() if n != best_of(folder))
+    app = trial_page(folder, number)
+    kept = folder.weights(number).rename(tmp_path / "kept")
+    # What a viewer's page still offers: the files were there when it was drawn, and vanish while the bundle is made.
+    with pytest.raises(BundleError, match="its weights are not kept"):
+        bundle(folder.path.parent, folder.name, number)
+    app.run()
+    assert "Its weights are not kept" in [info.proto.title for info in app.info]
+    kept.rename(folder.weights(number))
+    damaged = folder.weights(number).read_bytes()
+    folder.weights(number).write_bytes(damaged[:1000])
+    try:
+        app.run()
+        app.button(key="make").click().run(timeout=PATIENCE)
+        assert not app.exception
+        assert [error.proto.title for error in app.error] == ["It cannot be made"]
+    finally:
+        folder.weights(number).write_bytes(damaged)
+
+
 @pytest.mark.parametrize("which", ["winner", "other"])
 def test_a_bundle_that_was_downloaded_predicts_by_itself(which: str, folder: StudyFolder, tmp_path: Path) -> None:
     number = None if which == "winner" else next(n for n in folder.kept() if n != best_of(folder))

@@ -142,8 +142,9 @@ def test_a_search_is_watched_understood_and_taken_home(browser: Browser, tmp_pat
         assert result is not None
         page.goto(f"{address}/trial?study=story&trial={result.best}")
         wait(page, "#take-it-away")
+        page.get_by_role("button", name="Make the bundle").click()
         with page.expect_download(timeout=PATIENCE * 1000) as download:
-            page.get_by_role("button", name="Download the bundle").click()
+            page.get_by_role("button", name="Download it").click(timeout=PATIENCE * 1000)
         download.value.save_as(tmp_path / "bundle.zip")
 
     with zipfile.ZipFile(tmp_path / "bundle.zip") as archive:

@@ -1,0 +1,95 @@
+"""Makes the pictures of the dashboard: `python -m docs.screenshots HOME` from the folder above, of a home with studies.
+
+Those in `docs/images/` are of this home:
+
+    convsearch run --home HOME --study cifar10 --data CIFAR-10-IMAGES --minutes 11 --seed 2
+    convsearch run --home HOME --study digits --trials 24 --seed 1
+    convsearch run --home HOME --study digits-random --trials 24 --seed 1 --algorithm random
+
+With `--all FOLDER`, every page and view is pictured there instead, in both themes and at both widths, to be looked at.
+"""
+
+import argparse
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from playwright.sync_api import Browser
+
+from benchmarks.browser import chromium, served, wait
+from convsearch.dashboard.views.study import VIEWS
+
+IMAGES = Path(__file__).parent / "images"
+WIDE, PHONE = 1280, 390  # pixels
+LEAST, MOST = 500, 5000  # pixels of height
+Theme = Literal["light", "dark"]
+
+
+class Shot(NamedTuple):
+    """One picture: the page, how wide it is, its theme, and how high at most."""
+
+    name: str
+    address: str
+    width: int = WIDE
+    theme: Theme = "light"
+    height: int = MOST
+
+
+def of_the_docs(study: str) -> list[Shot]:
+    """Return the pictures that README.md and docs/ show."""
+    return [
+        Shot("dashboard-studies", ""),
+        Shot("dashboard-leaderboard", f"study?study={study}", height=1000),
+        Shot("dashboard-curves", f"study?study={study}&view=Curves&coloured=learning_rate", theme="dark", height=1000),
+        Shot("dashboard-parallel", f"study?study={study}&view=Parallel"),
+        Shot("dashboard-front", f"study?study={study}&view=Front&across=MACs", theme="dark", height=1000),
+        Shot("dashboard-trial", f"trial?study={study}"),
+        Shot("dashboard-compare", f"compare?study={study}", theme="dark", height=1300),
+        Shot("dashboard-phone", f"trial?study={study}", PHONE, height=1400),
+    ]
+
+
+def of_everything(study: str) -> Iterator[Shot]:
+    """Yield all pages and views, in both themes and at both widths."""
+    pages = {"studies": "", "trial": f"trial?study={study}", "compare": f"compare?study={study}"}
+    pages |= {"compare-studies": "compare?what=Studies"}
+    pages |= {f"study-{view.lower()}": f"study?study={study}&view={view}" for view in VIEWS}
+    for name, address in pages.items():
+        for width, word in ((WIDE, "wide"), (PHONE, "phone")):
+            for theme in ("light", "dark"):
+                yield Shot(f"{name}-{word}-{theme}", address, width, theme)
+
+
+def take(browser: Browser, address: str, shot: Shot, folder: Path) -> Path:
+    """Make a picture, as high as its page is, and return its path."""
+    page = browser.new_page(viewport={"width": shot.width, "height": LEAST}, color_scheme=shot.theme)
+    page.goto(f"{address}/{shot.address}")
+    wait(page, "h1")
+    page.wait_for_timeout(1500)  # figures and fonts
+    for _ in range(2):  # what comes into view may be higher than its place was
+        height = page.evaluate("document.querySelector('[data-testid=\"stMainBlockContainer\"]').scrollHeight")
+        page.set_viewport_size({"width": shot.width, "height": max(LEAST, min(int(height), shot.height))})
+        page.wait_for_timeout(1000)
+    path = folder / f"{shot.name}.png"
+    page.screenshot(path=path)
+    page.close()
+    return path
+
+
+def main() -> None:
+    """Make the pictures that are asked for."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("home", type=Path)
+    parser.add_argument("--study", default="cifar10")
+    parser.add_argument("--all", type=Path, metavar="FOLDER")
+    asked = parser.parse_args()
+    folder = asked.all or IMAGES
+    folder.mkdir(parents=True, exist_ok=True)
+    shots = of_everything(asked.study) if asked.all else of_the_docs(asked.study)
+    with served(asked.home) as (address, _), chromium() as browser:
+        for shot in shots:
+            print(take(browser, address, shot, folder))
+
+
+if __name__ == "__main__":
+    main()
