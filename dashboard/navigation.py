@@ -7,7 +7,7 @@ from types import ModuleType
 import streamlit as st
 from streamlit import Page
 
-from . import shown
+from . import live
 from .views import compare, studies, study, trial
 
 PAGES: dict[str, tuple[ModuleType, str, str]] = {
@@ -22,7 +22,7 @@ def navigate(home: Path, first: str = "studies") -> None:
     """Show the page that the address names; `first` where it names none."""
     pages = {
         name: Page(
-            shown.told(partial(view.page, home)),
+            live.told(partial(view.page, home)),
             title=name.capitalize(),
             icon=icon,
             url_path=name,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from convsearch.dashboard import navigation, shown  # noqa: F401  (the pages take half a second to load)
+from convsearch.dashboard import live, navigation  # noqa: F401  (the pages take half a second to load)
 from convsearch.dashboard.store import StoreError
 
 MOMENT = 2.0  # seconds that the first viewer waits for a server that is ready, instead of before one that is not
@@ -27,13 +27,13 @@ async def ready(app: st.App) -> AsyncIterator[None]:
 
 def _read_ahead(home: Path) -> None:
     with suppress(StoreError):  # which the pages will tell
-        names = shown.store(home).names()
+        names = live.store(home).names()
         # Streamlit looks for garbage after each run of a page: a fifth of a second, nearly all of it among what was
         # loaded once and stays.
         gc.collect()
         gc.freeze()
         for name in names:
-            shown.store(home).study(name)
+            live.store(home).study(name)
 
 
 app = st.App(Path(__file__).with_name("app.py"), lifespan=ready)

@@ -22,7 +22,7 @@ def confusion(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> go.Fig
             colorscale="Blues",
             zmin=0,
             zmax=1,
-            colorbar={"tickformat": ".0%"},
+            colorbar={"tickformat": ".2~%"},
             hovertemplate="%{y} taken for %{x}: %{customdata} (%{z:.1%})<extra></extra>",
         )
     )

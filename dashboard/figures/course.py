@@ -41,7 +41,7 @@ def course(trials: pd.DataFrame, over: str = "trial") -> go.Figure:
     figure.update_layout(
         xaxis_title="trial" if over == "trial" else "minutes",
         yaxis_title="validation accuracy",
-        yaxis_tickformat=".0%",
+        yaxis_tickformat=".2~%",
         uirevision=over,
     )
     return figure
@@ -66,7 +66,7 @@ def race(studies: Mapping[str, pd.DataFrame]) -> go.Figure:
     figure.update_layout(
         xaxis_title="minutes",
         yaxis_title="validation accuracy of the best so far",
-        yaxis_tickformat=".0%",
+        yaxis_tickformat=".2~%",
         showlegend=True,
         uirevision=",".join(studies),
     )

@@ -36,7 +36,7 @@ def curves(
     figure.update_layout(
         xaxis_title="epoch",
         yaxis_title=NAMES[measure],
-        yaxis_tickformat=".0%" if accuracy else None,
+        yaxis_tickformat=".2~%" if accuracy else None,
         uirevision=measure,
     )
     return figure

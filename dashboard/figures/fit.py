@@ -22,8 +22,8 @@ def fit(trials: pd.DataFrame) -> go.Figure:
     figure.update_layout(
         xaxis_title="validation accuracy",
         yaxis_title="train − validation",
-        xaxis_tickformat=".0%",
-        yaxis_tickformat=".0%",
+        xaxis_tickformat=".2~%",
+        yaxis_tickformat=".2~%",
         uirevision="fit",
     )
     return figure

@@ -40,7 +40,7 @@ def front_figure(trials: pd.DataFrame, one: str, other: str) -> go.Figure:
         )
     for axis, name in ((figure.update_xaxes, one), (figure.update_yaxes, other)):
         if name == "validation":
-            axis(tickformat=".0%")
+            axis(tickformat=".2~%")
         elif (known[name] > 0).all() and len(known) and known[name].max() > 30 * known[name].min():
             axis(type="log", dtick="D2")
     figure.update_layout(xaxis_title=_title(one), yaxis_title=_title(other), uirevision=f"{one},{other}")

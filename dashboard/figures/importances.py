@@ -16,5 +16,5 @@ def importances(shares: Mapping[str, float], most: int = 15) -> go.Figure:
             hovertemplate="%{y}: %{x:.1%}<extra></extra>",
         )
     )
-    figure.update_layout(xaxis_tickformat=".0%", xaxis_title="share", height=120 + 24 * len(shown))
+    figure.update_layout(xaxis_tickformat=".2~%", xaxis_title="share", height=120 + 24 * len(shown))
     return figure

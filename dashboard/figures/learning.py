@@ -17,5 +17,5 @@ def learning(curves: pd.DataFrame) -> go.Figure:
         figure.add_scatter(x=curves.index, y=curves[name], mode="lines+markers", name=told)
     if len(curves) <= FEW:
         figure.update_xaxes(dtick=1)
-    figure.update_layout(xaxis_title="epoch", yaxis_title="accuracy", yaxis_tickformat=".0%", uirevision="learning")
+    figure.update_layout(xaxis_title="epoch", yaxis_title="accuracy", yaxis_tickformat=".2~%", uirevision="learning")
     return figure

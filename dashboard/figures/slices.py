@@ -42,7 +42,7 @@ def slice_of(trials: pd.DataFrame, option: str) -> go.Figure:
     figure.update_layout(
         xaxis_title=escape(option),
         yaxis_title="validation accuracy",
-        yaxis_tickformat=".0%",
+        yaxis_tickformat=".2~%",
         showlegend=False,
         uirevision=option,
     )
@@ -62,7 +62,7 @@ def contour_of(trials: pd.DataFrame, one: str, other: str) -> go.Figure:
             y=[str(value) for value in grid.index],
             z=grid.to_numpy(),
             colorscale="Viridis",
-            colorbar={"tickformat": ".0%"},
+            colorbar={"tickformat": ".2~%"},
             hovertemplate=f"{escape(one)} %{{x}}<br>{escape(other)} %{{y}}<br>%{{z:.1%}}<extra></extra>",
         )
     )

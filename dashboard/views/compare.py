@@ -8,12 +8,13 @@ import pandas as pd
 import streamlit as st
 
 from ...spaces.draw import differing
-from .. import shown
+from .. import address, live, shown
 from ..figures.course import race
 from ..figures.curves import NAMES, curves
 from ..progress import progress_of
 from ..rows import OPTION
 from ..study import Study
+from ..words import counts, plain
 
 MOST = 4
 
@@ -35,11 +36,11 @@ def page(home: Path) -> None:
 
 
 def _trials(home: Path) -> None:
-    study = shown.chosen_study(home)
-    shown.live(home, [study])
+    study = live.chosen_study(home)
+    live.watch(home, [study])
     numbers = study.trials["trial"].tolist()
     best = study.trials.dropna(subset=["validation"]).nlargest(2, "validation")["trial"].tolist()
-    shown.begin_with("trials", best, numbers, best)
+    address.begin_with("trials", best, numbers, best)
     chosen = st.multiselect("Trials", numbers, key="trials", bind="query-params", max_selections=MOST)
     if len(chosen) < 2:
         st.info("Choose two to four of them.", title="Nothing to compare yet")
@@ -49,7 +50,7 @@ def _trials(home: Path) -> None:
     measure = st.selectbox(
         "Curve", list(NAMES), format_func=NAMES.__getitem__, key="compared", bind="query-params", width=220
     )
-    found = shown.store(home).curves(study, chosen)
+    found = live.store(home).curves(study, chosen)
     shown.zoomable(curves(found, measure, study.trials), f"{study.name}-compared", "Curves of the compared trials")
     _differences(table.drop(columns="trial"))
 
@@ -61,8 +62,8 @@ def _drawings(home: Path, trials: Mapping[str, "pd.Series[Any]"], name: str) -> 
     for told, trial in trials.items():
         with places[told]:
             value = "" if pd.isna(trial["validation"]) else f": {trial['validation']:.1%}"
-            st.markdown(f"**{shown.plain(told)}**{value}")
-            if (candidate := shown.candidate(home, trial)) is not None:
+            st.markdown(f"**{plain(told)}**{value}")
+            if (candidate := live.candidate(home, trial)) is not None:
                 candidates[told] = candidate.architecture
     for (told, architecture), marked in zip(candidates.items(), differing(list(candidates.values())), strict=True):
         with places[told]:
@@ -95,11 +96,11 @@ def _word(name: str, value: Any) -> str:
 
 
 def _studies(home: Path) -> None:
-    names = shown.names_or_stop(home)
-    shown.begin_with("studies", names[:2], names, names[:2])
+    names = live.names_or_stop(home)
+    address.begin_with("studies", names[:2], names, names[:2])
     chosen = st.multiselect("Studies", names, key="studies", bind="query-params", max_selections=MOST)
-    found = {name: study for name in chosen if (study := shown.read(home, name)) is not None}
-    shown.live(home, list(found.values()))
+    found = {name: study for name in chosen if (study := live.read(home, name)) is not None}
+    live.watch(home, list(found.values()))
     if len(found) < 2:
         st.info("Choose two to four of them.", title="Nothing to compare yet")
         return
@@ -119,7 +120,7 @@ def _facts(study: Study, home: Path) -> dict[str, str]:
         "space": study.space,
         "engine": study.engine,
         "state": progress_of(study, home).told,
-        "trials": shown.counts(study.trials) or "none",
+        "trials": counts(study.trials) or "none",
     }
     if best is not None:
         facts |= {

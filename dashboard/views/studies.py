@@ -6,9 +6,10 @@ from urllib.parse import quote
 import pandas as pd
 import streamlit as st
 
-from .. import shown
+from .. import live
 from ..progress import progress_of
 from ..study import Study
+from ..words import counts
 
 POINTS = 40  # of a sparkline
 
@@ -16,8 +17,8 @@ POINTS = 40  # of a sparkline
 def page(home: Path) -> None:
     """Draw the page."""
     st.title("Studies")
-    names = shown.names_or_stop(home)
-    studies = [study for name in names if (study := shown.read(home, name)) is not None]
+    names = live.names_or_stop(home)
+    studies = [study for name in names if (study := live.read(home, name)) is not None]
     st.dataframe(
         pd.DataFrame([_row(study, home) for study in studies]),
         hide_index=True,
@@ -33,7 +34,7 @@ def page(home: Path) -> None:
     )
     if len(studies) > 1:
         st.page_link(st.session_state["pages"]["compare"], label="Compare studies", query_params={"what": "Studies"})
-    shown.live(home, studies)
+    live.watch(home, studies)
 
 
 def _row(study: Study, home: Path) -> dict[str, object]:
@@ -45,7 +46,7 @@ def _row(study: Study, home: Path) -> dict[str, object]:
         "best": None if best is None else best["validation"],
         "network": "" if best is None else best["architecture"],
         "best over time": list(known["validation"].cummax().iloc[:: max(1, len(known) // POINTS)]),
-        "trials": shown.counts(study.trials),
+        "trials": counts(study.trials),
         "data": study.data,
         "engine": study.engine,
         "began": study.created,

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from ...search.record import STATES
-from .. import shown
+from .. import address, live, shown
 from ..figures.course import OVER, course
 from ..figures.curves import NAMES, curves
 from ..figures.fit import fit
@@ -23,6 +23,7 @@ from ..figures.timeline import timeline
 from ..progress import progress_of
 from ..rows import MEASURES, OPTION
 from ..study import Study
+from ..words import counts, plain
 
 ALWAYS = ["trial", "state", "validation", "architecture"]
 USUAL = ["gap", "parameters", "MACs", "seconds"]
@@ -42,7 +43,7 @@ AXES = 8  # of parallel coordinates, where nothing else is asked for
 def page(home: Path) -> None:
     """Draw the page."""
     st.title("Study")
-    study = shown.chosen_study(home)
+    study = live.chosen_study(home)
     view = st.segmented_control(
         "View",
         list(VIEWS),
@@ -54,20 +55,20 @@ def page(home: Path) -> None:
     )
     _head(home, study)
     _view(home, study, view)
-    shown.live(home, [study])
+    live.watch(home, [study])
 
 
 def _head(home: Path, study: Study) -> None:
     best, progress = study.best, progress_of(study, home)
     with st.container(horizontal=True):
         st.metric("Best validation", "–" if best is None else f"{best['validation']:.1%}", border=True)
-        st.metric("Trials", f"{len(study.trials):,}", border=True, help=shown.counts(study.trials) or None)
+        st.metric("Trials", f"{len(study.trials):,}", border=True, help=counts(study.trials) or None)
         st.metric("State", progress.state, border=True, help=progress.told)
-        st.metric("Data", shown.plain(study.data) or "–", border=True)
-        st.metric("Engine", shown.plain(study.engine) or "–", border=True)
+        st.metric("Data", plain(study.data) or "–", border=True)
+        st.metric("Engine", plain(study.engine) or "–", border=True)
     told = progress.told
     if best is not None:
-        told = f"Best: trial {best['trial']}, {shown.plain(str(best['architecture']))}; {told}"
+        told = f"Best: trial {best['trial']}, {plain(str(best['architecture']))}; {told}"
     st.caption(told)
 
 
@@ -192,7 +193,7 @@ def _curves(home: Path, study: Study, trials: pd.DataFrame) -> None:
         )
         by = st.selectbox("Coloured by", ["", *study.options], key="coloured", bind="query-params", width=220)
         most = st.number_input("Of the best", 1, 50, OVERLAID, key="most", bind="query-params", width=140)
-    found = shown.store(home).curves(study, ranked.head(int(most)))
+    found = live.store(home).curves(study, ranked.head(int(most)))
     drawn = curves(found, measure, trials, OPTION + by if by else None)
     shown.zoomable(drawn, f"{study.name}-{measure}", "Learning curves of the best trials")
 
@@ -213,7 +214,7 @@ def _importances(home: Path, study: Study, trials: pd.DataFrame) -> None:
 
 def _parallel(home: Path, study: Study, trials: pd.DataFrame) -> None:
     first = sorted(study.options, key=lambda name: -study.importances.get(name, 0.0))[:AXES]
-    shown.begin_with("axes", first, study.options, first)
+    address.begin_with("axes", first, study.options, first)
     options = st.multiselect("Axes", study.options, key="axes", bind="query-params")
     if not options:
         return

@@ -10,9 +10,10 @@ import streamlit as st
 from ...search.evaluation import Evaluation
 from ...search.home import StudyFolder
 from ...search.tracking import TEST_FILE
-from .. import shown
+from .. import live, shown
 from ..figures.confusion import confusion
 from ..study import Study
+from ..words import plain
 from .field import dataset_of
 
 SHOWN = 24  # images
@@ -24,7 +25,7 @@ def test_of(home: Path, study: Study) -> tuple[int, Evaluation] | None:
     for launch in reversed(study.launches):
         if "test_accuracy" not in launch.metrics:
             continue
-        text = shown.store(home).text(launch.run_id, TEST_FILE)
+        text = live.store(home).text(launch.run_id, TEST_FILE)
         try:
             found: dict[str, Any] = json.loads(text or "")
             return int(found.pop("trial")), Evaluation.model_validate(found)
@@ -52,7 +53,7 @@ def show_test(test: Evaluation, name: str, folder: StudyFolder | None) -> None:
     with st.container(horizontal=True):
         for mistake in test.mistakes[:SHOWN]:
             said = f"{classes[mistake.label]} taken for {classes[mistake.guess]}, {mistake.confidence:.0%}"
-            st.image(enlarged(images[mistake.image]), shown.plain(said), LARGE + 24, alt=said)
+            st.image(enlarged(images[mistake.image]), plain(said), LARGE + 24, alt=said)
 
 
 def enlarged(image: np.ndarray) -> np.ndarray:

@@ -10,12 +10,13 @@ import streamlit as st
 from ...search.explain import explained
 from ...search.home import StudyFolder
 from ...spaces.architecture import Candidate
-from .. import shown
+from .. import address, live, shown
 from ..bundle import BundleError, bundle, command, folder_of, winner
 from ..figures.learning import learning
 from ..figures.times import times
 from ..rows import MEASURES
 from ..study import Study
+from ..words import plain
 from .field import show_field
 from .tested import show_test, test_of
 
@@ -28,22 +29,22 @@ def page(home: Path) -> None:
     """Draw the page."""
     st.title("Trial")
     with st.container(horizontal=True):
-        study = shown.chosen_study(home)
+        study = live.chosen_study(home)
         numbers = study.trials["trial"].tolist()
         best = next(iter(numbers), None) if study.best is None else study.best["trial"]
-        number = shown.chosen("Trial", numbers, best, "trial", 160)
+        number = address.chosen("Trial", numbers, best, "trial", 160)
     if number is None:
         st.info("The first trial is about to begin.", title="No trial yet")
     else:
         _trial(home, study, study.row(number))
-    shown.live(home, [study])
+    live.watch(home, [study])
 
 
 def _trial(home: Path, study: Study, trial: "pd.Series[Any]") -> None:
     name = f"{study.name}-{trial['trial']}"
     folder = _folder(home, study, trial)
     _head(trial)
-    if (candidate := shown.candidate(home, trial)) is not None:
+    if (candidate := live.candidate(home, trial)) is not None:
         _network(candidate, name)
         show_field(candidate.architecture, name, folder)
         _recipe(candidate)
@@ -58,7 +59,7 @@ def _trial(home: Path, study: Study, trial: "pd.Series[Any]") -> None:
 def _head(trial: "pd.Series[Any]") -> None:
     with st.container(horizontal=True):
         for label, value in (
-            ("State", shown.plain(str(trial["state"]))),
+            ("State", plain(str(trial["state"]))),
             ("Validation", "–" if pd.isna(trial["validation"]) else f"{trial['validation']:.1%}"),
             ("Train − validation", "–" if pd.isna(trial["gap"]) else f"{trial['gap']:.1%}"),
             ("Parameters", "–" if pd.isna(trial["parameters"]) else f"{int(trial['parameters']):,}"),
@@ -66,7 +67,7 @@ def _head(trial: "pd.Series[Any]") -> None:
         ):
             st.metric(label, value, border=True)
     if isinstance(trial["error"], str):
-        st.error(shown.plain(trial["error"]), title="Why it failed")
+        st.error(plain(trial["error"]), title="Why it failed")
 
 
 def _network(candidate: Candidate, name: str) -> None:
@@ -118,7 +119,7 @@ def _volume(sides: list[int]) -> str:
 
 def _learning(home: Path, study: Study, number: int) -> None:
     st.subheader("Learning")
-    table = shown.store(home).curves(study, [number])[number]
+    table = live.store(home).curves(study, [number])[number]
     if table.dropna(how="all").empty:
         st.info("Curves are written when a trial ends.", title="No curve yet")
         return
@@ -164,7 +165,7 @@ def _bundle(home: Path, study: Study, trial: "pd.Series[Any]", folder: StudyFold
             with st.spinner("making and checking it"):
                 made[trial["run"]] = bundle(home, study.name, asked)
         except BundleError as error:
-            st.error(shown.plain(str(error)), title="It cannot be made")
+            st.error(plain(str(error)), title="It cannot be made")
     if (found := made.get(trial["run"])) is not None:
         st.download_button(
             "Download it",
@@ -181,7 +182,7 @@ def _bundle(home: Path, study: Study, trial: "pd.Series[Any]", folder: StudyFold
 def _run(home: Path, study: Study, trial: "pd.Series[Any]") -> None:
     st.subheader("MLflow")
     place = f"#/experiments/{study.experiment_id}/runs/{trial['run']}"
-    uri = shown.store(home).uri
+    uri = live.store(home).uri
     if uri.startswith("http"):
         st.link_button("Open the run", f"{uri.rstrip('/')}/{place}", icon=":material/open_in_new:")
         return
