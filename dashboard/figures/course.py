@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 import plotly.graph_objects as go
 
-from .states import COLOURS
+from .colours import STATES
 from .thinned import thinned
 
 OVER = ("trial", "time")
@@ -32,7 +32,7 @@ def course(trials: pd.DataFrame, over: str = "trial") -> go.Figure:
             y=marks["validation"],
             mode="markers",
             name=str(state),
-            marker={"color": COLOURS.get(str(state))},
+            marker={"color": STATES.get(str(state))},
             customdata=marks[["trial", "architecture", "state"]],
             hovertemplate=hover,
             opacity=0.6,

@@ -7,7 +7,8 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.colors import qualitative, sample_colorscale
 
-SCALE = "Viridis"
+from .colours import SCALE
+
 FEW = 15  # epochs, up to which each has its number
 
 

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
 from ..rows import OPTION
+from .colours import SCALE
 from .thinned import thinned
 
 TICKS = 10  # values of a number, up to which each has a mark on its axis
@@ -42,7 +43,7 @@ def parallel(trials: pd.DataFrame, options: Sequence[str]) -> go.Figure:
             y=np.hstack([heights[rows], gap]).ravel(),
             customdata=np.repeat(known["trial"].to_numpy()[rows], len(axes) + 1),
             mode="lines+markers",
-            line={"color": sample_colorscale("Viridis", (shade + 0.5) / SHADES)[0], "width": 1},
+            line={"color": sample_colorscale(SCALE, (shade + 0.5) / SHADES)[0], "width": 1},
             marker={"size": 4},
             opacity=0.7,
             hovertemplate="trial %{customdata}<extra></extra>",

@@ -3,7 +3,7 @@
 import pandas as pd
 import plotly.graph_objects as go
 
-from .states import COLOURS
+from .colours import STATES
 
 MOST = 1000  # bars: the last ones
 
@@ -20,7 +20,7 @@ def timeline(trials: pd.DataFrame, now: pd.Timestamp) -> go.Figure:
             y=rows["worker"],
             orientation="h",
             name=str(state),
-            marker={"color": COLOURS.get(str(state)), "line": {"width": 1, "color": "rgba(127,127,127,0.5)"}},
+            marker={"color": STATES.get(str(state)), "line": {"width": 1, "color": "rgba(127,127,127,0.5)"}},
             customdata=rows[["trial", "architecture"]],
             hovertemplate="trial %{customdata[0]}<br>%{customdata[1]}<extra></extra>",
         )
