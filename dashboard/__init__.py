@@ -11,6 +11,7 @@ from ..spaces.errors import InputError
 ADDRESS = "127.0.0.1"
 OPTIONS = {
     "browser.gatherUsageStats": "false",
+    "client.showErrorDetails": "none",
     "client.toolbarMode": "viewer",
     "server.fileWatcherType": "none",
     "server.headless": "true",

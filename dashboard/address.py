@@ -30,6 +30,8 @@ def chosen(label: str, options: Sequence[T], first: T, key: str, width: int | Li
 def begin_with(key: str, words: Sequence[object], options: Iterable[object], value: object) -> None:
     """Have a widget begin with a value, and the address name it in words, unless the address has other ones."""
     asked, there = st.query_params.get_all(key), set(map(str, options))
-    if key not in st.session_state and not (asked and there.issuperset(asked)):
+    kept = st.session_state.get(key)
+    vanished = not isinstance(kept, list) and str(kept) not in there  # of another study, or deleted
+    if (kept is None or vanished) and not (asked and there.issuperset(asked)):
         st.session_state[key] = value
         st.query_params[key] = list(map(str, words))

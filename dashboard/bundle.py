@@ -4,16 +4,19 @@ import io
 import subprocess
 import sys
 import tempfile
+import threading
 import zipfile
 from pathlib import Path
 
 from ..search.home import Home, StudyFolder
 from ..search.processes import environment
+from ..search.runs import FILE as RUNS_FILE
 from ..search.runs import Runs
 from ..spaces.errors import InputError
 
 PROGRAM = "from convsearch.search.cli import main; main()"
 PATIENCE = 300  # seconds
+MAKING = threading.Lock()
 
 
 class BundleError(Exception):
@@ -32,7 +35,11 @@ def folder_of(home: Path, study: str, number: int, run: str) -> StudyFolder:
         raise BundleError(
             f"The files of this study are not in {home}: it ran elsewhere, or they were deleted."
         ) from error
-    if Runs(folder.path).of(number) != run:
+    try:
+        known = Runs(folder.path).of(number)
+    except (OSError, ValueError, TypeError) as error:
+        raise BundleError(f"{folder.path / RUNS_FILE} cannot be read: it is damaged.") from error
+    if known != run:
         raise BundleError(f"The study of this name in {home} is another one, or this trial ran in another loop of it.")
     return folder
 
@@ -57,16 +64,33 @@ def bundle(home: Path, study: str, number: int | None) -> bytes:
     Raises:
         BundleError: the command says why not.
     """
-    with tempfile.TemporaryDirectory() as place:
-        to = Path(place) / "bundle"
-        words = [sys.executable, "-P", "-c", PROGRAM, *command(home, study, number), "--to", str(to)]
+    if not MAKING.acquire(blocking=False):  # each of them is a process with all of Keras in it
+        raise BundleError("Another bundle is being made; try again in a moment.")
+    try:
+        with tempfile.TemporaryDirectory() as place:
+            return _made(command(home, study, number), Path(place))
+    finally:
+        MAKING.release()
+
+
+def _made(words: list[str], place: Path) -> bytes:
+    to = place / "bundle"
+    try:
         done = subprocess.run(
-            words, capture_output=True, text=True, env=environment(), timeout=PATIENCE, check=False, cwd=place
+            [sys.executable, "-P", "-c", PROGRAM, *words, "--to", str(to)],
+            capture_output=True,
+            text=True,
+            env=environment(),
+            timeout=PATIENCE,
+            check=False,
+            cwd=place,
         )
-        if done.returncode:
-            raise BundleError(done.stderr.strip().removeprefix("convsearch: "))
-        packed = io.BytesIO()
-        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
-            for path in sorted(to.rglob("*")):
-                archive.write(path, Path(to.name) / path.relative_to(to))
-        return packed.getvalue()
+    except subprocess.TimeoutExpired as error:
+        raise BundleError(f"It was not there after {PATIENCE} seconds.") from error
+    if done.returncode:
+        raise BundleError(done.stderr.strip().removeprefix("convsearch: "))
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(to.rglob("*")):
+            archive.write(path, Path(to.name) / path.relative_to(to))
+    return packed.getvalue()

@@ -1,17 +1,23 @@
 """What pages read, and that they are drawn again as soon as there is something new."""
 
+import logging
+import shlex
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import cache, wraps
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any, NoReturn, ParamSpec
 
 import pandas as pd
 import streamlit as st
 from pydantic import ValidationError
 
+from ..search.home import Home
+from ..search.storage import mlflow_url
 from ..search.tracking import ARCHITECTURE_FILE
 from ..spaces.architecture import Candidate
+from ..spaces.errors import InputError
 from .address import chosen
 from .progress import progress_of
 from .store import Store, StoreError
@@ -53,10 +59,24 @@ def names_or_stop(home: Path) -> list[str]:
     """Return the names of all studies; where there is none, say how one comes to be."""
     if not (names := store(home).names()):
         st.info("A search makes one; leave this page open, and it will appear.", title="No study yet")
-        st.code(f"convsearch run --home {home}", language="shell")
+        st.code(f"convsearch run --home {shlex.quote(str(home))}", language="shell")
+        for name, uri in _elsewhere(home):
+            st.info(
+                f"The runs of {plain(name)} are in the database that it shares: set `MLFLOW_TRACKING_URI` to "
+                f"{plain(uri)}, with the password in it, and begin the dashboard again.",
+                title="A shared study",
+            )
         watch(home, [])
         st.stop()
     return names
+
+
+def _elsewhere(home: Path) -> Iterator[tuple[str, str]]:
+    """Yield the studies of a home whose runs are in a database, with its address."""
+    for folder in Home(home).studies():
+        with suppress(InputError):
+            if (storage := folder.read().storage) is not None:
+                yield folder.name, mlflow_url(storage)
 
 
 def chosen_study(home: Path, label: str = "Study", key: str = "study") -> Study:
@@ -64,14 +84,30 @@ def chosen_study(home: Path, label: str = "Study", key: str = "study") -> Study:
     names = names_or_stop(home)
     asked = st.query_params.get(key)
     if asked is not None and asked not in names:
-        st.warning(f"There is no study {plain(repr(asked))} here (any more).")
+        _nothing(home, f"There is no study {plain(repr(asked))} here (any more).")
     name = chosen(label, names, names[0], key, WIDTH)
     study = read(home, name)
     if study is None:
-        st.warning(f"The study {plain(repr(name))} was deleted.")
-        watch(home, [])
-        st.stop()
+        _nothing(home, f"The study {plain(repr(name))} was deleted.")
     return study
+
+
+def _nothing(home: Path, why: str) -> NoReturn:
+    st.warning(why)
+    st.page_link(st.session_state["pages"]["studies"], label="All studies")
+    watch(home, [])
+    st.stop()
+
+
+def part(what: str, draw: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+    """Draw a part of a page; where data that nobody thought of break it, say so in its place: the rest goes on."""
+    try:
+        draw(*args, **kwargs)
+    except StoreError:
+        raise
+    except Exception as error:
+        logging.getLogger(__name__).exception(what)
+        st.error(plain(f"{type(error).__name__}: {error}"), title=f"{what} cannot be shown")
 
 
 def read(home: Path, name: str) -> Study | None:

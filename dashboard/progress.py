@@ -37,9 +37,8 @@ def progress_of(study: Study, home: Path, now: datetime | None = None) -> Progre
         if folder is not None and not is_held(folder):
             return INTERRUPTED
         return Progress("running", _how_far(study, running[-1], now or datetime.now(UTC)))
-    if study.launches[-1].status == "FINISHED":
-        return Progress("finished", "finished")
-    return INTERRUPTED
+    last = max(study.launches, key=lambda launch: launch.ended or launch.began)
+    return Progress("finished", "finished") if last.status == "FINISHED" else INTERRUPTED
 
 
 def _folder(home: Path, name: str) -> StudyFolder | None:
@@ -54,22 +53,23 @@ def _folder(home: Path, name: str) -> StudyFolder | None:
 
 def _how_far(study: Study, launch: Launch, now: datetime) -> str:
     done = int((~study.trials["state"].isin(["running", "interrupted"])).sum()) if len(study.trials) else 0
-    if (minutes := _number(launch, "minutes")) is not None:
-        left = launch.began + timedelta(minutes=minutes) - now
-        if left.total_seconds() > 0:
-            return f"running: {done:,} trials, {duration(left.total_seconds())} left"
-        return f"running: {done:,} trials, at its end"
-    if (trials := _number(launch, "trials")) is not None:
-        ended = study.trials.dropna(subset=["ended"])
-        since = ended[ended["ended"] >= launch.began]
-        told = f"running: {done:,} of {int(trials):,} trials"
-        if len(since) and done < trials:
-            left = (now - launch.began) / len(since) * (trials - done)
-            told += f", some {duration(left.total_seconds())} left"
-        elif done >= trials:
-            told += ", at its end: the winner is trained and exported"
+    trials, minutes = _number(launch, "trials"), _number(launch, "minutes")
+    if launch != study.launches[0] and not study.shared:
+        trials = minutes = None  # a launch that goes on may be given others than the first, which are not logged
+    told = f"running: {done:,} trials" if trials is None else f"running: {done:,} of {int(trials):,} trials"
+    left: list[timedelta] = []
+    if minutes is not None:
+        left.append(launch.began + timedelta(minutes=minutes) - now)
+    if trials is not None:
+        ended = int((study.trials["ended"] >= launch.began).sum())
+        if done >= trials:
+            left.append(timedelta(0))
+        elif ended:
+            left.append((now - launch.began) / ended * (trials - done))
+    if not left:
         return told
-    return f"running: {done:,} trials"
+    least = min(left).total_seconds()
+    return f"{told}, at its end" if least <= 0 else f"{told}, some {duration(least)} left"
 
 
 def _number(launch: Launch, name: str) -> float | None:

@@ -1,5 +1,6 @@
 """Runs of MLflow as a table of trials: a row a trial, a column for each tag, measure and option."""
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -24,12 +25,13 @@ MEASURES = {  # MLflow's names and ours
     "seconds.training": "training (s)",
     "seconds.evaluating": "evaluating (s)",
 }
+NUMBER = re.compile(r"[0-9]{1,9}")  # of a trial
 TAGS = ("state", "worker", "error", "lost", "architecture", "hash")
 
 
 def table_of(runs: Sequence[Run]) -> pd.DataFrame:
     """Return runs of trials as a table, by their numbers."""
-    rows = [_row(run) for run in runs if run.data.tags.get("number", "").isdecimal()]  # others are damaged
+    rows = [_row(run) for run in runs if NUMBER.fullmatch(run.data.tags.get("number", ""))]  # others are damaged
     table = pd.DataFrame(rows, columns=None if rows else ["trial", "run", "began", "ended", *TAGS])
     for name in ("began", "ended"):
         table[name] = pd.to_datetime(table[name], utc=True)
@@ -49,6 +51,8 @@ def _row(run: Run) -> dict[str, Any]:
         "ended": moment(run.info.end_time) if run.info.end_time and run.info.status != "RUNNING" else None,
     }
     row |= {name: run.data.tags.get(name) for name in TAGS}
+    if row["state"] in ("complete", "pruned"):
+        row["error"] = None  # of an interruption that it has gone on from
     row |= {ours: run.data.metrics.get(name) for name, ours in MEASURES.items()}
     row |= {OPTION + name: text for name, text in run.data.params.items()}
     return row
@@ -56,8 +60,8 @@ def _row(run: Run) -> dict[str, Any]:
 
 def merged(table: pd.DataFrame, changed: pd.DataFrame) -> pd.DataFrame:
     """Return a table with the rows that have changed, or are new, as they are now."""
-    if changed.empty:
-        return table
+    if table.empty or changed.empty:
+        return changed if table.empty else table
     rest = table[~table["run"].isin(changed["run"])]
     both = _sorted(pd.concat([rest, changed]))
     for name in both.columns:

@@ -62,6 +62,8 @@ def _escape(trace: Any) -> None:
         values = getattr(trace, name, None)
         if isinstance(values, str):
             trace[name] = escape(values, quote=False)
+        elif isinstance(values, tuple | list):
+            trace[name] = [escape(value, quote=False) if isinstance(value, str) else value for value in values]
         elif isinstance(values, np.ndarray) and values.dtype.kind == "O":
             words = [escape(word, quote=False) if isinstance(word, str) else word for word in values.flat]
             trace[name] = np.array(words, dtype=object).reshape(values.shape)

@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,8 @@ import pandas as pd
 from mlflow.entities import Experiment, Run, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from ..search.home import Home
 from ..search.record import CURVES
@@ -37,10 +38,11 @@ from .study import Launch, Study
 
 PAGE = 500  # runs that are asked for at a time
 WORTH_COPYING, COPIED = 200, 60.0  # runs, from which on a study is copied; seconds between two copies of it
+FAILED = 3.0  # seconds for which a server that failed is not asked again
 FRESH = 1.0  # seconds for which nobody asks MLflow again
 # Milliseconds: what ended within them is asked for again, for it may have come after what ended later. A loop delivers
 # in order, but for what it does within the same moment; several loops do not, up to the minutes that one may be away.
-OVERLAP, OVERLAP_SHARED = 1_000, 600_000
+OVERLAP, OVERLAP_SHARED = 10_000, 600_000
 Progress = Callable[[float], object]
 """Is told which share of a study has been read."""
 
@@ -64,16 +66,30 @@ class _Asked:
 NEVER = _Asked(float("-inf"), None)
 
 
+_Mark = tuple[str | None, int | None]
+"""The state of a trial's run, and when it ended, in milliseconds since 1970; None while it runs."""
+
+
 @dataclass
 class _Kept:
     """What is kept of a study, and what it takes to ask for the rest."""
 
-    study: Study
-    runs: pd.DataFrame  # as MLflow has them: all options are text
-    asked: "_Asked"
+    study: Study | None = None
+    runs: pd.DataFrame = field(default_factory=lambda: table_of([]))  # as MLflow has them: all options are text
+    asked: _Asked = NEVER
     newest_end: int = 0  # milliseconds since 1970
     saved: float = float("-inf")  # when it was copied last, by the monotonic clock
+    marks: dict[str, _Mark] = field(default_factory=dict)  # of all runs, damaged ones too
     curves: dict[str, pd.DataFrame] = field(default_factory=dict)  # of runs that have ended
+
+    def running(self) -> set[str]:
+        """Return the runs that had not ended."""
+        return {run for run, (_, end) in self.marks.items() if end is None}
+
+    def is_at_rest(self, launches: tuple[Launch, ...]) -> bool:
+        """Whether nothing can have changed: no launch is open, none is new, and all trials have ended."""
+        is_open = any(launch.status == "RUNNING" for launch in launches)
+        return self.study is not None and self.study.launches == launches and not is_open and not self.running()
 
 
 class Store:
@@ -95,7 +111,10 @@ class Store:
         self._names: tuple[_Asked, list[str]] = (NEVER, [])
         self._locks: dict[str, threading.Lock] = {}
         self._shares: dict[str, float] = {}  # which share has been read of what is read for the first time
-        self._lock = threading.Lock()
+        self._texts: dict[tuple[str, str], str] = {}
+        self._lock, self._names_lock = threading.Lock(), threading.Lock()
+        self._failed: tuple[float, StoreError] | None = None
+        self._inode: int | None = None  # of the file that MLflow has opened
         for name in ("mlflow", "alembic", "urllib3"):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # what they log as an error they raise as well
         self._made: MlflowClient | None = None
@@ -106,7 +125,7 @@ class Store:
         Raises:
             StoreError: MLflow cannot be read.
         """
-        with self._lock:
+        with self._names_lock:
             before, names = self._names
             if not self._is_fresh(before):
                 asked = self._now()
@@ -149,18 +168,31 @@ class Store:
         there = set(study.trials["trial"])
         return {number: self._curve(study.name, study.row(number)) for number in trials if number in there}
 
-    def text(self, run_id: str, path: str) -> str | None:
+    def text(self, run_id: str, path: str, keep: bool = False) -> str | None:
         """Return an artifact of a run as text, or None where it is missing, or outside of the run.
+
+        Args:
+            run_id: of the run.
+            path: of the artifact.
+            keep: whether it is asked for again and again, and never changes.
 
         Raises:
             StoreError: MLflow cannot be read.
         """
+        if (run_id, path) in self._texts:
+            return self._texts[run_id, path]
+        text = self._text(run_id, path)
+        if keep and text is not None:
+            self._texts[run_id, path] = text
+        return text
+
+    def _text(self, run_id: str, path: str) -> str | None:
         if ".." in Path(path).parts or Path(path).is_absolute():  # MLflow would follow it
             return None
         with self._read(), tempfile.TemporaryDirectory() as place:
             try:
                 found = Path(self._client().download_artifacts(run_id, path, place))
-                return found.read_text(encoding="utf-8")
+                return found.read_text(encoding="utf-8", errors="replace")
             except (OSError, MlflowException):
                 return None
 
@@ -192,13 +224,19 @@ class Store:
         MLflow would make what is missing; two that do so at once, a search that begins and this, would spoil it. The
         last thing that it makes is its first experiment.
         """
-        if self.path is None or self._made is not None:
-            return self.path is None or self.path.exists()
+        if self.path is None or not self.path.exists():
+            return self.path is None
+        if self._made is not None:
+            if self.path.stat().st_ino != self._inode:  # MLflow reads the old one on
+                raise StoreError(f"{self.path} was deleted and made anew.", "Begin the dashboard again.")
+            return True
         try:
             with closing(sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True)) as database:
                 return database.execute("select 1 from experiments").fetchone() is not None
-        except sqlite3.Error:
-            return False
+        except sqlite3.Error as error:
+            if "no such table" in str(error) or "locked" in str(error):
+                return False
+            raise _store_error(self.uri, error) from error
 
     # ------------------------------------------------------------------ what is asked for
 
@@ -210,56 +248,62 @@ class Store:
             experiment = self._client().get_experiment_by_name(name)
         if experiment is None or experiment.lifecycle_stage != "active" or DATA_TAG not in experiment.tags:
             return None
-        if kept is not None and kept.study.experiment_id != experiment.experiment_id:
+        if kept is not None and (kept.study is None or kept.study.created != moment(experiment.creation_time)):
             kept = None  # it was deleted, and another one made of the same name
         place = copies.place_of(self.uri, experiment)
         if kept is None and (copy := copies.load(place)) is not None:
             kept = _of_copy(name, experiment, copy)
-        runs = list(self._trials(experiment, kept, progress))
         launches = tuple(
             sorted(map(_launch, self._runs(experiment, "tags.kind = 'launch'")), key=lambda one: one.began)
         )
-        before = None if kept is None else kept.study
-        table = table_of(runs) if kept is None else merged(kept.runs, table_of(runs))
+        if kept is not None and kept.is_at_rest(launches):
+            return replace(kept, asked=asked)
+        if kept is None:
+            kept, runs = _Kept(), list(self._all(experiment, progress))
+        else:
+            runs = list(self._changed(experiment, kept, any("loop" in launch.tags for launch in launches)))
+        before, table = kept.study, merged(kept.runs, table_of(runs))
         changed = before is None or bool(runs) or before.launches != launches
-        study = Study(
-            name=name,
-            experiment_id=experiment.experiment_id,
-            data=experiment.tags.get(DATA_TAG, ""),
-            space=experiment.tags.get(SPACE_TAG, ""),
-            created=moment(experiment.creation_time),
-            launches=launches,
-            trials=typed(table) if changed else before.trials,  # type: ignore[union-attr]
-            version=(before.version if before else 0) + changed,
-        )
-        ends = [run.info.end_time or 0 for run in runs]
-        newest = max([kept.newest_end if kept else 0, *ends])
-        made = _Kept(study if changed or before is None else before, table, asked, newest)
-        if kept is not None:
-            made.curves, made.saved = kept.curves, kept.saved
+        made = replace(kept, runs=table, asked=asked, marks=kept.marks | {run.info.run_id: _mark(run) for run in runs})
+        for run in runs:
+            made.curves.pop(run.info.run_id, None)  # it has gone on
+        made.newest_end = max([kept.newest_end, *(run.info.end_time or 0 for run in runs)])
+        if before is None or changed:
+            made.study = Study(
+                name=name,
+                experiment_id=experiment.experiment_id,
+                data=experiment.tags.get(DATA_TAG, ""),
+                space=experiment.tags.get(SPACE_TAG, ""),
+                created=moment(experiment.creation_time),
+                launches=launches,
+                trials=typed(table),
+                version=(before.version if before else 0) + 1,
+            )
         if changed and len(table) >= self._worth_copying and asked.at - made.saved > COPIED:
             copies.save(place, table)
             made.saved = asked.at
         return made
 
-    def _trials(self, experiment: Experiment, kept: _Kept | None, progress: Progress) -> Iterator[Run]:
-        """Yield the runs of all trials; where some are known, of those that may have changed."""
-        if kept is None:
-            newest = self._page(experiment, "tags.kind = 'trial'", ["attributes.start_time DESC"], 1, None)
-            expected = 1 + max(table_of(newest)["trial"], default=0)
-            for count, run in enumerate(self._runs(experiment, "tags.kind = 'trial'"), start=1):
-                if count % self._page_size == 0:
-                    self._shares[experiment.name] = min(1.0, count / expected)
-                    progress(self._shares[experiment.name])
-                yield run
-            return
-        known = dict(zip(kept.study.trials["run"], kept.study.trials["state"], strict=True))
-        overlap = OVERLAP_SHARED if kept.study.shared else OVERLAP
-        since = f"tags.kind = 'trial' and attributes.end_time >= {kept.newest_end - overlap}"
-        for which in ("tags.kind = 'trial' and attributes.status = 'RUNNING'", since):
-            for run in self._runs(experiment, which):
-                if known.get(run.info.run_id) != run.data.tags.get("state"):  # nothing changes but with its state
-                    yield run
+    def _all(self, experiment: Experiment, progress: Progress) -> Iterator[Run]:
+        """Yield the runs of all trials."""
+        newest = self._page(experiment, "tags.kind = 'trial'", ["attributes.start_time DESC"], 1, None)
+        expected = 1 + max(table_of(newest)["trial"], default=0)
+        for count, run in enumerate(self._runs(experiment, "tags.kind = 'trial'"), start=1):
+            if count % self._page_size == 0:
+                self._shares[experiment.name] = min(1.0, count / expected)
+                progress(self._shares[experiment.name])
+            yield run
+
+    def _changed(self, experiment: Experiment, kept: _Kept, shared: bool) -> Iterator[Run]:
+        """Yield the runs of trials that are not as they were: those that run, those that ended, those that did run."""
+        since = kept.newest_end - (OVERLAP_SHARED if shared else OVERLAP)
+        found: dict[str, Run] = {}
+        for which in ("attributes.status = 'RUNNING'", f"attributes.end_time >= {since}"):
+            found |= {run.info.run_id: run for run in self._runs(experiment, f"tags.kind = 'trial' and {which}")}
+        for run_id in kept.running() - set(found):  # it ended longer ago than any clock should have it
+            with self._read(), suppress(MlflowException):
+                found[run_id] = self._client().get_run(run_id)
+        yield from (run for run_id, run in found.items() if kept.marks.get(run_id) != _mark(run))
 
     def _runs(self, experiment: Experiment, which: str) -> Iterator[Run]:
         token = None
@@ -277,7 +321,8 @@ class Store:
             )
 
     def _curve(self, name: str, trial: "pd.Series[Any]") -> pd.DataFrame:
-        kept = self._kept[name].curves
+        known = self._kept.get(name)  # another viewer may have seen that it was deleted
+        kept = {} if known is None else known.curves
         if trial["run"] not in kept:
             with self._read():
                 found = {
@@ -300,23 +345,35 @@ class Store:
 
     def _client(self) -> MlflowClient:
         if self._made is None:
+            self._inode = None if self.path is None else self.path.stat().st_ino
             self._made = MlflowClient(self.uri)
         return self._made
 
     @contextmanager
     def _read(self) -> Iterator[None]:
+        """Tell what MLflow fails with; for a while, all who ask have the same answer, instead of waiting in a row."""
+        if self._failed is not None and time.monotonic() - self._failed[0] < FAILED:
+            raise self._failed[1]
         try:
             yield
         except (MlflowException, SQLAlchemyError, OSError) as error:
-            raise _store_error(self.uri, error) from error
+            told = _store_error(self.uri, error)
+            self._failed = time.monotonic(), told
+            raise told from error
 
 
 def _of_copy(name: str, experiment: Experiment, copy: pd.DataFrame) -> _Kept:
-    """Return what is known by a copy: all that ended before its newest end."""
-    ended = copy["ended"].max()
-    newest = 0 if pd.isna(ended) else round(ended.timestamp() * 1000)
+    """Return what is known by a copy: what had ended, for good or to go on."""
     study = Study(name, experiment.experiment_id, "", "", moment(experiment.creation_time), (), copy)
-    return _Kept(study, copy, asked=NEVER, newest_end=newest, saved=time.monotonic())
+    ends = [None if pd.isna(end) else round(end.timestamp() * 1000) for end in copy["ended"]]
+    marks = dict(zip(copy["run"], zip(copy["state"], ends, strict=True), strict=True))
+    newest = max((end for end in ends if end is not None), default=0)
+    return _Kept(study, copy, NEVER, newest, time.monotonic(), marks)
+
+
+def _mark(run: Run) -> _Mark:
+    """Return what changes whenever a run does."""
+    return run.data.tags.get("state"), run.info.end_time if run.info.status != "RUNNING" else None
 
 
 def _launch(run: Run) -> Launch:
@@ -342,12 +399,22 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
+def told_uri(uri: str) -> str:
+    """Return an address without the password in it."""
+    try:
+        return str(make_url(uri).render_as_string(hide_password=True))
+    except ArgumentError:
+        return uri
+
+
 def _store_error(uri: str, error: Exception) -> StoreError:
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    if "schema" in str(error):
-        return StoreError(
-            f"The store of MLflow at {uri} is of another version.", f"Keep a copy of it, then: mlflow db upgrade {uri}"
-        )
-    if uri.startswith("http"):
-        return StoreError(f"The MLflow server at {uri} does not answer.", "See to the server; this page tries again.")
-    return StoreError(f"MLflow cannot be read at {uri}: {lines[0]}", "convsearch doctor says what is wrong with it.")
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    told = told_uri(uri)
+    if "out-of-date database schema" in str(error):
+        remedy = f"Keep a copy of it, then: mlflow db upgrade {told}"
+        return StoreError(f"The store of MLflow at {told} is of another version.", remedy)
+    if uri.startswith("http") and "error code" not in line:
+        return StoreError(f"The MLflow server at {told} does not answer.", "See to the server; this page tries again.")
+    return StoreError(
+        f"MLflow cannot be read at {told}: {line.replace(uri, told)}", "convsearch doctor says what is wrong with it."
+    )

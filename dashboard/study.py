@@ -62,9 +62,10 @@ class Study:
 
     @cached_property
     def best(self) -> "pd.Series[Any] | None":
-        """The row of the most accurate trial, if any has reached something."""
-        known = self.trials["validation"]
-        return None if known.isna().all() else self.trials.iloc[int(known.to_numpy(na_value=-1.0).argmax())]
+        """The row of the most accurate trial, if any has reached something: of those that were trained to their end."""
+        complete = self.trials[self.trials["state"] == "complete"].dropna(subset=["validation"])
+        known = self.trials.dropna(subset=["validation"]) if complete.empty else complete
+        return None if known.empty else known.iloc[int(known["validation"].to_numpy().argmax())]
 
     @property
     def importances(self) -> dict[str, float]:

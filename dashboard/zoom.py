@@ -34,8 +34,12 @@ class Part:
 
 def of_frame(box: dict[str, Any]) -> Part | None:
     """Return the part that a frame encloses; None where it is as thin as a click."""
-    (left, right), (bottom, top) = sorted(box["x"]), sorted(box["y"])
+    (left, right), (bottom, top) = (sorted(map(_number, box[axis])) for axis in ("x", "y"))
     return None if left == right or bottom == top else Part(left, right, bottom, top)
+
+
+def _number(place: Any) -> Place:
+    return place if isinstance(place, str) else float(place)
 
 
 def of_words(text: str) -> Part | None:

@@ -115,6 +115,8 @@ class StudyFolder:
 
     def kept(self) -> list[int]:
         """Return the trials whose weights are kept."""
+        if not (self.path / "weights").is_dir():
+            return []
         files = (FILES.fullmatch(path.name) for path in (self.path / "weights").iterdir())
         return sorted(int(found[1]) for found in files if found and found[2] == WEIGHTS)
 

@@ -8,3 +8,4 @@ STATES = {
     "running": "#3b82d6",
 }
 SCALE = ["#3b82f6", "#14b8a6", "#84a912", "#f59e0b", "#ef4444"]  # from the least to the most
+MISSING = "#9ca3af"

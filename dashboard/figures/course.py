@@ -11,17 +11,18 @@ from .thinned import thinned
 OVER = ("trial", "time")
 
 
-def course(trials: pd.DataFrame, over: str = "trial") -> go.Figure:
+def course(trials: pd.DataFrame, over: str = "trial", began: pd.Timestamp | None = None) -> go.Figure:
     """Return the validation accuracy of each trial, and the best so far as a line.
 
     Args:
         trials: as `store.Study` has them.
         over: `trial` counts them; `time` is minutes since the first began.
+        began: when it did, where `trials` are not all of them.
     """
     known = trials.dropna(subset=["validation"])
     if over == "time":
         known = known.sort_values("ended")
-        x = (known["ended"] - trials["began"].min()).dt.total_seconds() / 60
+        x = (known["ended"] - (trials["began"].min() if began is None else began)).dt.total_seconds() / 60
     else:
         x = known["trial"]
     hover = "trial %{customdata[0]}, %{y:.1%}<br>%{customdata[1]}<extra>%{customdata[2]}</extra>"

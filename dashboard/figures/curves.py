@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.colors import qualitative, sample_colorscale
 
-from .colours import SCALE
+from .colours import MISSING, SCALE
 
 FEW = 15  # epochs, up to which each has its number
 
@@ -26,7 +27,7 @@ def curves(
     colours = {} if values is None else _colours(values.loc[list(found)])
     figure = go.Figure()
     for number, table in found.items():
-        line = {} if number not in colours else {"color": colours[number]}
+        line = {} if values is None else {"color": colours.get(number, MISSING)}
         told = f"trial {number}" if values is None else f"trial {number}: {_told(values.loc[number])}"
         figure.add_scatter(
             x=table.index, y=table[measure], mode="lines+markers", name=told, line=line, marker={"size": 4}
@@ -52,15 +53,18 @@ NAMES = {
 
 
 def _told(value: Any) -> str:
+    if pd.isna(value):
+        return "–"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _colours(values: "pd.Series[Any]") -> dict[int, str]:
-    """Return a colour for each trial: along a scale for numbers, one of a few for words."""
-    numbers = pd.to_numeric(values, errors="coerce")
-    if numbers.notna().all():
+    """Return a colour for each trial that has a value: along a scale for numbers, one of a few for words."""
+    there = values.dropna()
+    numbers = pd.to_numeric(there, errors="coerce")
+    if np.isfinite(numbers.to_numpy(dtype=float)).all():
         low, high = numbers.min(), numbers.max()
         shares = (numbers - low) / (high - low) if high > low else numbers * 0
-        return dict(zip(values.index, sample_colorscale(SCALE, list(shares)), strict=True))
-    words = {word: n for n, word in enumerate(sorted(values.astype(str).unique()))}
-    return {int(str(number)): qualitative.Plotly[words[str(value)] % 10] for number, value in values.items()}
+        return dict(zip(there.index, sample_colorscale(SCALE, list(shares)), strict=True))
+    words = {word: n for n, word in enumerate(sorted(map(str, set(there))))}
+    return {int(str(number)): qualitative.Plotly[words[str(value)] % 10] for number, value in there.items()}

@@ -9,11 +9,11 @@ HIGHER_IS_BETTER = ("validation",)
 
 
 def front(trials: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
-    """Return the trials that none beats in both measures, by the first of them (Pareto).
+    """Return the trials that none beats in both measures, by the first of them (Pareto), of those that are complete.
 
     More is better of the accuracy, less of all others.
     """
-    known = trials.dropna(subset=[one, other])
+    known = trials[trials["state"] == "complete"].dropna(subset=[one, other])
     signs = [-1 if name in HIGHER_IS_BETTER else 1 for name in (one, other)]
     costs = pd.DataFrame({"one": signs[0] * known[one], "other": signs[1] * known[other]})
     costs = costs.sort_values(["one", "other"])

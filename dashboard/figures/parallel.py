@@ -70,7 +70,7 @@ class _Axis:
     def __init__(self, name: str, values: "pd.Series[Any]", share: bool = False) -> None:
         self.name = name
         numbers = pd.to_numeric(values, errors="coerce")
-        if numbers.notna().all():
+        if np.isfinite(numbers.to_numpy(dtype=float)).all():
             few = sorted(numbers.unique())
             low, high = few[0], few[-1]
             logarithmic = low > 0 and high > 30 * low

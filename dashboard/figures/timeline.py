@@ -6,11 +6,13 @@ import plotly.graph_objects as go
 from .colours import STATES
 
 MOST = 1000  # bars: the last ones
+NOW = "running now"  # the row of trials whose worker is known when they end
 
 
 def timeline(trials: pd.DataFrame, now: pd.Timestamp) -> go.Figure:
-    """Return the bars; a trial that runs reaches to `now`. Of many trials the last are shown."""
-    placed = trials.dropna(subset=["worker"]).nlargest(MOST, "began")
+    """Return the bars; a trial that runs reaches to `now`, in a row of its own. Of many trials the last are shown."""
+    placed = trials.assign(worker=trials["worker"].where(trials["state"] != "running", NOW))
+    placed = placed.dropna(subset=["worker"]).nlargest(MOST, "began")
     placed["ended"] = placed["ended"].fillna(now)
     figure = go.Figure()
     for state, rows in placed.groupby("state", sort=False):

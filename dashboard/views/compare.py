@@ -67,7 +67,7 @@ def _drawings(home: Path, trials: Mapping[str, "pd.Series[Any]"], name: str) -> 
                 candidates[told] = candidate.architecture
     for (told, architecture), marked in zip(candidates.items(), differing(list(candidates.values())), strict=True):
         with places[told]:
-            shown.drawing(architecture, f"{name}-{told}".replace(" ", "-"), marked)
+            live.part("The network", shown.drawing, architecture, f"{name}-{told}".replace(" ", "-"), marked)
     st.caption("On yellow ground: layers that another of them does not have, or has otherwise.")
 
 
@@ -77,7 +77,7 @@ def _differences(table: pd.DataFrame) -> None:
     rows = {}
     for name in table.columns.drop(["run", "hash", "began", "ended", "lost", "worker"]):
         words = [_word(name, value) for value in table[name]]
-        if len(set(words)) > 1:
+        if table[name].astype(str).nunique() > 1:
             rows[name.removeprefix(OPTION)] = words
     differing = pd.DataFrame.from_dict(rows, orient="index", columns=[f"trial {number}" for number in table.index])
     st.dataframe(differing.reset_index(names=""), hide_index=True, key="differences", alt="What differs between them")
@@ -91,7 +91,7 @@ def _word(name: str, value: Any) -> str:
     if name in ("parameters", "MACs"):
         return f"{value:,.0f}"
     if isinstance(value, float):
-        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+        return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
     return str(value)
 
 
@@ -126,8 +126,8 @@ def _facts(study: Study, home: Path) -> dict[str, str]:
         facts |= {
             "best validation": f"{best['validation']:.1%}",
             "network": str(best["architecture"]),
-            "parameters": f"{int(best['parameters']):,}",
-            "MACs": f"{int(best['MACs']):,}",
+            "parameters": _word("parameters", best["parameters"]),
+            "MACs": _word("MACs", best["MACs"]),
             "seconds of all trials": f"{study.trials['seconds'].sum():,.0f}",
         }
     return facts

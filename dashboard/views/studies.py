@@ -45,7 +45,7 @@ def _row(study: Study, home: Path) -> dict[str, object]:
         "state": progress_of(study, home).told,
         "best": None if best is None else best["validation"],
         "network": "" if best is None else best["architecture"],
-        "best over time": list(known["validation"].cummax().iloc[:: max(1, len(known) // POINTS)]),
+        "best over time": list(known["validation"].cummax().iloc[:: -max(1, len(known) // POINTS)])[::-1],
         "trials": counts(study.trials),
         "data": study.data,
         "engine": study.engine,

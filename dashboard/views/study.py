@@ -21,9 +21,10 @@ from ..figures.thinned import MOST as MARKS
 from ..figures.timeline import MOST as BARS
 from ..figures.timeline import timeline
 from ..progress import progress_of
-from ..rows import MEASURES, OPTION
+from ..rows import MEASURES, NUMBER, OPTION
 from ..study import Study
 from ..words import counts, plain
+from .tested import test_of
 
 ALWAYS = ["trial", "state", "validation", "architecture"]
 USUAL = ["gap", "parameters", "MACs", "seconds"]
@@ -53,9 +54,9 @@ def page(home: Path) -> None:
         bind="query-params",
         label_visibility="collapsed",
     )
-    _head(home, study)
-    _view(home, study, view)
     live.watch(home, [study])
+    _head(home, study)
+    live.part(view, _view, home, study, view)
 
 
 def _head(home: Path, study: Study) -> None:
@@ -70,6 +71,13 @@ def _head(home: Path, study: Study) -> None:
     if best is not None:
         told = f"Best: trial {best['trial']}, {plain(str(best['architecture']))}; {told}"
     st.caption(told)
+    if (tested := test_of(home, study)) is not None:
+        number, test = tested
+        st.page_link(
+            st.session_state["pages"]["trial"],
+            label=f"Winner: trial {number}, {test.accuracy:.1%} of {test.count:,} test images",
+            query_params={"study": study.name, "trial": str(number)},
+        )
 
 
 def _view(home: Path, study: Study, view: str) -> None:
@@ -96,8 +104,7 @@ def _filtered(study: Study) -> pd.DataFrame:
     """Return the trials that are asked for, by state and by the words in their architecture."""
     trials = study.trials
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        there = [state for state in STATES if (trials["state"] == state).any()]
-        states = st.pills("States", there, selection_mode="multi", key="states", bind="query-params")
+        states = st.pills("States", STATES, selection_mode="multi", key="states", bind="query-params")
         text = st.text_input("Architecture contains", key="architecture", bind="query-params", width=240)
     if states:
         trials = trials[trials["state"].isin(states)]
@@ -139,16 +146,19 @@ def _selected(numbers: list[int], study: str) -> list[int]:
         numbers: of the trials in the order in which they are about to be shown.
         study: whose trials they are.
     """
-    drawn_of, drawn, chosen = st.session_state.get("drawn", (None, [], []))
+    kept: tuple[str | None, list[int], list[int]] = st.session_state.get("drawn", (None, [], []))
+    drawn_of, drawn, chosen = kept
     if drawn_of is None:
-        chosen = [int(word) for word in st.query_params.get(SELECTED, "").split(",") if word.isdecimal()]
+        chosen = [int(word) for word in st.query_params.get(SELECTED, "").split(",") if NUMBER.fullmatch(word)]
     elif drawn_of != study:
         chosen = []
     elif SELECTED in st.session_state:  # it is not while another view is shown
-        chosen = [drawn[row] for row in st.session_state[SELECTED]["selection"]["rows"] if row < len(drawn)]
+        rows = st.session_state[SELECTED]["selection"]["rows"]
+        visible = set(drawn)
+        hidden = [number for number in chosen if number not in visible]  # by a filter
+        chosen = hidden + [drawn[row] for row in rows if row < len(drawn)]
     places = {number: place for place, number in enumerate(numbers)}
     rows = [places[number] for number in chosen if number in places]
-    chosen = [numbers[row] for row in rows]
     st.session_state["drawn"] = study, numbers, chosen
     st.session_state[SELECTED] = {"selection": {"rows": rows}}
     if chosen:
@@ -173,7 +183,10 @@ def _links(name: str, numbers: list[int]) -> None:
 
 def _course(home: Path, study: Study, trials: pd.DataFrame) -> None:
     over = st.segmented_control("Over", OVER, key="over", default="trial", required=True, bind="query-params")
-    shown.zoomable(course(trials, over), f"{study.name}-best", "Validation accuracy of all trials and the best so far")
+    began = study.trials["began"].min()
+    shown.zoomable(
+        course(trials, over, began), f"{study.name}-best", "Validation accuracy of all trials and the best so far"
+    )
     _of_all(trials)
 
 
@@ -213,10 +226,14 @@ def _importances(home: Path, study: Study, trials: pd.DataFrame) -> None:
 
 
 def _parallel(home: Path, study: Study, trials: pd.DataFrame) -> None:
+    if not study.options:
+        st.info("So far all trials have the same options.", title="Nothing to tell apart")
+        return
     first = sorted(study.options, key=lambda name: -study.importances.get(name, 0.0))[:AXES]
     address.begin_with("axes", first, study.options, first)
     options = st.multiselect("Axes", study.options, key="axes", bind="query-params")
     if not options:
+        st.info("Choose one or more of them.", title="No axis")
         return
     drawn = parallel(trials, options)
     chosen = shown.selectable(drawn, f"{study.name}-parallel", "Trials through their options")
@@ -252,14 +269,13 @@ def _slice(home: Path, study: Study, trials: pd.DataFrame) -> None:
 
 def _front(home: Path, study: Study, trials: pd.DataFrame) -> None:
     measures = [name for name in MEASURES.values() if trials[name].notna().any()]
+    first = measures.index("parameters") if "parameters" in measures else 0
     with st.container(horizontal=True):
-        one = st.selectbox(
-            "Across", measures, measures.index("parameters"), key="across", bind="query-params", width=220
-        )
+        one = st.selectbox("Across", measures, first, key="across", bind="query-params", width=220)
         other = st.selectbox("Up", measures, key="up", bind="query-params", width=220)
     shown.zoomable(front_figure(trials, one, other), f"{study.name}-front", "The trials that none beats in both")
     _of_all(trials)
-    best = front(trials, one, other)[["trial", one, other, "architecture"]]
+    best = front(trials, one, other)[list(dict.fromkeys(["trial", one, other, "architecture"]))]
     st.dataframe(best, hide_index=True, key="front", alt="The front", column_config=FORMATS)
 
 
@@ -275,12 +291,17 @@ def _failures(home: Path, study: Study, trials: pd.DataFrame) -> None:
     if failed.empty:
         st.success("No trial of this study has failed.")
         return
-    for reason, rows in failed.groupby("error", sort=False, dropna=False):
+    reasons = failed["error"].fillna("no reason was given")
+    alike = reasons.str.replace(r"[0-9]+(\.[0-9]+)?", "#", regex=True)  # they differ in an epoch, or a number of bytes
+    for _, rows in sorted(failed.groupby(alike, sort=False), key=lambda found: -len(found[1])):
         with st.container(border=True):
-            st.text(str(reason))
-            st.caption(f"{len(rows):,} trials")
+            st.text(reasons[rows.index[0]])
+            st.caption(f"{len(rows):,} trials" + ("" if reasons[rows.index].nunique() == 1 else ", of this kind"))
             st.dataframe(
-                rows[["trial", "architecture", "worker"]], hide_index=True, key=f"failed-{rows['trial'].iloc[0]}"
+                rows[["trial", "architecture", "worker", "error"]],
+                hide_index=True,
+                key=f"failed-{rows['trial'].iloc[0]}",
+                alt="The trials that failed so",
             )
 
 

@@ -25,7 +25,7 @@ def test_of(home: Path, study: Study) -> tuple[int, Evaluation] | None:
     for launch in reversed(study.launches):
         if "test_accuracy" not in launch.metrics:
             continue
-        text = live.store(home).text(launch.run_id, TEST_FILE)
+        text = live.store(home).text(launch.run_id, TEST_FILE, keep=launch.ended is not None)
         try:
             found: dict[str, Any] = json.loads(text or "")
             return int(found.pop("trial")), Evaluation.model_validate(found)
@@ -52,6 +52,8 @@ def show_test(test: Evaluation, name: str, folder: StudyFolder | None) -> None:
     images = dataset.images()
     with st.container(horizontal=True):
         for mistake in test.mistakes[:SHOWN]:
+            if max(mistake.label, mistake.guess) >= len(classes) or mistake.image >= len(images):
+                continue  # of other data
             said = f"{classes[mistake.label]} taken for {classes[mistake.guess]}, {mistake.confidence:.0%}"
             st.image(enlarged(images[mistake.image]), plain(said), LARGE + 24, alt=said)
 

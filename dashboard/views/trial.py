@@ -15,6 +15,7 @@ from ..bundle import BundleError, bundle, command, folder_of, winner
 from ..figures.learning import learning
 from ..figures.times import times
 from ..rows import MEASURES
+from ..store import told_uri
 from ..study import Study
 from ..words import plain
 from .field import show_field
@@ -30,29 +31,42 @@ def page(home: Path) -> None:
     st.title("Trial")
     with st.container(horizontal=True):
         study = live.chosen_study(home)
-        numbers = study.trials["trial"].tolist()
-        best = next(iter(numbers), None) if study.best is None else study.best["trial"]
-        number = address.chosen("Trial", numbers, best, "trial", 160)
-    if number is None:
+        live.watch(home, [study])
+        numbers, asked = study.trials["trial"].tolist(), st.query_params.get("trial")
+        number = None
+        if asked is None or asked in map(str, numbers):
+            number = address.chosen("Trial", numbers, _first(home, study), "trial", 160)
+    if not numbers:
         st.info("The first trial is about to begin.", title="No trial yet")
+    elif number is None:
+        st.warning(f"This study has no trial {plain(repr(asked))}.")
+        st.page_link(st.session_state["pages"]["study"], label="The study", query_params={"study": study.name})
     else:
         _trial(home, study, study.row(number))
-    live.watch(home, [study])
+
+
+def _first(home: Path, study: Study) -> int | None:
+    """Return the trial to begin with: the winner, or else the best, or else the first."""
+    if (tested := test_of(home, study)) is not None and tested[0] in set(study.trials["trial"]):
+        return tested[0]
+    if study.best is not None:
+        return int(study.best["trial"])
+    return next(iter(study.trials["trial"].tolist()), None)
 
 
 def _trial(home: Path, study: Study, trial: "pd.Series[Any]") -> None:
-    name = f"{study.name}-{trial['trial']}"
+    number, name = int(trial["trial"]), f"{study.name}-{trial['trial']}"
     folder = _folder(home, study, trial)
     _head(trial)
     if (candidate := live.candidate(home, trial)) is not None:
-        _network(candidate, name)
-        show_field(candidate.architecture, name, folder)
-        _recipe(candidate)
-    _learning(home, study, int(trial["trial"]))
-    _time(trial, name)
-    if (found := test_of(home, study)) is not None and found[0] == trial["trial"]:
-        show_test(found[1], name, folder)
-    _bundle(home, study, trial, folder)
+        live.part("The network", _network, candidate, name)
+        live.part("The receptive field", show_field, candidate.architecture, name, folder)
+        live.part("The recipe", _recipe, candidate)
+    live.part("The curve", _learning, home, study, number)
+    live.part("The time", _time, trial, name)
+    if (found := test_of(home, study)) is not None and found[0] == number:
+        live.part("The test", show_test, found[1], name, folder)
+    live.part("The bundle", _bundle, home, study, trial, folder)
     _run(home, study, trial)
 
 
@@ -67,7 +81,8 @@ def _head(trial: "pd.Series[Any]") -> None:
         ):
             st.metric(label, value, border=True)
     if isinstance(trial["error"], str):
-        st.error(plain(trial["error"]), title="Why it failed")
+        failed = trial["state"] == "failed"
+        (st.error if failed else st.info)(plain(trial["error"]), title=f"Why it {'failed' if failed else 'ended'}")
 
 
 def _network(candidate: Candidate, name: str) -> None:
@@ -182,10 +197,13 @@ def _bundle(home: Path, study: Study, trial: "pd.Series[Any]", folder: StudyFold
 def _run(home: Path, study: Study, trial: "pd.Series[Any]") -> None:
     st.subheader("MLflow")
     place = f"#/experiments/{study.experiment_id}/runs/{trial['run']}"
-    uri = live.store(home).uri
+    store = live.store(home)
+    uri = told_uri(store.uri)
     if uri.startswith("http"):
         st.link_button("Open the run", f"{uri.rstrip('/')}/{place}", icon=":material/open_in_new:")
         return
-    st.caption("The store is a file; this serves it, and then the run has an address.")
-    st.code(f"mlflow ui --port {MLFLOW_PORT} --backend-store-uri {uri}", language="shell")
+    st.caption(
+        f"The store is a {'database' if store.path is None else 'file'}; once it is served, the run has an address."
+    )
+    st.code(f"mlflow ui --port {MLFLOW_PORT} --backend-store-uri {shlex.quote(uri)}", language="shell")
     st.link_button("Open the run", f"http://127.0.0.1:{MLFLOW_PORT}/{place}", icon=":material/open_in_new:")

@@ -1,5 +1,6 @@
 """Stores that are damaged, that others write to, or that vanish while they are shown; names that are markup."""
 
+import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -11,12 +12,12 @@ from playwright.sync_api import Browser, Page
 from samples import a_study
 from stores import Written
 from streamlit.testing.v1 import AppTest
-from test_pages import opened, said
+from test_pages import opened, said, script
 
 from benchmarks.browser import chromium, served, wait
 from convsearch.dashboard.navigation import PAGES
 from convsearch.dashboard.progress import progress_of
-from convsearch.dashboard.store import FRESH, Store
+from convsearch.dashboard.store import FRESH, Store, StoreError, told_uri
 from convsearch.dashboard.views.study import VIEWS
 from convsearch.search.home import Home
 from convsearch.search.lock import alone
@@ -80,6 +81,47 @@ def test_a_deleted_architecture_is_told(tmp_path: Path) -> None:
     assert [warning.value for warning in app.warning] == ["The file was deleted, or the trial runs still."]
 
 
+def test_a_part_that_damaged_data_break_says_so_and_the_rest_goes_on(tmp_path: Path) -> None:
+    written = Written(tmp_path)
+    written.add([0.5])
+    path = artifact(tmp_path, written.trials[0][1], ARCHITECTURE_FILE)
+    damaged = json.loads(path.read_text())
+    damaged["architecture"]["input"] = [8, 8, -1]
+    path.write_text(json.dumps(damaged))
+    told = {"trial": 0, "accuracy": 0.5, "interval_95": [0.4, 0.6], "count": 10, "confusion": [[1], [1, 2]]}
+    client(written).log_metric(written.parent, "test_accuracy", 0.5)
+    client(written).log_text(written.parent, json.dumps(told), TEST_FILE)
+    app = AppTest.from_function(script, args=(str(tmp_path), "trial"), default_timeout=60)
+    app.run()
+    assert not app.exception
+    titles = [error.proto.title for error in app.error]
+    assert "The network cannot be shown" in titles
+    assert "The test cannot be shown" in titles
+    assert "Learning" in [header.value for header in app.subheader]
+
+
+def test_a_store_that_is_no_store_is_told(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_bytes(b"no database at all" * 100)
+    assert "MLflow cannot be read" in said(opened(tmp_path, "studies"))
+
+
+def test_a_home_that_was_deleted_and_made_anew_is_told(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    Written(home).add([0.5])
+    store = Store(home, fresh=0.0)
+    assert store.names() == ["birds"]
+    shutil.move(home, tmp_path / "old")
+    shutil.copytree(tmp_path / "old", home)
+    with pytest.raises(StoreError, match="was deleted and made anew"):
+        store.names()
+
+
+def test_a_password_is_told_to_nobody() -> None:
+    assert told_uri("postgresql://me:secret@host/studies") == "postgresql://me:***@host/studies"
+    assert "secret" not in told_uri("http://me:secret@host:5000")
+    assert told_uri("sqlite:////studies/mlflow.db") == "sqlite:////studies/mlflow.db"
+
+
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"trial": "one"}', '{"trial": 0, "accuracy": "high"}'])
 def test_a_damaged_test_is_as_none(text: str, tmp_path: Path) -> None:
     written = Written(tmp_path)
@@ -113,6 +155,8 @@ def test_a_study_that_is_deleted_while_it_is_shown_is_told_and_others_go_on(tmp_
     app.run()
     assert not app.exception
     assert "There is no study 'birds' here" in said(app)
+    assert not app.metric
+    app = opened(tmp_path, "study")
     assert app.dataframe[0].value["validation"].tolist() == [0.25]
 
 
@@ -155,7 +199,7 @@ def evil(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for number, (_, run) in enumerate(written.trials):
         for tag in ("architecture", "worker", "error"):
             made.set_tag(run, tag, EVIL)
-        made.log_param(run, EVIL.split()[0][1:], f"{EVIL} {number % 2}")
+        made.log_param(run, "evil", f'<a href="http://evil.example/">click</a> <b>{number % 2}</b>')
     made.set_experiment_tag(written.tracker.experiment_id, "convsearch.data", EVIL)
     for tag in ("engine", "algorithm"):
         made.set_tag(written.parent, tag, EVIL)
@@ -176,12 +220,19 @@ def test_names_tags_and_messages_are_text_and_never_markup(evil: Path, browser: 
     page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
     with served(evil) as (address, _):
         views = [f"study?view={view}" for view in VIEWS]
-        for place in [*PAGES, *views, "study?view=Slice&against=layers", "compare?what=Studies", "trial?trial=2"]:
+        for place in [
+            *PAGES,
+            *views,
+            "study?view=Slice&option=layers&against=evil",
+            "compare?what=Studies",
+            "trial?trial=2",
+        ]:
             page.goto(f"{address}/{place}".replace("/studies", "/"))
             wait(page, "h1")
             page.wait_for_timeout(300)
             main = page.locator('[data-testid="stMain"]')
             assert main.locator('img[src="x"], a[href^="javascript"], b').count() == 0, place
+            assert main.locator('.main-svg a, .main-svg tspan[style*="bold"]').count() == 0, place
             assert main.locator('strong:text-is("bold"), code:text-is("code"), .katex').count() == 0, place
             assert page.locator('[data-testid="stException"]').count() == 0, place
     assert said == []

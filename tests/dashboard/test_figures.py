@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from convsearch.dashboard.figures.colours import MISSING
 from convsearch.dashboard.figures.course import course
 from convsearch.dashboard.figures.curves import curves
 from convsearch.dashboard.figures.front import front, front_figure
@@ -45,7 +46,7 @@ def table(count: int = 6) -> pd.DataFrame:
 
 @given(POINTS)
 def test_the_front_is_what_no_trial_beats_in_both_and_nothing_else(points: list[tuple[float, int]]) -> None:
-    trials = pd.DataFrame(points, columns=["validation", "parameters"])
+    trials = pd.DataFrame(points, columns=["validation", "parameters"]).assign(state="complete")
     chosen = front(trials, "validation", "parameters")
 
     def beats(one: pd.Series, other: pd.Series) -> bool:
@@ -123,6 +124,16 @@ def test_what_is_thinned_keeps_the_most_accurate_in_their_order() -> None:
     assert fewer["trial"].is_monotonic_increasing
     assert set(trials.nlargest(50, "validation")["trial"]) <= set(fewer["trial"])
     assert thinned(trials, 500) is trials
+
+
+@pytest.mark.parametrize("values", [[1.0, None, 3.0], ["a", None, "b"], [None, None, None]])
+def test_curves_of_trials_without_the_option_are_grey(values: list[object]) -> None:
+    trials = pd.DataFrame({"trial": [0, 1, 2], "option.a": pd.Series(values, dtype=object)})
+    found = {number: pd.DataFrame({"val_accuracy": [0.5]}, index=[1]) for number in range(3)}
+    lines = curves(found, "val_accuracy", trials, "option.a").data
+    greys = [line.line.color == MISSING for line in lines]
+    assert greys == [value is None for value in values]
+    assert [line.name for line in lines][1] == "trial 1: –"
 
 
 @pytest.mark.parametrize("option", ["filters", "pooling", "learning_rate"])

@@ -176,7 +176,7 @@ def test_a_study_that_is_read_for_the_first_time_says_how_far_it_is(tmp_path: Pa
 
 def copying(home: Path) -> Store:
     """A store that copies studies of any size."""
-    return Store(home, worth_copying=1)
+    return Store(home, fresh=0.0, worth_copying=1)
 
 
 def test_the_next_dashboard_asks_only_for_what_changed_since(tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ def opened(home: Path, page: str, **address: str) -> AppTest:
         app.query_params[name] = value
     app.run()
     assert not app.exception, app.exception[0].message if app.exception else ""
+    broken = [f"{error.proto.title}: {error.value}" for error in app.error if "cannot be shown" in error.proto.title]
+    assert not broken, broken
     return app
 
 
@@ -143,10 +145,18 @@ def test_studies_are_compared_by_their_best_over_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("page", ["study", "trial", "compare"])
-def test_a_study_that_is_not_there_is_named_and_another_one_shown(page: str, several: Path) -> None:
+def test_a_study_that_is_not_there_is_named_and_no_other_one_is_shown(page: str, several: Path) -> None:
     app = opened(several, page, study="<b>other</b>")
     assert "There is no study" in said(app)
     assert "<b>" not in said(app).replace("\\<b\\>", "")
+    assert not app.metric
+    assert not app.dataframe
+
+
+def test_a_trial_that_is_not_there_is_named_and_no_other_one_is_shown(several: Path) -> None:
+    app = opened(several, "trial", study="birds", trial="999")
+    assert "This study has no trial '999'" in said(app).replace("\\", "")
+    assert not app.metric
 
 
 @pytest.mark.parametrize("page", ["studies", "study", "trial", "compare"])

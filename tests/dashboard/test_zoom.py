@@ -31,7 +31,9 @@ def test_an_address_that_names_no_part_shows_all(text: str) -> None:
 
 
 def test_a_frame_may_be_drawn_from_any_corner_and_a_click_is_none() -> None:
-    assert of_frame({"x": [3, 1], "y": [2, 4]}) == Part(1, 3, 2, 4)
+    drawn = of_frame({"x": [3, 1], "y": [2, 4]})
+    assert drawn == Part(1, 3, 2, 4)
+    assert of_words(str(drawn)) == drawn  # whole numbers, where a frame ends at the edge
     assert of_frame({"x": [3, 3], "y": [2, 4]}) is None
 
 

@@ -1,0 +1,95 @@
+"""What happens to runs between two looks: they end late, go on, and end again."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+from stores import Written
+from test_mlflow_store import cache, copying, study  # noqa: F401  (a fixture)
+
+from convsearch.dashboard.progress import progress_of
+from convsearch.dashboard.store import Store
+
+
+def client(written: Written) -> MlflowClient:
+    return MlflowClient(written.tracker.uri)
+
+
+def test_a_run_that_is_read_while_its_end_is_written_ends_later(tmp_path: Path) -> None:
+    written, store = Written(tmp_path), Store(tmp_path, fresh=0.0)
+    number = written.begin()
+    run = written.trials[number][1]
+    client(written).set_tag(run, "state", "complete")  # first its tags and curves, then its end
+    assert study(store).trials["ended"].isna().all()
+    written.end(number, 0.5)
+    assert study(store).trials["ended"].notna().all()
+
+
+@pytest.mark.parametrize("begun_anew", [False, True])
+def test_a_run_that_ended_long_before_the_newest_end_is_seen_to_have_ended(begun_anew: bool, tmp_path: Path) -> None:
+    # A clock that went back, a machine whose clock is wrong, a page that was read before another.
+    written, store = Written(tmp_path), copying(tmp_path)
+    number = written.begin()
+    written.add([0.9])
+    assert study(store).trials["state"].tolist() == ["running", "complete"]
+    made, run = client(written), written.trials[number][1]
+    made.set_tag(run, "state", "complete")
+    made.set_terminated(run, "FINISHED", round(1000 * (datetime.now(UTC) - timedelta(hours=1)).timestamp()))
+    store = copying(tmp_path) if begun_anew else store
+    assert study(store).trials["state"].tolist()[:2] == ["complete", "complete"]
+
+
+def test_a_trial_that_went_on_between_two_looks_has_its_new_value_and_curve(tmp_path: Path) -> None:
+    written, store = Written(tmp_path), Store(tmp_path, fresh=0.0)
+    number = written.begin()
+    written.end(number, 0.3, "interrupted", "the search was ended while the trial ran")
+    before = study(store)
+    assert before.trials["error"].tolist() == ["the search was ended while the trial ran"]
+    assert store.curves(before, [number])[number]["val_accuracy"].max() == 0.3
+    written.tracker.goes_on(written.trials[number][1])
+    written.end(number, 0.9)
+    after = study(store)
+    assert after.trials["validation"].tolist() == [0.9]
+    assert after.trials["error"].isna().all()  # it is complete: what interrupted it is past
+    assert store.curves(after, [number])[number]["val_accuracy"].max() == 0.9
+
+
+def test_damaged_runs_are_no_news_at_every_look(tmp_path: Path) -> None:
+    written, store = Written(tmp_path), Store(tmp_path, fresh=0.0)
+    written.add([0.5])
+    running = written.begin()
+    client(written).set_tag(written.trials[running][1], "number", "9" * 25)
+    first = study(store)
+    assert first.trials["trial"].tolist() == [0]
+    client(written).set_tag(written.trials[0][1], "looked", "at")  # the file is another one
+    assert study(store) is first
+
+
+def test_a_study_at_rest_is_not_asked_for_its_trials(tmp_path: Path) -> None:
+    written, store = Written(tmp_path), Store(tmp_path, fresh=0.0)
+    written.add([0.5])
+    written.finish()
+    first = study(store)
+    client(written).set_tag(written.trials[0][1], "looked", "at")
+    assert study(store) is first
+    again = Written(tmp_path)  # somebody goes on with it
+    again.trials = written.trials
+    again.add([0.75])
+    assert study(store).trials["validation"].tolist() == [0.5, 0.75]
+
+
+def test_a_shared_study_is_finished_if_the_loop_that_ended_last_finished_it(tmp_path: Path) -> None:
+    first = Written(tmp_path, loop="a")
+    second = Written(tmp_path, loop="b")
+    second.finish(finished=False)
+    first.finish()
+    assert progress_of(study(Store(tmp_path)), tmp_path).state == "finished"
+
+
+def test_the_time_left_is_the_lesser_of_what_minutes_and_trials_leave(tmp_path: Path) -> None:
+    written = Written(tmp_path, trials=3, minutes=600.0)
+    written.add([0.5, 0.6])
+    told = progress_of(study(Store(tmp_path)), tmp_path).told
+    assert told.startswith("running: 2 of 3 trials, some ")
+    assert " h " not in told
