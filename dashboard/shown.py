@@ -26,21 +26,39 @@ def figure(found: go.Figure, name: str, alt: str) -> None:
 def zoomable(found: go.Figure, name: str, alt: str) -> None:
     """Show a figure, whose part in a frame that somebody draws is zoomed into."""
     what = f"{name}, {found.layout.uirevision}"  # the same figure may have other axes
-    options = _options(found, name, alt)
-    part = zoom.zoomed(found, what)
-    callback = partial(zoom.keep, what, options["key"])
-    st.plotly_chart(found, **options, on_select=callback, selection_mode="box")
-    if part is None:
+    if (part := zoom.asked(what)) is not None:
+        zoom.zoom_into(found, part)
+    _framed(found, what, name, alt)
+    if part is None and zoom.by_mouse():
         st.caption("Draw a frame to zoom into it.")
-    else:
-        st.button("Show all", key=f"all-{name}", icon=":material/zoom_out:", on_click=zoom.show_all, args=(what,))
+    elif part is not None:
+        _all_again("Show all", what, name)
 
 
 def selectable(found: go.Figure, name: str, alt: str) -> list[int]:
     """Show a figure, and return the trials that somebody has drawn a frame around."""
-    found.update_layout(dragmode="select")
-    chosen: Any = st.plotly_chart(found, **_options(found, name, alt), on_select="rerun", selection_mode="box")
-    return sorted({int(np.ravel(point["customdata"])[0]) for point in chosen.selection.points})
+    what = f"{name}, {found.layout.uirevision}"
+    part = zoom.asked(what)
+    if part is not None:
+        zoom.mark(found, part)
+    _framed(found, what, name, alt)
+    if part is None:
+        return []
+    _all_again("No frame", what, name)
+    return zoom.trials_in(found, part)
+
+
+def _framed(found: go.Figure, what: str, name: str, alt: str) -> None:
+    found.update_layout(dragmode="select" if zoom.by_mouse() else False)
+    options = _options(found, name, alt)
+    if zoom.by_mouse():
+        st.plotly_chart(found, **options, on_select=partial(zoom.keep, what, options["key"]), selection_mode="box")
+    else:
+        st.plotly_chart(found, **options)
+
+
+def _all_again(label: str, what: str, name: str) -> None:
+    st.button(label, key=f"all-{name}", icon=":material/zoom_out:", on_click=zoom.show_all, args=(what,))
 
 
 def _options(found: go.Figure, name: str, alt: str) -> dict[str, Any]:

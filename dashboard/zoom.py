@@ -1,6 +1,6 @@
-"""What part of a figure is looked at: a frame that is drawn with the mouse is zoomed into.
+"""What part of a figure is looked at: a frame that is drawn with the mouse is zoomed into, or chooses trials.
 
-Streamlit makes a figure anew whenever its data change, and forgets what its tools had zoomed into. So the part is kept
+Streamlit makes a figure anew whenever its data change, and forgets what was drawn on it. So the part is kept
 here, where it outlasts the trials that arrive, and in the address, by which somebody else sees the same.
 """
 
@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from math import isfinite, log10
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
 ZOOM = "zoom"  # what the address calls it
 ZOOMS = "zooms"  # in the session: the part of each figure
+
+FRAME = "#6b7280"
 
 Place = float | str
 """A number, or a moment on an axis of time."""
@@ -62,20 +65,45 @@ def _place(word: str) -> Place | None:
     return number if isfinite(number) else None
 
 
-def zoomed(figure: go.Figure, name: str) -> Part | None:
-    """Show the part of a figure that is asked for, by a frame or by the address; return it, None for all of it."""
+def asked(name: str) -> Part | None:
+    """Return the part of a figure that is asked for, by a frame or by the address; None for all of it."""
     parts: dict[str, Part | None] = st.session_state.setdefault(ZOOMS, {})
     if not parts:
         parts[name] = of_words(st.query_params.get(ZOOM, ""))
     part = parts.get(name)
     if part is not None:
-        _set(figure.layout.xaxis, part.left, part.right)
-        _set(figure.layout.yaxis, part.bottom, part.top)
         st.query_params[ZOOM] = str(part)
     elif ZOOM in st.query_params:
         del st.query_params[ZOOM]
-    figure.update_layout(dragmode="select")
     return part
+
+
+def by_mouse() -> bool:
+    """Whether frames can be drawn: a finger that wants to scroll would draw them, too."""
+    return "Mobi" not in (st.context.headers.get("User-Agent") or "")
+
+
+def zoom_into(figure: go.Figure, part: Part) -> None:
+    """Show only a part of a figure."""
+    _set(figure.layout.xaxis, part.left, part.right)
+    _set(figure.layout.yaxis, part.bottom, part.top)
+
+
+def mark(figure: go.Figure, part: Part) -> None:
+    """Draw the frame of a part."""
+    figure.add_shape(
+        type="rect", x0=part.left, x1=part.right, y0=part.bottom, y1=part.top, line={"dash": "dot", "color": FRAME}
+    )
+
+
+def trials_in(figure: go.Figure, part: Part) -> list[int]:
+    """Return the trials of which a mark lies in a part of a figure; each mark's `customdata` is its trial."""
+    found: set[int] = set()
+    for trace in figure.data:
+        x, y = np.asarray(trace.x, dtype=float), np.asarray(trace.y, dtype=float)
+        inside = (x >= part.left) & (x <= part.right) & (y >= part.bottom) & (y <= part.top)
+        found |= {int(trial) for trial in np.asarray(trace.customdata)[inside]}
+    return sorted(found)
 
 
 def _set(axis: Any, low: Place, high: Place) -> None:
@@ -86,7 +114,7 @@ def _set(axis: Any, low: Place, high: Place) -> None:
 
 
 def keep(name: str, key: str) -> None:
-    """Zoom into the frame that was drawn in the figure of a key."""
+    """Keep the frame that was drawn in the figure of a key."""
     frames = st.session_state[key].selection.box
     if frames and (part := of_frame(frames[-1])) is not None:
         st.session_state[ZOOMS][name] = part

@@ -58,9 +58,7 @@ def parallel(trials: pd.DataFrame, options: Sequence[str]) -> go.Figure:
         tickvals=list(range(len(axes))), ticktext=names, side="top", showgrid=False, range=[-0.6, len(axes) - 0.6]
     )
     figure.update_yaxes(visible=False, range=[-0.05, 1.05])
-    figure.update_layout(
-        uirevision=",".join(options), showlegend=False, dragmode="select", height=480, margin={"t": 64, "b": 16}
-    )
+    figure.update_layout(uirevision=",".join(options), showlegend=False, height=480, margin={"t": 64, "b": 16})
     return figure
 
 

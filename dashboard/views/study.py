@@ -24,6 +24,7 @@ from ..progress import progress_of
 from ..rows import MEASURES, NUMBER, OPTION
 from ..study import Study
 from ..words import counts, plain
+from ..zoom import by_mouse
 from .tested import test_of
 
 ALWAYS = ["trial", "state", "validation", "architecture"]
@@ -239,7 +240,8 @@ def _parallel(home: Path, study: Study, trials: pd.DataFrame) -> None:
     chosen = shown.selectable(drawn, f"{study.name}-parallel", "Trials through their options")
     _of_all(trials, LINES)
     if not chosen:
-        st.caption("Draw a frame around a part of an axis, and the trials that go through it are listed here.")
+        if by_mouse():
+            st.caption("Draw a frame around a part of an axis, and the trials that go through it are listed here.")
         return
     through = trials[trials["trial"].isin(chosen)].sort_values("validation", ascending=False)
     columns = ["trial", "validation", "architecture", *(OPTION + name for name in options)]

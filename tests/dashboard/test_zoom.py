@@ -46,3 +46,16 @@ def test_the_part_of_an_address_is_shown_until_all_is_asked_for(tmp_path: Path) 
     assert not app.exception
     assert "zoom" not in app.query_params
     assert "Draw a frame to zoom into it." in [caption.value for caption in app.caption]
+
+
+def test_a_frame_in_parallel_coordinates_lists_the_trials_behind_it_for_whoever_has_the_address(tmp_path: Path) -> None:
+    Written(tmp_path).add([0.5, 0.9, 0.7, 0.6])
+    view = {"study": "birds", "view": "Parallel", "axes": "layers"}
+    whole = opened(tmp_path, "study", **view)
+    assert not whole.dataframe
+    app = opened(tmp_path, "study", **view, zoom="0.5,1.5,0.4,1.1")  # the upper half of the last axis: the accuracy
+    assert app.dataframe[0].value["trial"].tolist() == [1, 2]
+    (button,) = [found for found in app.button if found.label == "No frame"]
+    button.click().run()
+    assert not app.exception
+    assert not app.dataframe
