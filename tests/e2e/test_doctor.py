@@ -280,15 +280,21 @@ def test_a_home_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_ends_it_with_all_that_it_began(tmp_path: Path) -> None:
-    with begun("doctor", "--home", tmp_path) as process:
-        doctor = psutil.Process(process.pid)
-        wait_until(lambda: len(doctor.children()) >= 2, "workers were started")
-        children = doctor.children()
-        while process.poll() is None:  # Python drops an interrupt that comes while it clears something up
-            process.send_signal(signal.SIGINT)
-            time.sleep(0.5)
-        _, said = process.communicate(timeout=PATIENCE)
-    assert process.returncode != 0
     dropped = r"Exception ignored in: .*?\nKeyboardInterrupt: ?\n"  # Python's own word of one that it has dropped
-    assert "Traceback" not in re.sub(dropped, "", said, flags=re.DOTALL)
-    wait_until(lambda: not any(child.is_running() for child in children), "all that it began has ended")
+    for _ in range(3):  # it may be done before it has noticed
+        with begun("doctor", "--home", tmp_path) as process:
+            doctor = psutil.Process(process.pid)
+            wait_until(lambda doctor=doctor: len(doctor.children()) >= 2, "workers were started")
+            children = doctor.children()
+            while process.poll() is None:  # Python drops an interrupt that comes while it clears something up
+                process.send_signal(signal.SIGINT)
+                time.sleep(0.5)
+            _, said = process.communicate(timeout=PATIENCE)
+        assert "Traceback" not in re.sub(dropped, "", said, flags=re.DOTALL)
+        wait_until(
+            lambda children=children: not any(child.is_running() for child in children),
+            "all that it began has ended",
+        )
+        if process.returncode:
+            return
+    pytest.fail("each time it was done before it was interrupted")

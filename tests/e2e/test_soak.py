@@ -13,12 +13,12 @@ def test_a_study_that_is_killed_at_random_moments_ends_whole() -> None:
     said = subprocess.run(
         [sys.executable, "-m", "benchmarks", "soak"],
         cwd=ROOT,
-        env=environment(SOAK_TRIALS="14", SOAK_KILLS="7"),
+        env=environment(SOAK_TRIALS="24", SOAK_KILLS="7"),
         capture_output=True,
         text=True,
         timeout=600,
         check=False,
     )
     assert said.returncode == 0, said.stdout + said.stderr
-    assert "a study of 14 trials, killed 7 times" in said.stdout
+    assert "a study of 24 trials, killed 7 times" in said.stdout
     assert "all agree" in said.stdout
