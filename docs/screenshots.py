@@ -42,7 +42,6 @@ def of_the_docs(study: str) -> list[Shot]:
         Shot("dashboard-leaderboard", f"study?study={study}", height=1000),
         Shot("dashboard-curves", f"study?study={study}&view=Curves&coloured=learning_rate", theme="dark"),
         Shot("dashboard-parallel", f"study?study={study}&view=Parallel"),
-        Shot("dashboard-front", f"study?study={study}&view=Front&across=MACs", theme="dark"),
         Shot("dashboard-trial", f"trial?study={study}", height=4150),
         Shot("dashboard-compare", f"compare?study={study}", theme="dark", height=1300),
         Shot("dashboard-phone", f"trial?study={study}", PHONE, height=1400),
