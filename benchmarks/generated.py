@@ -15,7 +15,7 @@ from convsearch.search.engines.protocol import Proposal
 from convsearch.search.home import DataFacts, Home, StudyFile
 from convsearch.search.job import Outcome, Seconds
 from convsearch.search.record import CURVES, Trial
-from convsearch.search.tracking import ARCHITECTURE_FILE, Tracker
+from convsearch.search.tracking import ARCHITECTURE_FILE, Tracker, figures_of
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import load, presets
 from convsearch.spaces.space import SearchSpace
@@ -124,7 +124,7 @@ class Generated:
                 for name in CURVES:
                     for epoch, value in enumerate(getattr(trial, name), start=1):
                         _measure(rows, run, name, value, began + epoch, epoch, newest=epoch == EPOCHS)
-                for name, value in _figures(trial).items():
+                for name, value in figures_of(trial).items():
                     _measure(rows, run, name, value, began + LASTS, 0, newest=True)
                 folder = home.artifacts / self._name / run / "artifacts"
                 folder.mkdir(parents=True)
@@ -154,17 +154,3 @@ def _tags(trial: Trial) -> dict[str, str]:
         "mlflow.runName": f"trial {trial.number}",
         "worker": f"worker-{trial.number % WORKERS}",
     }
-
-
-def _figures(trial: Trial) -> dict[str, float]:
-    figures = {
-        "best_val_accuracy": trial.value,
-        "best_epoch": trial.best_epoch,
-        "gap": trial.gap,
-        "parameters": trial.parameters,
-        "macs": trial.macs,
-        "seconds": trial.seconds,
-        "size_kb": trial.candidate.architecture.size_kb,
-        **{f"seconds.{name}": value for name, value in trial.clock},
-    }
-    return {name: float(value) for name, value in figures.items() if value is not None}

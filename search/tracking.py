@@ -192,18 +192,7 @@ class Tracker:
             for name in CURVES
             for step, value in enumerate(getattr(trial, name), start=1)
         ]
-        figures = {
-            "best_val_accuracy": trial.value,
-            "best_epoch": trial.best_epoch,
-            "gap": trial.gap,
-            "parameters": trial.parameters,
-            "macs": trial.macs,
-            "size_kb": trial.candidate.architecture.size_kb,
-            "latency_ms": trial.latency_ms,
-            "seconds": trial.seconds,
-            **{f"seconds.{name}": value for name, value in trial.clock},
-        }
-        metrics += [Metric(name, value, ended, 0) for name, value in figures.items() if value is not None]
+        metrics += [Metric(name, value, ended, 0) for name, value in figures_of(trial).items()]
         tags = {"state": trial.state, "worker": trial.worker, "error": trial.error, "lost": "; ".join(trial.lost)}
         drawn = json.dumps(trial.candidate.model_dump(mode="json"), indent=2)
         with self._reached():
@@ -272,6 +261,22 @@ class Tracker:
             yield
         except (MlflowException, SQLAlchemyError, OSError) as error:
             raise WorkError(f"MLflow at {self.uri}: {_reason(error)}") from error
+
+
+def figures_of(trial: Trial) -> dict[str, float]:
+    """Return the figures of a trial that are known, by the names that MLflow has for them."""
+    figures = {
+        "best_val_accuracy": trial.value,
+        "best_epoch": trial.best_epoch,
+        "gap": trial.gap,
+        "parameters": trial.parameters,
+        "macs": trial.macs,
+        "size_kb": trial.candidate.architecture.size_kb,
+        "latency_ms": trial.latency_ms,
+        "seconds": trial.seconds,
+        **{f"seconds.{name}": value for name, value in trial.clock},
+    }
+    return {name: value for name, value in figures.items() if value is not None}
 
 
 def _milliseconds(moment: str) -> int:

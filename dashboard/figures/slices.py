@@ -9,6 +9,13 @@ import plotly.graph_objects as go
 from ..rows import OPTION
 from .thinned import thinned
 
+FEW = 10  # values of a number, up to which each has a place of its own
+
+
+def has_many(values: "pd.Series[Any]") -> bool:
+    """Whether an option is a number of so many values that trials are drawn as points, and not as boxes."""
+    return pd.api.types.is_numeric_dtype(values) and values.nunique() > FEW
+
 
 def slice_of(trials: pd.DataFrame, option: str) -> go.Figure:
     """Return the validation accuracy by an option: points where it is a number, boxes where it is a word."""
@@ -16,7 +23,7 @@ def slice_of(trials: pd.DataFrame, option: str) -> go.Figure:
     values = known[OPTION + option]
     figure = go.Figure()
     hover = "trial %{customdata}<br>%{x}: %{y:.1%}<extra></extra>"
-    if pd.api.types.is_numeric_dtype(values) and values.nunique() > 10:
+    if has_many(values):
         drawn = thinned(known)
         figure.add_scatter(
             x=drawn[OPTION + option],
@@ -73,6 +80,6 @@ def contour_of(trials: pd.DataFrame, one: str, other: str) -> go.Figure:
 
 
 def _ranges(values: "pd.Series[Any]") -> "pd.Series[Any]":
-    if pd.api.types.is_numeric_dtype(values) and values.nunique() > 10:
-        return pd.qcut(values, 10, duplicates="drop", precision=2)
+    if has_many(values):
+        return pd.qcut(values, FEW, duplicates="drop", precision=2)
     return values

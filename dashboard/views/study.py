@@ -16,7 +16,7 @@ from ..figures.front import front, front_figure
 from ..figures.importances import importances
 from ..figures.parallel import MOST as LINES
 from ..figures.parallel import parallel
-from ..figures.slices import contour_of, slice_of
+from ..figures.slices import contour_of, has_many, slice_of
 from ..figures.thinned import MOST as MARKS
 from ..figures.timeline import MOST as BARS
 from ..figures.timeline import timeline
@@ -265,7 +265,7 @@ def _slice(home: Path, study: Study, trials: pd.DataFrame) -> None:
         shown.figure(contour_of(trials, one, other), f"{study.name}-contour", f"The best at each {one} and {other}")
     else:
         shown.zoomable(slice_of(trials, one), f"{study.name}-slice", f"Validation accuracy by {one}")
-        if pd.api.types.is_numeric_dtype(trials[OPTION + one]):
+        if has_many(trials[OPTION + one]):  # boxes are of all
             _of_all(trials)
 
 

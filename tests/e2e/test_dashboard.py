@@ -2,16 +2,12 @@
 
 import io
 import json
-import subprocess
-import sys
-import zipfile
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
+from bundles import assert_predicts
 from streamlit.testing.v1 import AppTest
-from terminal import PATIENCE, convsearch, environment
+from terminal import PATIENCE, convsearch
 
 from convsearch.dashboard.bundle import BundleError, bundle, folder_of, winner
 from convsearch.dashboard.bundle import command as command_of
@@ -113,21 +109,8 @@ def test_a_bundle_that_cannot_be_made_any_more_is_told(folder: StudyFolder, tmp_
 @pytest.mark.parametrize("which", ["winner", "other"])
 def test_a_bundle_that_was_downloaded_predicts_by_itself(which: str, folder: StudyFolder, tmp_path: Path) -> None:
     number = None if which == "winner" else next(n for n in folder.kept() if n != best_of(folder))
-    with zipfile.ZipFile(io.BytesIO(bundle(folder.path.parent, folder.name, number))) as archive:
-        archive.extractall(tmp_path)
-    dataset = Dataset.load(folder.data(folder.read()))
-    picture = tmp_path / "digit.png"
-    Image.fromarray(np.asarray(dataset.images()[0, ..., 0])).save(picture)
-    done = subprocess.run(
-        [sys.executable, str(tmp_path / "bundle" / "predict.py"), str(picture)],
-        capture_output=True,
-        text=True,
-        env=environment(),
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert str(picture) in done.stdout
+    archive = io.BytesIO(bundle(folder.path.parent, folder.name, number))
+    assert_predicts(archive, folder, tmp_path)
     described = json.loads((tmp_path / "bundle" / "architecture.json").read_text())
     assert described
 

@@ -1,21 +1,17 @@
 """What somebody does who searches with the dashboard open: a real search, a real server, a real Chromium."""
 
 import subprocess
-import sys
 import time
-import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-import numpy as np
 import pytest
-from PIL import Image
+from bundles import assert_predicts
 from playwright.sync_api import Browser, Page, expect
 from terminal import COMMAND, PATIENCE, environment
 
 from benchmarks.browser import chromium, served, wait
-from convsearch.search.data import Dataset
 from convsearch.search.home import Home
 
 TRIALS = 14
@@ -147,18 +143,4 @@ def test_a_search_is_watched_understood_and_taken_home(browser: Browser, tmp_pat
             page.get_by_role("button", name="Download it").click(timeout=PATIENCE * 1000)
         download.value.save_as(tmp_path / "bundle.zip")
 
-    with zipfile.ZipFile(tmp_path / "bundle.zip") as archive:
-        archive.extractall(tmp_path)
-    folder = Home(home).existing("story")
-    picture = tmp_path / "digit.png"
-    Image.fromarray(np.asarray(Dataset.load(folder.data(folder.read())).images()[0, ..., 0])).save(picture)
-    done = subprocess.run(
-        [sys.executable, str(tmp_path / "bundle" / "predict.py"), str(picture)],
-        capture_output=True,
-        text=True,
-        env=environment(),
-        timeout=PATIENCE,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert str(picture) in done.stdout
+    assert_predicts(tmp_path / "bundle.zip", Home(home).existing("story"), tmp_path)
