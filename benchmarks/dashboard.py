@@ -6,13 +6,13 @@ parameters each, of 10 epochs. Browser and server share the machine, so that the
 
 import math
 import os
+import random
 import statistics
 import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -20,8 +20,8 @@ from typing import Literal
 import psutil
 from playwright.sync_api import Page
 
-from convsearch.dashboard.store import Store
 from convsearch.search.home import Home
+from convsearch.spaces.errors import InputError
 
 from .browser import CONVSEARCH, chromium, click, served, wait
 from .generated import Generated
@@ -31,8 +31,8 @@ Role = Literal["link", "radio"]
 STUDY = "large"
 TABLE = ".st-key-selected canvas"
 VIEWERS, CLICKS = 5, 60  # at once, and of one viewer alone; each of several does half as many
-PAIRS, SEARCHED = 4, 50  # searches with and without an open dashboard; trials of each
-PAUSE = 5.0  # seconds that one of several viewers looks at what came of a click
+BLOCKS, BLOCK, OPENING = 8, 25, 3  # of small trials; trials of each; those during which the page opens, left out
+PAUSES = 2.0, 8.0  # seconds that one of several viewers looks at what came of a click: by lot between these
 
 
 def measure() -> Iterator[tuple[str, str, str]]:
@@ -49,52 +49,62 @@ def measure() -> Iterator[tuple[str, str, str]]:
             yield "first view of another viewer", f"{_first_view(address):.1f} s", "2 s"
             yield "a click", _told(_viewer(address, 0, CLICKS)), "0.5 s, 1 s"
             with ThreadPoolExecutor(VIEWERS) as viewers:
-                found = list(viewers.map(lambda one: _viewer(address, one, CLICKS // 2, PAUSE), range(VIEWERS)))
-            what = f"a click, {VIEWERS} viewers at once, each looking {PAUSE:.0f} s at what came of it"
+                found = list(viewers.map(lambda one: _viewer(address, one, CLICKS // 2, PAUSES), range(VIEWERS)))
+            least, most = PAUSES
+            what = f"a click, {VIEWERS} viewers at once, each looking {least:.0f} to {most:.0f} s at what came of it"
             yield what, _told([took for one in found for took in one]), "0.5 s, 1 s"
             yield "a trial that ends appears", _appears(address, study), "5 s"
             held = psutil.Process(server).memory_info().rss
             yield "memory of the server after all that", f"{held / 2**20:.0f} MB", "1 GB"
-    yield f"what an open dashboard costs a search of {SEARCHED} small trials, in trials a minute", _cost(), "2 %"
+    yield "what an open dashboard costs a search of small trials, in trials a minute", _cost(), "2 %"
 
 
 def _cost() -> str:
-    """Return what share of a search's trials a minute an open dashboard costs, by pairs of the same search."""
-    shares = []
+    """Return what share of a search's trials a minute an open dashboard costs.
+
+    The same trials are searched twice. The page is open in every other block of them, in those of the second search in
+    which it was not in the first: so it cancels out that trials differ, and that a machine is now faster, now slower.
+    """
     with tempfile.TemporaryDirectory() as place:
-        for pair in range(PAIRS):
-            order = (False, True) if pair % 2 else (True, False)
-            rates = {watched: _rate(Path(place) / f"{pair}-{watched}", watched) for watched in order}
-            shares.append(1 - rates[True] / rates[False])
-    told = ", ".join(f"{share:+.1%}" for share in shares)
-    return f"{statistics.mean(shares):+.1%} on average of {PAIRS} pairs ({told})"
+        first, second = (_blocks(Path(place) / f"{opened}", opened) for opened in (0, 1))
+    # Of two blocks in a row: the first open in the one search, the second in the other.
+    shares = [
+        1 - math.sqrt(first[block + 1] * second[block] / (first[block] * second[block + 1]))
+        for block in range(0, BLOCKS, 2)
+    ]
+    error = statistics.stdev(shares) / math.sqrt(len(shares))
+    return f"{statistics.mean(shares):.1%} ± {error:.1%} (standard error of {len(shares)} comparisons)"
 
 
-def _rate(home: Path, watched: bool) -> float:
-    """Return a search's trials a minute, from the end of its first trial to that of its last."""
+def _blocks(home: Path, opened: int) -> list[float]:
+    """Search with the page open in every other block, those from number `opened` on; return the seconds of each."""
     home.mkdir()
-    options = ["--space", "tiny", "--epochs", "6", "--pruner", "none", "--repeats", "0", "--seed", "1"]
-    command = [CONVSEARCH, "run", *options, "--trials", str(SEARCHED), "--study", STUDY, "--home", str(home)]
-    with ExitStack() as held:
-        if watched:
-            address, _ = held.enter_context(served(home, {"XDG_CACHE_HOME": str(home / "cache")}))
-            page = held.enter_context(chromium()).new_page()
-            page.goto(address)
-            wait(page, "h1")
-        search = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        if watched:
-            while not Store(home).names():
-                time.sleep(0.5)
-            page.goto(f"{address}/study?study={STUDY}")
-        if search.wait():
+    options = ["--space", "tiny", "--algorithm", "random", "--epochs", "6", "--pruner", "none", "--repeats", "0"]
+    asked = ["--seed", "1", "--trials", str(BLOCKS * BLOCK + 1), "--study", STUDY, "--home", str(home)]
+    with served(home, {"XDG_CACHE_HOME": str(home / "cache")}) as (address, _), chromium() as browser:
+        page = browser.new_page()
+        search = subprocess.Popen([CONVSEARCH, "run", *options, *asked], stdout=subprocess.DEVNULL)
+        ended: list[datetime] = []
+        shown = None
+        while search.poll() is None:
+            time.sleep(0.5)
+            ended = _ended(home)
+            block = (len(ended) - 1) // BLOCK
+            if ended and block != shown and block < BLOCKS:
+                shown = block
+                page.goto(f"{address}/study?study={STUDY}" if block % 2 == opened else "about:blank")
+        if search.returncode:
             raise RuntimeError("the search failed")
-    ended = _ended(home)
-    return 60 * (len(ended) - 1) / (max(ended) - min(ended)).total_seconds()
+    return [(ended[(block + 1) * BLOCK] - ended[block * BLOCK + OPENING]).total_seconds() for block in range(BLOCKS)]
 
 
 def _ended(home: Path) -> list[datetime]:
-    trials = Home(home).existing(STUDY).record().trials.values()
-    return [datetime.fromisoformat(trial.ended_at) for trial in trials if trial.ended_at]
+    """Return when each trial ended, in order."""
+    try:
+        trials = Home(home).existing(STUDY).record().trials.values()
+    except InputError:  # it has not begun
+        return []
+    return sorted(datetime.fromisoformat(trial.ended_at) for trial in trials if trial.ended_at)
 
 
 def _first_view(address: str) -> float:
@@ -107,16 +117,17 @@ def _first_view(address: str) -> float:
         return time.monotonic() - began
 
 
-def _viewer(address: str, number: int, clicks: int, pause: float = 0.0) -> list[float]:
+def _viewer(address: str, number: int, clicks: int, pauses: tuple[float, float] = (0.0, 0.0)) -> list[float]:
     """Go through a study as somebody does who looks for something; return what each click took.
 
     Args:
         address: of the dashboard.
         number: of the viewer, each of whom begins elsewhere.
         clicks: how many of them.
-        pause: seconds after each, in which it is looked at.
+        pauses: the least and the most seconds after each, in which it is looked at.
     """
     took: list[float] = []
+    lot = random.Random(number)
     with chromium() as browser:
         page = browser.new_page()
         page.goto(f"{address}/study?study={STUDY}")
@@ -125,7 +136,7 @@ def _viewer(address: str, number: int, clicks: int, pause: float = 0.0) -> list[
         for place in range(clicks):
             role, words, marker = walk[(place + 4 * number) % len(walk)]
             took.append(click(page.get_by_role(role, name=words, exact=True), marker))
-            time.sleep(pause)
+            time.sleep(lot.uniform(*pauses))
     return took
 
 

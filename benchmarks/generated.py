@@ -11,6 +11,7 @@ import uuid
 from contextlib import closing
 from typing import Any
 
+from convsearch.search.budget import Limits
 from convsearch.search.engines.protocol import Proposal
 from convsearch.search.home import DataFacts, Home, StudyFile
 from convsearch.search.job import Outcome, Seconds
@@ -62,7 +63,7 @@ class Generated:
         self._name, self._source = name, random.Random(0)
         self._space = SearchSpace(load(SPACE), INPUT, len(facts.classes))
         self._tracker = Tracker(home, study)
-        self._launch = self._tracker.launch(presets()[SPACE].read_text(encoding="utf-8"))
+        self._launch = self._tracker.launch(presets()[SPACE].read_text(encoding="utf-8"), Limits(trials))
         self._next = 0
         self._first = self.add()
         self._fill(home, trials)

@@ -11,7 +11,7 @@ import pandas as pd
 from mlflow.entities import Experiment
 from platformdirs import user_cache_path
 
-FORMAT = 1  # of the tables: copies of another one are not looked for
+FORMAT = 2  # of the tables: copies of another one are not looked for
 
 
 def place_of(uri: str, experiment: Experiment) -> Path:

@@ -24,7 +24,7 @@ from .store import Store, StoreError
 from .study import Study
 from .words import plain
 
-LIVE = 2.0  # seconds between two looks for something new
+LIVE = 4.0  # seconds between two looks for something new: a page drawn again costs a search beside it some time
 TOLD_AGAIN = 15.0  # seconds after which the time that is left of a search is told anew, though nothing has come
 WIDTH = 360  # pixels of the box that a study is chosen in
 P = ParamSpec("P")

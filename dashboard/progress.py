@@ -8,6 +8,7 @@ from pathlib import Path
 from ..search.home import Home, StudyFolder
 from ..search.lock import is_held
 from ..search.progress import duration
+from ..search.tracking import UNTIL_TAG
 from ..spaces.errors import InputError
 from .study import Launch, Study
 
@@ -53,13 +54,11 @@ def _folder(home: Path, name: str) -> StudyFolder | None:
 
 def _how_far(study: Study, launch: Launch, now: datetime) -> str:
     done = int((~study.trials["state"].isin(["running", "interrupted"])).sum()) if len(study.trials) else 0
-    trials, minutes = _number(launch, "trials"), _number(launch, "minutes")
-    if launch != study.launches[0] and not study.shared:
-        trials = minutes = None  # a launch that goes on may be given others than the first, which are not logged
-    told = f"running: {done:,} trials" if trials is None else f"running: {done:,} of {int(trials):,} trials"
+    trials, until = _trials(launch), _until(launch)
+    told = f"running: {done:,} trials" if trials is None else f"running: {done:,} of {trials:,} trials"
     left: list[timedelta] = []
-    if minutes is not None:
-        left.append(launch.began + timedelta(minutes=minutes) - now)
+    if until is not None:
+        left.append(until - now)
     if trials is not None:
         ended = int((study.trials["ended"] >= launch.began).sum())
         if done >= trials:
@@ -72,8 +71,17 @@ def _how_far(study: Study, launch: Launch, now: datetime) -> str:
     return f"{told}, at its end" if least <= 0 else f"{told}, some {duration(least)} left"
 
 
-def _number(launch: Launch, name: str) -> float | None:
+def _trials(launch: Launch) -> int | None:
+    """Return how many trials of the study there are to be; None where the launch has no limit, or none to be read."""
     try:
-        return float(launch.params[name])
+        return int(launch.params["trials"])
+    except (KeyError, ValueError):
+        return None
+
+
+def _until(launch: Launch) -> datetime | None:
+    """Return when its minutes are over; None where the launch has no limit, or none to be read."""
+    try:
+        return datetime.fromisoformat(launch.tags[UNTIL_TAG]).astimezone(UTC)
     except (KeyError, ValueError):
         return None

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from mlflow.entities import Run
 
@@ -35,9 +36,6 @@ def table_of(runs: Sequence[Run]) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=None if rows else ["trial", "run", "began", "ended", *TAGS])
     for name in ("began", "ended"):
         table[name] = pd.to_datetime(table[name], utc=True)
-    for name in table.columns:
-        if name.startswith(OPTION):
-            table[name] = table[name].astype("category")
     for name in MEASURES.values():
         table[name] = pd.to_numeric(table[name]) if name in table else float("nan")
     return _sorted(table)
@@ -62,12 +60,7 @@ def merged(table: pd.DataFrame, changed: pd.DataFrame) -> pd.DataFrame:
     """Return a table with the rows that have changed, or are new, as they are now."""
     if table.empty or changed.empty:
         return changed if table.empty else table
-    rest = table[~table["run"].isin(changed["run"])]
-    both = _sorted(pd.concat([rest, changed]))
-    for name in both.columns:
-        if name.startswith(OPTION):
-            both[name] = both[name].astype("category")
-    return both
+    return _sorted(pd.concat([table[~table["run"].isin(changed["run"])], changed]))
 
 
 def _sorted(table: pd.DataFrame) -> pd.DataFrame:
@@ -78,13 +71,16 @@ def _sorted(table: pd.DataFrame) -> pd.DataFrame:
 
 def typed(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table whose options are numbers where all of them are, and words elsewhere."""
-    found = table.copy()
-    for name in table.columns:
-        if name.startswith(OPTION):
-            words = table[name].astype(object)
-            numbers = pd.to_numeric(words, errors="coerce")
-            found[name] = numbers if (numbers.notna() == words.notna()).all() else words
-    return found
+    return pd.DataFrame({name: _typed(column) if name.startswith(OPTION) else column for name, column in table.items()})
+
+
+def _typed(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """Return an option's values; it has few that differ, so that each of them is looked at once."""
+    codes, words = pd.factorize(column)
+    numbers = pd.to_numeric(words.astype(object), errors="coerce")
+    if np.isnan(numbers).any():
+        return column.astype(object)
+    return pd.Series(np.append(numbers, np.nan)[codes], column.index)  # -1, which is the last one, is no value
 
 
 def moment(milliseconds: int) -> datetime:

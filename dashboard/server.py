@@ -1,7 +1,6 @@
 """What `streamlit run server.py -- HOME` serves: the pages, with what they need loaded before anybody asks."""
 
 import asyncio
-import gc
 import sys
 import threading
 from collections.abc import AsyncIterator
@@ -27,12 +26,7 @@ async def ready(app: st.App) -> AsyncIterator[None]:
 
 def _read_ahead(home: Path) -> None:
     with suppress(StoreError):  # which the pages will tell
-        names = live.store(home).names()
-        # Streamlit looks for garbage after each run of a page: a fifth of a second, nearly all of it among what was
-        # loaded once and stays.
-        gc.collect()
-        gc.freeze()
-        for name in names:
+        for name in live.store(home).names():
             live.store(home).study(name)
 
 

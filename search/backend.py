@@ -4,6 +4,7 @@ TensorFlow writes lines of its own to standard error while it is imported, befor
 drown ours, so that they are held back, and shown only if the import fails.
 """
 
+import gc
 import json
 import logging
 import os
@@ -97,4 +98,6 @@ def _import_keras() -> Any:
             os.dup2(real, 2)
             os.close(real)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    # Keras looks for garbage before each network: a fifth of a second, nearly all of it among what was imported.
+    gc.freeze()
     return keras

@@ -4,6 +4,7 @@ import math
 import signal
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -12,6 +13,14 @@ REPEATS_SHARE = 0.15  # of the minutes, part of the search's, that may be kept t
 STARTING_SECONDS = 10.0  # until the first trial begins
 EXPORT_SECONDS = 12.0  # for the bundle and its check, and the model in MLflow; about twice what it takes
 GRACE, GRACE_SHARE = 5.0, 0.03  # seconds, or of all minutes, in which a training whose time is up may end by itself
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a launch goes on for, as others may read it: so many trials of the study in all, and a moment."""
+
+    trials: int | None = None
+    until: datetime | None = None
 
 
 @dataclass
@@ -39,6 +48,12 @@ class Budget:
     def elapsed(self) -> float:
         """Seconds since the command began."""
         return time.monotonic() - self.began
+
+    @property
+    def limits(self) -> Limits:
+        """What others may know of it."""
+        left = None if self.seconds is None else timedelta(seconds=self.seconds - self.elapsed)
+        return Limits(self.trials, None if left is None else datetime.now(UTC) + left)
 
     def lap(self, name: str) -> None:
         """Note that the seconds since the last lap, or since the command began, went to `name`."""

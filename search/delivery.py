@@ -1,8 +1,9 @@
-"""The program that brings a study's record to where others read it: `python -P -m convsearch.search.delivery FOLDER`.
+"""The program that brings a study's record to where others read it.
 
-MLflow, and for Optuna's studies `optuna.db`. The record is what is spooled: each of the two follows it line by line, in
-order, and what it has delivered is noted beside the study, so that a line is delivered once, whatever was killed or
-could not be reached in between. The loop never waits for either.
+`python -P -m convsearch.search.delivery FOLDER LIMITS` delivers to MLflow, and for Optuna's studies to `optuna.db`. The
+record is what is spooled: each of the two follows it line by line, in order, and what it has delivered is noted beside
+the study, so that a line is delivered once, whatever was killed or could not be reached in between. The loop never
+waits for either.
 
 Commands come in on standard input, a JSON line each; what happens goes out on standard output in the same way. It ends
 with the loop.
@@ -20,7 +21,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from ..spaces.errors import WorkError
+from .budget import Limits
 from .files import write_text
 from .home import Home, StudyFile, StudyFolder
 from .processes import end_with_the_loop
@@ -92,14 +96,14 @@ def making_tables(study: StudyFile) -> Iterator[None]:
 class ToMlflow:
     """Delivers trials to MLflow, each to a run of its own."""
 
-    def __init__(self, folder: StudyFolder) -> None:
-        """Find out what was delivered already; raises WorkError where MLflow cannot be reached."""
+    def __init__(self, folder: StudyFolder, limits: Limits) -> None:
+        """Find out what was delivered already, and open a launch; raises WorkError where MLflow cannot be reached."""
         from .tracking import Tracker
 
         study = folder.read()
         with making_tables(study):
             self._tracker = Tracker(Home(folder.path.parent), study)
-        self.parent = self._tracker.launch(folder.space_file.read_text(encoding="utf-8"))
+        self.parent = self._tracker.launch(folder.space_file.read_text(encoding="utf-8"), limits)
         self.uri = self._tracker.uri
         self._runs = Runs(folder.path)
         self._unsure = True  # whether a run may have been made that was not noted
@@ -181,7 +185,7 @@ class ToOptuna:
         self._file.close()
 
 
-def main(place: str) -> None:
+def main(place: str, limits: Limits) -> None:
     """Deliver until the loop says that it has ended, and all is delivered."""
     end_with_the_loop()
     logging.disable(logging.CRITICAL)  # what libraries log as an error they raise as well
@@ -196,7 +200,7 @@ def main(place: str) -> None:
 
     folder = StudyFolder(Path(place))
     try:
-        to_mlflow = ToMlflow(folder)
+        to_mlflow = ToMlflow(folder, limits)
     except WorkError as error:
         say(refused=str(error))
         return
@@ -261,4 +265,4 @@ class _Commands:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], TypeAdapter(Limits).validate_json(sys.argv[2]))

@@ -111,7 +111,7 @@ def _search_and_export(home: Home, prepared: Prepared, executor: Executor, budge
     record = prepared.record
     budget.has_result = bool(record.best())
     with (
-        closing(Outbox(prepared.folder, console)) as outbox,
+        closing(Outbox(prepared.folder, console, budget.limits)) as outbox,
         closing(engine_for(prepared, budget, executor.slots, noted_on(console))) as engine,
     ):
         try:

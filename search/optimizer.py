@@ -38,6 +38,9 @@ def optimizer(recipe: Recipe, steps: int | None) -> Any:
         "rmsprop": lambda: keras.optimizers.RMSprop(rate, weight_decay=decay),
     }
     made = kinds[recipe.optimizer]()
+    # Keras would sum the gradients over replicas, of which there is one; TensorFlow keeps what it takes for that, the
+    # graph of a step, for good: a worker would grow from trial to trial, and each would take longer to begin.
+    made._all_reduce_sum_gradients = lambda gradients_and_variables: gradients_and_variables
     if recipe.weight_decay:
         made.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     return made

@@ -8,9 +8,11 @@ import time
 from contextlib import suppress
 from typing import Any
 
+from pydantic import TypeAdapter
 from rich.console import Console
 
 from ..spaces.errors import WorkError
+from .budget import Limits
 from .home import StudyFolder
 from .job import EpochReport
 from .processes import environment
@@ -18,6 +20,7 @@ from .record import Trial
 
 PROGRAM = f"{__package__}.delivery"
 PATIENCE = 60.0  # seconds without a delivery, at the end, after which what waits is left for --resume
+NONE = Limits()
 MOST_DEATHS = 10  # of the process, after which it is not started again in this launch
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds until one is started again that MLflow did not answer
 SHORT = 5.0  # the same, where the user is waiting for the command to end
@@ -26,10 +29,11 @@ SHORT = 5.0  # the same, where the user is waiting for the command to end
 class Outbox:
     """Listens to a study only to tell how its delivery fares: what is delivered is the record."""
 
-    def __init__(self, folder: StudyFolder, console: Console) -> None:
-        """Start to deliver."""
+    def __init__(self, folder: StudyFolder, console: Console, limits: Limits = NONE) -> None:
+        """Start to deliver; `limits` are what the launch goes on for."""
         self._folder = folder
         self._console = console
+        self._limits = TypeAdapter(Limits).dump_json(limits)
         self._trouble: dict[str, str] = {}
         self._text = b""
         self._done = False
@@ -42,7 +46,7 @@ class Outbox:
 
     def _started(self) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", PROGRAM, str(self._folder.path.resolve())],
+            [sys.executable, "-P", "-m", PROGRAM, str(self._folder.path.resolve()), self._limits],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

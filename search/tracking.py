@@ -27,6 +27,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ..spaces.errors import WorkError
+from .budget import Limits
 from .evaluation import Evaluation
 from .home import Home, StudyFile
 from .importance import Importances
@@ -35,6 +36,7 @@ from .storage import mlflow_url
 
 STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 DATA_TAG, SPACE_TAG = "convsearch.data", "convsearch.space"  # of an experiment: that it is a study, and of what
+UNTIL_TAG = "until"  # of a launch: when its minutes are over
 ARCHITECTURE_FILE, TEST_FILE = "architecture.json", "test.json"
 LONGEST_PARAMETER = 6000  # characters; MLflow's own bound
 
@@ -91,16 +93,23 @@ class Tracker:
 
     # ------------------------------------------------------------------ a launch
 
-    def launch(self, space: str) -> str:
-        """Open the run of a launch, with the YAML text of its space, and return its id; runs left open are closed."""
+    def launch(self, space: str, limits: Limits) -> str:
+        """Open the run of a launch, and return its id; runs left open are closed.
+
+        Args:
+            space: the YAML text of its space.
+            limits: what it goes on for, which may not be what the study was begun with.
+        """
         study = self._study
         tags = {"mlflow.runName": f"{study.name} launch", "kind": "launch", **self._common_tags}
+        if limits.until is not None:
+            tags[UNTIL_TAG] = limits.until.isoformat()
         parameters = {
             "data": study.data.source,
             "space": study.space,
             "objectives": ", ".join(study.objectives),
             "epochs": study.epochs,
-            "trials": study.trials,
+            "trials": limits.trials,
             "minutes": study.minutes,
             "seed": study.seed,
         }

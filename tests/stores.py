@@ -6,6 +6,7 @@ from pathlib import Path
 
 from samples import a_study
 
+from convsearch.search.budget import Limits
 from convsearch.search.engines.protocol import Proposal, State
 from convsearch.search.home import Home
 from convsearch.search.job import Outcome, Seconds
@@ -15,16 +16,17 @@ from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import load, presets
 from convsearch.spaces.space import SearchSpace
 
+NONE = Limits()
 SPACE = SearchSpace(load("tiny"), Volume(8, 8, 1), 10)
 
 
 class Written:
     """A study in a home's store, which a test adds trials to."""
 
-    def __init__(self, home: Path, name: str = "birds", **study: object) -> None:
+    def __init__(self, home: Path, name: str = "birds", limits: Limits = NONE, **study: object) -> None:
         home.mkdir(parents=True, exist_ok=True)
         self.tracker = Tracker(Home(home), a_study(name=name, **study))
-        self.parent = self.tracker.launch(presets()["tiny"].read_text(encoding="utf-8"))
+        self.parent = self.tracker.launch(presets()["tiny"].read_text(encoding="utf-8"), limits)
         self.source = random.Random(0)
         self.trials: list[tuple[Trial, str]] = []
 

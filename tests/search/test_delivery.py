@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import optuna
@@ -22,6 +23,7 @@ from rich.console import Console
 from samples import a_study, completed
 from terminal import environment, wait_until
 
+from convsearch.search.budget import Limits
 from convsearch.search.engines.optuna import STUDY as STUDY_NAME
 from convsearch.search.engines.optuna import OptunaEngine
 from convsearch.search.engines.optuna_file import FILE
@@ -30,6 +32,7 @@ from convsearch.search.home import StudyFolder
 from convsearch.search.outbox import Outbox
 from convsearch.search.record import Record, Trial
 from convsearch.search.runs import Runs
+from convsearch.search.tracking import UNTIL_TAG
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import load, presets
 from convsearch.spaces.errors import WorkError
@@ -108,6 +111,16 @@ def test_what_is_in_the_record_before_and_after_the_begin_is_delivered(folder: S
     require_all_once(folder, store(folder), 5)
     assert MlflowClient(store(folder)).get_run(outbox.parent).info.status == "FINISHED"
     assert outbox.process.returncode is not None
+
+
+def test_the_launch_says_what_it_goes_on_for_whatever_its_study_was_begun_with(folder: StudyFolder) -> None:
+    limits = Limits(7, datetime.now(UTC) + timedelta(minutes=3))
+    with closing(Outbox(folder, Console(file=io.StringIO()), limits)) as outbox:
+        outbox.wait_until_ready()
+        outbox.finish(True)
+    run = MlflowClient(store(folder)).get_run(outbox.parent)
+    assert run.data.params["trials"] == "7"
+    assert datetime.fromisoformat(run.data.tags[UNTIL_TAG]) == limits.until
 
 
 def test_however_often_the_delivery_is_killed_nothing_is_lost_and_nothing_is_there_twice(folder: StudyFolder) -> None:

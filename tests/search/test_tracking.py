@@ -6,6 +6,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 from samples import a_study, completed
 
+from convsearch.search.budget import Limits
 from convsearch.search.engines.protocol import Proposal
 from convsearch.search.home import Home
 from convsearch.search.record import Trial
@@ -43,7 +44,7 @@ def test_the_users_own_tracking_server_is_used_and_nothing_is_written_to_the_hom
     home = Home(tmp_path / "home")
     home.prepare()
     tracker = Tracker(home, STUDY)
-    parent = tracker.launch(SPACE)
+    parent = tracker.launch(SPACE, Limits())
     tracker.ended(completed(begun(0)), tracker.began(begun(0), parent))
     tracker.end_launch(parent, finished=True)
     assert list(home.path.iterdir()) == []
@@ -66,7 +67,7 @@ def test_a_trial_written_twice_is_there_once(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     home.prepare()
     tracker = Tracker(home, STUDY)
-    parent = tracker.launch(SPACE)
+    parent = tracker.launch(SPACE, Limits())
     trial = begun(0)
     assert tracker.find(0) is None
     run = tracker.began(trial, parent)
@@ -85,9 +86,9 @@ def test_a_trial_written_twice_is_there_once(tmp_path: Path) -> None:
 def test_a_launch_that_an_earlier_one_left_open_is_closed_as_killed(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     home.prepare()
-    killed = Tracker(home, STUDY).launch(SPACE)
+    killed = Tracker(home, STUDY).launch(SPACE, Limits())
     tracker = Tracker(home, STUDY)
-    parent = tracker.launch(SPACE)
+    parent = tracker.launch(SPACE, Limits())
     client = MlflowClient(tracker.uri)
     assert [client.get_run(run).info.status for run in (killed, parent)] == ["KILLED", "RUNNING"]
     tracker.end_launch(parent, finished=False)
@@ -98,9 +99,9 @@ def test_both_launches_of_a_study_are_in_one_experiment_even_if_it_was_deleted_i
     home = Home(tmp_path / "home")
     home.prepare()
     first = Tracker(home, STUDY)
-    first.end_launch(first.launch(SPACE), finished=True)
+    first.end_launch(first.launch(SPACE, Limits()), finished=True)
     MlflowClient(first.uri).delete_experiment(first.experiment_id)
     second = Tracker(home, STUDY)
-    second.launch(SPACE)
+    second.launch(SPACE, Limits())
     assert second.experiment_id == first.experiment_id
     assert len(MlflowClient(first.uri).search_runs([first.experiment_id])) == 2
