@@ -71,16 +71,21 @@ def _sorted(table: pd.DataFrame) -> pd.DataFrame:
 
 def typed(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table whose options are numbers where all of them are, and words elsewhere."""
-    return pd.DataFrame({name: _typed(column) if name.startswith(OPTION) else column for name, column in table.items()})
+    return pd.DataFrame(
+        {name: _typed(table[name]) if name.startswith(OPTION) else table[name] for name in table.columns}
+    )
 
 
 def _typed(column: "pd.Series[Any]") -> "pd.Series[Any]":
     """Return an option's values; it has few that differ, so that each of them is looked at once."""
     codes, words = pd.factorize(column)
-    numbers = pd.to_numeric(words.astype(object), errors="coerce")
-    if np.isnan(numbers).any():
+    numbers = pd.to_numeric(pd.Series(words, dtype=object), errors="coerce")
+    if numbers.isna().any():
         return column.astype(object)
-    return pd.Series(np.append(numbers, np.nan)[codes], column.index)  # -1, which is the last one, is no value
+    values = numbers.to_numpy()
+    if (codes < 0).any():  # no value, which then is the last
+        values = np.append(values, np.nan)
+    return pd.Series(values[codes], column.index)
 
 
 def moment(milliseconds: int) -> datetime:
