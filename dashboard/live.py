@@ -2,7 +2,6 @@
 
 import logging
 import shlex
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache, wraps
@@ -18,14 +17,14 @@ from ..search.storage import mlflow_url
 from ..search.tracking import ARCHITECTURE_FILE
 from ..spaces.architecture import Candidate
 from ..spaces.errors import InputError
+from . import news
 from .address import chosen
+from .news import watch_for_an_answer
 from .progress import progress_of
 from .store import Store, StoreError
 from .study import Study
 from .words import plain
 
-LIVE = 4.0  # seconds between two looks for something new: a page drawn again costs a search beside it some time
-TOLD_AGAIN = 15.0  # seconds after which the time that is left of a search is told anew, though nothing has come
 WIDTH = 360  # pixels of the box that a study is chosen in
 P = ParamSpec("P")
 
@@ -45,14 +44,9 @@ def told(draw: Callable[P, None]) -> Callable[P, None]:
             draw(*args, **kwargs)
         except StoreError as error:
             st.error(f"{plain(str(error))}\n\n{plain(error.remedy)}", title="MLflow cannot be read")
-            st.fragment(_again, run_every=LIVE)(time.monotonic())
+            watch_for_an_answer()
 
     return page
-
-
-def _again(since: float) -> None:
-    if time.monotonic() - since >= LIVE / 2:  # not while the page itself is drawn
-        st.rerun()
 
 
 def names_or_stop(home: Path) -> list[str]:
@@ -133,18 +127,5 @@ def candidate(home: Path, trial: "pd.Series[Any]") -> Candidate | None:
 
 def watch(home: Path, drawn: Sequence[Study]) -> None:
     """Draw the page again as soon as there is something new: in a study that is drawn on it, or another study."""
-    versions = tuple((study.name, study.version) for study in drawn)
     running = any(progress_of(study, home).state == "running" for study in drawn)
-    st.fragment(_look, run_every=LIVE)(home, store(home).names(), versions, time.monotonic() if running else None)
-
-
-def _look(home: Path, names: list[str], versions: tuple[tuple[str, int], ...], running_at: float | None) -> None:
-    found = store(home)
-    try:
-        same = found.names() == names and all(
-            (study := found.study(name)) is not None and study.version == version for name, version in versions
-        )
-    except StoreError:
-        same = False  # which the page tells
-    if not same or (running_at is not None and time.monotonic() - running_at >= TOLD_AGAIN):
-        st.rerun()
+    news.watch(store(home), {study.name: study.version for study in drawn}, running)

@@ -8,8 +8,11 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import streamlit as st
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 
-from convsearch.dashboard import live, navigation  # noqa: F401  (the pages take half a second to load)
+from convsearch.dashboard import live, navigation, news  # noqa: F401  (the pages take half a second to load)
 from convsearch.dashboard.store import StoreError
 
 MOMENT = 2.0  # seconds that the first viewer waits for a server that is ready, instead of before one that is not
@@ -30,4 +33,10 @@ def _read_ahead(home: Path) -> None:
             live.store(home).study(name)
 
 
-app = st.App(Path(__file__).with_name("app.py"), lifespan=ready)
+async def tell_news(request: Request) -> PlainTextResponse:
+    """Answer whether a page is as new as can be."""
+    studies = request.query_params.getlist("study")
+    return PlainTextResponse(await asyncio.to_thread(news.news, live.store(Path(sys.argv[1])), studies))
+
+
+app = st.App(Path(__file__).with_name("app.py"), lifespan=ready, routes=[Route(news.PATH, tell_news, methods=["GET"])])

@@ -32,19 +32,19 @@ def page(home: Path) -> None:
         bind="query-params",
         label_visibility="collapsed",
     )
-    kinds[kind](home)
+    live.watch(home, kinds[kind](home))
 
 
-def _trials(home: Path) -> None:
+def _trials(home: Path) -> list[Study]:
+    """Compare trials of a study, and return it."""
     study = live.chosen_study(home)
-    live.watch(home, [study])
     numbers = study.trials["trial"].tolist()
     best = study.trials.dropna(subset=["validation"]).nlargest(2, "validation")["trial"].tolist()
     address.begin_with("trials", best, numbers, best)
     chosen = st.multiselect("Trials", numbers, key="trials", bind="query-params", max_selections=MOST)
     if len(chosen) < 2:
         st.info("Choose two to four of them.", title="Nothing to compare yet")
-        return
+        return [study]
     table = study.trials.set_index("trial", drop=False).loc[chosen]
     _drawings(home, {f"Trial {number}": trial for number, trial in table.iterrows()}, study.name)
     measure = st.selectbox(
@@ -53,6 +53,7 @@ def _trials(home: Path) -> None:
     found = live.store(home).curves(study, chosen)
     shown.zoomable(curves(found, measure, study.trials), f"{study.name}-compared", "Curves of the compared trials")
     _differences(table.drop(columns="trial"))
+    return [study]
 
 
 def _drawings(home: Path, trials: Mapping[str, "pd.Series[Any]"], name: str) -> None:
@@ -95,15 +96,15 @@ def _word(name: str, value: Any) -> str:
     return str(value)
 
 
-def _studies(home: Path) -> None:
+def _studies(home: Path) -> list[Study]:
+    """Compare studies, and return them."""
     names = live.names_or_stop(home)
     address.begin_with("studies", names[:2], names, names[:2])
     chosen = st.multiselect("Studies", names, key="studies", bind="query-params", max_selections=MOST)
     found = {name: study for name in chosen if (study := live.read(home, name)) is not None}
-    live.watch(home, list(found.values()))
     if len(found) < 2:
         st.info("Choose two to four of them.", title="Nothing to compare yet")
-        return
+        return list(found.values())
     shown.zoomable(race({name: study.trials for name, study in found.items()}), "studies", "The best of each over time")
     facts = {name: _facts(study, home) for name, study in found.items()}
     st.dataframe(pd.DataFrame(facts).reset_index(names=""), hide_index=True, key="facts", alt="The studies' figures")
@@ -111,6 +112,7 @@ def _studies(home: Path) -> None:
         f"{name}: trial {best['trial']}": best for name, study in found.items() if (best := study.best) is not None
     }
     _drawings(home, bests, "studies")
+    return list(found.values())
 
 
 def _facts(study: Study, home: Path) -> dict[str, str]:

@@ -55,9 +55,9 @@ def page(home: Path) -> None:
         bind="query-params",
         label_visibility="collapsed",
     )
-    live.watch(home, [study])
     _head(home, study)
     live.part(view, _view, home, study, view)
+    live.watch(home, [study])
 
 
 def _head(home: Path, study: Study) -> None:

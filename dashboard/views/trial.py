@@ -31,7 +31,6 @@ def page(home: Path) -> None:
     st.title("Trial")
     with st.container(horizontal=True):
         study = live.chosen_study(home)
-        live.watch(home, [study])
         numbers, asked = study.trials["trial"].tolist(), st.query_params.get("trial")
         number = None
         if asked is None or asked in map(str, numbers):
@@ -43,6 +42,7 @@ def page(home: Path) -> None:
         st.page_link(st.session_state["pages"]["study"], label="The study", query_params={"study": study.name})
     else:
         _trial(home, study, study.row(number))
+    live.watch(home, [study])
 
 
 def _first(home: Path, study: Study) -> int | None:

@@ -1,0 +1,111 @@
+"""Open pages are drawn again as soon as there is something new, and only then."""
+
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+from stores import Written
+from test_mlflow_store import cache  # noqa: F401  (a fixture)
+
+from benchmarks.browser import chromium, served, wait
+from convsearch.dashboard.news import EVERY, FIRST, PATH, news
+from convsearch.dashboard.store import Store
+from convsearch.search.budget import Limits
+
+COUNT_RUNS = """() => {
+    window.runs = 0;
+    const app = document.querySelector('[data-testid="stApp"]');
+    new MutationObserver(() => window.runs++).observe(app, { attributeFilter: ['data-test-script-state'] });
+}"""
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+def test_the_news_of_a_study_are_its_trials_and_of_all_that_another_begins(tmp_path: Path) -> None:
+    written, store = Written(tmp_path), Store(tmp_path, fresh=0.0)
+    before = news(store, ["birds"])
+    assert news(store, ["birds"]) == before
+    number = written.begin()
+    begun = news(store, ["birds"])
+    written.end(number, 0.5)
+    ended = news(store, ["birds"])
+    alone = news(store, [])
+    other = Written(tmp_path, "cats")
+    assert len({before, begun, ended, news(store, ["birds"])}) == 4
+    assert news(store, []) != alone
+    seen = news(store, ["birds"])
+    other.add([0.5])  # whose page is another
+    assert news(store, ["birds"]) == seen
+
+
+def test_that_mlflow_cannot_be_read_any_more_is_news_and_so_is_that_it_can_again(tmp_path: Path) -> None:
+    Written(tmp_path).add([0.5])
+    file, away = tmp_path / "mlflow.db", tmp_path / "away.db"
+    file.rename(away)
+    file.write_text("no database")
+    assert news(Store(tmp_path), ["birds"]) == ""
+    away.replace(file)
+    assert news(Store(tmp_path), ["birds"]) != ""
+
+
+def trials(page: Page) -> Locator:
+    """How many trials the page says there are."""
+    return page.get_by_test_id("stMetric").filter(has_text="Trials").get_by_test_id("stMetricValue")
+
+
+def test_a_page_that_is_seen_has_a_trial_within_five_seconds_and_one_that_is_not_asks_nothing(
+    tmp_path: Path, browser: Browser
+) -> None:
+    written = Written(tmp_path, limits=Limits(10))
+    written.add([0.5])
+    with served(tmp_path) as (address, _):
+        page = browser.new_page()
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url) if PATH in request.url else None)
+        page.goto(f"{address}/study?study=birds")
+        wait(page, '[data-testid="stMetric"]')
+        for count in ("2", "3"):
+            written.add([0.6])
+            expect(trials(page)).to_have_text(count, timeout=5000)
+        page.evaluate("Object.defineProperty(document, 'hidden', { get: () => true, configurable: true })")
+        page.wait_for_timeout(500)  # for a question that is on its way
+        asked.clear()
+        written.add([0.7])
+        page.wait_for_timeout(1000 * (FIRST + 2 * EVERY))
+        assert (asked, trials(page).inner_text()) == ([], "3")
+        page.evaluate("Object.defineProperty(document, 'hidden', { get: () => false })")
+        expect(trials(page)).to_have_text("4", timeout=5000)
+
+
+def test_a_page_of_a_finished_study_asks_and_is_not_drawn_again(tmp_path: Path, browser: Browser) -> None:
+    written = Written(tmp_path)
+    written.add([0.5])
+    written.finish()
+    with served(tmp_path) as (address, _):
+        page = browser.new_page()
+        page.goto(f"{address}/study?study=birds")
+        wait(page, '[data-testid="stMetric"]')
+        with page.expect_response(lambda answer: PATH in answer.url) as first:
+            pass
+        page.evaluate(COUNT_RUNS)
+        with page.expect_response(lambda answer: PATH in answer.url) as second:
+            pass
+        assert first.value.text() == second.value.text()
+        page.wait_for_timeout(500)
+        assert page.evaluate("window.runs") == 0
+
+
+def test_whoever_asks_learns_nothing_but_whether_something_is_new(tmp_path: Path) -> None:
+    Written(tmp_path, "secret-project").add([0.5])
+    with served(tmp_path) as (address, _):
+        answer = urllib.request.urlopen(f"{address}{PATH}?study=secret-project&study=../../etc", timeout=10)
+        text = answer.read().decode()
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert len(text) == 16
+    assert int(text, 16) >= 0
