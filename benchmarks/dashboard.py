@@ -21,6 +21,7 @@ import psutil
 from playwright.sync_api import Page
 
 from convsearch.search.home import Home
+from convsearch.search.record import FILE as RECORD
 from convsearch.spaces.errors import InputError
 
 from .browser import CONVSEARCH, chromium, click, served, wait
@@ -31,7 +32,7 @@ Role = Literal["link", "radio"]
 STUDY = "large"
 TABLE = ".st-key-selected canvas"
 VIEWERS, CLICKS = 5, 60  # at once, and of one viewer alone; each of several does half as many
-BLOCKS, BLOCK, OPENING = 8, 25, 3  # of small trials; trials of each; those during which the page opens, left out
+BLOCKS, BLOCK, BEFORE = 32, 8, 8  # of small trials; trials of each, some ten seconds; trials while the page opens
 PAUSES = 2.0, 8.0  # seconds that one of several viewers looks at what came of a click: by lot between these
 
 
@@ -62,12 +63,13 @@ def measure() -> Iterator[tuple[str, str, str]]:
 def _cost() -> str:
     """Return what share of a search's trials a minute an open dashboard costs.
 
-    The same trials are searched twice. The page is open in every other block of them, in those of the second search in
-    which it was not in the first: so it cancels out that trials differ, and that a machine is now faster, now slower.
+    The same trials are searched twice, beside a dashboard that goes on in every other block of them and is stopped in
+    the others; in the second search those are the blocks in which it went on in the first. So it cancels out that
+    trials differ, and that a machine is now faster, now slower.
     """
     with tempfile.TemporaryDirectory() as place:
-        first, second = (_blocks(Path(place) / f"{opened}", opened) for opened in (0, 1))
-    # Of two blocks in a row: the first open in the one search, the second in the other.
+        first, second = (_blocks(Path(place) / f"{begin}", begin) for begin in (0, 1))
+    # Of two blocks in a row: the first beside the dashboard in the one search, the second in the other.
     shares = [
         1 - math.sqrt(first[block + 1] * second[block] / (first[block] * second[block + 1]))
         for block in range(0, BLOCKS, 2)
@@ -76,26 +78,47 @@ def _cost() -> str:
     return f"{statistics.mean(shares):.1%} ± {error:.1%} (standard error of {len(shares)} comparisons)"
 
 
-def _blocks(home: Path, opened: int) -> list[float]:
-    """Search with the page open in every other block, those from number `opened` on; return the seconds of each."""
+def _blocks(home: Path, begin: int) -> list[float]:
+    """Search beside a dashboard that goes on in every other block, from `begin` on; return the seconds of each."""
     home.mkdir()
     options = ["--space", "tiny", "--algorithm", "random", "--epochs", "6", "--pruner", "none", "--repeats", "0"]
-    asked = ["--seed", "1", "--trials", str(BLOCKS * BLOCK + 1), "--study", STUDY, "--home", str(home)]
-    with served(home, {"XDG_CACHE_HOME": str(home / "cache")}) as (address, _), chromium() as browser:
+    asked = ["--seed", "1", "--trials", str(BLOCKS * BLOCK + BEFORE + 1), "--study", STUDY, "--home", str(home)]
+    with served(home, {"XDG_CACHE_HOME": str(home / "cache")}) as (address, server), chromium() as browser:
         page = browser.new_page()
         search = subprocess.Popen([CONVSEARCH, "run", *options, *asked], stdout=subprocess.DEVNULL)
-        ended: list[datetime] = []
-        shown = None
-        while search.poll() is None:
+        while not _ended(home):
             time.sleep(0.5)
-            ended = _ended(home)
-            block = (len(ended) - 1) // BLOCK
-            if ended and block != shown and block < BLOCKS:
-                shown = block
-                page.goto(f"{address}/study?study={STUDY}" if block % 2 == opened else "about:blank")
+        page.goto(f"{address}/study?study={STUDY}")
+        wait(page, TABLE)
+        dashboard = [psutil.Process(server), *_chromiums()]
+        size = 0
+        try:
+            while search.poll() is None:
+                time.sleep(0.1)
+                if (now := _size(home)) == size:
+                    continue
+                size = now
+                block = (len(_ended(home)) - 1 - BEFORE) // BLOCK
+                for process in dashboard:
+                    if block % 2 == begin or not 0 <= block < BLOCKS:
+                        process.resume()
+                    else:
+                        process.suspend()
+        finally:
+            for process in dashboard:
+                process.resume()
         if search.returncode:
             raise RuntimeError("the search failed")
-    return [(ended[(block + 1) * BLOCK] - ended[block * BLOCK + OPENING]).total_seconds() for block in range(BLOCKS)]
+    ended = _ended(home)[BEFORE:]
+    return [(ended[(block + 1) * BLOCK] - ended[block * BLOCK]).total_seconds() for block in range(BLOCKS)]
+
+
+def _chromiums() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children(recursive=True) if "chrom" in child.name()]
+
+
+def _size(home: Path) -> int:
+    return (Home(home).existing(STUDY).path / RECORD).stat().st_size
 
 
 def _ended(home: Path) -> list[datetime]:
