@@ -1,5 +1,6 @@
 """What many tests share: the digits as arrays, and one search that is done once and read by all."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,8 @@ from convsearch.search.data import Dataset, Split, open_data, split
 
 settings.register_profile("unhurried", deadline=None)  # machines are of all speeds, and tests run side by side
 settings.load_profile("unhurried")
+# A shell has what it begins in the background ignore Ctrl-C, and commands that are to obey it would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
