@@ -19,7 +19,6 @@ from ..spaces.architecture import Candidate
 from ..spaces.errors import InputError
 from . import news
 from .address import chosen
-from .news import watch_for_an_answer
 from .progress import progress_of
 from .store import Store, StoreError
 from .study import Study
@@ -44,7 +43,7 @@ def told(draw: Callable[P, None]) -> Callable[P, None]:
             draw(*args, **kwargs)
         except StoreError as error:
             st.error(f"{plain(str(error))}\n\n{plain(error.remedy)}", title="MLflow cannot be read")
-            watch_for_an_answer()
+            news.watch_for_an_answer()
 
     return page
 

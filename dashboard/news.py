@@ -6,6 +6,7 @@ that wants both. A question is answered in a hundredth of that, and a page that 
 
 import hashlib
 import json
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import urlencode
 
@@ -53,7 +54,7 @@ def news(store: Store, studies: Iterable[str]) -> str:
     """Return what changes whenever there is something new in one of these studies, or another study."""
     try:
         names = store.names()
-        found = {name: store.study(name) for name in studies}
+        found = {name: store.study(name) if name in names else None for name in studies}  # anybody may ask for anything
     except StoreError:
         return ""  # which the page tells
     return _digest(names, {name: None if study is None else study.version for name, study in found.items()})
@@ -82,16 +83,9 @@ def _mount(seen: str, studies: list[str], running: bool) -> None:
         "first": 1000 * FIRST,
         "every": 1000 * EVERY,
         "again": 1000 * AGAIN if running else None,
-        "run": _runs(),
+        "drawn": time.time(),  # for the browser is told only what has changed, and is to begin anew
     }
     _watcher(key="news", data=data, on_news_change=lambda: None)
-
-
-def _runs() -> int:
-    """Count the runs of the page: whoever is watched from must be told of each, though nothing else has changed."""
-    runs: int = st.session_state.get("runs", 0) + 1
-    st.session_state["runs"] = runs
-    return runs
 
 
 def _digest(names: Sequence[str], versions: Mapping[str, int | None]) -> str:

@@ -1,6 +1,7 @@
-"""Jobs for executors, and their lives: what tests of all executors share."""
+"""Jobs, and their lives in executors: what tests of trials and of all executors share."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,15 @@ from convsearch.search.executors.protocol import Broken, Event, Executor, Lost, 
 from convsearch.search.job import EpochReport, Job, Outcome
 from convsearch.spaces.architecture import Architecture, Candidate, Head, Layer, Recipe
 
+MakeJob = Callable[..., Job]
+FAST = Recipe(optimizer="adam", learning_rate=0.01, schedule="constant", batch_size=64)
 SMALL = (Layer(filters=8, pooling="max", pool_size=2, pool_stride=2),)
 WIDE = (Layer(filters=1024), Layer(filters=1024))  # some hundred megabytes of weights, gradients and moments
+
+
+def always(report: EpochReport) -> bool:
+    """Go on."""
+    return True
 
 
 def job(
@@ -21,13 +29,15 @@ def job(
     number: int = 0,
     layers: tuple[Layer, ...] = SMALL,
     units: tuple[int, ...] = (),
+    recipe: Recipe = FAST,
     **more: Any,
 ) -> Job:
+    """A job for the digits, of a small network and three epochs where nothing else is said."""
     candidate = Candidate(
         architecture=Architecture(
             input=digits.input, layers=layers, head=Head(pooling="flatten", units=units), classes=10
         ),
-        recipe=Recipe(optimizer="adam", learning_rate=0.01, schedule="constant", batch_size=64),
+        recipe=recipe,
     )
     settings = {
         "data": str(digits.folder),

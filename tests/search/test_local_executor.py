@@ -324,6 +324,7 @@ def test_the_seconds_of_a_job_count_from_when_it_is_submitted_though_its_worker_
 # ---------------------------------------------------------------------- several workers
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="only Linux keeps a process to some cores")
 def test_each_worker_keeps_to_its_cores_and_one_that_is_alone_has_them_all(
     digits: Dataset, parts: Split, tmp_path: Path
 ) -> None:

@@ -2,21 +2,19 @@
 
 import gc
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jobs
 import numpy as np
 import pytest
+from jobs import FAST, SMALL, MakeJob, always
 
 from convsearch.search.backend import import_keras
 from convsearch.search.data import Dataset, Split
 from convsearch.search.job import EpochReport, Job, Outcome
 from convsearch.spaces.architecture import (
-    Architecture,
     Augmentation,
-    Candidate,
-    Head,
     Layer,
     Optimizer,
     Recipe,
@@ -25,73 +23,28 @@ from convsearch.spaces.architecture import (
 
 keras = import_keras()
 
-from convsearch.search.clock import ByTheClock  # noqa: E402
-from convsearch.search.state import saved_epochs  # noqa: E402
 from convsearch.search.trainable import batch_norm_momentum  # noqa: E402
 from convsearch.search.trial import class_weights, train  # noqa: E402
 from convsearch.spaces.build import build  # noqa: E402
 
-FAST = Recipe(optimizer="adam", learning_rate=0.01, schedule="constant", batch_size=64)
-SMALL = (Layer(filters=8, kernel_size=3, pooling="max", pool_size=2, pool_stride=2),)
 # Four layers without normalisation, at a learning rate ten thousand times too high.
 HOPELESS = tuple(Layer(filters=32) for _ in range(4))
 DIVERGING = Recipe(optimizer="sgd", learning_rate=10, schedule="constant")
-MakeJob = Callable[..., Job]
-
-
-def always(report: EpochReport) -> bool:
-    return True
-
-
-@pytest.fixture
-def job(digits: Dataset, parts: Split, tmp_path: Path) -> MakeJob:
-    """Makes a job for the digits, of a small network and two epochs where nothing else is said."""
-
-    def make(recipe: Recipe = FAST, layers: tuple[Layer, ...] = SMALL, head: str = "flatten", **more: Any) -> Job:
-        architecture = Architecture(
-            input=digits.input,
-            layers=layers,
-            head=Head(pooling=head),  # type: ignore[arg-type]
-            classes=10,
-        )
-        settings = {
-            "data": str(digits.folder),
-            "split": str(digits.folder.parent / "split.npz"),
-            "epochs": 2,
-            "patience": 99,
-            "seed": 1,
-            "weights": str(tmp_path / "7.weights.h5"),
-        } | more
-        return Job(number=7, candidate=Candidate(architecture=architecture, recipe=recipe), **settings)
-
-    return make
 
 
 @pytest.fixture(scope="module")
 def followed(digits: Dataset, parts: Split, tmp_path_factory: pytest.TempPathFactory) -> tuple[Job, Outcome, list[Any]]:
     """A training of four epochs, with all that it reported; read only."""
     weights = tmp_path_factory.mktemp("followed") / "7.weights.h5"
-    architecture = Architecture(input=digits.input, layers=SMALL, head=Head(pooling="flatten"), classes=10)
-    job = Job(
-        number=7,
-        candidate=Candidate(
-            architecture=architecture,
-            recipe=Recipe(optimizer="sgd", learning_rate=0.08, schedule="constant", batch_size=64),
-        ),
-        data=str(digits.folder),
-        split=str(digits.folder.parent / "split.npz"),
-        epochs=4,
-        patience=99,
-        seed=1,
-        weights=str(weights),
-    )
+    recipe = Recipe(optimizer="sgd", learning_rate=0.08, schedule="constant", batch_size=64)
+    asked = jobs.job(digits, weights, 7, recipe=recipe, epochs=4)
     reports: list[EpochReport] = []
 
     def report(epoch: EpochReport) -> bool:
         reports.append(epoch)
         return True
 
-    return job, train(job, report), reports
+    return asked, train(asked, report), reports
 
 
 # ---------------------------------------------------------------------- the outcome
@@ -180,7 +133,6 @@ def test_the_time_is_split_into_parts_that_are_not_negative_and_make_up_the_whol
 
 
 def test_the_time_that_the_loop_takes_to_answer_is_waiting_and_nothing_else(job: MakeJob) -> None:
-    import time
 
     def slowly(report: EpochReport) -> bool:
         time.sleep(0.5)
@@ -361,111 +313,6 @@ def test_a_normalised_network_validates_well_after_a_few_epochs(job: MakeJob) ->
     outcome = train(job(layers=layers, epochs=4), always)
     assert outcome.value is not None
     assert outcome.value > 0.7  # by Keras's own momentum of 0.99 it would be near chance
-
-
-# ---------------------------------------------------------------------- rungs: a training that goes on
-
-
-@pytest.mark.parametrize("schedule", ["constant", "warmup_cosine"])
-@pytest.mark.parametrize("name", ["adamw", "sgd"])
-def test_a_training_that_goes_on_is_the_training_that_never_stopped(
-    job: MakeJob, tmp_path: Path, name: Optimizer, schedule: Schedule
-) -> None:
-    recipe = Recipe(optimizer=name, learning_rate=0.01, schedule=schedule, batch_size=64)
-    whole = train(job(recipe, epochs=4, weights=str(tmp_path / "1.weights.h5")), always)
-    state = str(tmp_path / "7.state.npz")
-    first = train(job(recipe, epochs=2, schedule_epochs=4, state=state), always)
-    rest = train(job(recipe, epochs=4, schedule_epochs=4, state=state, begin=2, best=first.value), always)
-    assert (first.ended, first.epochs, rest.ended, rest.epochs) == ("complete", 2, "complete", 2)
-    assert first.loss + rest.loss == pytest.approx(whole.loss, rel=1e-3)
-    assert first.val_loss + rest.val_loss == pytest.approx(whole.val_loss, rel=1e-3)
-
-
-def test_the_weights_are_replaced_only_where_going_on_got_further(job: MakeJob, tmp_path: Path) -> None:
-    state, weights = str(tmp_path / "7.state.npz"), tmp_path / "7.weights.h5"
-    first = train(job(epochs=1, state=state), always)
-    before = weights.read_bytes()
-    assert saved_epochs(Path(state)) == 1
-    no_better = train(job(epochs=2, state=state, begin=1, best=1.0), always)
-    assert saved_epochs(Path(state)) == 2
-    assert (no_better.ended, no_better.value, no_better.best_epoch, no_better.epochs) == ("complete", None, None, 1)
-    assert weights.read_bytes() == before
-    better = train(job(epochs=3, state=state, begin=2, best=first.value), always)
-    assert better.value is not None
-    assert better.best_epoch == 3
-    assert better.val_accuracy == (better.value,)
-    assert weights.read_bytes() != before
-
-
-def test_a_training_that_goes_on_counts_its_epochs_from_the_candidates_first(job: MakeJob, tmp_path: Path) -> None:
-    state = str(tmp_path / "7.state.npz")
-    train(job(epochs=2, state=state), always)
-    epochs: list[int] = []
-    train(job(epochs=4, state=state, begin=2, best=0.0), lambda report: epochs.append(report.epoch) or True)
-    assert epochs == [3, 4]
-
-
-def test_patience_begins_anew_where_a_training_goes_on(job: MakeJob, tmp_path: Path) -> None:
-    state = str(tmp_path / "7.state.npz")
-    train(job(epochs=2, state=state), always)
-    rest = train(job(epochs=9, state=state, begin=2, best=1.0, patience=3), always)
-    assert (rest.ended, rest.epochs) == ("complete", 3)
-
-
-@pytest.mark.parametrize("content", [b"", b"no archive", None], ids=["empty", "no archive", "gone"])
-def test_a_state_that_cannot_be_read_is_named(job: MakeJob, tmp_path: Path, content: bytes | None) -> None:
-    state = tmp_path / "7.state.npz"
-    if content is not None:
-        state.write_bytes(content)
-    assert saved_epochs(state) is None
-    with pytest.raises(OSError, match=r"7\.state\.npz"):
-        train(job(epochs=2, state=str(state), begin=1, best=0.5), always)
-
-
-# ---------------------------------------------------------------------- by the clock
-
-
-def test_a_training_by_the_clock_ends_with_the_time_and_its_rate_has_come_down(job: MakeJob) -> None:
-    recipe = Recipe(optimizer="sgd", learning_rate=0.05, schedule="cosine", batch_size=64)
-    begin = time.perf_counter()
-    outcome = train(job(recipe, epochs=10_000, patience=10_000, seconds=6.0, validate_every=5), always)
-    took = time.perf_counter() - begin
-    assert outcome.ended == "complete"
-    assert 6.0 <= took < 12.0  # the last validation and the weights come after it
-    assert outcome.epochs > 5
-    assert outcome.value is not None
-    assert outcome.value > 0.5  # a tenth would be chance
-    # Where the rate has come down, the last epochs hardly differ.
-    assert max(outcome.val_accuracy[-2:]) - min(outcome.val_accuracy[-2:]) < 0.05
-
-
-def test_a_training_that_is_through_before_its_time_ends_with_a_rate_that_has_come_down_too(job: MakeJob) -> None:
-    recipe = Recipe(optimizer="sgd", learning_rate=0.05, schedule="cosine", batch_size=64)
-    begin = time.perf_counter()
-    outcome = train(job(recipe, epochs=20, patience=20, seconds=1000.0), always)
-    assert (outcome.ended, outcome.epochs) == ("complete", 20)
-    assert time.perf_counter() - begin < 100
-    steps = np.abs(np.diff(outcome.val_loss))
-    assert steps[-1] < steps[:5].mean() / 10  # with a rate near 0 nothing moves any more
-
-
-def test_only_every_so_many_epochs_and_the_last_are_validated_and_reported(job: MakeJob) -> None:
-    epochs: list[int] = []
-    outcome = train(job(epochs=7, validate_every=3), lambda report: epochs.append(report.epoch) or True)
-    assert epochs == [3, 6, 7]
-    assert (outcome.ended, outcome.epochs, len(outcome.val_accuracy)) == ("complete", 7, 3)
-    assert outcome.best_epoch in epochs
-    assert outcome.value == max(outcome.val_accuracy)
-
-
-def test_the_rate_by_the_clock_is_the_recipes_schedule() -> None:
-    recipe = Recipe(optimizer="sgd", learning_rate=0.05, schedule="warmup_cosine")
-    clock = ByTheClock(recipe, began=0.0, seconds=1.0, most_steps=100)
-    assert clock.rate(0.0) == pytest.approx(0.0, abs=1e-6)
-    assert clock.rate(0.05) == pytest.approx(0.05, rel=0.01)  # warmed up
-    assert clock.rate(0.525) == pytest.approx(0.025, rel=0.02)  # half-way down
-    assert clock.rate(1.0) == pytest.approx(0.0, abs=1e-6)
-    assert ByTheClock(Recipe(learning_rate=0.05, schedule="constant"), 0.0, 1.0, 100).rate(0.7) == pytest.approx(0.05)
 
 
 # ---------------------------------------------------------------------- on all images

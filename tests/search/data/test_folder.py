@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.datasets import load_sample_images
 
 from convsearch.search.data import open_data, split
 from convsearch.search.data.images import decode
@@ -15,7 +16,6 @@ from convsearch.spaces.errors import InputError
 
 SaveImage = Callable[..., Path]
 MakeClasses = Callable[..., Path]
-CIFAR10 = Path(__file__).resolve().parents[4] / "shared/data/cifar10"
 
 
 def refused(path: Path, cache: Path, **options: Any) -> str:
@@ -435,17 +435,24 @@ def test_photographs_too_large_for_any_search_ask_for_an_image_size(tmp_path: Pa
     assert "--image-size" in message
 
 
-@pytest.mark.skipif(not CIFAR10.is_dir(), reason=f"the real images are not here: {CIFAR10}")
-def test_the_real_images_of_cifar10_are_read_with_their_own_test_images(cache: Path) -> None:
-    dataset = open_data(str(CIFAR10), cache)
-    assert dataset.input == (32, 32, 3)
-    assert len(dataset) == 6000
-    assert set(dataset.class_counts().values()) == {600}
-    assert np.bincount(dataset.given).tolist() == [5000, 0, 0, 1000]
+def test_photographs_are_read_pixel_by_pixel_with_their_own_test_images(tmp_path: Path, cache: Path) -> None:
+    """Pieces of the two photographs that scikit-learn ships."""
+    for name, photograph in zip(("china", "flower"), load_sample_images().images, strict=True):
+        pieces = [
+            photograph[y : y + 32, x : x + 32]
+            for y in range(0, photograph.shape[0] - 31, 32)
+            for x in range(0, photograph.shape[1] - 31, 32)
+        ]
+        for part, chosen in (("train", pieces[:200]), ("test", pieces[200:240])):
+            (tmp_path / "set" / part / name).mkdir(parents=True)
+            for number, piece in enumerate(chosen):
+                Image.fromarray(piece).save(tmp_path / "set" / part / name / f"{number:03}.png")
+    dataset = open_data(str(tmp_path / "set"), cache)
+    assert (dataset.input, dataset.class_counts()) == ((32, 32, 3), {"china": 240, "flower": 240})
+    assert np.bincount(dataset.given).tolist() == [400, 0, 0, 80]
     assert not dataset.bad
     assert not dataset.notes
-    frog = int(np.flatnonzero(dataset.labels() == dataset.classes.index("frog"))[0])
-    first = sorted((CIFAR10 / "test/frog").iterdir())[0]
-    assert np.array_equal(dataset.images()[frog], decode(first, (32, 32), 3))
+    flowers = dataset.images()[(dataset.labels() == 1) & (dataset.given == 0)]
+    assert np.array_equal(flowers[0], load_sample_images().images[1][:32, :32])
     parts = split(dataset, seed=0)
-    assert (len(parts.train), len(parts.val), len(parts.test)) == (4000, 1000, 1000)
+    assert (len(parts.train), len(parts.val), len(parts.test)) == (320, 80, 80)
