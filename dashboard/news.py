@@ -1,7 +1,7 @@
 """Pages are drawn again as soon as there is something new: the browser asks, and only then has its page drawn.
 
 A fragment that looks by itself would run a part of the page each time: 0.07 s of server and browser, beside a search
-that wants both. A question is answered in a hundredth of that, and a page that nobody sees asks none.
+that wants both. A question has no page drawn for it, and a page that nobody sees asks none.
 """
 
 import hashlib
