@@ -13,7 +13,9 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +27,7 @@ from convsearch.search.record import FILE as RECORD
 from convsearch.spaces.errors import InputError
 
 from .browser import CONVSEARCH, chromium, click, served, wait
+from .datasets import SHARED
 from .generated import Generated
 
 Role = Literal["link", "radio"]
@@ -32,8 +35,23 @@ Role = Literal["link", "radio"]
 STUDY = "large"
 TABLE = ".st-key-selected canvas"
 VIEWERS, CLICKS = 5, 60  # at once, and of one viewer alone; each of several does half as many
-BLOCKS, BLOCK, BEFORE = 32, 8, 8  # of small trials; trials of each, some ten seconds; trials while the page opens
 PAUSES = 2.0, 8.0  # seconds that one of several viewers looks at what came of a click: by lot between these
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A search that a dashboard is left open beside: in blocks of trials, in every other of which it goes on."""
+
+    trials: str  # what they are like
+    options: tuple[str, ...]
+    blocks: int
+    block: int  # trials of each; as many go before, while the page opens
+
+
+SEARCHES = (
+    Beside("the smallest trials", ("--space", "tiny", "--epochs", "6"), 64, 8),
+    Beside("trials of CIFAR-10, three epochs each", ("--data", str(SHARED / "cifar10"), "--epochs", "3"), 16, 4),
+)
 
 
 def measure() -> Iterator[tuple[str, str, str]]:
@@ -57,10 +75,12 @@ def measure() -> Iterator[tuple[str, str, str]]:
             yield "a trial that ends appears", _appears(address, study), "5 s"
             held = psutil.Process(server).memory_info().rss
             yield "memory of the server after all that", f"{held / 2**20:.0f} MB", "1 GB"
-    yield "what an open dashboard costs a search of small trials, in trials a minute", _cost(), "2 %"
+    for search in SEARCHES:
+        if "--data" not in search.options or (SHARED / "cifar10").is_dir():
+            yield f"what an open dashboard costs a search in trials a minute: {search.trials}", _cost(search), "2 %"
 
 
-def _cost() -> str:
+def _cost(search: Beside) -> str:
     """Return what share of a search's trials a minute an open dashboard costs.
 
     The same trials are searched twice, beside a dashboard that goes on in every other block of them and is stopped in
@@ -68,24 +88,29 @@ def _cost() -> str:
     trials differ, and that a machine is now faster, now slower.
     """
     with tempfile.TemporaryDirectory() as place:
-        first, second = (_blocks(Path(place) / f"{begin}", begin) for begin in (0, 1))
+        first, second = (_blocks(search, Path(place) / f"{begin}", begin) for begin in (0, 1))
     # Of two blocks in a row: the first beside the dashboard in the one search, the second in the other.
     shares = [
         1 - math.sqrt(first[block + 1] * second[block] / (first[block] * second[block + 1]))
-        for block in range(0, BLOCKS, 2)
+        for block in range(0, search.blocks, 2)
     ]
     error = statistics.stdev(shares) / math.sqrt(len(shares))
-    return f"{statistics.mean(shares):.1%} ± {error:.1%} (standard error of {len(shares)} comparisons)"
+    seconds = sum(first + second) / (2 * search.blocks * search.block)
+    return (
+        f"{statistics.mean(shares):.1%} ± {error:.1%} (standard error of {len(shares)} comparisons; trials of "
+        f"{seconds:.1f} s)"
+    )
 
 
-def _blocks(home: Path, begin: int) -> list[float]:
+def _blocks(search: Beside, home: Path, begin: int) -> list[float]:
     """Search beside a dashboard that goes on in every other block, from `begin` on; return the seconds of each."""
     home.mkdir()
-    options = ["--space", "tiny", "--algorithm", "random", "--epochs", "6", "--pruner", "none", "--repeats", "0"]
-    asked = ["--seed", "1", "--trials", str(BLOCKS * BLOCK + BEFORE + 1), "--study", STUDY, "--home", str(home)]
+    count = str((search.blocks + 1) * search.block + 1)
+    asked = ["--algorithm", "random", "--pruner", "none", "--repeats", "0", "--seed", "1", "--trials", count]
     with served(home, {"XDG_CACHE_HOME": str(home / "cache")}) as (address, server), chromium() as browser:
         page = browser.new_page()
-        search = subprocess.Popen([CONVSEARCH, "run", *options, *asked], stdout=subprocess.DEVNULL)
+        command = [CONVSEARCH, "run", *search.options, *asked, "--study", STUDY, "--home", str(home)]
+        running = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         while not _ended(home):
             time.sleep(0.5)
         page.goto(f"{address}/study?study={STUDY}")
@@ -93,24 +118,24 @@ def _blocks(home: Path, begin: int) -> list[float]:
         dashboard = [psutil.Process(server), *_chromiums()]
         size = 0
         try:
-            while search.poll() is None:
+            while running.poll() is None:
                 time.sleep(0.1)
                 if (now := _size(home)) == size:
                     continue
                 size = now
-                block = (len(_ended(home)) - 1 - BEFORE) // BLOCK
+                block = (len(_ended(home)) - 1) // search.block - 1  # the first one is of trials that go before
                 for process in dashboard:
-                    if block % 2 == begin or not 0 <= block < BLOCKS:
+                    if block % 2 == begin or not 0 <= block < search.blocks:
                         process.resume()
                     else:
                         process.suspend()
         finally:
             for process in dashboard:
                 process.resume()
-        if search.returncode:
+        if running.returncode:
             raise RuntimeError("the search failed")
-    ended = _ended(home)[BEFORE:]
-    return [(ended[(block + 1) * BLOCK] - ended[block * BLOCK]).total_seconds() for block in range(BLOCKS)]
+    ended = _ended(home)[:: search.block][1:]
+    return [(after - before).total_seconds() for before, after in pairwise(ended)]
 
 
 def _chromiums() -> list[psutil.Process]:

@@ -20,7 +20,8 @@ from ..spaces.errors import InputError
 from . import news
 from .address import chosen
 from .progress import progress_of
-from .store import Store, StoreError
+from .reader import StoreError
+from .store import Store
 from .study import Study
 from .words import plain
 

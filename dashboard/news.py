@@ -12,12 +12,13 @@ from urllib.parse import urlencode
 
 import streamlit as st
 
-from .store import Store, StoreError
+from .reader import StoreError
+from .store import Store
 
 PATH = "/news"
 EVERY = 2.0  # seconds between two questions
 FIRST = 4.0  # seconds from a page until the first: where trials end all the time, it is drawn no more often
-AGAIN = 15.0  # seconds after which the time that is left of a search is told anew, though nothing has come
+AGAIN = 30.0  # seconds after which the time that is left of a search is told anew, though nothing has come
 
 _watcher = st.components.v2.component(
     "convsearch.news",

@@ -35,7 +35,7 @@ def table_of(runs: Sequence[Run]) -> pd.DataFrame:
     rows = [_row(run) for run in runs if NUMBER.fullmatch(run.data.tags.get("number", ""))]  # others are damaged
     table = pd.DataFrame(rows, columns=None if rows else ["trial", "run", "began", "ended", *TAGS])
     for name in ("began", "ended"):
-        table[name] = pd.to_datetime(table[name], utc=True)
+        table[name] = pd.to_datetime(table[name], utc=True).dt.as_unit("us")  # where there is none yet, too
     for name in MEASURES.values():
         table[name] = pd.to_numeric(table[name]) if name in table else float("nan")
     return _sorted(table)

@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from convsearch.dashboard import live, navigation, news  # noqa: F401  (the pages take half a second to load)
-from convsearch.dashboard.store import StoreError
+from convsearch.dashboard.reader import StoreError
 
 MOMENT = 2.0  # seconds that the first viewer waits for a server that is ready, instead of before one that is not
 

@@ -28,6 +28,7 @@ from ..zoom import by_mouse
 from .tested import test_of
 
 ALWAYS = ["trial", "state", "validation", "architecture"]
+ORDERS = HIGHEST, LOWEST = "highest first", "lowest first"
 USUAL = ["gap", "parameters", "MACs", "seconds"]
 FORMATS = {
     "trial": st.column_config.NumberColumn(pinned=True),
@@ -119,12 +120,17 @@ def _filtered(study: Study) -> pd.DataFrame:
 
 def _leaderboard(home: Path, study: Study, trials: pd.DataFrame) -> None:
     measures = [name for name in MEASURES.values() if name not in ALWAYS]
-    more = st.multiselect(
-        "Columns", [*measures, "worker", "began", "ended", *study.options], USUAL, key="columns", bind="query-params"
-    )
-    columns = [*ALWAYS, *(name if name in trials else OPTION + name for name in more)]
-    table = trials.sort_values("validation", ascending=False, ignore_index=True)
-    rows = table[columns].rename(columns=lambda name: name.removeprefix(OPTION))
+    others = [*measures, "worker", "began", "ended", *study.options]
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        more = st.multiselect("Columns", others, USUAL, key="columns", bind="query-params", width="stretch")
+        by = st.selectbox("Sorted by", ["validation", "trial", *others], key="sorted", bind="query-params", width=180)
+        order = st.selectbox("Order", ORDERS, key="order", bind="query-params", width=160)
+
+    def column(name: str) -> str:
+        return name if name in trials else OPTION + name
+
+    table = trials.sort_values(column(by), ascending=order == LOWEST, kind="stable", ignore_index=True)
+    rows = table[[*ALWAYS, *map(column, more)]].rename(columns=lambda name: name.removeprefix(OPTION))
     numbers = _selected(table["trial"].tolist(), study.name)
     st.dataframe(
         rows,
@@ -132,7 +138,7 @@ def _leaderboard(home: Path, study: Study, trials: pd.DataFrame) -> None:
         key=SELECTED,
         on_select="rerun",
         selection_mode="multi-row",
-        alt="Trials, the best first",
+        alt=f"Trials by {by}, {order}",
         column_config=FORMATS,
     )
     _links(study.name, numbers)

@@ -14,8 +14,8 @@ from .. import address, live, shown
 from ..bundle import BundleError, bundle, command, folder_of, winner
 from ..figures.learning import learning
 from ..figures.times import times
+from ..reader import told_uri
 from ..rows import MEASURES
-from ..store import told_uri
 from ..study import Study
 from ..words import plain
 from .field import show_field
@@ -198,12 +198,11 @@ def _run(home: Path, study: Study, trial: "pd.Series[Any]") -> None:
     st.subheader("MLflow")
     place = f"#/experiments/{study.experiment_id}/runs/{trial['run']}"
     store = live.store(home)
-    uri = told_uri(store.uri)
+    uri = told_uri(store.reader.uri)
     if uri.startswith("http"):
         st.link_button("Open the run", f"{uri.rstrip('/')}/{place}", icon=":material/open_in_new:")
         return
-    st.caption(
-        f"The store is a {'database' if store.path is None else 'file'}; once it is served, the run has an address."
-    )
+    kind = "database" if store.reader.path is None else "file"
+    st.caption(f"The store is a {kind}; once it is served, the run has an address.")
     st.code(f"mlflow ui --port {MLFLOW_PORT} --backend-store-uri {shlex.quote(uri)}", language="shell")
     st.link_button("Open the run", f"http://127.0.0.1:{MLFLOW_PORT}/{place}", icon=":material/open_in_new:")

@@ -17,7 +17,8 @@ from test_pages import opened, said, script
 from benchmarks.browser import chromium, served, wait
 from convsearch.dashboard.navigation import PAGES
 from convsearch.dashboard.progress import progress_of
-from convsearch.dashboard.store import FRESH, Store, StoreError, told_uri
+from convsearch.dashboard.reader import FRESH, StoreError, told_uri
+from convsearch.dashboard.store import Store
 from convsearch.dashboard.views.study import VIEWS
 from convsearch.search.home import Home
 from convsearch.search.lock import alone

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from mlflow.tracking import MlflowClient
+from sqlalchemy import Engine, event
 from stores import Written
 from test_mlflow_store import cache, copying, study  # noqa: F401  (a fixture)
 
@@ -78,6 +79,44 @@ def test_a_study_at_rest_is_not_asked_for_its_trials(tmp_path: Path) -> None:
     again.trials = written.trials
     again.add([0.75])
     assert study(store).trials["validation"].tolist() == [0.5, 0.75]
+
+
+def test_launches_that_came_between_two_looks_are_seen_in_each_study(tmp_path: Path) -> None:
+    def seen() -> dict[str, list[str]]:
+        return {name: [launch.status for launch in study(store, name).launches] for name in store.names()}
+
+    cats, birds = Written(tmp_path, "cats"), Written(tmp_path, "birds")
+    birds.finish()
+    store = Store(tmp_path, fresh=0.0)
+    assert seen() == {"birds": ["FINISHED"], "cats": ["RUNNING"]}
+    cats.finish()
+    Written(tmp_path, "birds").finish(finished=False)
+    Written(tmp_path, "dogs")
+    assert seen() == {"dogs": ["RUNNING"], "birds": ["FINISHED", "KILLED"], "cats": ["FINISHED"]}
+
+
+def test_many_studies_at_rest_are_asked_for_at_once(tmp_path: Path) -> None:
+    def statements(count: int) -> int:
+        """Return how many statements of SQL a look at so many studies takes, when one of them has changed."""
+        home = tmp_path / str(count)
+        for number in range(count):
+            written = Written(home, f"study-{number}")
+            written.add([0.5])
+            written.finish()
+        store, told = Store(home, fresh=0.0), []
+        for name in store.names():
+            study(store, name)
+        client(written).set_tag(written.trials[0][1], "looked", "at")  # the file is another one
+        listener = lambda *statement: told.append(statement)  # noqa: E731
+        event.listen(Engine, "before_cursor_execute", listener)
+        try:
+            for name in store.names():
+                study(store, name)
+        finally:
+            event.remove(Engine, "before_cursor_execute", listener)
+        return len(told)
+
+    assert 0 < statements(2) == statements(6)
 
 
 def test_a_shared_study_is_finished_if_the_loop_that_ended_last_finished_it(tmp_path: Path) -> None:

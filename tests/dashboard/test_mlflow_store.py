@@ -11,8 +11,9 @@ import pandas as pd
 import pytest
 from stores import Written
 
+from convsearch.dashboard.reader import StoreError
 from convsearch.dashboard.rows import OPTION
-from convsearch.dashboard.store import Store, StoreError
+from convsearch.dashboard.store import Store
 from convsearch.dashboard.study import Study
 
 

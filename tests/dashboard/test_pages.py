@@ -106,6 +106,15 @@ def test_the_leaderboard_has_the_best_first_and_the_columns_and_states_of_the_ad
     assert len(table) == 10
 
 
+def test_the_leaderboard_is_sorted_as_the_address_says_or_by_hand(several: Path) -> None:
+    app = opened(several, "study", study="birds", sorted="trial", order="lowest first", columns="parameters")
+    assert list(app.dataframe[0].value["trial"]) == list(range(12))
+    app.selectbox(key="sorted").set_value("parameters").run()
+    assert app.dataframe[0].value["parameters"].is_monotonic_increasing
+    app.selectbox(key="order").set_value("highest first").run()
+    assert app.dataframe[0].value["parameters"].is_monotonic_decreasing
+
+
 def test_failures_are_grouped_by_their_reason(several: Path) -> None:
     app = opened(several, "study", study="birds", view="Failures")
     assert [text.value for text in app.text] == ["the loss became NaN in epoch 1"]
