@@ -17,7 +17,7 @@ from .store import Store
 
 PATH = "/news"
 EVERY = 2.0  # seconds between two questions
-FIRST = 4.0  # seconds from a page until the first: where trials end all the time, it is drawn no more often
+FIRST = 4.3  # seconds from a page until the first: where trials end all the time, it is drawn no more often
 AGAIN = 30.0  # seconds after which the time that is left of a search is told anew, though nothing has come
 
 _watcher = st.components.v2.component(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from mlflow.entities import Run
+from numpy.typing import NDArray
 
 OPTION = "option."  # what the columns of a trial's options begin with
 
@@ -71,21 +72,19 @@ def _sorted(table: pd.DataFrame) -> pd.DataFrame:
 
 def typed(table: pd.DataFrame) -> pd.DataFrame:
     """Return a table whose options are numbers where all of them are, and words elsewhere."""
-    return pd.DataFrame(
-        {name: _typed(table[name]) if name.startswith(OPTION) else table[name] for name in table.columns}
-    )
+    found = {name: _typed(table[name]) if name.startswith(OPTION) else table[name] for name in table.columns}
+    return pd.DataFrame(found, index=table.index)
 
 
-def _typed(column: "pd.Series[Any]") -> "pd.Series[Any]":
+def _typed(column: "pd.Series[Any]") -> "pd.Series[Any] | NDArray[Any]":
     """Return an option's values; it has few that differ, so that each of them is looked at once."""
-    codes, words = pd.factorize(column)
-    numbers = pd.to_numeric(pd.Series(words, dtype=object), errors="coerce")
-    if numbers.isna().any():
+    codes, words = pd.factorize(column.to_numpy(dtype=object))
+    numbers = pd.to_numeric(words, errors="coerce")
+    if np.isnan(numbers).any():
         return column.astype(object)
-    values = numbers.to_numpy()
     if (codes < 0).any():  # no value, which then is the last
-        values = np.append(values, np.nan)
-    return pd.Series(values[codes], column.index)
+        numbers = np.append(numbers, np.nan)
+    return numbers[codes]
 
 
 def moment(milliseconds: int) -> datetime:
