@@ -122,22 +122,22 @@ class Reader:
         """Return the run of an experiment that began last; nothing where there is none."""
         return list(self._page([experiment], which, ["attributes.start_time DESC"], 1, None))
 
-    def moved(self, experiments: Sequence[str], kind: str, since: int, running: Iterable[str]) -> dict[str, Run]:
+    def moved(self, experiments: Sequence[str], which: str, since: int, running: Iterable[str]) -> dict[str, Run]:
         """Return the runs that may have changed, by their IDs: those that run, that have ended, that did run.
 
         Args:
             experiments: their IDs.
-            kind: of the runs, as their tags have it.
+            which: a condition in MLflow's language.
             since: when the others had ended for good, in milliseconds since 1970.
             running: the IDs of those that ran when it was asked last: they may have ended longer ago than any clock
-                should have it.
+                should have it. One that is not returned was deleted.
         """
         found: dict[str, Run] = {}
-        for which in ("attributes.status = 'RUNNING'", f"attributes.end_time >= {since}"):
-            found |= {run.info.run_id: run for run in self.runs(experiments, f"tags.kind = '{kind}' and {which}")}
-        for run_id in set(running) - set(found):
-            with self._read(), suppress(MlflowException):
-                found[run_id] = self._client().get_run(run_id)
+        for moved in ("attributes.status = 'RUNNING'", f"attributes.end_time >= {since}"):
+            found |= {run.info.run_id: run for run in self.runs(experiments, f"{which} and {moved}")}
+        if others := set(running) - set(found):
+            named = ", ".join(f"'{run_id}'" for run_id in sorted(others))
+            found |= {run.info.run_id: run for run in self.runs(experiments, f"attributes.run_id IN ({named})")}
         return found
 
     def history(self, run_id: str, metric: str) -> dict[int, float]:

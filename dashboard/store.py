@@ -165,12 +165,15 @@ class Store:
         runs: list[Run] = []
         if new := [one for one in there if one not in known]:
             runs += self.reader.runs(new, LAUNCHES)
+        running: set[str] = set()
         if known:
             before = [run.info for launches in known.values() for run in launches.values()]
             since = max((info.end_time or 0 for info in before), default=0) - OVERLAP_SHARED
             running = {info.run_id for info in before if info.status == "RUNNING"}
-            runs += self.reader.moved(list(known), "launch", since, running).values()
-        found = {one: dict(known.get(one, {})) for one in there}
+            runs += self.reader.moved(list(known), LAUNCHES, since, running).values()
+        found = {
+            one: {run_id: run for run_id, run in known.get(one, {}).items() if run_id not in running} for one in there
+        }
         for run in runs:
             found[run.info.experiment_id][run.info.run_id] = run
         return found
@@ -230,7 +233,7 @@ class Store:
     def _changed(self, experiment: Experiment, kept: _Kept, shared: bool) -> Iterator[Run]:
         """Yield the runs of trials that are not as they were."""
         since = kept.newest_end - (OVERLAP_SHARED if shared else OVERLAP)
-        found = self.reader.moved([experiment.experiment_id], "trial", since, kept.running())
+        found = self.reader.moved([experiment.experiment_id], TRIALS, since, kept.running())
         yield from (run for run_id, run in found.items() if kept.marks.get(run_id) != _mark(run))
 
     def _curve(self, name: str, trial: "pd.Series[Any]") -> pd.DataFrame:

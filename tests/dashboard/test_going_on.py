@@ -95,6 +95,19 @@ def test_launches_that_came_between_two_looks_are_seen_in_each_study(tmp_path: P
     assert seen() == {"dogs": ["RUNNING"], "birds": ["FINISHED", "KILLED"], "cats": ["FINISHED"]}
 
 
+@pytest.mark.parametrize("deleted", [False, True])
+def test_a_launch_that_ended_long_ago_or_was_deleted_does_not_run_on(deleted: bool, tmp_path: Path) -> None:
+    old, store = Written(tmp_path), Store(tmp_path, fresh=0.0)
+    Written(tmp_path, "cats").finish()
+    assert [launch.status for launch in study(store).launches] == ["RUNNING"]
+    if deleted:
+        client(old).delete_run(old.parent)
+    else:
+        yesterday = datetime.now(UTC) - timedelta(days=1)
+        client(old).set_terminated(old.parent, "FINISHED", round(1000 * yesterday.timestamp()))
+    assert [launch.status for launch in study(store).launches] == ([] if deleted else ["FINISHED"])
+
+
 def test_many_studies_at_rest_are_asked_for_at_once(tmp_path: Path) -> None:
     def statements(count: int) -> int:
         """Return how many statements of SQL a look at so many studies takes, when one of them has changed."""
