@@ -31,7 +31,9 @@ def serve(home: Path, port: int, host: str = ADDRESS) -> NoReturn:
     """
     _check(host, port)
     command = [sys.executable, "-m", "streamlit", "run", str(Path(__file__).with_name("server.py"))]
-    options = {"server.address": host, "server.port": str(port), **OPTIONS}
+    # Whose pages may steer ours from around it: Streamlit would let all those of its own cloud, and try each address.
+    own = {"client.allowedOrigins": f"http://{host}:{port}"}
+    options = {"server.address": host, "server.port": str(port), **own, **OPTIONS}
     sys.stdout.flush()
     os.execv(sys.executable, [*command, *(f"--{name}={value}" for name, value in options.items()), "--", str(home)])
 

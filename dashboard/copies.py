@@ -7,6 +7,7 @@ import hashlib
 from contextlib import suppress
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from mlflow.entities import Experiment
 from platformdirs import user_cache_path
@@ -23,9 +24,13 @@ def place_of(uri: str, experiment: Experiment) -> Path:
 def load(place: Path) -> pd.DataFrame | None:
     """Return a copy, or None where there is none that can be read."""
     try:
-        return pd.read_parquet(place)
+        found = pd.read_parquet(place)
     except (OSError, ValueError):  # which pyarrow's errors are
         return None
+    # As `rows.py` has them; Parquet has types of its own for text, and for columns in which nothing is known.
+    words: pd.DataFrame = found.select_dtypes(["object", "str"]).astype(object)
+    others = found.drop(columns=words.columns)
+    return pd.concat([others, words.where(words.notna(), np.nan)], axis=1)[found.columns]
 
 
 def save(place: Path, table: pd.DataFrame) -> None:

@@ -16,6 +16,9 @@ PAGES: dict[str, tuple[ModuleType, str, str]] = {
     "trial": (trial, ":material/layers:", "One trial: its network, how it learnt, where its time went."),
     "compare": (compare, ":material/compare_arrows:", "Two to four trials side by side."),
 }
+# What is about to be drawn anew would begin to fade. On a page that goes on by itself that flickers, and each part of
+# it is a layer of its own to the browser then, a sixth of its work.
+CALM = "<style>.stElementContainer { opacity: 1 !important; transition: none !important }</style>"
 
 
 def navigate(home: Path, first: str = "studies") -> None:
@@ -32,4 +35,5 @@ def navigate(home: Path, first: str = "studies") -> None:
         for name, (view, icon, told) in PAGES.items()
     }
     st.session_state["pages"] = pages
+    st.html(CALM)
     st.navigation(list(pages.values()), position="top").run()

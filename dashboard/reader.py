@@ -6,7 +6,7 @@ import os
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,14 +104,14 @@ class Reader:
         return [experiment for experiment in found if DATA_TAG in experiment.tags]  # a server may have others
 
     def runs(self, experiments: Sequence[str], which: str) -> Iterator[Run]:
-        """Yield runs of experiments, by their IDs, in the order in which they began.
+        """Yield runs of experiments, by their IDs, in the order in which they began; of no experiment none.
 
         Args:
             experiments: their IDs.
             which: a condition in MLflow's language.
         """
         token = None
-        while True:
+        while experiments:  # of none, MLflow would look through all
             page = self._page(experiments, which, ["attributes.start_time ASC"], self.page, token)
             yield from page
             token = page.token
@@ -122,20 +122,22 @@ class Reader:
         """Return the run of an experiment that began last; nothing where there is none."""
         return list(self._page([experiment], which, ["attributes.start_time DESC"], 1, None))
 
-    def moved(self, experiments: Sequence[str], which: str, since: int, running: Iterable[str]) -> dict[str, Run]:
+    def moved(
+        self, experiments: Sequence[str], which: str, since: int, ran: Iterable[str], running: Mapping[str, Run]
+    ) -> dict[str, Run]:
         """Return the runs that may have changed, by their IDs: those that run, that have ended, that did run.
 
         Args:
             experiments: their IDs.
             which: a condition in MLflow's language.
             since: when the others had ended for good, in milliseconds since 1970.
-            running: the IDs of those that ran when it was asked last: they may have ended longer ago than any clock
+            ran: the IDs of those that ran when it was asked before: they may have ended longer ago than any clock
                 should have it. One that is not returned was deleted.
+            running: those that run now.
         """
-        found: dict[str, Run] = {}
-        for moved in ("attributes.status = 'RUNNING'", f"attributes.end_time >= {since}"):
-            found |= {run.info.run_id: run for run in self.runs(experiments, f"{which} and {moved}")}
-        if others := set(running) - set(found):
+        ended = self.runs(experiments, f"{which} and attributes.end_time >= {since}")
+        found = {**running, **{run.info.run_id: run for run in ended}}
+        if others := set(ran) - set(found):
             named = ", ".join(f"'{run_id}'" for run_id in sorted(others))
             found |= {run.info.run_id: run for run in self.runs(experiments, f"attributes.run_id IN ({named})")}
         return found

@@ -32,36 +32,45 @@ TAGS = ("state", "worker", "error", "lost", "architecture", "hash")
 
 
 def table_of(runs: Sequence[Run]) -> pd.DataFrame:
-    """Return runs of trials as a table, by their numbers."""
-    rows = [_row(run) for run in runs if NUMBER.fullmatch(run.data.tags.get("number", ""))]  # others are damaged
-    table = pd.DataFrame(rows, columns=None if rows else ["trial", "run", "began", "ended", *TAGS])
-    for name in ("began", "ended"):
-        table[name] = pd.to_datetime(table[name], utc=True).dt.as_unit("us")  # where there is none yet, too
-    for name in MEASURES.values():
-        table[name] = pd.to_numeric(table[name]) if name in table else float("nan")
-    return _sorted(table)
+    """Return runs of trials as a table, by their numbers.
+
+    Text is of the type of any object, and NaN where there is none: pandas sees to all columns of that type at once.
+    """
+    whole = [run for run in runs if NUMBER.fullmatch(run.data.tags.get("number", ""))]  # others are damaged
+    moments = pd.DataFrame(map(_moments, whole), columns=["began", "ended"])
+    parts = [
+        pd.DataFrame({"trial": [int(run.data.tags["number"]) for run in whole]}, dtype="int64"),
+        pd.DataFrame(map(_words, whole), columns=["run", *TAGS], dtype=object),
+        moments.apply(pd.to_datetime, utc=True).astype("datetime64[us, UTC]"),  # where there is none yet, too
+        pd.DataFrame(map(_measures, whole), columns=list(MEASURES.values()), dtype=float),
+        pd.DataFrame([run.data.params for run in whole], dtype=object).add_prefix(OPTION),
+    ]
+    return _sorted(pd.concat(parts, axis=1))
 
 
-def _row(run: Run) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "trial": int(run.data.tags["number"]),
-        "run": run.info.run_id,
-        "began": moment(run.info.start_time),
-        "ended": moment(run.info.end_time) if run.info.end_time and run.info.status != "RUNNING" else None,
-    }
-    row |= {name: run.data.tags.get(name) for name in TAGS}
-    if row["state"] in ("complete", "pruned"):
-        row["error"] = None  # of an interruption that it has gone on from
-    row |= {ours: run.data.metrics.get(name) for name, ours in MEASURES.items()}
-    row |= {OPTION + name: text for name, text in run.data.params.items()}
-    return row
+def _words(run: Run) -> list[str | float]:
+    words: dict[str, str | float] = {name: run.data.tags.get(name, np.nan) for name in TAGS}
+    if words["state"] in ("complete", "pruned"):
+        words["error"] = np.nan  # of an interruption that it has gone on from
+    return [run.info.run_id, *words.values()]
+
+
+def _moments(run: Run) -> list[datetime | None]:
+    info = run.info
+    return [moment(info.start_time), moment(info.end_time) if info.end_time and info.status != "RUNNING" else None]
+
+
+def _measures(run: Run) -> list[float | None]:
+    return [run.data.metrics.get(name) for name in MEASURES]
 
 
 def merged(table: pd.DataFrame, changed: pd.DataFrame) -> pd.DataFrame:
     """Return a table with the rows that have changed, or are new, as they are now."""
     if table.empty or changed.empty:
         return changed if table.empty else table
-    return _sorted(pd.concat([table[~table["run"].isin(changed["run"])], changed]))
+    names = table.columns.union(changed.columns, sort=False)  # pandas would do the same, but one column at a time
+    parts = [part.reindex(columns=names) for part in (table[~table["run"].isin(changed["run"])], changed)]
+    return _sorted(pd.concat(parts))
 
 
 def _sorted(table: pd.DataFrame) -> pd.DataFrame:
@@ -70,21 +79,25 @@ def _sorted(table: pd.DataFrame) -> pd.DataFrame:
     return found.drop_duplicates("trial", keep="last", ignore_index=True)
 
 
-def typed(table: pd.DataFrame) -> pd.DataFrame:
-    """Return a table whose options are numbers where all of them are, and words elsewhere."""
-    found = {name: _typed(table[name]) if name.startswith(OPTION) else table[name] for name in table.columns}
-    return pd.DataFrame(found, index=table.index)
-
-
-def _typed(column: "pd.Series[Any]") -> "pd.Series[Any] | NDArray[Any]":
-    """Return an option's values; it has few that differ, so that each of them is looked at once."""
-    codes, words = pd.factorize(column.to_numpy(dtype=object))
-    numbers = pd.to_numeric(words, errors="coerce")
-    if np.isnan(numbers).any():
-        return column.astype(object)
-    if (codes < 0).any():  # no value, which then is the last
-        numbers = np.append(numbers, np.nan)
-    return numbers[codes]
+def typed(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """Return a table whose options are numbers where all of them are, and the names of those that differ."""
+    options = [name for name in table.columns if name.startswith(OPTION)]
+    words = table[options].to_numpy(dtype=object)
+    found: dict[str, NDArray[Any]] = {}
+    differ: list[str] = []
+    for place, name in enumerate(options):
+        # An option has few values that differ, so that each of them is looked at once.
+        codes, values = pd.factorize(words[:, place])
+        if len(values) > 1:
+            differ.append(name.removeprefix(OPTION))
+        numbers = pd.to_numeric(values, errors="coerce")
+        if np.isnan(numbers).any():
+            continue
+        if (codes < 0).any():  # no value, which then is the last
+            numbers = np.append(numbers, np.nan)
+        found[name] = numbers[codes]
+    words_and_others = table.drop(columns=list(found))
+    return pd.concat([words_and_others, pd.DataFrame(found, index=table.index)], axis=1)[table.columns], differ
 
 
 def moment(milliseconds: int) -> datetime:

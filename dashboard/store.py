@@ -6,7 +6,7 @@ is kept for all who look, and for the next time in the user's cache (`copies.py`
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,8 @@ from .study import Launch, Study
 WORTH_COPYING, COPIED = 200, 60.0  # runs, from which on a study is copied; seconds between two copies of it
 # Milliseconds: what ended within them is asked for again, for it may have come after what ended later. A loop delivers
 # in order, but for what it does within the same moment; several loops do not, up to the minutes that one may be away.
-OVERLAP, OVERLAP_SHARED = 10_000, 600_000
-TRIALS, LAUNCHES = "tags.kind = 'trial'", "tags.kind = 'launch'"
+OVERLAP, OVERLAP_SHARED = 2_000, 600_000
+TRIAL, LAUNCH = "trial", "launch"  # the kinds of runs
 Progress = Callable[[float], object]
 """Is told which share of a study has been read."""
 
@@ -36,11 +36,20 @@ _Mark = tuple[str | None, int | None]
 
 @dataclass(frozen=True)
 class _Seen:
-    """What studies there are, by name, the newest first, and the runs of their launches by experiment and run."""
+    """What studies there are, by name, the newest first; the launches, by experiment and run; what runs."""
 
     asked: Asked = NEVER
     experiments: dict[str, Experiment] = field(default_factory=dict)
     launches: dict[str, dict[str, Run]] = field(default_factory=dict)
+    running: dict[str, Run] = field(default_factory=dict)  # launches and trials, by run
+
+    def runs(self, kind: str, experiments: Iterable[str]) -> dict[str, Run]:
+        """Return what runs, of a kind and in some experiments."""
+        return {
+            run_id: run
+            for run_id, run in self.running.items()
+            if run.data.tags.get("kind") == kind and run.info.experiment_id in experiments
+        }
 
 
 @dataclass
@@ -150,30 +159,31 @@ class Store:
     # ------------------------------------------------------------------ what is read
 
     def _look(self) -> _Seen:
-        """Return what studies there are now, and their launches: for all of them at once, however many there are."""
+        """Return what there is now: for all studies at once, however many there are."""
         with self._seeing:
             if not self.reader.is_fresh(self._seen.asked):
                 asked = self.reader.now()
                 experiments = {experiment.name: experiment for experiment in self.reader.experiments()}
-                self._seen = _Seen(asked, experiments, self._launches(experiments.values()))
+                there = [experiment.experiment_id for experiment in experiments.values()]
+                running = {run.info.run_id: run for run in self.reader.runs(there, "attributes.status = 'RUNNING'")}
+                seen = replace(self._seen, asked=asked, experiments=experiments, running=running)
+                self._seen = replace(seen, launches=self._launches(seen, there))
             return self._seen
 
-    def _launches(self, experiments: Iterable[Experiment]) -> dict[str, dict[str, Run]]:
-        """Return the runs of all launches: of studies that are new all, of the others what may have changed."""
-        there = [experiment.experiment_id for experiment in experiments]
-        known = {one: self._seen.launches[one] for one in there if one in self._seen.launches}
-        runs: list[Run] = []
-        if new := [one for one in there if one not in known]:
-            runs += self.reader.runs(new, LAUNCHES)
-        running: set[str] = set()
-        if known:
-            before = [run.info for launches in known.values() for run in launches.values()]
-            since = max((info.end_time or 0 for info in before), default=0) - OVERLAP_SHARED
-            running = {info.run_id for info in before if info.status == "RUNNING"}
-            runs += self.reader.moved(list(known), LAUNCHES, since, running).values()
-        found = {
-            one: {run_id: run for run_id, run in known.get(one, {}).items() if run_id not in running} for one in there
-        }
+    def _launches(self, seen: _Seen, there: list[str]) -> dict[str, dict[str, Run]]:
+        """Return the runs of all launches: of studies that are new all, of the others what may have changed.
+
+        Args:
+            seen: what is seen now, with the launches that were seen before.
+            there: the experiments that there are.
+        """
+        known = {one: seen.launches[one] for one in there if one in seen.launches}
+        runs = list(self.reader.runs([one for one in there if one not in known], _of(LAUNCH)))
+        before = [run.info for launches in known.values() for run in launches.values()]
+        since = max((info.end_time or 0 for info in before), default=0) - OVERLAP_SHARED
+        ran = {info.run_id for info in before if info.status == "RUNNING"}
+        runs += self.reader.moved(list(known), _of(LAUNCH), since, ran, seen.runs(LAUNCH, known)).values()
+        found = {one: {run_id: run for run_id, run in known.get(one, {}).items() if run_id not in ran} for one in there}
         for run in runs:
             found[run.info.experiment_id][run.info.run_id] = run
         return found
@@ -196,7 +206,8 @@ class Store:
         if kept is None:
             kept, runs = _Kept(), list(self._all(experiment, progress))
         else:
-            runs = list(self._changed(experiment, kept, any("loop" in launch.tags for launch in launches)))
+            shared = any("loop" in launch.tags for launch in launches)
+            runs = list(self._changed(experiment, kept, shared, seen.runs(TRIAL, [experiment.experiment_id])))
         before, table = kept.study, merged(kept.runs, table_of(runs))
         changed = before is None or bool(runs) or before.launches != launches
         marks = kept.marks | {run.info.run_id: _mark(run) for run in runs}
@@ -205,6 +216,7 @@ class Store:
             made.curves.pop(run.info.run_id, None)  # it has gone on
         made.newest_end = max([kept.newest_end, *(run.info.end_time or 0 for run in runs)])
         if before is None or changed:
+            trials, options = typed(table)
             made.study = Study(
                 name=name,
                 experiment_id=experiment.experiment_id,
@@ -212,7 +224,8 @@ class Store:
                 space=experiment.tags.get(SPACE_TAG, ""),
                 created=moment(experiment.creation_time),
                 launches=launches,
-                trials=typed(table),
+                trials=trials,
+                options=options,
                 version=(before.version if before else 0) + 1,
             )
         if changed and len(table) >= self._worth_copying and seen.asked.at - made.saved > COPIED:
@@ -222,18 +235,18 @@ class Store:
 
     def _all(self, experiment: Experiment, progress: Progress) -> Iterator[Run]:
         """Yield the runs of all trials."""
-        newest = self.reader.newest(experiment.experiment_id, TRIALS)
+        newest = self.reader.newest(experiment.experiment_id, _of(TRIAL))
         expected = 1 + max(table_of(newest)["trial"], default=0)
-        for count, run in enumerate(self.reader.runs([experiment.experiment_id], TRIALS), start=1):
+        for count, run in enumerate(self.reader.runs([experiment.experiment_id], _of(TRIAL)), start=1):
             if count % self.reader.page == 0:
                 self._shares[experiment.name] = min(1.0, count / expected)
                 progress(self._shares[experiment.name])
             yield run
 
-    def _changed(self, experiment: Experiment, kept: _Kept, shared: bool) -> Iterator[Run]:
+    def _changed(self, experiment: Experiment, kept: _Kept, shared: bool, running: Mapping[str, Run]) -> Iterator[Run]:
         """Yield the runs of trials that are not as they were."""
         since = kept.newest_end - (OVERLAP_SHARED if shared else OVERLAP)
-        found = self.reader.moved([experiment.experiment_id], TRIALS, since, kept.running())
+        found = self.reader.moved([experiment.experiment_id], _of(TRIAL), since, kept.running(), running)
         yield from (run for run_id, run in found.items() if kept.marks.get(run_id) != _mark(run))
 
     def _curve(self, name: str, trial: "pd.Series[Any]") -> pd.DataFrame:
@@ -255,6 +268,11 @@ def _of_copy(name: str, experiment: Experiment, copy: pd.DataFrame) -> _Kept:
     marks = dict(zip(copy["run"], zip(copy["state"], ends, strict=True), strict=True))
     newest = max((end for end in ends if end is not None), default=0)
     return _Kept(study, copy, NEVER, newest, time.monotonic(), marks)
+
+
+def _of(kind: str) -> str:
+    """Return the condition on runs of a kind, in MLflow's language."""
+    return f"tags.kind = '{kind}'"
 
 
 def _mark(run: Run) -> _Mark:

@@ -1,13 +1,13 @@
 """A study as the pages have it: its launches, and the table of its trials."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pandas as pd
-
-from .rows import OPTION
 
 IMPORTANCE = "importance."
 
@@ -37,7 +37,7 @@ class Study:
     """A study as it was read last. `version` counts its changes; `trials` has a row for each, by number.
 
     The columns of `trials` are `trial`, `run`, `began` and `ended` (UTC), TAGS, the names of MEASURES, and one for each
-    option, whose name begins with OPTION.
+    option, whose name begins with OPTION. `options` are the names of those that differ between trials.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Study:
     created: datetime
     launches: tuple[Launch, ...]
     trials: pd.DataFrame
+    options: Sequence[str] = ()
     version: int = 0
 
     @property
@@ -63,9 +64,11 @@ class Study:
     @cached_property
     def best(self) -> "pd.Series[Any] | None":
         """The row of the most accurate trial, if any has reached something: of those that were trained to their end."""
-        complete = self.trials[self.trials["state"] == "complete"].dropna(subset=["validation"])
-        known = self.trials.dropna(subset=["validation"]) if complete.empty else complete
-        return None if known.empty else known.iloc[int(known["validation"].to_numpy().argmax())]
+        validation = self.trials["validation"].to_numpy()
+        known = ~np.isnan(validation)
+        complete = known & (self.trials["state"] == "complete").to_numpy()
+        among = np.flatnonzero(complete if complete.any() else known)
+        return self.trials.iloc[among[validation[among].argmax()]] if len(among) else None
 
     @property
     def importances(self) -> dict[str, float]:
@@ -75,9 +78,3 @@ class Study:
     def row(self, number: int) -> "pd.Series[Any]":
         """Return the row of a trial that there is."""
         return self.trials[self.trials["trial"] == number].iloc[0]
-
-    @cached_property
-    def options(self) -> list[str]:
-        """The names of the options that differ between trials."""
-        found = [name for name in self.trials.columns if name.startswith(OPTION)]
-        return [name.removeprefix(OPTION) for name in found if self.trials[name].nunique() > 1]
