@@ -1,5 +1,6 @@
 """Open pages are drawn again as soon as there is something new, and only then."""
 
+import json
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,15 @@ COUNT_RUNS = """() => {
     window.runs = 0;
     const app = document.querySelector('[data-testid="stApp"]');
     new MutationObserver(() => window.runs++).observe(app, { attributeFilter: ['data-test-script-state'] });
+}"""
+
+COUNT_FADES = """() => {
+    window.fading = window.stale = 0;
+    document.addEventListener('transitionrun', event => {
+        if (event.propertyName === 'opacity' && event.target.matches('.stElementContainer')) window.fading++;
+    });
+    new MutationObserver(() => window.stale++)
+        .observe(document.body, { subtree: true, attributeFilter: ['data-stale'] });
 }"""
 
 
@@ -99,6 +109,26 @@ def test_a_page_of_a_finished_study_asks_and_is_not_drawn_again(tmp_path: Path, 
         assert first.value.text() == second.value.text()
         page.wait_for_timeout(500)
         assert page.evaluate("window.runs") == 0
+
+
+def test_what_is_drawn_again_does_not_fade_meanwhile(tmp_path: Path, browser: Browser) -> None:
+    written = Written(tmp_path)
+    written.add([0.5])
+    with served(tmp_path) as (address, _):
+        page = browser.new_page()
+        page.goto(f"{address}/study?study=birds")
+        wait(page, '[data-testid="stMetric"]')
+        page.evaluate(COUNT_FADES)
+        written.add([0.6])
+        expect(trials(page)).to_have_text("2", timeout=10_000)
+        assert page.evaluate("window.stale") > 0  # there was something that would have
+        assert page.evaluate("window.fading") == 0
+
+
+def test_no_page_around_it_steers_a_page_but_one_of_its_own_server(tmp_path: Path) -> None:
+    with served(tmp_path) as (address, _):
+        told = json.loads(urllib.request.urlopen(f"{address}/_stcore/host-config", timeout=10).read())
+    assert told["allowedOrigins"] == [address]
 
 
 def test_whoever_asks_learns_nothing_but_whether_something_is_new(tmp_path: Path) -> None:
