@@ -90,7 +90,7 @@ def _cost(search: Beside) -> str:
     trials differ, and that a machine is now faster, now slower.
     """
     with tempfile.TemporaryDirectory() as place:
-        first, second = (_blocks(search, Path(place) / f"{begin}", begin) for begin in (0, 1))
+        (first, one), (second, other) = (_blocks(search, Path(place) / f"{begin}", begin) for begin in (0, 1))
     # Of two blocks in a row: the first beside the dashboard in the one search, the second in the other.
     shares = [
         1 - math.sqrt(first[block + 1] * second[block] / (first[block] * second[block + 1]))
@@ -100,12 +100,16 @@ def _cost(search: Beside) -> str:
     seconds = sum(first + second) / (2 * search.blocks * search.block)
     return (
         f"{statistics.mean(shares):.1%} ± {error:.1%} (standard error of {len(shares)} comparisons; trials of "
-        f"{seconds:.1f} s)"
+        f"{seconds:.1f} s; server and browser take {500 * (one + other):.0f} ms of processor time a second)"
     )
 
 
-def _blocks(search: Beside, home: Path, begin: int) -> list[float]:
-    """Search beside a dashboard that goes on in every other block, from `begin` on; return the seconds of each."""
+def _blocks(search: Beside, home: Path, begin: int) -> tuple[list[float], float]:
+    """Search beside a dashboard that goes on in every other block, from `begin` on.
+
+    Returns:
+        The seconds of each block, and the processor time a second of server and browser where they went on.
+    """
     home.mkdir()
     count = str((search.blocks + 1) * search.block + 1)
     asked = ["--algorithm", "random", "--pruner", "none", "--repeats", "0", "--seed", "1", "--trials", count]
@@ -119,7 +123,7 @@ def _blocks(search: Beside, home: Path, begin: int) -> list[float]:
         page.goto(f"{address}/study?study={STUDY}")
         wait(page, TABLE)
         dashboard = [psutil.Process(server), *_chromiums()]
-        size = 0
+        size, spent = 0, dict[int, float]()  # processor time until the begin of each block
         try:
             while running.poll() is None:
                 time.sleep(0.1)
@@ -127,6 +131,7 @@ def _blocks(search: Beside, home: Path, begin: int) -> list[float]:
                     continue
                 size = now
                 block = (len(_ended(home)) - 1) // search.block - 1  # the first one is of trials that go before
+                spent.setdefault(block, sum(sum(process.cpu_times()[:2]) for process in dashboard))
                 for process in dashboard:
                     if block % 2 == begin or not 0 <= block < search.blocks:
                         process.resume()
@@ -138,7 +143,8 @@ def _blocks(search: Beside, home: Path, begin: int) -> list[float]:
         if running.returncode:
             raise RuntimeError("the search failed")
     ended = _ended(home)[:: search.block][1:]
-    return [(after - before).total_seconds() for before, after in pairwise(ended)]
+    seconds = [(after - before).total_seconds() for before, after in pairwise(ended)]
+    return seconds, (spent[search.blocks] - spent[0]) / sum(seconds[begin::2])
 
 
 def _chromiums() -> list[psutil.Process]:
