@@ -9,8 +9,11 @@ from typing import NoReturn
 from ..spaces.errors import InputError
 
 ADDRESS = "127.0.0.1"
+NOBODY = "https://nobody.invalid"  # a name that nobody can have (RFC 2606)
 OPTIONS = {
     "browser.gatherUsageStats": "false",
+    # Whose pages may steer ours from around it: Streamlit would let those of its cloud, and try each of their names.
+    "client.allowedOrigins": NOBODY,
     "client.showErrorDetails": "none",
     "client.toolbarMode": "viewer",
     # It would look for garbage after each run of a page: 0.2 s, nearly all of it among what is loaded once and stays.
@@ -31,9 +34,7 @@ def serve(home: Path, port: int, host: str = ADDRESS) -> NoReturn:
     """
     _check(host, port)
     command = [sys.executable, "-m", "streamlit", "run", str(Path(__file__).with_name("server.py"))]
-    # Whose pages may steer ours from around it: Streamlit would let all those of its own cloud, and try each address.
-    own = {"client.allowedOrigins": f"http://{host}:{port}"}
-    options = {"server.address": host, "server.port": str(port), **own, **OPTIONS}
+    options = {"server.address": host, "server.port": str(port), **OPTIONS}
     sys.stdout.flush()
     os.execv(sys.executable, [*command, *(f"--{name}={value}" for name, value in options.items()), "--", str(home)])
 

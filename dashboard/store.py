@@ -6,7 +6,7 @@ is kept for all who look, and for the next time in the user's cache (`copies.py`
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,7 @@ class _Seen:
     launches: dict[str, dict[str, Run]] = field(default_factory=dict)
     running: dict[str, Run] = field(default_factory=dict)  # launches and trials, by run
 
-    def runs(self, kind: str, experiments: Iterable[str]) -> dict[str, Run]:
+    def runs(self, kind: str, experiments: Container[str]) -> dict[str, Run]:
         """Return what runs, of a kind and in some experiments."""
         return {
             run_id: run
@@ -166,7 +166,7 @@ class Store:
                 experiments = {experiment.name: experiment for experiment in self.reader.experiments()}
                 there = [experiment.experiment_id for experiment in experiments.values()]
                 running = {run.info.run_id: run for run in self.reader.runs(there, "attributes.status = 'RUNNING'")}
-                seen = replace(self._seen, asked=asked, experiments=experiments, running=running)
+                seen = _Seen(asked, experiments, self._seen.launches, running)
                 self._seen = replace(seen, launches=self._launches(seen, there))
             return self._seen
 
