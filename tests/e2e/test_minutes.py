@@ -14,7 +14,8 @@ from convsearch.search.home import Home, StudyFolder
 from convsearch.search.mixup import MANY
 from convsearch.search.spent import spent
 
-MINUTES = 0.7
+MINUTES = 0.7  # in which any machine has a trial; how many, and what is left for the winner, is the machine's affair
+ENOUGH = 2  # minutes that hold a few trials on a slow machine, too, with something left
 SLACK = 30  # seconds beyond what is promised: tests run side by side, and share what the promise counts on
 
 
@@ -49,20 +50,15 @@ def test_the_minutes_hold_search_repeats_winner_and_export(
     assert until_export < 60 * MINUTES - EXPORT_SECONDS + GRACE + 3
     assert list(result.seconds) == ["beginning", "search", "repeats", "winner", "testing", "export", "publishing"]
     assert (study.bundle / "model.keras").exists()
-    assert study.record().counts()["complete"] >= 1  # how many there is time for is the machine's affair
+    assert study.record().counts()["complete"] >= 1
     assert study.read().minutes == MINUTES
 
 
-def test_what_the_search_left_went_to_the_winner(study: StudyFolder) -> None:
-    result = study.result()
-    assert result is not None
-    assert result.final is not None
-    assert result.final.epochs > study.read().epochs
-
-
-def test_keras_tuner_has_its_rungs_and_its_winner_in_the_minutes_too(tmp_path: Path) -> None:
-    options = ("--engine", "keras-tuner", "--space", "tiny", "--minutes", MINUTES, "--study", "timed")
-    done = convsearch("run", *options, "--home", tmp_path)
+@pytest.mark.parametrize(("engine", "trials"), [("optuna", 2), ("keras-tuner", 5)])
+def test_what_the_search_left_of_the_minutes_goes_to_the_winner(tmp_path: Path, engine: str, trials: int) -> None:
+    limits = ("--trials", trials, "--epochs", 3, "--repeats", 0, "--minutes", ENOUGH)
+    place = ("--study", "timed", "--home", tmp_path)
+    done = convsearch("run", "--engine", engine, "--space", "tiny", *limits, *place)
     assert done.returncode == 0, done.stderr
     study = Home(tmp_path).existing("timed")
     result = study.result()
@@ -70,11 +66,12 @@ def test_keras_tuner_has_its_rungs_and_its_winner_in_the_minutes_too(tmp_path: P
     assert result.final is not None
     assert result.final.epochs > study.read().epochs
     until_export = sum(result.seconds[name] for name in ("beginning", "search", "repeats", "winner"))
-    assert until_export < 60 * MINUTES - EXPORT_SECONDS + GRACE + 3
+    assert until_export < 60 * ENOUGH - EXPORT_SECONDS + GRACE + 3
     record = study.record()
     assert record.counts()["failed"] == 0
-    assert any(trial.state == "pruned" or len(trial.spells) > 1 for trial in record.trials.values())  # by a rung
     assert (study.bundle / "model.keras").exists()
+    if engine == "keras-tuner":  # Hyperband has its rungs in the minutes, too
+        assert any(trial.state == "pruned" or len(trial.spells) > 1 for trial in record.trials.values())
 
 
 def test_a_study_whose_minutes_are_spent_has_nothing_left_to_do(study: StudyFolder, home: Path) -> None:
