@@ -7,6 +7,7 @@ same. All figures come from `Architecture.steps`; nothing is computed here but p
 import math
 from collections.abc import Sequence
 from difflib import SequenceMatcher
+from itertools import combinations
 from typing import NamedTuple
 
 from .architecture import Architecture
@@ -61,14 +62,14 @@ def differing(architectures: Sequence[Architecture]) -> list[frozenset[int]]:
     laid side by side so that as many as possible agree (Ratcliff and Metzener, Pattern matching, Dr. Dobb's, 1988).
     """
     done = [[_done(stage) for stage in stages(architecture)] for architecture in architectures]
-    found = []
-    for one in done:
-        lacking: set[int] = set()
-        for other in done:
-            shared = SequenceMatcher(a=one, b=other, autojunk=False).get_matching_blocks()
-            lacking |= set(range(len(one))) - {block.a + i for block in shared for i in range(block.size)}
-        found.append(frozenset(lacking))
-    return found
+    lacking: list[set[int]] = [set() for _ in done]
+    for (i, one), (j, other) in combinations(
+        enumerate(done), 2
+    ):  # once: the other way round others may be laid together
+        shared = SequenceMatcher(a=one, b=other, autojunk=False).get_matching_blocks()
+        lacking[i] |= set(range(len(one))) - {block.a + place for block in shared for place in range(block.size)}
+        lacking[j] |= set(range(len(other))) - {block.b + place for block in shared for place in range(block.size)}
+    return [frozenset(places) for places in lacking]
 
 
 def _done(stage: Stage) -> tuple[object, ...]:

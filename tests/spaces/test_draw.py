@@ -6,7 +6,7 @@ from collections import Counter
 from functools import cache
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from convsearch.spaces.architecture import Architecture, Head, Layer
@@ -267,6 +267,10 @@ def test_nothing_differs_between_equal_architectures(architecture):
 
 
 @given(architectures, architectures)
+@example(
+    drawn("all_convolutional", Volume(8, 8, 1), 16),  # a layer of the one is like two of the other
+    drawn("all_convolutional", Volume(8, 8, 1), 8563),
+)
 def test_what_is_left_when_the_differing_stages_are_taken_away_agrees(one, other):
     def rest(architecture, lacking):
         left = [stage for place, stage in enumerate(stages(architecture)) if place not in lacking]
