@@ -63,9 +63,8 @@ def differing(architectures: Sequence[Architecture]) -> list[frozenset[int]]:
     """
     done = [[_done(stage) for stage in stages(architecture)] for architecture in architectures]
     lacking: list[set[int]] = [set() for _ in done]
-    for (i, one), (j, other) in combinations(
-        enumerate(done), 2
-    ):  # once: the other way round others may be laid together
+    # Each pair once, for both: the other way round, other stages may be laid side by side.
+    for (i, one), (j, other) in combinations(enumerate(done), 2):
         shared = SequenceMatcher(a=one, b=other, autojunk=False).get_matching_blocks()
         lacking[i] |= set(range(len(one))) - {block.a + place for block in shared for place in range(block.size)}
         lacking[j] |= set(range(len(other))) - {block.b + place for block in shared for place in range(block.size)}
