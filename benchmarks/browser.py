@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 CONVSEARCH = str(Path(sys.executable).with_name("convsearch"))
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
-PATIENCE = 60.0  # seconds
+PATIENCE = 180.0  # seconds
 
 # Streamlit says on its root element whether it draws. What is drawn is on the screen two frames later.
 SETTLED = """

@@ -1,9 +1,14 @@
 """The command as a user types it: a real process, its exit code, and what it prints."""
 
+import fcntl
 import os
+import pty
+import re
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +21,10 @@ from convsearch.search.home import Home, StudyFolder
 from convsearch.search.record import Record
 
 COMMAND = str(Path(sys.executable).with_name("convsearch"))
-PATIENCE = 180  # seconds until something that has to happen is given up
+PATIENCE = 300  # seconds until something that has to happen is given up
+TAKE_THE_TERMINAL = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+)
 
 
 # What the shared study was begun with; other runs that shall find the same say the same.
@@ -89,6 +97,53 @@ def begun(*arguments: object, cwd: Path | None = None) -> Iterator["subprocess.P
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+
+
+class Terminal:
+    """A command in a terminal of its own, 120 columns wide, in which keys can be pressed."""
+
+    def __init__(self, cwd: Path, *arguments: object) -> None:
+        self._master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", TAKE_THE_TERMINAL, COMMAND, *map(str, arguments)],
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            cwd=cwd,
+            env=environment(TERM="xterm-256color", COLUMNS="120"),
+            start_new_session=True,
+        )
+        os.close(slave)
+        os.set_blocking(self._master, False)
+        self._seen = b""
+
+    def press(self, key: bytes) -> None:
+        os.write(self._master, key)
+
+    def seen(self) -> str:
+        """All that has appeared so far, without colours and movements."""
+        while True:
+            try:
+                chunk = os.read(self._master, 65536)
+            except OSError:  # nothing at the moment, or the other end is closed
+                break
+            if not chunk:
+                break
+            self._seen += chunk
+        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self._seen.decode(errors="replace"))
+
+    def end(self) -> int:
+        """Wait for the command's end, reading on, and return its exit code."""
+        wait_until(lambda: (self.seen(), self.process.poll() is not None)[1], "the command ended")
+        self.seen()
+        return self.process.returncode
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+        os.close(self._master)
 
 
 def workers_of(home: Path) -> list[psutil.Process]:

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page
 from samples import a_study
 from stores import Written
 from streamlit.testing.v1 import AppTest
+from terminal import PATIENCE
 from test_pages import opened, said, script
 
 from benchmarks.browser import chromium, served, wait
@@ -92,7 +93,7 @@ def test_a_part_that_damaged_data_break_says_so_and_the_rest_goes_on(tmp_path: P
     told = {"trial": 0, "accuracy": 0.5, "interval_95": [0.4, 0.6], "count": 10, "confusion": [[1], [1, 2]]}
     client(written).log_metric(written.parent, "test_accuracy", 0.5)
     client(written).log_text(written.parent, json.dumps(told), TEST_FILE)
-    app = AppTest.from_function(script, args=(str(tmp_path), "trial"), default_timeout=60)
+    app = AppTest.from_function(script, args=(str(tmp_path), "trial"), default_timeout=PATIENCE)
     app.run()
     assert not app.exception
     titles = [error.proto.title for error in app.error]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from stores import Written
 from streamlit.testing.v1 import AppTest
+from terminal import PATIENCE
 
 from convsearch.dashboard.views.study import VIEWS
 
@@ -22,7 +23,7 @@ def script(home: str, first: str) -> None:
 
 
 def opened(home: Path, page: str, **address: str) -> AppTest:
-    app = AppTest.from_function(script, args=(str(home), page), default_timeout=60)
+    app = AppTest.from_function(script, args=(str(home), page), default_timeout=PATIENCE)
     for name, value in address.items():
         app.query_params[name] = value
     app.run()

@@ -1,9 +1,8 @@
 """Both engines, with the command: every preset to a bundle, rungs that go on after a kill, studies side by side."""
 
 import json
+import re
 import shutil
-import signal
-import time
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +12,7 @@ import optuna
 import pytest
 import yaml
 from mlflow.tracking import MlflowClient
-from terminal import begun, convsearch, wait_until, workers_of
+from terminal import Terminal, begun, convsearch, wait_until, workers_of
 
 from convsearch.search.engines.choice import ALGORITHMS
 from convsearch.search.engines.optuna import STUDY
@@ -237,12 +236,13 @@ def ten(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_after_ctrl_c_keras_tuner_goes_on_and_its_interrupted_trial_begins_again(tmp_path: Path) -> None:
     options = ("--engine", "keras-tuner", "--algorithm", "random", "--space", "tiny", "--epochs", 300, "--repeats", 0)
     home = tmp_path / "home"
-    with begun("run", *options, "--trials", 1, "--study", "mine", "--home", home) as process:
-        states = home / "mine" / "trials.jsonl"
-        wait_until(lambda: states.exists() and states.stat().st_size, "the trial began")
-        time.sleep(6)  # some of its epochs
-        process.send_signal(signal.SIGINT)
-        process.wait()
+    terminal = Terminal(tmp_path, "run", *options, "--trials", 1, "--study", "mine", "--home", home)
+    try:
+        wait_until(lambda: re.search(r"epoch \d+ of 300, validation", terminal.seen()), "an epoch was seen")
+        terminal.press(b"\x03")
+        terminal.end()
+    finally:
+        terminal.close()
     (cut,) = record(home, "mine").trials.values()
     assert cut.state == "interrupted"
     assert cut.epochs > 0

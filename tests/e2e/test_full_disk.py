@@ -25,7 +25,7 @@ STORY = """
 import json, os, subprocess, sys, time
 from pathlib import Path
 from convsearch.search.home import Home
-from terminal import COMMAND, SAME, begun, convsearch, wait_until, workers_of
+from terminal import COMMAND, PATIENCE, SAME, begun, convsearch, wait_until, workers_of
 
 disk = Path(sys.argv[1])
 subprocess.run(["mount", "-t", "tmpfs", "-o", "size=40m", "tmpfs", str(disk)], check=True)
@@ -49,7 +49,7 @@ with begun("run", *SAME, "--trials", 2, "--study", "first", "--home", home) as p
     wait_until(lambda: any(t["state"] == "complete" for t in trials().values()), "a trial was complete")
     fill()
     finished = {n: t for n, t in trials().items() if t["state"] != "running"}
-    said, told = process.communicate(timeout=120)
+    said, told = process.communicate(timeout=PATIENCE)
 story = {
     "finished": finished,
     "full": {"code": process.returncode, "stdout": said, "stderr": told, "trials": trials()},

@@ -1,15 +1,10 @@
 """Ctrl-C once, twice, and a kill: what was finished is kept, nothing is left running, and `--resume` goes on."""
 
-import fcntl
 import os
-import pty
 import re
 import shutil
 import signal
-import struct
 import subprocess
-import sys
-import termios
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -23,7 +18,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 from optuna.trial import TrialState
 from PIL import Image
-from terminal import COMMAND, PATIENCE, SAME, Finished, begun, convsearch, environment, wait_until, workers_of
+from terminal import PATIENCE, SAME, Finished, Terminal, begun, convsearch, wait_until, workers_of
 
 from convsearch.search.engines.optuna import STUDY
 from convsearch.search.engines.optuna_file import FILE
@@ -139,7 +134,7 @@ def test_resume_runs_the_interrupted_candidate_again_and_goes_on_to_as_many_as_a
 
 def test_a_winner_whose_training_was_stopped_is_trained_when_the_study_goes_on(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    options = ("--space", "tiny", "--trials", 1, "--epochs", 30, "--repeats", 0, "--seed", 3)
+    options = ("--space", "tiny", "--trials", 1, "--epochs", 8, "--repeats", 0, "--seed", 3)
     with begun("run", *options, "--study", "cut", "--home", home, cwd=tmp_path) as process:
         assert process.stderr is not None
         assert any("training the winner" in line for line in process.stderr)
@@ -156,7 +151,7 @@ def test_a_winner_whose_training_was_stopped_is_trained_when_the_study_goes_on(t
     again = Home(home).study("cut").result()
     assert again is not None
     assert again.final is not None
-    assert (again.cut, again.with_validation, again.tests, again.final.epochs) == (False, True, 2, 60)
+    assert (again.cut, again.with_validation, again.tests, again.final.epochs) == (False, True, 2, 16)
     done = convsearch("run", "--resume", "--study", "cut", "--home", home)
     assert "nothing was left to do: the study is finished" in done.stderr
 
@@ -171,9 +166,6 @@ recipe:
   learning_rate: 0.01
   batch_size: 8
 """
-TAKE_THE_TERMINAL = (
-    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
-)
 
 
 @dataclass(frozen=True)
@@ -207,53 +199,6 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
         subprocess.run([*git, *arguments], cwd=path, check=True)
     said = subprocess.run(["git", "rev-parse", "HEAD"], cwd=path, check=True, capture_output=True, text=True)
     return Place(path, said.stdout.strip())
-
-
-class Terminal:
-    """A command in a terminal of its own, 120 columns wide, in which keys can be pressed."""
-
-    def __init__(self, cwd: Path, *arguments: object) -> None:
-        self._master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", TAKE_THE_TERMINAL, COMMAND, *map(str, arguments)],
-            stdin=slave,
-            stdout=slave,
-            stderr=slave,
-            cwd=cwd,
-            env=environment(TERM="xterm-256color", COLUMNS="120"),
-            start_new_session=True,
-        )
-        os.close(slave)
-        os.set_blocking(self._master, False)
-        self._seen = b""
-
-    def press(self, key: bytes) -> None:
-        os.write(self._master, key)
-
-    def seen(self) -> str:
-        """All that has appeared so far, without colours and movements."""
-        while True:
-            try:
-                chunk = os.read(self._master, 65536)
-            except OSError:  # nothing at the moment, or the other end is closed
-                break
-            if not chunk:
-                break
-            self._seen += chunk
-        return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", self._seen.decode(errors="replace"))
-
-    def end(self) -> int:
-        """Wait for the command's end, reading on, and return its exit code."""
-        wait_until(lambda: (self.seen(), self.process.poll() is not None)[1], "the command ended")
-        self.seen()
-        return self.process.returncode
-
-    def close(self) -> None:
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
-        os.close(self._master)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import pytest
 import requests
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
-from terminal import Finished, environment, wait_until
+from terminal import PATIENCE, Finished, environment, wait_until
 
 from convsearch.search.backend import import_keras
 from convsearch.search.data import Dataset
@@ -214,7 +214,7 @@ def server(uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 def test_mlflow_serves_the_model_and_it_answers_an_image(server: str, finished: Finished, digits: Dataset) -> None:
     image = np.array(digits.images()[:1])
-    answer = requests.post(f"{server}/invocations", json={"inputs": image.tolist()}, timeout=60)
+    answer = requests.post(f"{server}/invocations", json={"inputs": image.tolist()}, timeout=PATIENCE)
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     shares = np.array(found["predictions"])

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from terminal import environment
+from terminal import PATIENCE, environment
 
 ROOT = Path(__file__).parents[2]
 
@@ -13,12 +13,12 @@ def test_a_study_that_is_killed_at_random_moments_ends_whole() -> None:
     said = subprocess.run(
         [sys.executable, "-m", "benchmarks", "soak"],
         cwd=ROOT,
-        env=environment(SOAK_TRIALS="24", SOAK_KILLS="7"),
+        env=environment(SOAK_TRIALS="16", SOAK_KILLS="4"),
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=3 * PATIENCE,
         check=False,
     )
     assert said.returncode == 0, said.stdout + said.stderr
-    assert "a study of 24 trials, killed 7 times" in said.stdout
+    assert "a study of 16 trials, killed 4 times" in said.stdout
     assert "all agree" in said.stdout

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from terminal import Finished, convsearch, environment
+from terminal import PATIENCE, Finished, convsearch, environment
 
 from convsearch.search.backend import import_keras
 from convsearch.search.data import Dataset, Split
@@ -457,7 +457,7 @@ def test_the_bundle_moved_elsewhere_answers_the_same_where_convsearch_cannot_be_
     shutil.copytree(finished.bundle, moved)
     command = [sys.executable, "-I", "-c", WITHOUT_US, str(moved / "predict.py"), *map(str, images)]
     done = subprocess.run(
-        command, capture_output=True, text=True, cwd=tmp_path, env=environment(), timeout=120, check=False
+        command, capture_output=True, text=True, cwd=tmp_path, env=environment(), timeout=PATIENCE, check=False
     )
     assert done.returncode == 0, done.stderr
     rows = [line.split("\t") for line in done.stdout.splitlines()]

@@ -21,7 +21,7 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from rich.console import Console
 from samples import a_study, completed
-from terminal import environment, wait_until
+from terminal import PATIENCE, environment, wait_until
 
 from convsearch.search.budget import Limits
 from convsearch.search.engines.optuna import STUDY as STUDY_NAME
@@ -176,7 +176,7 @@ def test_a_database_that_another_program_locks_is_waited_for(folder: StudyFolder
     with closing(Outbox(folder, Console(file=io.StringIO()))) as outbox:
         outbox.wait_until_ready()
         wait_until(lambda: place.exists() and Runs(folder.path).of(0), "a first trial was delivered")
-        with closing(sqlite3.connect(place, isolation_level=None, check_same_thread=False, timeout=60)) as other:
+        with closing(sqlite3.connect(place, isolation_level=None, check_same_thread=False, timeout=PATIENCE)) as other:
             other.execute("begin exclusive")
             search.trials(3)
             release = threading.Timer(8.0, other.rollback)

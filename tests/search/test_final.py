@@ -178,4 +178,4 @@ def test_a_training_that_does_not_end_with_its_time_is_ended_after_a_grace(
     begin = time.monotonic()
     winner = train_winner(wanted, best, len(parts.val), Path("4"), executor, budget, lambda report: None)
     assert winner.why_kept == "the winner's own training was not done in time"
-    assert GRACE - 0.5 < time.monotonic() - begin < GRACE + 10
+    assert GRACE - 0.5 < time.monotonic() - begin < GRACE + 40  # all its epochs would take longer

@@ -24,6 +24,8 @@ from convsearch.search.job import EpochReport, Outcome
 from convsearch.spaces.architecture import Layer
 from convsearch.spaces.errors import WorkError
 
+LARGE = (Layer(filters=512), Layer(filters=512))  # its weights, gradients and moments take 40 MB
+
 
 def children() -> set[int]:
     return {child.pid for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE}
@@ -293,11 +295,11 @@ def test_a_device_without_memory_for_a_network_costs_the_job_and_the_worker(
 def test_a_worker_whose_memory_has_grown_is_replaced_between_two_jobs(
     digits: Dataset, parts: Split, tmp_path: Path
 ) -> None:
-    made = LocalExecutor(tmp_path / "logs", [everything()], growth=50 * 2**20)
+    made = LocalExecutor(tmp_path / "logs", [everything()], growth=30 * 2**20)
     try:
         does_the_next(made, digits, tmp_path)
         first = made.processes()
-        made.submit(job(digits, tmp_path / "w.weights.h5", 0, WIDE, epochs=1))
+        made.submit(job(digits, tmp_path / "w.weights.h5", 0, LARGE, epochs=1))
         assert isinstance(life(made)[-1], Outcome)
         assert made.processes() != first
         does_the_next(made, digits, tmp_path)
@@ -316,7 +318,8 @@ def test_the_seconds_of_a_job_count_from_when_it_is_submitted_though_its_worker_
         assert isinstance(started, Started)
         assert isinstance(outcome, Outcome)
         assert outcome.ended == "complete"
-        assert time.monotonic() - submitted < max(12.0, started.waited + 1) + 4  # and an evaluation
+        took = time.monotonic() - submitted
+        assert took < max(12.0, started.waited + 1) + 30  # and an evaluation; all its epochs take an hour
     finally:
         made.close()
 

@@ -60,7 +60,7 @@ def machine(tmp_path: Path) -> Machine:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=PATIENCE,
         )
         assert said.returncode == 0, said.stderr
         found: dict[str, Any] = json.loads(said.stdout)
@@ -85,7 +85,7 @@ def test_cores_and_memory_are_at_most_what_the_system_has() -> None:
 def test_cores_that_the_process_is_kept_from_are_not_counted() -> None:
     one = min(os.sched_getaffinity(0))
     ask = f"import os; os.sched_setaffinity(0, [{one}])\n{ASK}"
-    said = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True, timeout=60)
+    said = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True, timeout=PATIENCE)
     assert json.loads(said.stdout)["cores"] == [one]
 
 

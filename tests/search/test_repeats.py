@@ -214,7 +214,7 @@ def test_a_training_that_takes_much_longer_than_was_foretold_is_ended(
 
     begin = time.monotonic()
     assert not repeat_the_best(made.best(2), repeats, job, lambda trial: True, executor, budget, told)
-    assert GRACE - 0.5 < time.monotonic() - begin < GRACE + 10
+    assert GRACE - 0.5 < time.monotonic() - begin < GRACE + 40  # all its epochs would take longer
     assert heard == [(1, "trained again with another seed, it was not done in time")]
     assert repeats.all == []
     assert not list(tmp_path.glob("*.h5"))

@@ -229,10 +229,10 @@ def test_a_loop_that_is_silent_is_given_up_and_its_candidate_tried_again(join: J
 def test_signs_of_life_keep_a_trial_from_being_given_up(join: Join, pace: Pace) -> None:
     one, two = join("one"), join("two")
     one.ask()
-    pace.grace = 0.6
+    pace.grace = 2.0
     pace.interval = 0.1
-    for _ in range(5):
-        time.sleep(0.25)
+    for _ in range(3):
+        time.sleep(0.8)
         one.engine.tick()
     assert two.ask().number == 1
     assert states(two) == [TrialState.RUNNING, TrialState.RUNNING]

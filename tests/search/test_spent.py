@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from terminal import PATIENCE
 
 from convsearch.search.budget import Budget
 from convsearch.search.spent import EVERY, noting_what_is_spent, spent
@@ -23,22 +24,22 @@ def test_each_launch_adds_its_seconds(tmp_path: Path) -> None:
         budget = Budget(None, None, began=time.monotonic() - 100)
         with noting_what_is_spent(tmp_path, budget):
             pass
-        assert 100 * launch - 1 < spent(tmp_path) < 100 * launch + 5
+        assert 100 * launch - 1 < spent(tmp_path) < 100 * launch + 50
 
 
 def test_a_kill_costs_the_last_few_seconds_of_what_is_known(tmp_path: Path) -> None:
     program = (
         "import sys, time; from pathlib import Path; "
         "from convsearch.search.budget import Budget; from convsearch.search.spent import noting_what_is_spent\n"
-        "with noting_what_is_spent(Path(sys.argv[1]), Budget(None, None)): time.sleep(60)"
+        "with noting_what_is_spent(Path(sys.argv[1]), Budget(None, None)): time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", program, tmp_path]) as process:
         begin = time.monotonic()
         while spent(tmp_path) < EVERY:  # the second note
-            assert time.monotonic() - begin < 30
+            assert time.monotonic() - begin < PATIENCE
             time.sleep(0.05)
         os.kill(process.pid, signal.SIGKILL)
-    assert EVERY <= spent(tmp_path) < 30
+    assert EVERY <= spent(tmp_path) < PATIENCE
     assert [path.name for path in tmp_path.iterdir()] == ["spent.txt"]
 
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from numpy.typing import NDArray
 from spaces_samples import INPUTS, PRESETS, candidates, definitions, preset, sides, space_or_none
+from terminal import PATIENCE
 
 from convsearch.spaces.architecture import Activation, Architecture, Augmentation, Head, Layer, names
 from convsearch.spaces.arithmetic import Step, Volume
@@ -254,7 +255,7 @@ def test_a_saved_model_needs_nothing_of_ours(tmp_path: Path) -> None:
     x = images(SMALL)
     model.save(tmp_path / "model.keras")
     np.save(tmp_path / "images.npy", x)
-    subprocess.run([sys.executable, "-c", FRESH, str(tmp_path)], check=True, capture_output=True, timeout=120)
+    subprocess.run([sys.executable, "-c", FRESH, str(tmp_path)], check=True, capture_output=True, timeout=PATIENCE)
     np.testing.assert_allclose(np.load(tmp_path / "answers.npy"), np.asarray(model(x)), atol=1e-6)
 
 

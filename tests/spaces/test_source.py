@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from spaces_samples import PRESETS, candidates, preset
+from terminal import PATIENCE
 
 from convsearch.spaces.architecture import Activation, Architecture, Head, Layer, names
 from convsearch.spaces.arithmetic import Volume
@@ -126,7 +127,7 @@ def test_the_source_runs_where_nothing_of_ours_is_and_takes_the_trained_weights(
     (tmp_path / "network.py").write_text(source(EVERYTHING), encoding="utf-8")
     np.save(tmp_path / "images.npy", x)
     arguments = [sys.executable, "-c", FRESH, str(tmp_path)]
-    run = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=False)
+    run = subprocess.run(arguments, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert run.returncode == 0, run.stderr
     # Run as a program it prints what it built.
     assert f"Total params: {EVERYTHING.parameters:,}" in run.stdout
