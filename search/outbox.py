@@ -15,7 +15,7 @@ from ..spaces.errors import WorkError
 from .budget import Limits
 from .home import StudyFolder
 from .job import EpochReport
-from .processes import environment
+from .processes import environment, how_it_ended
 from .record import Trial
 
 PROGRAM = f"{__package__}.delivery"
@@ -32,6 +32,7 @@ class Outbox:
     def __init__(self, folder: StudyFolder, console: Console, limits: Limits = NONE) -> None:
         """Start to deliver; `limits` are what the launch goes on for."""
         self._folder = folder
+        self._log = folder.logs / "delivery.log"
         self._console = console
         self._limits = TypeAdapter(Limits).dump_json(limits)
         self._trouble: dict[str, str] = {}
@@ -45,14 +46,20 @@ class Outbox:
         self.process = self._started()
 
     def _started(self) -> "subprocess.Popen[bytes]":
-        return subprocess.Popen(
-            [sys.executable, "-P", "-m", PROGRAM, str(self._folder.path.resolve()), self._limits],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environment(),
-            start_new_session=True,  # Ctrl-C is for the loop
-        )
+        self._log.parent.mkdir(exist_ok=True)
+        with self._log.open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-P", "-m", PROGRAM, str(self._folder.path.resolve()), self._limits],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=environment(),
+                start_new_session=True,  # Ctrl-C is for the loop
+            )
+
+    def _dead(self) -> WorkError:
+        how = how_it_ended(self.process.returncode, self._log)
+        return WorkError(f"the delivery to MLflow {how}; its log is {self._log}")
 
     def wait_until_ready(self) -> None:
         """Wait until MLflow has answered; WorkError where it does not: a wrong address is found out before all work."""
@@ -60,7 +67,7 @@ class Outbox:
             self._hear(1.0)
             if self.process.poll() is not None and not self.parent:
                 self._hear(0.0)
-                raise WorkError(f"the delivery to MLflow ended with exit code {self.process.returncode}")
+                raise self._dead()
 
     def began(self, trial: Trial) -> None:
         """It is in the record."""
@@ -120,7 +127,7 @@ class Outbox:
             if self.process.poll() is not None:
                 time.sleep(0.1)
             if not self._keep_going():
-                raise WorkError(f"the delivery to MLflow ended with exit code {self.process.returncode}")
+                raise self._dead()
             if not self._done and time.monotonic() - since > patience:
                 raise WorkError("; ".join(self._trouble.values()) or "not all trials are delivered yet")
 

@@ -4,9 +4,12 @@ import ctypes
 import os
 import signal
 import sys
+from pathlib import Path
 
 PARENT = "CONVSEARCH_PARENT"  # the variable that tells a process which one has started it
 PR_SET_PDEATHSIG = 1  # of prctl(2)
+TAIL = 2000  # bytes of a dead process's log that are looked at for its last words
+NOISE = ("WARNING", "I0000", "W0000", "E0000")  # how the backend's own log lines begin
 
 
 def environment() -> dict[str, str]:
@@ -21,3 +24,21 @@ def end_with_the_loop() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.environ.get(PARENT, str(os.getppid())) != str(os.getppid()):  # it died before that
         os._exit(1)
+
+
+def how_it_ended(code: int, log: Path) -> str:
+    """Return how a process ended with that exit code, with the last line of its log where it ended with an error."""
+    if code < 0:
+        return f"was killed by signal {-code} ({_signal(-code)})"
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - TAIL))
+        lines = file.read().decode(errors="replace").splitlines()
+    lines = [line.strip() for line in lines if line.strip() and not line.startswith(NOISE)]
+    return f"ended with exit code {code}" + (f" ({lines[-1][:200]})" if code > 0 and lines else "")
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return "of no name"

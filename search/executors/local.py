@@ -7,7 +7,6 @@ dies, is silent for too long or holds too much memory, the loop reports its job 
 import contextlib
 import json
 import selectors
-import signal
 import socket
 import subprocess
 import sys
@@ -25,13 +24,11 @@ import psutil
 from ...spaces.errors import WorkError
 from ..job import EpochReport, Job, Outcome
 from ..machine import this_machine
-from ..processes import environment
+from ..processes import environment, how_it_ended
 from .protocol import Broken, Event, Lost, Started
 from .shares import Share, shares
 from .watch import Patience, Silence, own_memory
 
-TAIL = 2000  # bytes of a dead worker's log that are looked at for its last words
-NOISE = ("WARNING", "I0000", "W0000", "E0000")  # how the backend's own log lines begin
 LOOK = 0.5  # seconds between two looks at memory and silence
 GROWTH = 2**30  # bytes that a worker may hold more than after its first job, before another one takes its place
 STILLBORN = 3  # so many workers in a row that die before they come up are no accident
@@ -296,12 +293,7 @@ class _Worker:
         self._keep_what_it_said()
         self.process.kill()
         code = self.process.wait()
-        how = f"killed by signal {-code} ({_signal(-code)})" if code < 0 else f"ended with exit code {code}"
-        with self.log.open("rb") as log:
-            log.seek(max(0, self.log.stat().st_size - TAIL))
-            lines = log.read().decode(errors="replace").splitlines()
-        lines = [line.strip() for line in lines if line.strip() and not line.startswith(NOISE)]
-        return f"the worker was {how}" + (f" ({lines[-1][:200]})" if code > 0 and lines else "")
+        return f"the worker {how_it_ended(code, self.log)}"
 
     def _keep_what_it_said(self) -> None:
         """Move what was printed before the first job into the log, as the worker does itself when it gets that far."""
@@ -309,10 +301,3 @@ class _Worker:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as log:
             log.write(self.said.read())
-
-
-def _signal(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return "of no name"

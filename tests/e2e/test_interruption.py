@@ -32,14 +32,10 @@ def record(home: Path, study: str) -> Record:
     return Home(home).study(study).record() if (home / study).is_dir() else Record(home)
 
 
-def finished_trials(home: Path, study: str) -> dict[int, Trial]:
-    return {n: trial for n, trial in record(home, study).trials.items() if trial.state in FINISHED}
-
-
 def runs_while(home: Path, study: str, finished: int) -> bool:
-    """Whether so many trials are finished and another one is running."""
-    trials = record(home, study).trials.values()
-    return len(finished_trials(home, study)) >= finished and any(trial.state == "running" for trial in trials)
+    """Whether so many trials are finished and another one is running, both at one moment."""
+    states = [trial.state for trial in record(home, study).trials.values()]
+    return sum(state in FINISHED for state in states) >= finished and "running" in states
 
 
 def mlflow_statuses(home: Path, study: str, copy: Path) -> Counter[str]:

@@ -200,6 +200,20 @@ def test_an_address_at_which_nothing_answers_is_named_before_all_work(
         outbox.wait_until_ready()
 
 
+def test_a_delivery_that_dies_before_mlflow_has_answered_is_told_with_its_last_words_and_where_all_of_them_are(
+    folder: StudyFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "path" / "mlflow").mkdir(parents=True)
+    (tmp_path / "path" / "mlflow" / "__init__.py").write_text("raise ImportError('libcrypto.so.3: not found')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "path"))
+    log = folder.logs / "delivery.log"
+    told = f"the delivery to MLflow ended with exit code 1 (ImportError: libcrypto.so.3: not found); its log is {log}"
+    with closing(Outbox(folder, Console(file=io.StringIO()))) as outbox, pytest.raises(WorkError) as refused:
+        outbox.wait_until_ready()
+    assert str(refused.value) == told
+    assert "Traceback" in log.read_text()
+
+
 class Server:
     """A real MLflow server, which can be stopped and started again at the same address."""
 
