@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
+
+from .ports import free_port
 
 CONVSEARCH = str(Path(sys.executable).with_name("convsearch"))
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking")
@@ -73,12 +74,11 @@ def served(home: Path, environment: Mapping[str, str] | None = None) -> Iterator
         process.wait()
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
+def new_page(browser: Browser, **options: Any) -> Page:
+    """Open a page of its own, for which everything may take its time."""
+    page = browser.new_page(**options)
+    page.set_default_timeout(PATIENCE * 1000)
+    return page
 
 
 def wait(page: Page, marker: str = "") -> None:

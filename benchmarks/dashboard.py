@@ -26,7 +26,7 @@ from convsearch.search.home import Home
 from convsearch.search.record import FILE as RECORD
 from convsearch.spaces.errors import InputError
 
-from .browser import CONVSEARCH, chromium, click, served, wait
+from .browser import CONVSEARCH, chromium, click, new_page, served, wait
 from .datasets import SHARED
 from .generated import Generated
 
@@ -115,7 +115,7 @@ def _blocks(search: Beside, home: Path, begin: int) -> tuple[list[float], float]
     asked = ["--algorithm", "random", "--pruner", "none", "--repeats", "0", "--seed", "1", "--trials", count]
     data = [] if search.data is None else ["--data", str(search.data)]
     with served(home, {"XDG_CACHE_HOME": str(home / "cache")}) as (address, server), chromium() as browser:
-        page = browser.new_page()
+        page = new_page(browser)
         command = [CONVSEARCH, "run", *data, *search.options, *asked, "--study", STUDY, "--home", str(home)]
         running = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         while not _ended(home):
@@ -167,7 +167,7 @@ def _ended(home: Path) -> list[datetime]:
 def _first_view(address: str) -> float:
     """Return the seconds from an address to a leaderboard that can be read."""
     with chromium() as browser:
-        page = browser.new_page()
+        page = new_page(browser)
         began = time.monotonic()
         page.goto(f"{address}/study?study={STUDY}")
         wait(page, TABLE)
@@ -186,7 +186,7 @@ def _viewer(address: str, number: int, clicks: int, pauses: tuple[float, float] 
     took: list[float] = []
     lot = random.Random(number)
     with chromium() as browser:
-        page = browser.new_page()
+        page = new_page(browser)
         page.goto(f"{address}/study?study={STUDY}")
         wait(page, TABLE)
         walk = list(_walk())
@@ -218,7 +218,7 @@ def _appears(address: str, study: Generated) -> str:
     """Return how long it takes from the end of a trial until an open page has it: at most of five."""
     took = []
     with chromium() as browser:
-        page = browser.new_page()
+        page = new_page(browser)
         page.goto(f"{address}/study?study={STUDY}")
         wait(page, TABLE)
         for _ in range(5):

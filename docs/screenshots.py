@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 
 from playwright.sync_api import Browser
 
-from benchmarks.browser import chromium, served, wait
+from benchmarks.browser import chromium, new_page, served, wait
 from convsearch.dashboard.views.study import VIEWS
 
 IMAGES = Path(__file__).parent / "images"
@@ -61,7 +61,7 @@ def of_everything(study: str) -> Iterator[Shot]:
 
 def take(browser: Browser, address: str, shot: Shot, folder: Path) -> Path:
     """Make a picture, as high as its page is, and return its path."""
-    page = browser.new_page(viewport={"width": shot.width, "height": LEAST}, color_scheme=shot.theme)
+    page = new_page(browser, viewport={"width": shot.width, "height": LEAST}, color_scheme=shot.theme)
     page.goto(f"{address}/{shot.address}")
     wait(page, "h1")
     page.wait_for_timeout(1500)  # figures and fonts

@@ -253,7 +253,7 @@ class Home:
             self.path.mkdir(parents=True, exist_ok=True)
             probe = self.path / ".writable"
             probe.touch()
-            probe.unlink()
+            probe.unlink(missing_ok=True)  # another command may be at the same
         except OSError as error:
             raise InputError(
                 f"--home {self.path}: cannot be written to: {error.strerror}; name a folder that can"

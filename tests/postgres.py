@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, make_url, text
+
+from benchmarks.ports import free_port
 
 PASSWORD = "not to be seen"
 SERVERS = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
@@ -28,9 +29,7 @@ class Server:
         if self._user:
             shutil.chown(folder, self._user)
         (secret := folder / "secret").write_text(PASSWORD)
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            self.port = found.getsockname()[1]
+        self.port = free_port()
         secure = ("--auth=scram-sha-256", f"--pwfile={secret}")
         self._run("initdb", "--username=tester", *secure, "--no-sync", f"--pgdata={folder / 'data'}")
         self.start()

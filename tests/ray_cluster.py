@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,7 +14,7 @@ import psutil
 import pytest
 import ray
 from ray.cluster_utils import Cluster
-from terminal import wait_until
+from terminal import PATIENCE, wait_until
 
 RAY = "from ray.scripts.scripts import main; main()"
 
@@ -31,12 +30,6 @@ def short_folder() -> Iterator[Path]:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def free_port() -> int:
-    with socket.create_server(("", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
-
-
 @contextmanager
 def a_cluster(nodes: int = 2, cpus: int = 1) -> Iterator[Cluster]:
     """So many nodes with so many cores each, as the cluster counts them; the first one is the head."""
@@ -45,9 +38,11 @@ def a_cluster(nodes: int = 2, cpus: int = 1) -> Iterator[Cluster]:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("TMPDIR", str(place))  # what killed workers leave goes with it
             (place / "ray").mkdir()  # Ray's own note of where the last cluster is
-            cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": cpus, "temp_dir": str(place)})
+            head = {"num_cpus": cpus, "temp_dir": str(place), "wait": False}
+            cluster = Cluster(initialize_head=True, head_node_args=head)
             for _ in range(nodes - 1):
-                cluster.add_node(num_cpus=cpus)
+                cluster.add_node(num_cpus=cpus, wait=False)
+            cluster.wait_for_nodes(PATIENCE)
         try:
             yield cluster
         finally:

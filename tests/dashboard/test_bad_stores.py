@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 from terminal import PATIENCE
 from test_pages import opened, said, script
 
-from benchmarks.browser import chromium, served, wait
+from benchmarks.browser import chromium, new_page, served, wait
 from convsearch.dashboard.navigation import PAGES
 from convsearch.dashboard.progress import progress_of
 from convsearch.dashboard.reader import FRESH, StoreError, told_uri
@@ -217,7 +217,7 @@ def browser() -> Iterator[Browser]:
 
 
 def test_names_tags_and_messages_are_text_and_never_markup(evil: Path, browser: Browser) -> None:
-    page: Page = browser.new_page()
+    page: Page = new_page(browser)
     said: list[str] = []
     page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
     with served(evil) as (address, _):

@@ -11,7 +11,7 @@ from stores import Written
 from terminal import PATIENCE
 from test_mlflow_store import cache  # noqa: F401  (a fixture)
 
-from benchmarks.browser import chromium, served, wait
+from benchmarks.browser import chromium, new_page, served, wait
 from convsearch.dashboard import NOBODY
 from convsearch.dashboard.news import EVERY, FIRST, PATH, news
 from convsearch.dashboard.store import Store
@@ -74,7 +74,7 @@ def test_a_page_that_is_seen_has_each_new_trial_and_one_that_is_not_asks_nothing
     written = Written(tmp_path, limits=Limits(10))
     written.add([0.5])
     with served(tmp_path) as (address, _):
-        page = browser.new_page()
+        page = new_page(browser)
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url) if PATH in request.url else None)
         page.goto(f"{address}/study?study=birds")
@@ -82,6 +82,8 @@ def test_a_page_that_is_seen_has_each_new_trial_and_one_that_is_not_asks_nothing
         for count in ("2", "3"):
             written.add([0.6])
             expect(trials(page)).to_have_text(count, timeout=1000 * PATIENCE)
+        with page.expect_response(lambda answer: PATH in answer.url):  # what is drawn is what asks
+            pass
         page.evaluate("Object.defineProperty(document, 'hidden', { get: () => true, configurable: true })")
         page.wait_for_timeout(500)  # for a question that is on its way
         asked.clear()
@@ -97,7 +99,7 @@ def test_a_page_of_a_finished_study_asks_and_is_not_drawn_again(tmp_path: Path, 
     written.add([0.5])
     written.finish()
     with served(tmp_path) as (address, _):
-        page = browser.new_page()
+        page = new_page(browser)
         page.goto(f"{address}/study?study=birds")
         wait(page, '[data-testid="stMetric"]')
         with page.expect_response(lambda answer: PATH in answer.url) as first:
@@ -113,7 +115,7 @@ def test_a_page_of_a_finished_study_asks_and_is_not_drawn_again(tmp_path: Path, 
 def test_what_is_about_to_be_drawn_again_does_not_fade(tmp_path: Path, browser: Browser) -> None:
     Written(tmp_path).add([0.5])
     with served(tmp_path) as (address, _):
-        page = browser.new_page()
+        page = new_page(browser)
         page.goto(f"{address}/study?study=birds")
         wait(page, '[data-testid="stMetric"]')
         assert set(page.evaluate(FADE)) == {"1,none"}
@@ -121,14 +123,14 @@ def test_what_is_about_to_be_drawn_again_does_not_fade(tmp_path: Path, browser: 
 
 def test_no_page_around_it_steers_a_page(tmp_path: Path) -> None:
     with served(tmp_path) as (address, _):
-        told = json.loads(urllib.request.urlopen(f"{address}/_stcore/host-config", timeout=10).read())
+        told = json.loads(urllib.request.urlopen(f"{address}/_stcore/host-config", timeout=PATIENCE).read())
     assert told["allowedOrigins"] == [NOBODY]
 
 
 def test_whoever_asks_learns_nothing_but_whether_something_is_new(tmp_path: Path) -> None:
     Written(tmp_path, "secret-project").add([0.5])
     with served(tmp_path) as (address, _):
-        answer = urllib.request.urlopen(f"{address}{PATH}?study=secret-project&study=../../etc", timeout=10)
+        answer = urllib.request.urlopen(f"{address}{PATH}?study=secret-project&study=../../etc", timeout=PATIENCE)
         text = answer.read().decode()
     assert answer.headers["content-type"].startswith("text/plain")
     assert len(text) == 16

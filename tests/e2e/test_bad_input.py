@@ -85,7 +85,7 @@ def save_images(folder: Path, count: int, seed: int = 0, mode: str = "RGB") -> N
         (["--trials", -3], "--trials -3: at least 1"),
         (["--epochs", 0], "--epochs 0: at least 1"),
         (["--minutes", 0], "--minutes 0: a number of minutes above 0"),
-        (["--minutes", 0.1], "--minutes 0.1: too short. About 22 seconds go to beginning, testing and exporting"),
+        (["--minutes", 0.1], "--minutes 0.1: too short. About "),
         (["--minutes", 0.1, "--epochs", 1], "to 1 epoch of a first network: from --minutes"),
         (["--minutes", 1, "--epochs", 9000], "to 9,000 epochs of a first network: from --minutes"),
         (["--warm-start", "other", "--algorithm", "grid"], "--warm-start other: a grid search tries everything"),

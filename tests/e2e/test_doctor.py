@@ -280,7 +280,7 @@ def test_a_home_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_ends_it_with_all_that_it_began(tmp_path: Path) -> None:
-    dropped = r"Exception ignored in: .*?\nKeyboardInterrupt: ?\n"  # Python's own word of one that it has dropped
+    dropped = r"Exception ignored .*?\nKeyboardInterrupt: ?\n"  # Python's own word of one that it has dropped
     for _ in range(3):  # it may be done before it has noticed
         with begun("doctor", "--home", tmp_path) as process:
             doctor = psutil.Process(process.pid)

@@ -94,7 +94,11 @@ def killed(place: Path) -> dict[int, Trial]:
 
         def one_goes_on() -> bool:
             path = home / "killed" / "trials.jsonl"
-            lines = [Trial.model_validate_json(line) for line in path.open("rb")] if path.exists() else []
+            lines = (
+                [Trial.model_validate_json(line) for line in path.open("rb") if line.endswith(b"\n")]
+                if path.exists()
+                else []
+            )
             return bool(lines) and lines[-1].state == "running" and lines[-1].epochs == 3
 
         wait_until(one_goes_on, "a trial went on from the second rung")

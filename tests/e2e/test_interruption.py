@@ -221,7 +221,7 @@ def twice(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[St
 
         wait_until(shown, "an epoch of a later trial was seen")
         terminal.press(b"\x03")
-        time.sleep(0.1)  # signals of one kind that come together count once
+        time.sleep(0.5)  # signals of one kind that come together count once
         terminal.press(b"\x03")
         code = terminal.end()
         statuses = mlflow_statuses(place.home, "sky", tmp_path_factory.mktemp("copy") / "mlflow.db")

@@ -12,11 +12,12 @@ from convsearch.search.budget import EXPORT_SECONDS, GRACE
 from convsearch.search.final import MOST
 from convsearch.search.home import Home, StudyFolder
 from convsearch.search.mixup import MANY
+from convsearch.search.spent import FILE as SPENT
 from convsearch.search.spent import spent
 
-MINUTES = 0.7  # in which any machine has a trial; how many, and what is left for the winner, is the machine's affair
+MINUTES = 1.2  # in which any machine has a trial; how many, and what is left for the winner, is the machine's affair
 ENOUGH = 2  # minutes that hold a few trials on a slow machine, too, with something left
-SLACK = 30  # seconds beyond what is promised: tests run side by side, and share what the promise counts on
+SLACK = 60  # seconds beyond what is promised: tests run side by side, and share what the promise counts on
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,7 @@ def test_the_minutes_hold_search_repeats_winner_and_export(
     assert until_export < 60 * MINUTES - EXPORT_SECONDS + GRACE + 3
     assert list(result.seconds) == ["beginning", "search", "repeats", "winner", "testing", "export", "publishing"]
     assert (study.bundle / "model.keras").exists()
-    assert study.record().counts()["complete"] >= 1
+    assert study.record().best()
     assert study.read().minutes == MINUTES
 
 
@@ -74,7 +75,19 @@ def test_what_the_search_left_of_the_minutes_goes_to_the_winner(tmp_path: Path, 
         assert any(trial.state == "pruned" or len(trial.spells) > 1 for trial in record.trials.values())
 
 
+def test_the_seconds_that_a_study_takes_are_noted(study: StudyFolder) -> None:
+    result = study.result()
+    assert result is not None
+    assert spent(study.path) > sum(result.seconds.values()) - 1
+
+
+def spend_the_rest(study: StudyFolder) -> None:
+    """As if it had taken all its minutes: a quick machine may have trained the winner for as long as helps before."""
+    (study.path / SPENT).write_text(f"{60 * MINUTES}\n", encoding="utf-8")
+
+
 def test_a_study_whose_minutes_are_spent_has_nothing_left_to_do(study: StudyFolder, home: Path) -> None:
+    spend_the_rest(study)
     before = study.result_file.read_bytes()
     done = convsearch("run", "--resume", "--study", "timed", "--home", home)
     assert done.returncode == 0, done.stderr
@@ -83,11 +96,9 @@ def test_a_study_whose_minutes_are_spent_has_nothing_left_to_do(study: StudyFold
 
 
 def test_a_study_that_was_killed_goes_on_for_what_is_left_of_its_minutes(study: StudyFolder, home: Path) -> None:
-    result = study.result()
-    assert result is not None
+    spend_the_rest(study)
     study.result_file.unlink()  # as if it had been killed before its winner was tested
     known, taken = set(study.record().trials), spent(study.path)
-    assert taken > sum(result.seconds.values()) - 1
     done = convsearch("run", "--resume", "--study", "timed", "--home", home)
     assert done.returncode == 0, done.stderr
     assert set(study.record().trials) == known  # they are over: what there is becomes a bundle
@@ -128,7 +139,7 @@ def test_a_long_training_mirrors_images_where_it_may_and_blends_them_where_there
     space = tmp_path / "space.yaml"
     text = "layers: 3\neach_layer: {filters: 4}\naugmentation: {horizontal_flip: [false, true]}\n"
     space.write_text(text + "recipe: {batch_size: 8, learning_rate: 0.01, schedule: cosine}\n")
-    options = ("--space", space, "--trials", 1, "--minutes", 2, "--epochs", epochs, "--repeats", 0)
+    options = ("--space", space, "--trials", 1, "--minutes", 6, "--epochs", epochs, "--repeats", 0)
     place = ("--study", "blends", "--home", tmp_path)
     done = convsearch("run", "--data", tmp_path / "images.npz", *options, *place)
     assert done.returncode == 0, done.stderr

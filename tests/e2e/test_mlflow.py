@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from terminal import PATIENCE, Finished, environment, wait_until
 
+from benchmarks.ports import free_port
 from convsearch.search.backend import import_keras
 from convsearch.search.data import Dataset
 from convsearch.search.record import CURVES, Trial
@@ -186,9 +186,7 @@ def test_the_registered_model_answers_images_as_the_bundle_does(finished: Finish
 @pytest.fixture(scope="module")
 def server(uri: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address at which `mlflow models serve` answers, in a process of its own."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", "models:/first/1"]
     command += ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port)]
     log = tmp_path_factory.mktemp("serve") / "log"

@@ -240,8 +240,11 @@ def test_what_cannot_be_shared_is_refused_before_anything_begins(tmp_path: Path)
 # ---------------------------------------------------------------------- a server and a loop that go away
 
 
+WAITS = "What runs here goes on, and is written when the database is back"
+
+
 def test_a_server_that_is_restarted_and_a_loop_that_is_killed_cost_nothing(postgres: Server, tmp_path: Path) -> None:
-    address, begun, all_of_them = postgres.make("troubled"), (*OPTIONS, "--epochs", 6, "--pruner", "none"), 6
+    address, begun, all_of_them = postgres.make("troubled"), (*OPTIONS, "--epochs", 6, "--pruner", "none"), 8
     one, two = loops = [
         Loop(tmp_path / name, "digits", address, *begun, "--trials", all_of_them, CONVSEARCH_GRACE="6")
         for name in ("one", "two")
@@ -249,12 +252,13 @@ def test_a_server_that_is_restarted_and_a_loop_that_is_killed_cost_nothing(postg
     try:
         wait_until(lambda: one.running() and two.running(), "both ran a trial")
         postgres.stop()
-        time.sleep(4)
+        time.sleep(4)  # less than after which a loop is given up
         postgres.start()
         for loop in loops:
             wait_until(lambda loop=loop: "note: the database is back" in loop.said(), "it was back")  # type: ignore[misc]
-            assert loop.said().count("What runs here goes on, and is written when the database is back") == 1
-        wait_until(one.running, "the first one ran another trial")
+            assert loop.said().count(WAITS) == 1
+        before = set(one.running())
+        wait_until(lambda: set(one.running()) - before, "the first one began another trial")
         one.kill()
         assert two.end() == 0, two.said()
     finally:

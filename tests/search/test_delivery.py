@@ -23,6 +23,7 @@ from rich.console import Console
 from samples import a_study, completed
 from terminal import PATIENCE, environment, wait_until
 
+from benchmarks.ports import free_port
 from convsearch.search.budget import Limits
 from convsearch.search.engines.optuna import STUDY as STUDY_NAME
 from convsearch.search.engines.optuna import OptunaEngine
@@ -189,9 +190,7 @@ def test_a_database_that_another_program_locks_is_waited_for(folder: StudyFolder
 def test_an_address_at_which_nothing_answers_is_named_before_all_work(
     folder: StudyFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"http://127.0.0.1:{probe.getsockname()[1]}"
+    address = f"http://127.0.0.1:{free_port()}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     with (
         closing(Outbox(folder, Console(file=io.StringIO()))) as outbox,
@@ -218,9 +217,7 @@ class Server:
     """A real MLflow server, which can be stopped and started again at the same address."""
 
     def __init__(self, place: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         self.address = f"http://127.0.0.1:{port}"
         self.store = f"sqlite:///{place / 'server.db'}"
         self._command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
@@ -280,7 +277,7 @@ def test_trials_that_end_while_mlflow_cannot_be_reached_are_delivered_in_order_w
         with pytest.raises(WorkError, match=f"MLflow at {server.address}"):
             outbox.finish(True, patience=2)  # whoever cannot wait is told, and loses nothing
         server.start()
-        outbox.finish(True)
+        outbox.finish(True, patience=PATIENCE)
     assert f"note: MLflow at {server.address}: " in said.getvalue()
     assert "note: MLflow takes trials again" in said.getvalue()
     server.stop()
@@ -301,7 +298,7 @@ def test_a_delivery_that_is_killed_while_mlflow_cannot_be_reached_goes_on_when_i
         search.trials(2)
         wait_until_told(outbox, said)
         server.start()
-        outbox.finish(True)
+        outbox.finish(True, patience=PATIENCE)
     assert "note: MLflow takes trials again" in said.getvalue()
     server.stop()
     require_all_once(folder, server.store, 3)

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 from jobs import WIDE, following, job, life
-from terminal import environment, wait_until
+from terminal import PATIENCE, environment, wait_until
 
 from convsearch.search.data import Dataset, Split
 from convsearch.search.executors.local import LocalExecutor
@@ -197,7 +197,7 @@ def everything(**more: Any) -> Share:
 
 
 def test_a_worker_that_hangs_is_ended_and_loses_its_job(digits: Dataset, parts: Split, tmp_path: Path) -> None:
-    made = LocalExecutor(tmp_path / "logs", [everything()], Patience(first=60, least=2, times=3))
+    made = LocalExecutor(tmp_path / "logs", [everything()], Patience(first=PATIENCE, least=2, times=10))
     try:
         made.submit(job(digits, tmp_path / "w.weights.h5", number=3, epochs=100_000))
         while not isinstance(event := following(made), EpochReport):
@@ -217,7 +217,7 @@ def test_a_worker_that_hangs_is_ended_and_loses_its_job(digits: Dataset, parts: 
 def test_a_network_is_traced_and_compiled_in_the_time_that_the_first_sign_of_life_has(
     digits: Dataset, parts: Split, tmp_path: Path
 ) -> None:
-    made = LocalExecutor(tmp_path / "logs", [everything()], Patience(first=60, least=0.1, times=60))
+    made = LocalExecutor(tmp_path / "logs", [everything()], Patience(first=PATIENCE, least=0.1, times=60))
     try:
         made.submit(job(digits, tmp_path / "w.weights.h5", epochs=2))
         outcome = life(made)[-1]
@@ -229,7 +229,7 @@ def test_a_network_is_traced_and_compiled_in_the_time_that_the_first_sign_of_lif
 
 def test_a_training_whose_batches_are_slow_is_no_hang(digits: Dataset, parts: Split, tmp_path: Path) -> None:
     """A worker that is stopped for less than its own longest silence, several times over, is waited for."""
-    made = LocalExecutor(tmp_path / "logs", [everything()], Patience(first=60, least=4, times=3))
+    made = LocalExecutor(tmp_path / "logs", [everything()], Patience(first=PATIENCE, least=10, times=3))
     try:
         made.submit(job(digits, tmp_path / "w.weights.h5", epochs=60))
         while not isinstance(following(made), EpochReport):

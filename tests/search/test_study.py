@@ -179,7 +179,8 @@ def test_the_weights_of_an_interrupted_trial_that_cannot_go_on_are_kept_only_whi
     budget = Budget(trials=1, seconds=None)
 
     def stop_in_the_second_epoch(trial: Trial, report: EpochReport) -> None:
-        budget.stopped = (trial.number, report.epoch) == (0, 2)
+        if (trial.number, report.epoch) == (0, 2):
+            budget.stopped = True
 
     study, _ = make(GOOD, budget, epochs=4, listening=Listening(stop_in_the_second_epoch))
     study.search()
@@ -196,7 +197,8 @@ def test_an_interrupted_trial_whose_state_is_not_that_of_the_record_begins_again
     budget = Budget(trials=1, seconds=None)
 
     def stop_in_the_second_epoch(trial: Trial, report: EpochReport) -> None:
-        budget.stopped = report.epoch == 2
+        if report.epoch == 2:
+            budget.stopped = True
 
     study, _ = make(GOOD, budget, epochs=4, listening=Listening(stop_in_the_second_epoch))
     space = SearchSpace(parse(GOOD, "mine.yaml"), Volume(8, 8, 1), 10)
@@ -225,8 +227,9 @@ def test_a_search_in_which_everything_fails_ends_with_the_reason(make: MakeStudy
 
 
 def kill_the_worker() -> None:
-    (worker,) = (c for c in psutil.Process().children() if c.status() != psutil.STATUS_ZOMBIE)
-    os.kill(worker.pid, signal.SIGKILL)
+    for child in psutil.Process().children():
+        if child.status() != psutil.STATUS_ZOMBIE:  # else it was killed before: a report of its was still on the way
+            os.kill(child.pid, signal.SIGKILL)
 
 
 def test_a_trial_whose_worker_died_is_run_again_and_the_search_goes_on(make: MakeStudy) -> None:

@@ -140,14 +140,19 @@ def test_images_that_cannot_fit_on_the_disk_are_refused_before_any_is_written(tm
     assert not list(cache.iterdir())
 
 
+# The peak of `getrusage` would begin at that of the process that has started this one.
 MEASURE = """
-    import resource, sys
+    import re, sys
     from pathlib import Path
     from convsearch.search.data import open_data
+
+    def peak():
+        return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
+
     size = int(sys.argv[3])
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak()
     dataset = open_data(sys.argv[1], Path(sys.argv[2]), image_size=(size, size) if size else None)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, dataset.images().nbytes // 1024)
+    print(peak() - before, dataset.images().nbytes // 1024)
 """
 
 
