@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from bundles import assert_predicts
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, FloatRect, Locator, Page, expect
 from terminal import COMMAND, PATIENCE, environment
 
 from benchmarks.browser import chromium, new_page, served, wait
@@ -34,6 +34,19 @@ def until(holds: Callable[[], bool], what: str) -> None:
         time.sleep(0.1)
 
 
+def there(target: Locator) -> FloatRect:
+    """Where something is on the page, once it is: while a search runs it may just be drawn anew."""
+    found: list[FloatRect | None] = [None]
+
+    def seen() -> bool:
+        found[0] = target.first.bounding_box()
+        return found[0] is not None
+
+    until(seen, "something on the page")
+    assert found[0] is not None
+    return found[0]
+
+
 def count(page: Page) -> int:
     """How many trials the page says there are."""
     return int(page.get_by_test_id("stMetric").filter(has_text="Trials").get_by_test_id("stMetricValue").inner_text())
@@ -41,8 +54,7 @@ def count(page: Page) -> int:
 
 def select(page: Page, row: int) -> None:
     """Click the box before a row of the leaderboard."""
-    place = page.locator(TABLE).first.bounding_box()
-    assert place is not None
+    place = there(page.locator(TABLE))
     page.mouse.click(place["x"] + ROW / 2, place["y"] + ROW * (row + 1.5))
 
 
@@ -56,7 +68,8 @@ def selected(page: Page) -> list[str]:
 
 
 def zoomed(page: Page) -> list[float]:
-    found: list[float] = page.evaluate("document.querySelector('.js-plotly-plot').layout.xaxis.range")
+    drawn = page.wait_for_function("document.querySelector('.js-plotly-plot')?.layout?.xaxis?.range")
+    found: list[float] = drawn.json_value()
     return found
 
 
@@ -64,8 +77,7 @@ def zoom_in(page: Page) -> None:
     """Drag a frame over a part of the figure, again where the figure was drawn anew in between."""
 
     def drag() -> bool:
-        plot = page.locator(".js-plotly-plot .nsewdrag").first.bounding_box()
-        assert plot is not None
+        plot = there(page.locator(".js-plotly-plot .nsewdrag"))
         page.mouse.move(plot["x"] + 0.2 * plot["width"], plot["y"] + 0.2 * plot["height"])
         page.mouse.down()
         page.mouse.move(plot["x"] + 0.7 * plot["width"], plot["y"] + 0.8 * plot["height"], steps=5)
