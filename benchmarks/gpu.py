@@ -45,7 +45,7 @@ def measure() -> Iterator[tuple[str, str, str]]:
         for epochs in LENGTHS:
             rates = []
             for count in (1, AT_A_TIME):
-                rate, spent = trials_a_minute(shares(one, count, per_gpu=count), dataset, folder, TRIALS, epochs)
+                rate, spent = trials_a_minute(shares(one, count, per_gpu=count), dataset, folder, epochs)
                 rates.append(rate)
                 yield (
                     f"{one.gpus[0].name}, {epochs} epochs, {count} at a time, {len(one.cores)} cores",
@@ -67,9 +67,7 @@ def images(folder: Path, count: int) -> Dataset:
     return dataset
 
 
-def trials_a_minute(
-    shared: Sequence[Share], dataset: Dataset, folder: Path, trials: int, epochs: int
-) -> tuple[float, Seconds]:
+def trials_a_minute(shared: Sequence[Share], dataset: Dataset, folder: Path, epochs: int) -> tuple[float, Seconds]:
     """Return how many trials a minute workers with these shares train, once each has come up and trained one.
 
     And where the seconds of all of them went.
@@ -77,8 +75,8 @@ def trials_a_minute(
     with closing(LocalExecutor(folder / "logs", shared)) as executor:
         _run([_job(number, dataset, folder, 1) for number in range(len(shared))], executor)
         began = time.perf_counter()
-        spent = _run([_job(number, dataset, folder, epochs) for number in range(trials)], executor)
-        return trials * 60 / (time.perf_counter() - began), spent
+        spent = _run([_job(number, dataset, folder, epochs) for number in range(TRIALS)], executor)
+        return TRIALS * 60 / (time.perf_counter() - began), spent
 
 
 def _run(jobs: list[Job], executor: LocalExecutor) -> Seconds:
