@@ -30,4 +30,5 @@ test: env  ## the whole specification, two files at a time: much of it is waitin
 lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-cache
 	$(BIN)/mypy -p convsearch.spaces -p convsearch.search -p convsearch.dashboard

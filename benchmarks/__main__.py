@@ -4,9 +4,8 @@ import argparse
 from datetime import date
 from importlib import import_module
 
-from convsearch.search.backend import import_keras
-
-from .machine import machine
+from convsearch.benchmarks.machine import machine
+from convsearch.search.system.backend import import_keras
 
 QUICK = ("candidates", "proposal", "trial", "step", "first_step", "help_text", "show", "demo")
 LONG = ("comparison", "portfolio", "augmentation", "mixup", "surrogate", "logged", "space")

@@ -20,13 +20,13 @@ from typing import Any
 
 import numpy as np
 
-from convsearch.search.augmenting import KEPT_SHARES, SHIFT, is_worth_adding
+from convsearch.benchmarks.results import Results
+from convsearch.benchmarks.timed import Ground, grounds
 from convsearch.search.data import Split
 from convsearch.search.engines.portfolio import entries, fitted
+from convsearch.search.training.augmentation import SHIFT
+from convsearch.search.winner.recipe import KEPT_SHARES, is_worth_adding
 from convsearch.spaces.architecture import Augmentation, Candidate
-
-from .results import Results
-from .timed import Ground, grounds
 
 ENTRY = "paired"
 SECONDS = {"digits": 5.0, "cifar10": 30.0, "bccd": 8.0, "bccd-few": 4.0, "camvid": 10.0}  # of a trial

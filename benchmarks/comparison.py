@@ -36,13 +36,14 @@ import numpy as np
 from matplotlib.ticker import PercentFormatter
 from PIL import Image
 
-from convsearch.search.data import open_data, split
-from convsearch.search.home import Home, StudyFolder
-from convsearch.search.record import Trial
-
-from .datasets import SHARED
-from .machine import machine
-from .results import FOLDER, Results
+from convsearch.benchmarks.datasets import SHARED
+from convsearch.benchmarks.machine import machine
+from convsearch.benchmarks.results import FOLDER, Results
+from convsearch.search.data import split
+from convsearch.search.sources import open_data
+from convsearch.search.study.folder import StudyFolder
+from convsearch.search.study.home import Home
+from convsearch.search.study.trial import Trial
 
 PEERS = Path(os.environ.get("PEERS", Path(__file__).parents[2] / "shared" / "peers"))
 PICTURES = FOLDER if "RESULTS" in os.environ else Path(__file__).parents[1] / "docs" / "images"

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from convsearch.search.data import Dataset, open_data
+from convsearch.search.data import Dataset
+from convsearch.search.sources import open_data
 
 SHARED = Path(os.environ.get("SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
 SIDE = 32  # pixels of a cell or a patch

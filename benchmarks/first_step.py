@@ -10,14 +10,15 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 
-from convsearch.search.data import open_data, split
+from convsearch.search.data import split
 from convsearch.search.engines.optuna import OptunaEngine
 from convsearch.search.engines.proposals import Proposals
 from convsearch.search.executors.local import LocalExecutor
 from convsearch.search.executors.protocol import Started
-from convsearch.search.job import EpochReport, Job, Outcome
+from convsearch.search.sources import open_data
+from convsearch.search.values.job import EpochReport, Job, Outcome
 from convsearch.spaces.architecture import Candidate
-from convsearch.spaces.build import build
+from convsearch.spaces.building.model import build
 from convsearch.spaces.definition import load
 from convsearch.spaces.space import SearchSpace
 

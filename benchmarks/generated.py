@@ -11,12 +11,13 @@ import uuid
 from contextlib import closing
 from typing import Any
 
-from convsearch.search.budget import Limits
-from convsearch.search.engines.protocol import Proposal
-from convsearch.search.home import DataFacts, Home, StudyFile
-from convsearch.search.job import Outcome, Seconds
-from convsearch.search.record import CURVES, Trial
-from convsearch.search.tracking import ARCHITECTURE_FILE, Tracker, figures_of
+from convsearch.search.delivery.tracking import ARCHITECTURE_FILE, Tracker, figures_of
+from convsearch.search.study.home import Home
+from convsearch.search.study.settings import DataFacts, StudySettings
+from convsearch.search.study.trial import CURVES, Trial
+from convsearch.search.values.job import Outcome, Seconds
+from convsearch.search.values.limits import Limits
+from convsearch.search.values.proposal import Proposal
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import load, presets
 from convsearch.spaces.space import SearchSpace
@@ -46,7 +47,7 @@ class Generated:
             val=1000,
             test=1000,
         )
-        study = StudyFile(
+        study = StudySettings(
             name=name,
             created_at="2026-01-01T00:00:00+00:00",
             space=SPACE,

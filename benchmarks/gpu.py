@@ -12,13 +12,14 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from convsearch.search.backend import gpus_seen
-from convsearch.search.data import Dataset, open_data, split
+from convsearch.search.data import Dataset, split
 from convsearch.search.executors.local import LocalExecutor
-from convsearch.search.executors.outside import run_jobs
+from convsearch.search.executors.run_jobs import run_jobs
 from convsearch.search.executors.shares import Share, shares
-from convsearch.search.job import EpochReport, Job, Seconds
-from convsearch.search.machine import this_machine
+from convsearch.search.sources import open_data
+from convsearch.search.system.backend import gpus_seen
+from convsearch.search.system.machine import this_machine
+from convsearch.search.values.job import EpochReport, Job, Seconds
 from convsearch.spaces.architecture import Architecture, Candidate, Head, Layer, Recipe
 
 AT_A_TIME = 8

@@ -15,10 +15,9 @@ from pathlib import Path
 
 import numpy as np
 
-from convsearch.search.data import open_data
-from convsearch.search.home import Home
-
-from .datasets import SHARED
+from convsearch.benchmarks.datasets import SHARED
+from convsearch.search.sources import open_data
+from convsearch.search.study.home import Home
 
 FILE = Path(__file__).parent / "data" / "trials.jsonl"
 SIZE, TRAIN, VALIDATION = (16, 16), 2000, 1000

@@ -11,13 +11,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from convsearch.search.augmenting import SHIFT
+from convsearch.benchmarks.results import Results
+from convsearch.benchmarks.timed import grounds
 from convsearch.search.engines.portfolio import entries, fitted
-from convsearch.search.mixup import ALPHA
+from convsearch.search.training.augmentation import SHIFT
+from convsearch.search.winner.recipe import ALPHA
 from convsearch.spaces.architecture import Augmentation
-
-from .results import Results
-from .timed import grounds
 
 ENTRY = "paired_narrow"
 EPOCHS = (50, 150)

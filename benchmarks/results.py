@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from .machine import machine
+from convsearch.benchmarks.machine import machine
 
 FOLDER = Path(os.environ.get("RESULTS", Path(__file__).parent / "results"))
 

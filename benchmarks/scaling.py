@@ -17,16 +17,17 @@ from pathlib import Path
 
 from rich.console import Console
 
-from convsearch.search.budget import Budget
 from convsearch.search.engines.choice import choose, open_engine
 from convsearch.search.engines.proposals import Proposals
-from convsearch.search.engines.protocol import Proposal
 from convsearch.search.executors.local import LocalExecutor
 from convsearch.search.executors.shares import Share
-from convsearch.search.job import EpochReport, Job
-from convsearch.search.progress import ProgressView
-from convsearch.search.record import Record, Trial
-from convsearch.search.study import Study
+from convsearch.search.launch.progress import ProgressView
+from convsearch.search.loop.budget import Budget
+from convsearch.search.loop.loop import Loop
+from convsearch.search.study.record import Record
+from convsearch.search.study.trial import Trial
+from convsearch.search.values.job import EpochReport, Job
+from convsearch.search.values.proposal import Proposal
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import load
 from convsearch.spaces.space import SearchSpace
@@ -132,7 +133,7 @@ def simulate(case: Case, folder: Path) -> tuple[Watch, float]:
     view = ProgressView(Console(file=io.StringIO()), record, budget, case.epochs)
     try:
         began = time.monotonic()
-        Study(opened, executor, record, [watch, view], budget, job, folder / "weights").search()
+        Loop(opened, executor, record, [watch, view], budget, job, folder / "weights").search()
         return watch, time.monotonic() - began
     finally:
         executor.close()

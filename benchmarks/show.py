@@ -8,10 +8,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from convsearch.search.engines.protocol import Proposal
-from convsearch.search.home import DataFacts, StudyFile, StudyFolder
-from convsearch.search.job import Outcome, Seconds
-from convsearch.search.record import Record, Trial
+from convsearch.search.study.folder import StudyFolder
+from convsearch.search.study.record import Record
+from convsearch.search.study.settings import DataFacts, StudySettings
+from convsearch.search.study.trial import Trial
+from convsearch.search.values.job import Outcome, Seconds
+from convsearch.search.values.proposal import Proposal
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import load, presets
 from convsearch.spaces.space import SearchSpace
@@ -49,7 +51,7 @@ def _write(home: Path) -> None:
         val=1000,
         test=1000,
     )
-    study = StudyFile(
+    study = StudySettings(
         name="large",
         created_at="2026-01-01T00:00:00",
         space="classic",

@@ -20,11 +20,12 @@ import optuna
 import psutil
 from mlflow.tracking import MlflowClient
 
+from convsearch.search.delivery.tracking import STATUS
 from convsearch.search.engines.optuna import STATES, STUDY
-from convsearch.search.home import Home, StudyFolder
-from convsearch.search.record import FINISHED
-from convsearch.search.runs import Runs
-from convsearch.search.tracking import STATUS
+from convsearch.search.study.folder import StudyFolder
+from convsearch.search.study.home import Home
+from convsearch.search.study.runs import Runs
+from convsearch.search.study.trial import FINISHED
 
 COMMAND = str(Path(sys.executable).with_name("convsearch"))
 PAUSE = 8.0  # seconds between two kills, at most

@@ -11,8 +11,8 @@ import keras
 import numpy as np
 
 from convsearch.search.engines.portfolio import COMMON, entries, fitted
-from convsearch.search.normalization import BatchNormalization
-from convsearch.search.trainable import trainable
+from convsearch.search.training.model import trainable
+from convsearch.search.training.normalization import BatchNormalization
 from convsearch.spaces.architecture import Candidate
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import load

@@ -4,14 +4,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from convsearch.benchmarks.datasets import data_sets
 from convsearch.search.data import Dataset, split
-from convsearch.search.job import EpochReport, Job, Outcome
-from convsearch.search.trial import train
+from convsearch.search.training.trial import train
+from convsearch.search.values.job import EpochReport, Job, Outcome
 from convsearch.spaces.architecture import Candidate
 from convsearch.spaces.definition import load
 from convsearch.spaces.space import SearchSpace
-
-from .datasets import data_sets
 
 NOTHING: Mapping[str, float] = {}
 

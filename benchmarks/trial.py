@@ -10,13 +10,14 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 
-from convsearch.search.data import Dataset, Split, open_data, split
+from convsearch.search.data import Dataset, Split, split
 from convsearch.search.engines.optuna import OptunaEngine
 from convsearch.search.engines.proposals import Proposals
-from convsearch.search.job import EpochReport, Job
-from convsearch.search.trial import train
+from convsearch.search.sources import open_data
+from convsearch.search.training.trial import train
+from convsearch.search.values.job import EpochReport, Job
 from convsearch.spaces.architecture import Architecture, Candidate, Layer, Recipe
-from convsearch.spaces.build import build
+from convsearch.spaces.building.model import build
 from convsearch.spaces.definition import load
 from convsearch.spaces.space import SearchSpace
 

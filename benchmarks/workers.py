@@ -19,15 +19,16 @@ from pathlib import Path
 import psutil
 from rich.console import Console
 
+from convsearch.benchmarks.scaling import ROOT
+from convsearch.search.delivery.outbox import Outbox
 from convsearch.search.engines.optuna import OptunaEngine
 from convsearch.search.engines.proposals import Proposals
-from convsearch.search.executors.watch import own_memory
-from convsearch.search.home import Home, StudyFolder
-from convsearch.search.job import Outcome, Seconds
-from convsearch.search.outbox import Outbox
-from convsearch.search.record import Record, Trial
-
-from .scaling import ROOT
+from convsearch.search.study.folder import StudyFolder
+from convsearch.search.study.home import Home
+from convsearch.search.study.record import Record
+from convsearch.search.study.trial import Trial
+from convsearch.search.system.memory import own_memory
+from convsearch.search.values.job import Outcome, Seconds
 
 COMMAND = str(Path(sys.executable).with_name("convsearch"))
 SMALL = ("--space", "tiny", "--epochs", "6", "--pruner", "none", "--repeats", "0", "--seed", "1")

@@ -7,7 +7,7 @@ from types import ModuleType
 import streamlit as st
 from streamlit import Page
 
-from . import live
+from .page import live
 from .views import compare, studies, study, trial
 
 PAGES: dict[str, tuple[ModuleType, str, str]] = {

@@ -12,8 +12,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from convsearch.dashboard import live, navigation, news  # noqa: F401  (the pages take half a second to load)
-from convsearch.dashboard.reader import StoreError
+from convsearch.dashboard import navigation  # noqa: F401  (the pages take half a second to load)
+from convsearch.dashboard.page import live, news
+from convsearch.dashboard.reading.reader import StoreError
 
 MOMENT = 2.0  # seconds that the first viewer waits for a server that is ready, instead of before one that is not
 

@@ -11,8 +11,20 @@ from pathlib import Path
 
 from convsearch.spaces.architecture import Architecture, Head, Layer
 from convsearch.spaces.arithmetic import Padding, Volume, output_size, receptive_field
-from convsearch.spaces.draw_svg import draw_svg
-from convsearch.spaces.svg import BLUE, GREEN, GREY, INK, ORANGE, PALE_INK, PURPLE, RED, Colour, Picture, text_width
+from convsearch.spaces.drawing.picture import draw_svg
+from convsearch.spaces.drawing.svg import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PALE_INK,
+    PURPLE,
+    RED,
+    Colour,
+    Picture,
+    text_width,
+)
 
 CELL = 32.0
 MARGIN = 28.0

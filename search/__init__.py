@@ -1,1 +1,1 @@
-"""How it is searched: data, engines, executors, the study loop, tracking and export."""
+"""How a space is searched, from the command to the bundle: one room a folder, each on top of the ones it imports."""

@@ -11,7 +11,7 @@ from PIL import Image
 from terminal import PATIENCE, environment
 
 from convsearch.search.data import Dataset
-from convsearch.search.home import StudyFolder
+from convsearch.search.study.folder import StudyFolder
 
 
 def assert_predicts(archive: Path | IO[bytes], folder: StudyFolder, place: Path) -> None:

@@ -8,7 +8,8 @@ from hypothesis import settings
 from postgres import Server, server
 from terminal import SAME, Finished, convsearch
 
-from convsearch.search.data import Dataset, Split, open_data, split
+from convsearch.search.data import Dataset, Split, split
+from convsearch.search.sources import open_data
 
 settings.register_profile("unhurried", deadline=None)  # machines are of all speeds, and tests run side by side
 settings.load_profile("unhurried")

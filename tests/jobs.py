@@ -9,7 +9,7 @@ from terminal import PATIENCE
 
 from convsearch.search.data import Dataset
 from convsearch.search.executors.protocol import Broken, Event, Executor, Lost, Started
-from convsearch.search.job import EpochReport, Job, Outcome
+from convsearch.search.values.job import EpochReport, Job, Outcome
 from convsearch.spaces.architecture import Architecture, Candidate, Head, Layer, Recipe
 
 MakeJob = Callable[..., Job]

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from convsearch.search.home import DataFacts, StudyFile
-from convsearch.search.job import Outcome, Seconds
-from convsearch.search.record import Trial
+from convsearch.search.study.settings import DataFacts, StudySettings
+from convsearch.search.study.trial import Trial
+from convsearch.search.values.job import Outcome, Seconds
 from convsearch.spaces.arithmetic import Volume
 
 
-def a_study(**more: Any) -> StudyFile:
+def a_study(**more: Any) -> StudySettings:
     """A study of the digits in the space `tiny`, by Optuna."""
     facts = DataFacts(
         name="digits",
@@ -36,7 +36,7 @@ def a_study(**more: Any) -> StudyFile:
         "class_weights": False,
         "versions": {"python": "3.11.0"},
     }
-    return StudyFile(**settings | more)
+    return StudySettings(**settings | more)
 
 
 def completed(trial: Trial) -> Trial:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from samples import a_study
 
-from convsearch.search.budget import Limits
-from convsearch.search.engines.protocol import Proposal, State
-from convsearch.search.home import Home
-from convsearch.search.job import Outcome, Seconds
-from convsearch.search.record import Trial
-from convsearch.search.tracking import Tracker
+from convsearch.search.delivery.tracking import Tracker
+from convsearch.search.study.home import Home
+from convsearch.search.study.trial import Trial
+from convsearch.search.values.job import Outcome, Seconds
+from convsearch.search.values.limits import Limits
+from convsearch.search.values.proposal import Proposal, State
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import load, presets
 from convsearch.spaces.space import SearchSpace

@@ -17,8 +17,9 @@ from pathlib import Path
 
 import psutil
 
-from convsearch.search.home import Home, StudyFolder
-from convsearch.search.record import Record
+from convsearch.search.study.folder import StudyFolder
+from convsearch.search.study.home import Home
+from convsearch.search.study.record import Record
 
 COMMAND = str(Path(sys.executable).with_name("convsearch"))
 PATIENCE = 300  # seconds until something that has to happen is given up
@@ -151,7 +152,7 @@ def workers_of(home: Path) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            if "convsearch.search.executors.worker" not in process.cmdline():
+            if "convsearch.search.workers.process" not in process.cmdline():
                 continue
             if any(Path(file.path).is_relative_to(home.resolve()) for file in process.open_files()):
                 found.append(process)

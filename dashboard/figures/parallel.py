@@ -10,7 +10,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
-from ..rows import OPTION
+from ..reading.rows import OPTION
 from .colours import SCALE
 from .thinned import thinned
 

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from ..rows import OPTION
+from ..reading.rows import OPTION
 from .thinned import thinned
 
 FEW = 10  # values of a number, up to which each has a place of its own

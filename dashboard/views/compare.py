@@ -7,14 +7,14 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from ...spaces.draw import differing
-from .. import address, live, shown
+from ...spaces.drawing.text import differing
 from ..figures.course import race
-from ..figures.curves import NAMES, curves
-from ..progress import progress_of
-from ..rows import OPTION
-from ..study import Study
-from ..words import counts, plain
+from ..figures.learning_curves import NAMES, curves
+from ..page import address, live, shown
+from ..page.words import counts, plain
+from ..reading.progress import progress_of
+from ..reading.rows import OPTION
+from ..reading.study import Study
 
 MOST = 4
 

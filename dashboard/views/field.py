@@ -3,11 +3,11 @@
 import streamlit as st
 
 from ...search.data import Dataset
-from ...search.home import StudyFolder
+from ...search.study.folder import StudyFolder
 from ...spaces.architecture import Architecture
 from ...spaces.errors import InputError
-from .. import shown
-from ..figures.field import field, fields
+from ..figures.trial.field import field, fields
+from ..page import shown
 
 
 def show_field(architecture: Architecture, name: str, folder: StudyFolder | None) -> None:

@@ -6,10 +6,10 @@ from urllib.parse import quote
 import pandas as pd
 import streamlit as st
 
-from .. import live
-from ..progress import progress_of
-from ..study import Study
-from ..words import counts
+from ..page import live
+from ..page.words import counts
+from ..reading.progress import progress_of
+from ..reading.study import Study
 
 POINTS = 40  # of a sparkline
 

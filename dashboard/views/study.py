@@ -7,24 +7,24 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from ...search.record import STATES
-from .. import address, live, shown
+from ...search.study.trial import STATES
 from ..figures.course import OVER, course
-from ..figures.curves import NAMES, curves
 from ..figures.fit import fit
 from ..figures.front import front, front_figure
 from ..figures.importances import importances
+from ..figures.learning_curves import NAMES, curves
 from ..figures.parallel import MOST as LINES
 from ..figures.parallel import parallel
 from ..figures.slices import contour_of, has_many, slice_of
 from ..figures.thinned import MOST as MARKS
 from ..figures.timeline import MOST as BARS
 from ..figures.timeline import timeline
-from ..progress import progress_of
-from ..rows import MEASURES, NUMBER, OPTION
-from ..study import Study
-from ..words import counts, plain
-from ..zoom import by_mouse
+from ..page import address, live, shown
+from ..page.words import counts, plain
+from ..page.zoom import by_mouse
+from ..reading.progress import progress_of
+from ..reading.rows import MEASURES, NUMBER, OPTION
+from ..reading.study import Study
 from .tested import test_of
 
 ALWAYS = ["trial", "state", "validation", "architecture"]

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from ...search.evaluation import Evaluation
-from ...search.home import StudyFolder
-from ...search.tracking import TEST_FILE
-from .. import live, shown
-from ..figures.confusion import confusion
-from ..study import Study
-from ..words import plain
+from ...search.delivery.tracking import TEST_FILE
+from ...search.study.folder import StudyFolder
+from ...search.values.evaluation import Evaluation
+from ..figures.trial.confusion import confusion
+from ..page import live, shown
+from ..page.words import plain
+from ..reading.study import Study
 from .field import dataset_of
 
 SHOWN = 24  # images

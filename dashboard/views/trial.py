@@ -7,17 +7,17 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from ...search.explain import explained
-from ...search.home import StudyFolder
+from ...search.report.explain import explained
+from ...search.study.folder import StudyFolder
 from ...spaces.architecture import Candidate
-from .. import address, live, shown
-from ..bundle import BundleError, bundle, command, folder_of, winner
-from ..figures.learning import learning
-from ..figures.times import times
-from ..reader import told_uri
-from ..rows import MEASURES
-from ..study import Study
-from ..words import plain
+from ..figures.learning_curves import learning
+from ..figures.trial.times import times
+from ..page import address, live, shown
+from ..page.words import plain
+from ..reading.bundle import BundleError, bundle, command, folder_of, winner
+from ..reading.reader import told_uri
+from ..reading.rows import MEASURES
+from ..reading.study import Study
 from .field import show_field
 from .tested import show_test, test_of
 

@@ -1,1 +1,1 @@
-"""What `convsearch doctor` looks at: one file a matter."""
+"""`convsearch doctor`: what this machine has, and what of it works."""

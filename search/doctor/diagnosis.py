@@ -14,8 +14,8 @@ import psutil
 
 from ...spaces.errors import WorkError
 from ..executors.shares import crowded, shares
-from ..home import Home
-from ..machine import Machine, limits, this_machine
+from ..study.home import Home
+from ..system.machine import Machine, limits, this_machine
 from .fault import Fault
 from .packages import Extra, Package, find_extras, find_packages, package_faults
 from .places import Address, Place, find_mlflow, look_at, place_faults

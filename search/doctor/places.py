@@ -15,7 +15,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
-from ..home import Home
+from ..study.home import Home
 from .fault import Fault
 
 REACH = 3  # seconds until an MLflow server has to answer
@@ -65,7 +65,7 @@ def _is_there(path: Path) -> bool:
 def find_mlflow(home: Home) -> Address:
     """Return where runs are kept, and whether that can be reached."""
     try:
-        from ..tracking import tracking_uri  # takes a second
+        from ..delivery.tracking import tracking_uri  # takes a second
     except ImportError as error:
         return Address(None, None, f"mlflow cannot be imported: {error}")
     uri = tracking_uri(home)

@@ -9,14 +9,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from ..backend import BACKENDS, chosen_backend
 from ..executors.shares import Share
-from ..machine import Machine
+from ..system.backend import BACKENDS, chosen_backend
+from ..system.machine import Machine
 from .fault import Fault
 from .packages import module_version
 
 PATIENCE = 120  # seconds until the backend has to have said what it sees
-ASK = "import json; from convsearch.search.backend import gpus_seen; print(json.dumps(gpus_seen()))"
+ASK = "import json; from convsearch.search.system.backend import gpus_seen; print(json.dumps(gpus_seen()))"
 
 WITH_GPUS = {
     "tensorflow": "pip install 'tensorflow[and-cuda]'",

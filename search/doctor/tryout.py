@@ -8,13 +8,14 @@ from tempfile import TemporaryDirectory
 
 from ...spaces.architecture import Architecture, Candidate, Head, Layer, Recipe
 from ...spaces.errors import InputError, WorkError
-from ..data import Dataset, open_data, split
+from ..data import Dataset, split
 from ..executors.local import LocalExecutor
 from ..executors.protocol import Broken, Lost
 from ..executors.shares import NO_GPU, Share, shares
 from ..executors.watch import Patience
-from ..job import EpochReport, Job, Outcome, Precision
-from ..machine import Machine
+from ..sources import open_data
+from ..system.machine import Machine
+from ..values.job import EpochReport, Job, Outcome, Precision
 
 PRECISIONS: tuple[Precision, ...] = ("float32", "mixed_bfloat16")
 SILENCE = Patience(first=120.0)  # seconds; whole trials take a few

@@ -1,1 +1,1 @@
-"""What proposes candidates: one file an engine, behind one protocol."""
+"""What proposes candidates: Optuna and KerasTuner behind one protocol."""

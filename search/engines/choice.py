@@ -1,6 +1,7 @@
 """Which engines there are, with the algorithms of each; opens the one that a study has."""
 
 from pathlib import Path
+from typing import NamedTuple
 
 from ...spaces.errors import InputError, nearest
 from .optuna import ALGORITHMS as OPTUNA_ALGORITHMS
@@ -14,7 +15,15 @@ ALGORITHMS = {  # of each engine, its default first
 }
 
 
-def choose(engine: str | None, algorithm: str | None, pruner: str | None, objectives: int = 1) -> tuple[str, str, str]:
+class Method(NamedTuple):
+    """How a study is searched."""
+
+    engine: str
+    algorithm: str
+    pruner: str
+
+
+def choose(engine: str | None, algorithm: str | None, pruner: str | None, objectives: int = 1) -> Method:
     """Return engine, algorithm and pruner for so many objectives, with the defaults for what was not said.
 
     Raises:
@@ -38,7 +47,7 @@ def choose(engine: str | None, algorithm: str | None, pruner: str | None, object
             raise InputError(
                 f"--pruner {pruner}: KerasTuner has no pruners; its algorithm 'hyperband' ends weak trials by itself"
             )
-        return engine, algorithm, "none"
+        return Method(engine, algorithm, "none")
     require_installed(algorithm)
     if objectives > 1:
         if pruner not in (None, "none"):
@@ -46,9 +55,9 @@ def choose(engine: str | None, algorithm: str | None, pruner: str | None, object
                 f"--pruner {pruner}: with {objectives} objectives Optuna prunes nothing; trials end by themselves when "
                 "they get no further"
             )
-        return engine, algorithm, "none"
+        return Method(engine, algorithm, "none")
     # A grid is there to see everything to its end.
-    return engine, algorithm, pruner or ("none" if algorithm == "grid" else "hyperband")
+    return Method(engine, algorithm, pruner or ("none" if algorithm == "grid" else "hyperband"))
 
 
 def open_engine(
@@ -68,7 +77,7 @@ def open_engine(
     `costs` are objectives to be small, `known` the trials that the record has, `workers` run at a time.
     """
     if engine == "keras-tuner":
-        from ..backend import import_keras
+        from ..system.backend import import_keras
 
         import_keras()  # quietly; KerasTuner would import it
         from .keras_tuner import KerasTunerEngine

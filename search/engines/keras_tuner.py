@@ -24,10 +24,10 @@ from keras_tuner.oracles import BayesianOptimizationOracle, HyperbandOracle, Ran
 
 from ...spaces.errors import InputError, WorkError
 from ...spaces.space import Values
-from ..files import write_text
-from ..hyperparameters import decoded, encoded, hyperparameters
+from ..system.files import write_text
+from ..values.proposal import Proposal, State
+from .hyperparameters import decoded, encoded, hyperparameters
 from .proposals import Proposals
-from .protocol import Proposal, State
 
 FOLDER, STATE = "keras_tuner", "oracle.json"
 OBJECTIVE = "val_accuracy"

@@ -10,8 +10,8 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from ...spaces.errors import InputError
 from ...spaces.space import Values
+from ..values.proposal import Proposal, State
 from .proposals import Proposals
-from .protocol import Proposal, State
 from .sampling import LEARNT_FROM, ExhaustiveSampler, FittedSampler, GroupedSampler
 
 ALGORITHMS = ("tpe", "random", "nsga2", "grid", "gp")

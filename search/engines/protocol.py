@@ -1,27 +1,10 @@
 """What an engine is: it proposes candidates and learns from what came of them. It never trains."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
-from ...spaces.architecture import Candidate
 from ...spaces.space import Values
-
-State = Literal["running", "complete", "pruned", "failed", "interrupted"]
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """A candidate to be tried next, under the trial number that the engine has given it.
-
-    Training ends at `epochs`, a rung, or where the study's trials end. A trial that reached a rung may be proposed
-    again under its own number: it then goes on from the epoch that it had reached.
-    """
-
-    number: int
-    values: Values
-    candidate: Candidate
-    epochs: int | None = None
+from ..values.proposal import Proposal, State
 
 
 class Engine(Protocol):

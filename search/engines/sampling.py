@@ -19,8 +19,8 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from ...spaces.dimension import Choice, Dimension, Options
 from ...spaces.space import Values
+from ..values.proposal import Proposal
 from .proposals import Proposals
-from .protocol import Proposal
 
 LEARNT_FROM = (TrialState.COMPLETE, TrialState.PRUNED)
 

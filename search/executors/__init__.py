@@ -1,1 +1,1 @@
-"""Where trials run: one file an executor, behind one protocol."""
+"""Where trials run: worker processes on this machine, or actors on a Ray cluster, behind one protocol."""

@@ -22,17 +22,18 @@ from typing import Any, BinaryIO
 import psutil
 
 from ...spaces.errors import WorkError
-from ..job import EpochReport, Job, Outcome
-from ..machine import this_machine
-from ..processes import environment, how_it_ended
+from ..system.machine import this_machine
+from ..system.memory import own_memory
+from ..system.processes import environment, how_it_ended
+from ..values.job import EpochReport, Job, Outcome
 from .protocol import Broken, Event, Lost, Started
 from .shares import Share, shares
-from .watch import Patience, Silence, own_memory
+from .watch import Patience, Silence
 
 LOOK = 0.5  # seconds between two looks at memory and silence
 GROWTH = 2**30  # bytes that a worker may hold more than after its first job, before another one takes its place
 STILLBORN = 3  # so many workers in a row that die before they come up are no accident
-PROGRAM = f"{__package__}.worker"
+PROGRAM = "convsearch.search.workers.process"
 
 
 class LocalExecutor:

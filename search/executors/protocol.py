@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from ..job import EpochReport, Job, Outcome
+from ..values.job import EpochReport, Job, Outcome
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,13 @@ import ray
 
 from ...spaces.errors import WorkError
 from ..data.training import TrainingData
-from ..files import write_bytes
-from ..job import EpochReport, Job, Outcome
+from ..system.files import write_bytes
+from ..values.job import EpochReport, Job, Outcome
+from ..workers.ray_actor import RayWorker
 from .cluster import AUTO_ADDRESS, check_nodes, connect, free, head_address, nodes, takes_connections
 from .cluster_shares import places
 from .local import GROWTH, STILLBORN
 from .protocol import Broken, Event, Lost, Started
-from .ray_worker import RayWorker
 from .shares import AUTO, GPU_MEMORY, Share
 from .watch import Patience, Silence
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...spaces.errors import InputError
-from ..machine import Gpu, Machine
+from ..system.machine import Gpu, Machine
 
 CORES = 2  # for a worker, by default: a small network leaves more of them idle
 NEEDED = 2 * 2**30  # bytes of memory for a worker, by default; one begins with some 600 MB

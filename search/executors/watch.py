@@ -7,8 +7,6 @@ earlier silences with the job: a network with slow batches is waited for longer.
 import time
 from dataclasses import dataclass, field
 
-import psutil
-
 
 @dataclass(frozen=True)
 class Patience:
@@ -53,12 +51,3 @@ class Silence:
     def too_long(self) -> bool:
         """Whether the worker is to be given up."""
         return not self.waits and time.monotonic() - self.since > self.allowed
-
-
-def own_memory(process: psutil.Process) -> int:
-    """Return the bytes of memory that a process holds alone: arrays that are mapped from files do not count."""
-    try:
-        info = process.memory_info()
-    except psutil.Error:  # it is gone, which its connection tells
-        return 0
-    return int(info.rss - getattr(info, "shared", 0))

@@ -1,1 +1,1 @@
-"""What is handed over at the end: one file a part of the bundle."""
+"""What is handed over at the end: one file for each part of the bundle."""

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ...spaces.source import source
+from ...spaces.building.program import source
 from ..data import Dataset
-from ..files import new_folder
+from ..system.files import new_folder
 from .model_card import Facts, model_card
 from .verify import Verifier
 

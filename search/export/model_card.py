@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ...spaces.architecture import Candidate
-from ..evaluation import Evaluation
-from ..home import StudyFile
-from ..record import Trial
+from ..study.settings import StudySettings
+from ..study.trial import Trial
+from ..values.evaluation import Evaluation
 
 WIDEST = 30  # classes up to which the confusion matrix is printed whole
 CONFUSIONS = 15  # of more classes, so many of the commonest confusions
@@ -24,7 +24,7 @@ class Facts:
     reached on average, where it was trained with several seeds.
     """
 
-    study: StudyFile
+    study: StudySettings
     trial: Trial
     candidate: Candidate
     counts: dict[str, int]
@@ -67,7 +67,7 @@ def _summary(facts: Facts) -> str:
     )
 
 
-def _data(study: StudyFile, tests: int) -> str:
+def _data(study: StudySettings, tests: int) -> str:
     data = study.data
     notes = "".join(f"\n- {note}" for note in data.notes)
     shown = ", ".join(data.classes[:WIDEST]) + (" ..." if len(data.classes) > WIDEST else "")

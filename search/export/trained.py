@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from ...spaces.architecture import Candidate
-from ...spaces.build import build
+from ...spaces.building.model import build
 from ...spaces.errors import WorkError
-from ..trainable import batch_norm_momentum
+from ..training.model import batch_norm_momentum
 
 
 def trained_model(candidate: Candidate, weights: Path, images: int) -> tuple[Any, float]:

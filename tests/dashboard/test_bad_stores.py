@@ -17,13 +17,13 @@ from test_pages import opened, said, script
 
 from benchmarks.browser import chromium, new_page, served, wait
 from convsearch.dashboard.navigation import PAGES
-from convsearch.dashboard.progress import progress_of
-from convsearch.dashboard.reader import FRESH, StoreError, told_uri
-from convsearch.dashboard.store import Store
+from convsearch.dashboard.reading.progress import progress_of
+from convsearch.dashboard.reading.reader import FRESH, StoreError, told_uri
+from convsearch.dashboard.reading.store import Store
 from convsearch.dashboard.views.study import VIEWS
-from convsearch.search.home import Home
-from convsearch.search.lock import alone
-from convsearch.search.tracking import ARCHITECTURE_FILE, TEST_FILE
+from convsearch.search.delivery.tracking import ARCHITECTURE_FILE, TEST_FILE
+from convsearch.search.study.home import Home
+from convsearch.search.system.lock import alone
 
 EVIL = '<img src="x" onerror="alert(1)"> <b>bold</b> **bold** [here](javascript:alert(1)) `code` $x$ :red[red]'
 
@@ -180,7 +180,7 @@ def test_a_search_that_was_killed_is_interrupted_though_its_launch_is_open(tmp_p
     folder = Home(tmp_path).study("birds")
     folder.create(a_study(name="birds"), "")
     assert progress_of(study, tmp_path).state == "interrupted"
-    with alone(folder):
+    with alone(folder.path):
         assert progress_of(study, tmp_path).state == "running"
     written.finish()
     study = Store(tmp_path).study("birds")

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from convsearch.dashboard.figures.colours import MISSING
 from convsearch.dashboard.figures.course import course
-from convsearch.dashboard.figures.curves import curves
 from convsearch.dashboard.figures.front import front, front_figure
 from convsearch.dashboard.figures.importances import importances
+from convsearch.dashboard.figures.learning_curves import curves
 from convsearch.dashboard.figures.parallel import MOST, parallel
 from convsearch.dashboard.figures.slices import contour_of, slice_of
 from convsearch.dashboard.figures.thinned import thinned

@@ -9,9 +9,9 @@ from sqlalchemy import Engine, event
 from stores import Written
 from test_mlflow_store import cache, copying, study  # noqa: F401  (a fixture)
 
-from convsearch.dashboard.progress import progress_of
-from convsearch.dashboard.store import Store
-from convsearch.search.budget import Limits
+from convsearch.dashboard.reading.progress import progress_of
+from convsearch.dashboard.reading.store import Store
+from convsearch.search.values.limits import Limits
 
 
 def client(written: Written) -> MlflowClient:

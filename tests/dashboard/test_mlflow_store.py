@@ -11,10 +11,10 @@ import pandas as pd
 import pytest
 from stores import Written
 
-from convsearch.dashboard.reader import StoreError
-from convsearch.dashboard.rows import OPTION
-from convsearch.dashboard.store import Store
-from convsearch.dashboard.study import Study
+from convsearch.dashboard.reading.reader import StoreError
+from convsearch.dashboard.reading.rows import OPTION
+from convsearch.dashboard.reading.store import Store
+from convsearch.dashboard.reading.study import Study
 
 
 @pytest.fixture(autouse=True)

@@ -12,10 +12,10 @@ from terminal import PATIENCE
 from test_mlflow_store import cache  # noqa: F401  (a fixture)
 
 from benchmarks.browser import chromium, new_page, served, wait
-from convsearch.dashboard import NOBODY
-from convsearch.dashboard.news import EVERY, FIRST, PATH, news
-from convsearch.dashboard.store import Store
-from convsearch.search.budget import Limits
+from convsearch.dashboard.page.news import EVERY, FIRST, PATH, news
+from convsearch.dashboard.reading.store import Store
+from convsearch.dashboard.serve import NOBODY
+from convsearch.search.values.limits import Limits
 
 COUNT_RUNS = """() => {
     window.runs = 0;

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from stores import Written
 from test_pages import opened
 
-from convsearch.dashboard.zoom import Part, of_frame, of_words
+from convsearch.dashboard.page.zoom import Part, of_frame, of_words
 
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False, width=32)
 

@@ -9,11 +9,12 @@ from bundles import assert_predicts
 from streamlit.testing.v1 import AppTest
 from terminal import PATIENCE, convsearch
 
-from convsearch.dashboard.bundle import BundleError, bundle, folder_of, winner
-from convsearch.dashboard.bundle import command as command_of
+from convsearch.dashboard.reading.bundle import BundleError, bundle, folder_of, winner
+from convsearch.dashboard.reading.bundle import command as command_of
 from convsearch.search.data import Dataset, Split
-from convsearch.search.home import Home, StudyFolder
-from convsearch.search.runs import Runs
+from convsearch.search.study.folder import StudyFolder
+from convsearch.search.study.home import Home
+from convsearch.search.study.runs import Runs
 
 
 @pytest.fixture(scope="module")

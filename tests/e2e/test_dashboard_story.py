@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, FloatRect, Locator, Page, expect
 from terminal import COMMAND, PATIENCE, environment
 
 from benchmarks.browser import chromium, new_page, served, wait
-from convsearch.search.home import Home
+from convsearch.search.study.home import Home
 
 TRIALS = 1000  # so many that it is stopped before, whatever the machine
 TABLE = ".st-key-selected canvas"

@@ -21,7 +21,7 @@ import pytest
 from terminal import PATIENCE, begun, convsearch, wait_until
 
 from convsearch.search.executors.shares import shares
-from convsearch.search.machine import this_machine
+from convsearch.search.system.machine import this_machine
 
 TENSORFLOW = {"KERAS_BACKEND": "tensorflow"}
 

@@ -16,10 +16,11 @@ from terminal import Terminal, begun, convsearch, wait_until, workers_of
 
 from convsearch.search.engines.choice import ALGORITHMS
 from convsearch.search.engines.optuna import STUDY
-from convsearch.search.home import Home
-from convsearch.search.progress import counted
-from convsearch.search.record import Record, Trial
-from convsearch.search.runs import Runs
+from convsearch.search.study.home import Home
+from convsearch.search.study.record import Record
+from convsearch.search.study.runs import Runs
+from convsearch.search.study.trial import Trial
+from convsearch.search.values.words import counted
 from convsearch.spaces.definition import presets
 
 RUNGS = ("--engine", "keras-tuner", "--space", "tiny", "--epochs", 9, "--seed", 3)

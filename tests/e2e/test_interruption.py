@@ -20,10 +20,11 @@ from optuna.trial import TrialState
 from PIL import Image
 from terminal import PATIENCE, SAME, Finished, Terminal, begun, convsearch, wait_until, workers_of
 
+from convsearch.search.delivery.optuna_file import FILE
 from convsearch.search.engines.optuna import STUDY
-from convsearch.search.engines.optuna_file import FILE
-from convsearch.search.home import Home
-from convsearch.search.record import Record, Trial
+from convsearch.search.study.home import Home
+from convsearch.search.study.record import Record
+from convsearch.search.study.trial import Trial
 
 FINISHED = ("complete", "pruned", "failed")
 

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from terminal import convsearch
 
-from convsearch.search.budget import EXPORT_SECONDS, GRACE
-from convsearch.search.final import MOST
-from convsearch.search.home import Home, StudyFolder
-from convsearch.search.mixup import MANY
-from convsearch.search.spent import FILE as SPENT
-from convsearch.search.spent import spent
+from convsearch.search.loop.budget import EXPORT_SECONDS, GRACE
+from convsearch.search.loop.time_used import FILE as SPENT
+from convsearch.search.loop.time_used import time_used
+from convsearch.search.study.folder import StudyFolder
+from convsearch.search.study.home import Home
+from convsearch.search.winner.long_training import MOST
+from convsearch.search.winner.recipe import MANY
 
 MINUTES = 1.2  # in which any machine has a trial; how many, and what is left for the winner, is the machine's affair
 ENOUGH = 2  # minutes that hold a few trials on a slow machine, too, with something left
@@ -78,7 +79,7 @@ def test_what_the_search_left_of_the_minutes_goes_to_the_winner(tmp_path: Path, 
 def test_the_seconds_that_a_study_takes_are_noted(study: StudyFolder) -> None:
     result = study.result()
     assert result is not None
-    assert spent(study.path) > sum(result.seconds.values()) - 1
+    assert time_used(study.path) > sum(result.seconds.values()) - 1
 
 
 def spend_the_rest(study: StudyFolder) -> None:
@@ -98,14 +99,14 @@ def test_a_study_whose_minutes_are_spent_has_nothing_left_to_do(study: StudyFold
 def test_a_study_that_was_killed_goes_on_for_what_is_left_of_its_minutes(study: StudyFolder, home: Path) -> None:
     spend_the_rest(study)
     study.result_file.unlink()  # as if it had been killed before its winner was tested
-    known, taken = set(study.record().trials), spent(study.path)
+    known, taken = set(study.record().trials), time_used(study.path)
     done = convsearch("run", "--resume", "--study", "timed", "--home", home)
     assert done.returncode == 0, done.stderr
     assert set(study.record().trials) == known  # they are over: what there is becomes a bundle
     result = study.result()
     assert result is not None
     assert (result.trials, result.final) == (study.record().finished(), None)
-    assert spent(study.path) > taken
+    assert time_used(study.path) > taken
 
 
 def test_minutes_in_which_what_there_is_cannot_become_a_bundle_are_refused_when_a_study_goes_on(

@@ -18,10 +18,10 @@ from mlflow.tracking import MlflowClient
 from terminal import PATIENCE, Finished, environment, wait_until
 
 from benchmarks.ports import free_port
-from convsearch.search.backend import import_keras
 from convsearch.search.data import Dataset
-from convsearch.search.record import CURVES, Trial
-from convsearch.search.runs import Runs
+from convsearch.search.study.runs import Runs
+from convsearch.search.study.trial import CURVES, Trial
+from convsearch.search.system.backend import import_keras
 from convsearch.spaces.architecture import Candidate
 
 

@@ -18,8 +18,8 @@ from optuna.trial import FrozenTrial, TrialState
 from postgres import PASSWORD, Server
 from terminal import COMMAND, PATIENCE, convsearch, environment, wait_until
 
-from convsearch.search.home import Home
-from convsearch.search.storage import checked_storage, mlflow_url, optuna_url
+from convsearch.search.study.home import Home
+from convsearch.search.system.addresses import checked_storage, mlflow_url, optuna_url
 
 TRIALS = 10
 OPTIONS = ("--space", "tiny", "--epochs", 2, "--trials", TRIALS, "--repeats", 1, "--workers", 1)

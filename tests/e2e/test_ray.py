@@ -12,8 +12,9 @@ from ray.cluster_utils import Cluster
 from ray_cluster import a_cluster, actors
 from terminal import COMMAND, PATIENCE, convsearch, environment, wait_until
 
-from convsearch.search.home import Home
-from convsearch.search.record import Record, Trial
+from convsearch.search.study.home import Home
+from convsearch.search.study.record import Record
+from convsearch.search.study.trial import Trial
 
 TRIALS = 8
 

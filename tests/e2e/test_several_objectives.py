@@ -8,7 +8,7 @@ import pytest
 from mlflow.tracking import MlflowClient
 from terminal import convsearch
 
-from convsearch.search.home import Home
+from convsearch.search.study.home import Home
 
 TWO = ("--objective", "val_accuracy", "--objective", "parameters")
 QUICK = ("--space", "tiny", "--epochs", 3, "--seed", 1)

@@ -14,12 +14,12 @@ import pytest
 from PIL import Image
 from terminal import PATIENCE, Finished, convsearch, environment
 
-from convsearch.search.backend import import_keras
 from convsearch.search.data import Dataset, Split
-from convsearch.search.engines.protocol import State
-from convsearch.search.home import Home
-from convsearch.search.result import Result
-from convsearch.search.spent import spent
+from convsearch.search.loop.time_used import time_used
+from convsearch.search.study.home import Home
+from convsearch.search.study.result import Result
+from convsearch.search.system.backend import import_keras
+from convsearch.search.values.proposal import State
 from convsearch.spaces.architecture import Architecture, Candidate
 
 STATES: tuple[State, ...] = ("complete", "pruned", "failed", "interrupted", "running")
@@ -531,12 +531,12 @@ def test_trials_that_came_after_the_result_and_before_a_kill_are_considered(fini
     folder = Home(copy).existing(finished.name)
     result = json.loads(folder.result_file.read_text())
     folder.result_file.write_text(json.dumps(result | {"trials": 5}))  # the last two were not there yet
-    before = spent(folder.path)
+    before = time_used(folder.path)
     done = convsearch("run", "--resume", "--study", finished.name, "--home", copy)
     assert done.returncode == 0, done.stderr
     again = json.loads(folder.result_file.read_text())
     assert (again["trials"], again["tests"]) == (7, 2)
-    assert spent(folder.path) > before
+    assert time_used(folder.path) > before
     card = (folder.bundle / "MODEL_CARD.md").read_text()
     assert "read 2 times, because the study went on after a winner was tested" in card
     assert "looked at 2 times, as the study went on" in done.stdout

@@ -7,8 +7,8 @@ import numpy as np
 import optuna
 import pytest
 
-from convsearch.search.backend import import_keras
 from convsearch.search.data import Dataset, Split
+from convsearch.search.system.backend import import_keras
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import load, parse
 from convsearch.spaces.space import SearchSpace
@@ -17,8 +17,8 @@ keras = import_keras()
 
 import keras_tuner  # noqa: E402
 
-from convsearch.search.hypermodel import SpaceHyperModel  # noqa: E402
-from convsearch.search.trainable import trainable  # noqa: E402
+from convsearch.search.engines.hypermodel import SpaceHyperModel  # noqa: E402
+from convsearch.search.training.model import trainable  # noqa: E402
 
 TINY = """
 layers: {min: 1, max: 3}

@@ -10,16 +10,7 @@ import pytest
 from pydantic import ValidationError
 from spaces_samples import INPUTS, PRESETS, candidates, preset
 
-from convsearch.spaces.architecture import (
-    MAX_LAYERS,
-    Architecture,
-    Augmentation,
-    Candidate,
-    Head,
-    Layer,
-    Recipe,
-    names,
-)
+from convsearch.spaces.architecture import MAX_LAYERS, Architecture, Augmentation, Candidate, Head, Layer, Recipe, names
 from convsearch.spaces.architecture import Optimizer as OptimizerWord
 from convsearch.spaces.arithmetic import Volume
 

@@ -13,7 +13,7 @@ from terminal import PATIENCE
 
 from convsearch.spaces.architecture import Activation, Architecture, Augmentation, Head, Layer, names
 from convsearch.spaces.arithmetic import Step, Volume
-from convsearch.spaces.build import augmenter, build
+from convsearch.spaces.building.model import augmenter, build
 
 BUILDS = 80  # of every preset on every input: 2,000 in all
 L2_OPERATIONS = {"Square", "Multiply", "Add", "Sqrt"}

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from convsearch.search.explain import formula
+from convsearch.search.report.explain import formula
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import (
     DEFAULTS,

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from convsearch.spaces.architecture import Architecture, Head, Layer
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import load, presets
-from convsearch.spaces.draw import differing, draw_text, stages
-from convsearch.spaces.draw_svg import MARK, draw_svg, picture
+from convsearch.spaces.drawing.picture import MARK, draw_svg, picture
+from convsearch.spaces.drawing.svg import BLUE, Picture
+from convsearch.spaces.drawing.text import differing, draw_text, stages
 from convsearch.spaces.space import SearchSpace
-from convsearch.spaces.svg import BLUE, Picture
 
 SVG = "{http://www.w3.org/2000/svg}"
 INPUTS = [Volume(8, 8, 1), Volume(32, 32, 3), Volume(96, 64, 3), Volume(7, 300, 3)]

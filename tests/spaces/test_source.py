@@ -12,8 +12,8 @@ from terminal import PATIENCE
 
 from convsearch.spaces.architecture import Activation, Architecture, Head, Layer, names
 from convsearch.spaces.arithmetic import Volume
-from convsearch.spaces.build import build
-from convsearch.spaces.source import source
+from convsearch.spaces.building.model import build
+from convsearch.spaces.building.program import source
 
 INPUT = Volume(12, 9, 3)
 EVERYTHING = Architecture(

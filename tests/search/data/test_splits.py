@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from convsearch.search.data import Split, open_data, split
+from convsearch.search.data import Split, split
 from convsearch.search.data.splits import divide
+from convsearch.search.sources import open_data
 from convsearch.spaces.errors import InputError
 
 Labels = NDArray[np.int32]

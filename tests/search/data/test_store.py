@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from convsearch.search.data import Dataset, open_data
+from convsearch.search.data import Dataset
+from convsearch.search.sources import open_data
 from convsearch.spaces.errors import InputError, WorkError
 
 MakeClasses = Callable[..., Path]

@@ -1,0 +1,1 @@
+"""The figures of one trial: one file each."""

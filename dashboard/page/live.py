@@ -1,0 +1,131 @@
+"""What pages read, and that they are drawn again as soon as there is something new."""
+
+import logging
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import cache, wraps
+from pathlib import Path
+from typing import Any, NoReturn, ParamSpec
+
+import pandas as pd
+import streamlit as st
+from pydantic import ValidationError
+
+from ...search.delivery.tracking import ARCHITECTURE_FILE
+from ...search.study.home import Home
+from ...search.system.addresses import mlflow_url
+from ...spaces.architecture import Candidate
+from ...spaces.errors import InputError
+from ..reading.progress import progress_of
+from ..reading.reader import StoreError
+from ..reading.store import Store
+from ..reading.study import Study
+from . import news
+from .address import chosen
+from .words import plain
+
+WIDTH = 360  # pixels of the box that a study is chosen in
+P = ParamSpec("P")
+
+
+@cache
+def store(home: Path) -> Store:
+    """Return the one store of a home."""
+    return Store(home)
+
+
+def told(draw: Callable[P, None]) -> Callable[P, None]:
+    """Have a page, or a part of one, say in its place why MLflow cannot be read, and try again until it can."""
+
+    @wraps(draw)
+    def page(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            draw(*args, **kwargs)
+        except StoreError as error:
+            st.error(f"{plain(str(error))}\n\n{plain(error.remedy)}", title="MLflow cannot be read")
+            news.watch_for_an_answer()
+
+    return page
+
+
+def names_or_stop(home: Path) -> list[str]:
+    """Return the names of all studies; where there is none, say how one comes to be."""
+    if not (names := store(home).names()):
+        st.info("A search makes one; leave this page open, and it will appear.", title="No study yet")
+        st.code(f"convsearch run --home {shlex.quote(str(home))}", language="shell")
+        for name, uri in _elsewhere(home):
+            st.info(
+                f"The runs of {plain(name)} are in the database that it shares: set `MLFLOW_TRACKING_URI` to "
+                f"{plain(uri)}, with the password in it, and begin the dashboard again.",
+                title="A shared study",
+            )
+        watch(home, [])
+        st.stop()
+    return names
+
+
+def _elsewhere(home: Path) -> Iterator[tuple[str, str]]:
+    """Yield the studies of a home whose runs are in a database, with its address."""
+    for folder in Home(home).studies():
+        with suppress(InputError):
+            if (storage := folder.read().storage) is not None:
+                yield folder.name, mlflow_url(storage)
+
+
+def chosen_study(home: Path, label: str = "Study", key: str = "study") -> Study:
+    """Have a study chosen, by the address or by hand, and read it."""
+    names = names_or_stop(home)
+    asked = st.query_params.get(key)
+    if asked is not None and asked not in names:
+        _nothing(home, f"There is no study {plain(repr(asked))} here (any more).")
+    name = chosen(label, names, names[0], key, WIDTH)
+    study = read(home, name)
+    if study is None:
+        _nothing(home, f"The study {plain(repr(name))} was deleted.")
+    return study
+
+
+def _nothing(home: Path, why: str) -> NoReturn:
+    st.warning(why)
+    st.page_link(st.session_state["pages"]["studies"], label="All studies")
+    watch(home, [])
+    st.stop()
+
+
+def part(what: str, draw: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+    """Draw a part of a page; where data that nobody thought of break it, say so in its place: the rest goes on."""
+    try:
+        draw(*args, **kwargs)
+    except StoreError:
+        raise
+    except Exception as error:
+        logging.getLogger(__name__).exception(what)
+        st.error(plain(f"{type(error).__name__}: {error}"), title=f"{what} cannot be shown")
+
+
+def read(home: Path, name: str) -> Study | None:
+    """Return a study as it is now, with a bar while it is read for the first time; None where it was deleted."""
+    place = st.empty()
+    found = store(home).study(name, lambda share: place.progress(share, f"reading the runs of {plain(name)}"))
+    place.empty()
+    return found
+
+
+def candidate(home: Path, trial: "pd.Series[Any]") -> Candidate | None:
+    """Return the candidate of a trial's row; where MLflow does not have it, say so, and return None."""
+    text = store(home).text(trial["run"], ARCHITECTURE_FILE)
+    if text is None:
+        st.warning("The file was deleted, or the trial runs still.", title=f"MLflow has no {ARCHITECTURE_FILE} of it")
+        return None
+    try:
+        return Candidate.model_validate_json(text)
+    except ValidationError:
+        st.warning("It is damaged, or of another version.", title=f"Its {ARCHITECTURE_FILE} cannot be read")
+        return None
+
+
+def watch(home: Path, drawn: Sequence[Study]) -> None:
+    """Draw the page again as soon as there is something new: in a study that is drawn on it, or another study."""
+    running = any(progress_of(study, home).state == "running" for study in drawn)
+    news.watch(store(home), {study.name: study.version for study in drawn}, running)

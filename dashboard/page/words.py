@@ -1,0 +1,16 @@
+"""Words on pages: as they are, whatever they look like."""
+
+import pandas as pd
+
+from ...search.study.trial import STATES
+
+
+def plain(text: str) -> str:
+    """Return text that Markdown shows as it is."""
+    return "".join(f"\\{letter}" if letter in "\\`*_{}[]()<>#+-.!|:$~&@" else letter for letter in text)
+
+
+def counts(trials: pd.DataFrame) -> str:
+    """Return how many trials are in each state, in words."""
+    found = trials["state"].value_counts()
+    return ", ".join(f"{found[state]:,} {state}" for state in STATES if found.get(state))

@@ -1,0 +1,97 @@
+"""A trial's bundle to download: made by the same command that anybody may type, in a process of its own."""
+
+import io
+import subprocess
+import sys
+import tempfile
+import threading
+import zipfile
+from pathlib import Path
+
+from ...search.study.folder import StudyFolder
+from ...search.study.home import Home
+from ...search.study.runs import FILE as RUNS_FILE
+from ...search.study.runs import Runs
+from ...search.system.processes import environment
+from ...spaces.errors import InputError
+
+PROGRAM = "from convsearch.search.command.main import main; main()"
+PATIENCE = 300  # seconds
+MAKING = threading.Lock()
+
+
+class BundleError(Exception):
+    """The bundle cannot be made; the message says why."""
+
+
+def folder_of(home: Path, study: str, number: int, run: str) -> StudyFolder:
+    """Return the folder of the study that a trial's run belongs to.
+
+    Raises:
+        BundleError: it is not in this home, or one of the same name is another study.
+    """
+    try:
+        folder = Home(home).existing(study)
+    except InputError as error:
+        raise BundleError(
+            f"The files of this study are not in {home}: it ran elsewhere, or they were deleted."
+        ) from error
+    try:
+        known = Runs(folder.path).of(number)
+    except (OSError, ValueError, TypeError) as error:
+        raise BundleError(f"{folder.path / RUNS_FILE} cannot be read: it is damaged.") from error
+    if known != run:
+        raise BundleError(f"The study of this name in {home} is another one, or this trial ran in another loop of it.")
+    return folder
+
+
+def winner(folder: StudyFolder) -> int | None:
+    """Return the trial whose network was tested and exported, if there is one."""
+    try:
+        result = folder.result()
+    except InputError:
+        return None
+    return None if result is None or not folder.bundle.is_dir() else result.best
+
+
+def command(home: Path, study: str, number: int | None) -> list[str]:
+    """Return the words to type, but for the program's name and where to; `number` is None for the winner."""
+    return ["export", study if number is None else f"{study}:{number}", "--home", str(home)]
+
+
+def bundle(home: Path, study: str, number: int | None) -> bytes:
+    """Return the bundle as a zip file.
+
+    Raises:
+        BundleError: the command says why not.
+    """
+    if not MAKING.acquire(blocking=False):  # each of them is a process with all of Keras in it
+        raise BundleError("Another bundle is being made; try again in a moment.")
+    try:
+        with tempfile.TemporaryDirectory() as place:
+            return _made(command(home, study, number), Path(place))
+    finally:
+        MAKING.release()
+
+
+def _made(words: list[str], place: Path) -> bytes:
+    to = place / "bundle"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", PROGRAM, *words, "--to", str(to)],
+            capture_output=True,
+            text=True,
+            env=environment(),
+            timeout=PATIENCE,
+            check=False,
+            cwd=place,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise BundleError(f"It was not there after {PATIENCE} seconds.") from error
+    if done.returncode:
+        raise BundleError(done.stderr.strip().removeprefix("convsearch: "))
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(to.rglob("*")):
+            archive.write(path, Path(to.name) / path.relative_to(to))
+    return packed.getvalue()

@@ -1,0 +1,88 @@
+"""How far a study is: whether it runs, and how long it will."""
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from ...search.delivery.tracking import UNTIL_TAG
+from ...search.study.folder import StudyFolder
+from ...search.study.home import Home
+from ...search.system.lock import is_held
+from ...search.values.words import duration
+from ...spaces.errors import InputError
+from .study import Launch, Study
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`state` is running, finished, interrupted or empty; `told` says it with what is known of how far it is."""
+
+    state: str
+    told: str
+
+
+INTERRUPTED = Progress("interrupted", "interrupted: convsearch run --resume goes on")
+
+
+def progress_of(study: Study, home: Path, now: datetime | None = None) -> Progress:
+    """Return how far a study is, by its launches: several may run at once, where loops share it.
+
+    A launch that was killed is open in MLflow until the next one; whether its loop is still there, its folder says,
+    where the study is in this home.
+    """
+    if not study.launches:
+        return Progress("empty", "no launch")
+    running = [launch for launch in study.launches if launch.status == "RUNNING"]
+    if running:
+        folder = None if study.shared else _folder(home, study.name)
+        if folder is not None and not is_held(folder.path):
+            return INTERRUPTED
+        return Progress("running", _how_far(study, running[-1], now or datetime.now(UTC)))
+    last = max(study.launches, key=lambda launch: launch.ended or launch.began)
+    return Progress("finished", "finished") if last.status == "FINISHED" else INTERRUPTED
+
+
+def _folder(home: Path, name: str) -> StudyFolder | None:
+    """Return the study's folder, if the runs are those of this home."""
+    if os.environ.get("MLFLOW_TRACKING_URI"):
+        return None
+    try:
+        return Home(home).existing(name)
+    except InputError:
+        return None
+
+
+def _how_far(study: Study, launch: Launch, now: datetime) -> str:
+    done = int((~study.trials["state"].isin(["running", "interrupted"])).sum()) if len(study.trials) else 0
+    trials, until = _trials(launch), _until(launch)
+    told = f"running: {done:,} trials" if trials is None else f"running: {done:,} of {trials:,} trials"
+    left: list[timedelta] = []
+    if until is not None:
+        left.append(until - now)
+    if trials is not None:
+        ended = int((study.trials["ended"] >= launch.began).sum())
+        if done >= trials:
+            left.append(timedelta(0))
+        elif ended:
+            left.append((now - launch.began) / ended * (trials - done))
+    if not left:
+        return told
+    least = min(left).total_seconds()
+    return f"{told}, at its end" if least <= 0 else f"{told}, some {duration(least)} left"
+
+
+def _trials(launch: Launch) -> int | None:
+    """Return how many trials of the study there are to be; None where the launch has no limit, or none to be read."""
+    try:
+        return int(launch.params["trials"])
+    except (KeyError, ValueError):
+        return None
+
+
+def _until(launch: Launch) -> datetime | None:
+    """Return when its minutes are over; None where the launch has no limit, or none to be read."""
+    try:
+        return datetime.fromisoformat(launch.tags[UNTIL_TAG]).astimezone(UTC)
+    except (KeyError, ValueError):
+        return None

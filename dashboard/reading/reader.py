@@ -1,0 +1,239 @@
+"""MLflow, asked: what it answers, how old an answer is, what is told where it cannot be read. Nothing is written."""
+
+import gc
+import logging
+import os
+import sqlite3
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")  # seconds; whoever looks is told instead of kept waiting
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+from mlflow.entities import Experiment, Run, ViewType
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from ...search.delivery.tracking import DATA_TAG
+
+PAGE = 500  # runs that are asked for at a time
+FAILED = 3.0  # seconds for which a server that failed is not asked again
+FRESH = 1.0  # seconds for which nobody asks MLflow again
+
+
+class StoreError(Exception):
+    """MLflow cannot be read; `remedy` is what to do about it."""
+
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.remedy = remedy
+
+
+@dataclass(frozen=True)
+class Asked:
+    """When MLflow was asked, by the monotonic clock, and the state of its file then; None where it has no file."""
+
+    at: float
+    file: tuple[int, ...] | None
+
+
+NEVER = Asked(float("-inf"), None)
+
+
+class Reader:
+    """Asks one store of MLflow. Every method raises StoreError where it cannot be read."""
+
+    def __init__(self, uri: str, fresh: float = FRESH, page: int = PAGE) -> None:
+        """Begin with nothing asked.
+
+        Args:
+            uri: of the store.
+            fresh: seconds for which an answer is as good as new.
+            page: runs that are asked for at a time.
+        """
+        self.uri = uri
+        self.path = Path(uri.partition(":///")[2]) if uri.startswith("sqlite:") else None
+        self.page = page
+        self._fresh = fresh
+        self._failed: tuple[float, StoreError] | None = None
+        self._inode: int | None = None  # of the file that MLflow has opened
+        self._made: MlflowClient | None = None
+        for name in ("mlflow", "alembic", "urllib3"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # what they log as an error they raise as well
+
+    # ------------------------------------------------------------------ when it was asked
+
+    def now(self) -> Asked:
+        """Return what tells later whether something may be new; to be called before asking."""
+        return Asked(time.monotonic(), self._file())
+
+    def is_fresh(self, asked: Asked) -> bool:
+        """Whether nothing can be new: it was asked just now, or its file is the one that it was then."""
+        if time.monotonic() - asked.at < self._fresh:
+            return True
+        return asked.file is not None and asked.file == self._file()
+
+    def _file(self) -> tuple[int, ...] | None:
+        """Return what changes whenever somebody writes to MLflow's SQLite file; None where it is in no file."""
+        if self.path is None:
+            return None
+        found: tuple[int, ...] = ()
+        for path in (self.path, self.path.with_name(self.path.name + "-wal")):
+            with suppress(OSError):
+                facts = path.stat()
+                found += (facts.st_ino, facts.st_size, facts.st_mtime_ns)
+        return found or None
+
+    # ------------------------------------------------------------------ what it is asked for
+
+    def experiments(self) -> list[Experiment]:
+        """Return the experiments that are studies, the newest first; none where there is no store yet."""
+        if not self._is_there():
+            return []
+        with self._read():
+            found = self._client().search_experiments(order_by=["creation_time DESC"])
+        return [experiment for experiment in found if DATA_TAG in experiment.tags]  # a server may have others
+
+    def runs(self, experiments: Sequence[str], which: str) -> Iterator[Run]:
+        """Yield runs of experiments, by their IDs, in the order in which they began; of no experiment none.
+
+        Args:
+            experiments: their IDs.
+            which: a condition in MLflow's language.
+        """
+        token = None
+        while experiments:  # of none, MLflow would look through all
+            page = self._page(experiments, which, ["attributes.start_time ASC"], self.page, token)
+            yield from page
+            token = page.token
+            if not token:
+                return
+
+    def newest(self, experiment: str, which: str) -> Sequence[Run]:
+        """Return the run of an experiment that began last; nothing where there is none."""
+        return list(self._page([experiment], which, ["attributes.start_time DESC"], 1, None))
+
+    def moved(
+        self, experiments: Sequence[str], which: str, since: int, ran: Iterable[str], running: Mapping[str, Run]
+    ) -> dict[str, Run]:
+        """Return the runs that may have changed, by their IDs: those that run, that have ended, that did run.
+
+        Args:
+            experiments: their IDs.
+            which: a condition in MLflow's language.
+            since: when the others had ended for good, in milliseconds since 1970.
+            ran: the IDs of those that ran when it was asked before: they may have ended longer ago than any clock
+                should have it. One that is not returned was deleted.
+            running: those that run now.
+        """
+        ended = self.runs(experiments, f"{which} and attributes.end_time >= {since}")
+        found = {**running, **{run.info.run_id: run for run in ended}}
+        if others := set(ran) - set(found):
+            named = ", ".join(f"'{run_id}'" for run_id in sorted(others))
+            found |= {run.info.run_id: run for run in self.runs(experiments, f"attributes.run_id IN ({named})")}
+        return found
+
+    def history(self, run_id: str, metric: str) -> dict[int, float]:
+        """Return the values of a run's metric by their steps."""
+        with self._read():
+            return {found.step: found.value for found in self._client().get_metric_history(run_id, metric)}
+
+    def text(self, run_id: str, path: str) -> str | None:
+        """Return an artifact of a run as text, or None where it is missing, or outside of the run."""
+        if ".." in Path(path).parts or Path(path).is_absolute():  # MLflow would follow it
+            return None
+        with self._read(), tempfile.TemporaryDirectory() as place:
+            try:
+                found = Path(self._client().download_artifacts(run_id, path, place))
+                return found.read_text(encoding="utf-8", errors="replace")
+            except (OSError, MlflowException):
+                return None
+
+    def _page(self, experiments: Sequence[str], which: str, order: list[str], count: int, token: str | None) -> Any:
+        with self._read(), _uncollected():
+            return self._client().search_runs(list(experiments), which, ViewType.ACTIVE_ONLY, count, order, token)
+
+    # ------------------------------------------------------------------ whom it asks
+
+    def _is_there(self) -> bool:
+        """Whether there is a whole store to read.
+
+        MLflow would make what is missing; two that do so at once, a search that begins and this, would spoil it. The
+        last thing that it makes is its first experiment.
+        """
+        if self.path is None or not self.path.exists():
+            return self.path is None
+        if self._made is not None:
+            if self.path.stat().st_ino != self._inode:  # MLflow reads the old one on
+                raise StoreError(f"{self.path} was deleted and made anew.", "Begin the dashboard again.")
+            return True
+        try:
+            with closing(sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+                return database.execute("select 1 from experiments").fetchone() is not None
+        except sqlite3.Error as error:
+            if "no such table" in str(error) or "locked" in str(error):
+                return False
+            raise _store_error(self.uri, error) from error
+
+    def _client(self) -> MlflowClient:
+        if self._made is None:
+            self._inode = None if self.path is None else self.path.stat().st_ino
+            self._made = MlflowClient(self.uri)
+        return self._made
+
+    @contextmanager
+    def _read(self) -> Iterator[None]:
+        """Tell what MLflow fails with; for a while, all who ask have the same answer, instead of waiting in a row."""
+        if self._failed is not None and time.monotonic() - self._failed[0] < FAILED:
+            raise self._failed[1]
+        try:
+            yield
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            told = _store_error(self.uri, error)
+            self._failed = time.monotonic(), told
+            raise told from error
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep Python from looking for garbage: a page is a hundred thousand objects, all of them in use.
+
+    It would take two thirds of the time. Where two threads are at it, one may end it for the other, which is only slow.
+    """
+    collected = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collected:
+            gc.enable()
+
+
+def told_uri(uri: str) -> str:
+    """Return an address without the password in it."""
+    try:
+        return str(make_url(uri).render_as_string(hide_password=True))
+    except ArgumentError:
+        return uri
+
+
+def _store_error(uri: str, error: Exception) -> StoreError:
+    line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    told = told_uri(uri)
+    if "out-of-date database schema" in str(error):
+        remedy = f"Keep a copy of it, then: mlflow db upgrade {told}"
+        return StoreError(f"The store of MLflow at {told} is of another version.", remedy)
+    if uri.startswith("http") and "error code" not in line:
+        return StoreError(f"The MLflow server at {told} does not answer.", "See to the server; this page tries again.")
+    return StoreError(
+        f"MLflow cannot be read at {told}: {line.replace(uri, told)}", "convsearch doctor says what is wrong with it."
+    )

@@ -1,0 +1,288 @@
+"""The runs of MLflow as tables: all are read once, and from then on only what has changed.
+
+MLflow takes more than a millisecond for a run, so that ten thousand trials take a while the first time. What is read
+is kept for all who look, and for the next time in the user's cache (`copies.py`).
+"""
+
+import threading
+import time
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from mlflow.entities import Experiment, Run
+
+from ...search.delivery.tracking import DATA_TAG, SPACE_TAG, tracking_uri
+from ...search.study.home import Home
+from ...search.study.trial import CURVES
+from . import copies
+from .reader import FRESH, NEVER, PAGE, Asked, Reader
+from .rows import merged, moment, table_of, typed
+from .study import Launch, Study
+
+WORTH_COPYING, COPIED = 200, 60.0  # runs, from which on a study is copied; seconds between two copies of it
+# Milliseconds: what ended within them is asked for again, for it may have come after what ended later. A loop delivers
+# in order, but for what it does within the same moment; several loops do not, up to the minutes that one may be away.
+OVERLAP, OVERLAP_SHARED = 2_000, 600_000
+TRIAL, LAUNCH = "trial", "launch"  # the kinds of runs
+Progress = Callable[[float], object]
+"""Is told which share of a study has been read."""
+
+_Mark = tuple[str | None, int | None]
+"""The state of a trial's run, and when it ended, in milliseconds since 1970; None while it runs."""
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What studies there are, by name, the newest first; the launches, by experiment and run; what runs."""
+
+    asked: Asked = NEVER
+    experiments: dict[str, Experiment] = field(default_factory=dict)
+    launches: dict[str, dict[str, Run]] = field(default_factory=dict)
+    running: dict[str, Run] = field(default_factory=dict)  # launches and trials, by run
+
+    def runs(self, kind: str, experiments: Container[str]) -> dict[str, Run]:
+        """Return what runs, of a kind and in some experiments."""
+        return {
+            run_id: run
+            for run_id, run in self.running.items()
+            if run.data.tags.get("kind") == kind and run.info.experiment_id in experiments
+        }
+
+
+@dataclass
+class _Kept:
+    """What is kept of a study, and what it takes to ask for the rest."""
+
+    study: Study | None = None
+    runs: pd.DataFrame = field(default_factory=lambda: table_of([]))  # as MLflow has them: all options are text
+    asked: Asked = NEVER
+    newest_end: int = 0  # milliseconds since 1970
+    saved: float = float("-inf")  # when it was copied last, by the monotonic clock
+    marks: dict[str, _Mark] = field(default_factory=dict)  # of all runs, damaged ones too
+    curves: dict[str, pd.DataFrame] = field(default_factory=dict)  # of runs that have ended
+
+    def running(self) -> set[str]:
+        """Return the runs that had not ended."""
+        return {run for run, (_, end) in self.marks.items() if end is None}
+
+    def is_at_rest(self, launches: tuple[Launch, ...]) -> bool:
+        """Whether nothing can have changed: no launch is open, none is new, and all trials have ended."""
+        is_open = any(launch.status == "RUNNING" for launch in launches)
+        return self.study is not None and self.study.launches == launches and not is_open and not self.running()
+
+
+class Store:
+    """Reads where a home's runs are logged; one for all who look at it."""
+
+    def __init__(self, home: Path, fresh: float = FRESH, page: int = PAGE, worth_copying: int = WORTH_COPYING) -> None:
+        """Begin with nothing read.
+
+        Args:
+            home: whose runs are read.
+            fresh: seconds for which nobody asks MLflow again.
+            page: runs that are asked for at a time.
+            worth_copying: runs, from which on a study is copied to the user's cache.
+        """
+        self.reader = Reader(tracking_uri(Home(home)), fresh, page)
+        self._worth_copying = worth_copying
+        self._seen = _Seen()
+        self._kept: dict[str, _Kept] = {}
+        self._locks: dict[str, threading.Lock] = {}
+        self._shares: dict[str, float] = {}  # which share has been read of what is read for the first time
+        self._texts: dict[tuple[str, str], str] = {}
+        self._lock, self._seeing = threading.Lock(), threading.Lock()
+
+    def names(self) -> list[str]:
+        """Return the names of all studies, the newest first.
+
+        Raises:
+            StoreError: MLflow cannot be read.
+        """
+        return list(self._look().experiments)
+
+    def study(self, name: str, progress: Progress = lambda share: None) -> Study | None:
+        """Return a study as it is now, or None where there is none of this name.
+
+        Args:
+            name: of the study; it may be anything that somebody typed.
+            progress: is told how much has been read, when it is read for the first time.
+
+        Raises:
+            StoreError: MLflow cannot be read.
+        """
+        with self._lock:
+            lock = self._locks.setdefault(name, threading.Lock())
+        while not lock.acquire(timeout=0.2):  # whoever comes second waits, and has what the first one has read
+            progress(self._shares.get(name, 0.0))
+        try:
+            kept = self._kept.get(name)
+            if kept is None or not self.reader.is_fresh(kept.asked):
+                kept = self._refreshed(name, kept, progress)
+                if kept is None:
+                    self._kept.pop(name, None)
+                    return None
+                self._kept[name] = kept
+            return kept.study
+        finally:
+            lock.release()
+
+    def curves(self, study: Study, trials: Iterable[int]) -> dict[int, pd.DataFrame]:
+        """Return the learning curves of trials, a row an epoch: CURVES.
+
+        Raises:
+            StoreError: MLflow cannot be read.
+        """
+        there = set(study.trials["trial"])
+        return {number: self._curve(study.name, study.row(number)) for number in trials if number in there}
+
+    def text(self, run_id: str, path: str, keep: bool = False) -> str | None:
+        """Return an artifact of a run as text, or None where it is missing, or outside of the run.
+
+        Args:
+            run_id: of the run.
+            path: of the artifact.
+            keep: whether it is asked for again and again, and never changes.
+
+        Raises:
+            StoreError: MLflow cannot be read.
+        """
+        if (run_id, path) in self._texts:
+            return self._texts[run_id, path]
+        text = self.reader.text(run_id, path)
+        if keep and text is not None:
+            self._texts[run_id, path] = text
+        return text
+
+    # ------------------------------------------------------------------ what is read
+
+    def _look(self) -> _Seen:
+        """Return what there is now: for all studies at once, however many there are."""
+        with self._seeing:
+            if not self.reader.is_fresh(self._seen.asked):
+                asked = self.reader.now()
+                experiments = {experiment.name: experiment for experiment in self.reader.experiments()}
+                there = [experiment.experiment_id for experiment in experiments.values()]
+                running = {run.info.run_id: run for run in self.reader.runs(there, "attributes.status = 'RUNNING'")}
+                seen = _Seen(asked, experiments, self._seen.launches, running)
+                self._seen = replace(seen, launches=self._launches(seen, there))
+            return self._seen
+
+    def _launches(self, seen: _Seen, there: list[str]) -> dict[str, dict[str, Run]]:
+        """Return the runs of all launches: of studies that are new all, of the others what may have changed.
+
+        Args:
+            seen: what is seen now, with the launches that were seen before.
+            there: the experiments that there are.
+        """
+        known = {one: seen.launches[one] for one in there if one in seen.launches}
+        runs = list(self.reader.runs([one for one in there if one not in known], _of(LAUNCH)))
+        before = [run.info for launches in known.values() for run in launches.values()]
+        since = max((info.end_time or 0 for info in before), default=0) - OVERLAP_SHARED
+        ran = {info.run_id for info in before if info.status == "RUNNING"}
+        runs += self.reader.moved(list(known), _of(LAUNCH), since, ran, seen.runs(LAUNCH, known)).values()
+        found = {one: {run_id: run for run_id, run in known.get(one, {}).items() if run_id not in ran} for one in there}
+        for run in runs:
+            found[run.info.experiment_id][run.info.run_id] = run
+        return found
+
+    def _refreshed(self, name: str, kept: _Kept | None, progress: Progress) -> _Kept | None:
+        seen = self._look()
+        experiment = seen.experiments.get(name)
+        if experiment is None:
+            return None
+        if kept is not None and (kept.study is None or kept.study.created != moment(experiment.creation_time)):
+            kept = None  # it was deleted, and another one made of the same name
+        place = copies.place_of(self.reader.uri, experiment)
+        if kept is None and (copy := copies.load(place)) is not None:
+            kept = _of_copy(name, experiment, copy)
+        launches = tuple(
+            sorted(map(_launch, seen.launches[experiment.experiment_id].values()), key=lambda one: one.began)
+        )
+        if kept is not None and kept.is_at_rest(launches):
+            return replace(kept, asked=seen.asked)
+        if kept is None:
+            kept, runs = _Kept(), list(self._all(experiment, progress))
+        else:
+            shared = any("loop" in launch.tags for launch in launches)
+            runs = list(self._changed(experiment, kept, shared, seen.runs(TRIAL, [experiment.experiment_id])))
+        before, table = kept.study, merged(kept.runs, table_of(runs))
+        changed = before is None or bool(runs) or before.launches != launches
+        marks = kept.marks | {run.info.run_id: _mark(run) for run in runs}
+        made = replace(kept, runs=table, asked=seen.asked, marks=marks)
+        for run in runs:
+            made.curves.pop(run.info.run_id, None)  # it has gone on
+        made.newest_end = max([kept.newest_end, *(run.info.end_time or 0 for run in runs)])
+        if before is None or changed:
+            trials, options = typed(table)
+            made.study = Study(
+                name=name,
+                experiment_id=experiment.experiment_id,
+                data=experiment.tags.get(DATA_TAG, ""),
+                space=experiment.tags.get(SPACE_TAG, ""),
+                created=moment(experiment.creation_time),
+                launches=launches,
+                trials=trials,
+                options=options,
+                version=(before.version if before else 0) + 1,
+            )
+        if changed and len(table) >= self._worth_copying and seen.asked.at - made.saved > COPIED:
+            copies.save(place, table)
+            made.saved = seen.asked.at
+        return made
+
+    def _all(self, experiment: Experiment, progress: Progress) -> Iterator[Run]:
+        """Yield the runs of all trials."""
+        newest = self.reader.newest(experiment.experiment_id, _of(TRIAL))
+        expected = 1 + max(table_of(newest)["trial"], default=0)
+        for count, run in enumerate(self.reader.runs([experiment.experiment_id], _of(TRIAL)), start=1):
+            if count % self.reader.page == 0:
+                self._shares[experiment.name] = min(1.0, count / expected)
+                progress(self._shares[experiment.name])
+            yield run
+
+    def _changed(self, experiment: Experiment, kept: _Kept, shared: bool, running: Mapping[str, Run]) -> Iterator[Run]:
+        """Yield the runs of trials that are not as they were."""
+        since = kept.newest_end - (OVERLAP_SHARED if shared else OVERLAP)
+        found = self.reader.moved([experiment.experiment_id], _of(TRIAL), since, kept.running(), running)
+        yield from (run for run_id, run in found.items() if kept.marks.get(run_id) != _mark(run))
+
+    def _curve(self, name: str, trial: "pd.Series[Any]") -> pd.DataFrame:
+        known = self._kept.get(name)  # another viewer may have seen that it was deleted
+        kept = {} if known is None else known.curves
+        if trial["run"] not in kept:
+            table = pd.DataFrame({curve: self.reader.history(trial["run"], curve) for curve in CURVES}).sort_index()
+            table.index.name = "epoch"
+            if trial["state"] == "running":
+                return table
+            kept[trial["run"]] = table
+        return kept[trial["run"]]
+
+
+def _of_copy(name: str, experiment: Experiment, copy: pd.DataFrame) -> _Kept:
+    """Return what is known by a copy: what had ended, for good or to go on."""
+    study = Study(name, experiment.experiment_id, "", "", moment(experiment.creation_time), (), copy)
+    ends = [None if pd.isna(end) else round(end.timestamp() * 1000) for end in copy["ended"]]
+    marks = dict(zip(copy["run"], zip(copy["state"], ends, strict=True), strict=True))
+    newest = max((end for end in ends if end is not None), default=0)
+    return _Kept(study, copy, NEVER, newest, time.monotonic(), marks)
+
+
+def _of(kind: str) -> str:
+    """Return the condition on runs of a kind, in MLflow's language."""
+    return f"tags.kind = '{kind}'"
+
+
+def _mark(run: Run) -> _Mark:
+    """Return what changes whenever a run does."""
+    return run.data.tags.get("state"), run.info.end_time if run.info.status != "RUNNING" else None
+
+
+def _launch(run: Run) -> Launch:
+    info = run.info
+    ended = moment(info.end_time) if info.end_time else None
+    return Launch(
+        info.run_id, info.status, moment(info.start_time), ended, run.data.params, run.data.metrics, run.data.tags
+    )

@@ -1,0 +1,55 @@
+"""Becomes the server of the dashboard."""
+
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from ..spaces.errors import InputError
+
+ADDRESS = "127.0.0.1"
+NOBODY = "https://nobody.invalid"  # a name that nobody can have (RFC 2606)
+OPTIONS = {
+    "browser.gatherUsageStats": "false",
+    # Whose pages may steer ours from around it: Streamlit would let those of its cloud, and try each of their names.
+    "client.allowedOrigins": NOBODY,
+    "client.showErrorDetails": "none",
+    "client.toolbarMode": "viewer",
+    # It would look for garbage after each run of a page: 0.2 s, nearly all of it among what is loaded once and stays.
+    "runner.postScriptGC": "false",
+    "server.fileWatcherType": "none",
+    "server.headless": "true",
+    "theme.light.primaryColor": "#1d4ed8",
+    "theme.dark.primaryColor": "#3b82f6",
+    "theme.paddingTop": "1rem",
+}
+
+
+def serve(home: Path, port: int, host: str = ADDRESS) -> NoReturn:
+    """Become the server of a home's dashboard, on this machine alone where no other `host` is named, until Ctrl-C.
+
+    Raises:
+        InputError: the address cannot be served on.
+    """
+    _check(host, port)
+    command = [sys.executable, "-m", "streamlit", "run", str(Path(__file__).with_name("server.py"))]
+    options = {"server.address": host, "server.port": str(port), **OPTIONS}
+    sys.stdout.flush()
+    os.execv(sys.executable, [*command, *(f"--{name}={value}" for name, value in options.items()), "--", str(home)])
+
+
+def _check(host: str, port: int) -> None:
+    """See whether a server could listen there; Streamlit would say it less well, or take another port."""
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
+            0
+        ]
+        with socket.socket(family, kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        raise InputError(
+            f"{host}:{port} cannot be served on: {error.strerror or error}; name another port by --port, or another "
+            "address by --host"
+        ) from error

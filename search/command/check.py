@@ -1,0 +1,47 @@
+"""`convsearch check`."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ...spaces.errors import InputError
+from ..values.text import answers, numbers
+from .terminal import JsonOption, console, print_json
+
+if TYPE_CHECKING:
+    from ...spaces.arithmetic import Volume
+
+LARGEST, DEEPEST = 4096, 64  # pixels of a side, channels: more is a typing mistake
+
+
+def check(
+    space: Annotated[str, typer.Argument(metavar="SPACE", help="A preset's name or a YAML file.")],
+    input: Annotated[str, typer.Option(metavar="HxWxD", help="Volume of one image, as 32x32x3.")],
+    classes: Annotated[int, typer.Option(help="Number of classes.", min=2)] = 10,
+    answer: Annotated[
+        list[str] | None, typer.Option("--set", metavar="DIMENSION=VALUE", help="Set or narrow a dimension.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say whether a space is sound, how large it is, and what its candidates cost."""
+    from ...spaces.definition import answered, load
+    from ...spaces.space import SearchSpace
+    from ..report.check import check as table
+    from ..report.check import checked
+
+    definition = answered(load(space), answers(answer or []))
+    found = checked(SearchSpace(definition, _volume(input), classes))
+    if as_json:
+        print_json({key: value for key, value in found.items() if not key.startswith("_")})
+    else:
+        printed = console()
+        printed.print(table(found, printed.width))
+
+
+def _volume(text: str) -> "Volume":
+    from ...spaces.arithmetic import Volume
+
+    found = numbers(text, 3)
+    if found is None or min(found) < 1 or max(found[:2]) > LARGEST or found[2] > DEEPEST:
+        raise InputError(f"--input {text}: write HEIGHTxWIDTHxDEPTH, as in 32x32x3")
+    return Volume(*found)

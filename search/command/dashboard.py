@@ -1,0 +1,28 @@
+"""`convsearch dashboard`."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from .terminal import HOME, HomeOption, console
+
+ADDRESS = "127.0.0.1"
+PROGRAM = "convsearch.dashboard"  # a program of its own: it is built on the search, not the search on it
+
+
+def dashboard(
+    port: Annotated[int, typer.Option(help="Port to serve on.", min=1, max=65535)] = 8501,
+    host: Annotated[str, typer.Option(help="Address to serve on; any other lets others in.")] = ADDRESS,
+    home: HomeOption = HOME,
+) -> None:
+    """Open the dashboard, on this machine alone (127.0.0.1) unless --host says otherwise."""
+    if host != ADDRESS:
+        console(stderr=True).print(
+            f"  warning: whoever reaches {host}:{port} can read all studies of {home}; there is no password",
+            highlight=False,
+            soft_wrap=True,
+        )
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-P", "-m", PROGRAM, str(home.resolve()), str(port), host])

@@ -1,0 +1,63 @@
+"""`convsearch explain`."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ...spaces.errors import InputError
+from .terminal import HOME, HomeOption, JsonOption, console, print_json
+
+if TYPE_CHECKING:
+    from ...spaces.architecture import Architecture
+
+
+def explain(
+    what: Annotated[
+        str,
+        typer.Argument(metavar="FILE|STUDY[:TRIAL]", help="architecture.json, or a study's best or Nth trial."),
+    ],
+    as_json: JsonOption = False,
+    home: HomeOption = HOME,
+) -> None:
+    """Show a network layer by layer, with the arithmetic filled in."""
+    from ...spaces.drawing.text import draw_text
+    from ..report.explain import explain as table
+    from ..report.explain import explained
+    from ..study.home import Home
+
+    if what.endswith(".json") or Path(what).is_file():
+        architecture = _architecture_file(Path(what))
+    else:
+        _, trial = Home(home).named_trial(what)
+        architecture = trial.candidate.architecture
+    if as_json:
+        print_json(explained(architecture))
+        return
+    printed = console()
+    printed.print(draw_text(architecture, printed.width), highlight=False, markup=False)
+    printed.print(table(architecture))
+
+
+def _architecture_file(path: Path) -> "Architecture":
+    from pydantic import ValidationError
+
+    from ...spaces.architecture import Architecture, Candidate
+
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise InputError(f"{path}: this is no JSON: {error}") from error
+    try:
+        if isinstance(data, dict) and "architecture" in data:
+            return Candidate.model_validate(data).architecture
+        found = Architecture.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key, message = ".".join(map(str, first["loc"])), first["msg"].removeprefix("Value error, ")
+        value = "" if isinstance(first["input"], dict) else f", not {first['input']!r:.80}"
+        raise InputError(f"{path}: {key or 'the file'}: {message}{value}") from error
+    return found

@@ -1,0 +1,61 @@
+"""The command and its verbs, each of which imports what it needs; a user's mistake becomes one message."""
+
+import gc
+import os
+import sys
+from collections.abc import Callable
+
+import typer
+
+from ...spaces.errors import InputError, WorkError
+from .check import check
+from .compare import compare
+from .dashboard import dashboard
+from .doctor import doctor
+from .explain import explain
+from .export import export
+from .predict import predict
+from .run import run
+from .show import show, studies
+from .terminal import standard_error
+
+app = typer.Typer(
+    name="convsearch",
+    help="Searches the shape of a convolutional network for your images and hands you the best one as a model.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+for verb in (run, studies, show, compare, check, explain, export, predict, dashboard, doctor):
+    app.command(name=verb.__name__)(verb)
+
+
+def main() -> None:
+    """Run the command; 0 done, 1 the work failed, 2 the input was wrong."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
+    end_with_a_message(app)
+
+
+def end_with_a_message(program: Callable[[], object]) -> None:
+    """Run a program; where it fails, say so in one message and exit: 2 for wrong input, 1 for work that failed."""
+    try:
+        program()
+    except InputError as error:
+        _fail(str(error), 2)
+    except WorkError as error:
+        _fail(str(error), 1)
+    except OSError as error:
+        # A full disk, a folder that was taken away: the user's machine, not a bug.
+        _fail(f"{error.filename or 'the disk'}: {error.strerror or error}", 1)
+    finally:
+        gc.freeze()  # or the interpreter looks at all of TensorFlow's objects once more before it ends: two seconds
+
+
+def _fail(message: str, code: int) -> None:
+    standard_error().write(f"convsearch: {message}\n")
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""`convsearch predict`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .terminal import JsonOption, print_json, print_text
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def predict(
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder of a bundle.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Image files.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Name the class of images."""
+    from ..export.predictions import predictions
+
+    found = predictions(bundle, images)
+    if as_json:
+        print_json(found)
+    else:
+        print_text(_table(found))
+
+
+def _table(found: list[dict[str, Any]]) -> "Table":
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table()
+    table.add_column("image", overflow="fold")
+    table.add_column("label")
+    table.add_column("confidence", justify="right")
+    for row in found:
+        table.add_row(Text(row["image"]), Text(row["label"]), f"{row['confidence']:.1%}")
+    return table

@@ -1,0 +1,43 @@
+"""What the verbs share: their common options, and the terminal that they print on."""
+
+import json
+import os
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+HomeOption = Annotated[Path, typer.Option(help="Folder of all studies.", envvar="CONVSEARCH_HOME")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")]
+StudyArgument = Annotated[str, typer.Argument(metavar="STUDY", help="Name of a study in the home.")]
+HOME = Path("studies")
+WIDTH = 160  # columns where there is no terminal: tables for files and pipes are not folded to 80
+
+
+@cache
+def standard_error() -> TextIO:
+    """Return standard error on a descriptor of its own: while Keras is imported, the other one is held back."""
+    return os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8")
+
+
+def console(*, stderr: bool = False) -> "Console":
+    """Return a console for standard output or standard error."""
+    from rich.console import Console
+
+    file = standard_error() if stderr else None
+    made = Console(file=file)
+    return made if made.is_terminal else Console(file=file, width=WIDTH)
+
+
+def print_text(found: "RenderableType") -> None:
+    """Print a table or a line on standard output."""
+    console().print(found, highlight=False, soft_wrap=isinstance(found, str))
+
+
+def print_json(found: Any) -> None:
+    """Print one JSON document on standard output."""
+    print(json.dumps(found))

@@ -1,0 +1,117 @@
+"""`optuna.db`: a study's trials as Optuna stores them, so that `optuna-dashboard` and Optuna itself can read them.
+
+It follows the record and is made anew from it where it is lost: nothing is ever read from it to go on.
+"""
+
+import warnings
+from pathlib import Path
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy.exc import SQLAlchemyError
+
+from ...spaces.errors import WorkError
+from ...spaces.space import SearchSpace
+from ..engines.optuna import STATES, STUDY
+from ..engines.sampling import distribution
+from ..shared.optuna_trial import frozen
+from ..study.trial import Trial
+
+FILE = "optuna.db"
+WAIT = 60.0  # seconds for another program's lock
+BROKEN = (SQLAlchemyError, optuna.exceptions.StorageInternalError, RuntimeError, ValueError, KeyError)
+
+
+class DamagedError(Exception):
+    """The file is damaged, of another version of Optuna, or of another study: it is to be made anew."""
+
+
+class OptunaFile:
+    """Writes trials to a study in one of Optuna's storages, under the numbers that they have."""
+
+    def __init__(self, folder: Path, space: SearchSpace, objectives: tuple[str, ...]) -> None:
+        """Open the file in a study's folder, or make it.
+
+        Raises:
+            DamagedError: it cannot be read.
+        """
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+        self.path = folder / FILE
+        self._objectives = objectives
+        self._distributions: dict[str, BaseDistribution] = {
+            name: distribution(dimension) for name, dimension in space.dimensions.items()
+        }
+        try:
+            self._storage = optuna.storages.RDBStorage(
+                f"sqlite:///{self.path}", engine_kwargs={"connect_args": {"timeout": WAIT}}
+            )
+            self._study = optuna.create_study(
+                storage=self._storage,
+                study_name=STUDY,
+                directions=["maximize", *["minimize"] * (len(objectives) - 1)],
+                load_if_exists=True,
+            )
+            known = self._study.get_trials(deepcopy=False)
+        except BROKEN as error:
+            raise DamagedError(f"{self.path}: {_first_line(error)}") from error
+        self._states = [trial.state for trial in known]
+        self._hashes = [trial.user_attrs.get("hash") for trial in known]
+
+    def began(self, trial: Trial) -> None:
+        """Open a trial; one that is there already is left alone.
+
+        Raises:
+            DamagedError: another trial has its number.
+            WorkError: it cannot be written.
+        """
+        self._prepare(trial)
+        if trial.number == len(self._states):
+            self._add(self._frozen(trial, TrialState.RUNNING))
+
+    def ended(self, trial: Trial) -> None:
+        """Write how a trial ended, unless that is there already; raises as `began` does."""
+        self._prepare(trial)
+        state = STATES[trial.state]
+        if trial.number == len(self._states):
+            self._add(self._frozen(trial, state))
+        elif self._states[trial.number] == TrialState.RUNNING:
+            frozen = self._frozen(trial, state)
+            try:
+                trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study._study_id, trial.number)
+                for step, value in frozen.intermediate_values.items():
+                    self._storage.set_trial_intermediate_value(trial_id, step, value)
+                if trial.state == "interrupted":
+                    self._storage.set_trial_user_attr(trial_id, "interrupted", True)
+                self._storage.set_trial_state_values(trial_id, state, frozen.values)
+            except BROKEN as error:
+                raise WorkError(f"{self.path}: {_first_line(error)}") from error
+            self._states[trial.number] = state
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._storage.remove_session()
+        self._storage.engine.dispose()
+
+    def _prepare(self, trial: Trial) -> None:
+        """Leave no gap before a trial, for Optuna's numbers follow each other, and see that it is the same one."""
+        while len(self._states) < trial.number:
+            self._add(create_trial(state=TrialState.FAIL))
+        if trial.number < len(self._states) and self._hashes[trial.number] != trial.hash:
+            raise DamagedError(f"{self.path}: its trial {trial.number} is another one")
+
+    def _add(self, frozen: FrozenTrial) -> None:
+        try:
+            self._study.add_trial(frozen)
+        except BROKEN as error:
+            raise WorkError(f"{self.path}: {_first_line(error)}") from error
+        self._states.append(frozen.state)
+        self._hashes.append(frozen.user_attrs.get("hash"))
+
+    def _frozen(self, trial: Trial, state: TrialState) -> FrozenTrial:
+        return frozen(trial, state, self._distributions, self._objectives)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error.__cause__ or error).splitlines()[0]

@@ -1,0 +1,188 @@
+"""The loop's side of delivery.py: starts it, hears how it fares, tells the user, and waits for it in the end."""
+
+import json
+import logging
+import select
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from ...spaces.errors import WorkError
+from ..study.folder import StudyFolder
+from ..study.trial import Trial
+from ..system.processes import environment, how_it_ended
+from ..values.job import EpochReport
+from ..values.limits import Limits
+
+PROGRAM = f"{__package__}.program"
+PATIENCE = 60.0  # seconds without a delivery, at the end, after which what waits is left for --resume
+NONE = Limits()
+log = logging.getLogger(__name__)
+MOST_DEATHS = 10  # of the process, after which it is not started again in this launch
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds until one is started again that MLflow did not answer
+SHORT = 5.0  # the same, where the user is waiting for the command to end
+
+
+class Outbox:
+    """Listens to a study only to tell how its delivery fares: what is delivered is the record."""
+
+    def __init__(self, folder: StudyFolder, limits: Limits = NONE) -> None:
+        """Start to deliver; `limits` are what the launch goes on for."""
+        self._folder = folder
+        self._log = folder.logs / "delivery.log"
+        self._limits = TypeAdapter(Limits).dump_json(limits)
+        self._trouble: dict[str, str] = {}
+        self._text = b""
+        self._done = False
+        self._died = 0
+        self._ending: bool | None = None  # what `finish` was told
+        self._refused = False  # whether MLflow did not answer the process that is there, or was
+        self._pause, self._not_before = FIRST_PAUSE, 0.0
+        self.parent, self.uri = "", ""  # the launch's run, and where it is
+        self.process = self._started()
+
+    def _started(self) -> "subprocess.Popen[bytes]":
+        self._log.parent.mkdir(exist_ok=True)
+        with self._log.open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-P", "-m", PROGRAM, str(self._folder.path.resolve()), self._limits],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=environment(),
+                start_new_session=True,  # Ctrl-C is for the loop
+            )
+
+    def _dead(self) -> WorkError:
+        how = how_it_ended(self.process.returncode, self._log)
+        return WorkError(f"the delivery to MLflow {how}; its log is {self._log}")
+
+    def wait_until_ready(self) -> None:
+        """Wait until MLflow has answered; WorkError where it does not: a wrong address is found out before all work."""
+        while not self.parent:
+            self._hear(1.0)
+            if self.process.poll() is not None and not self.parent:
+                self._hear(0.0)
+                raise self._dead()
+
+    def began(self, trial: Trial) -> None:
+        """It is in the record."""
+
+    def epoch(self, trial: Trial, report: EpochReport) -> None:
+        """Epochs are delivered together when the trial ends: one transaction instead of ten."""
+
+    def ended(self, trial: Trial) -> None:
+        """It is in the record."""
+
+    def tick(self) -> None:
+        """Hear how the delivery fares, and go on with another process where it died."""
+        self._hear(0.0)
+        self._keep_going()
+
+    def _keep_going(self) -> bool:
+        """Have another process go on where one died; False when too many have.
+
+        One that came up while MLflow could not be reached ends by itself: the next one comes after a pause.
+        """
+        if self.process.poll() is None:
+            return True
+        self._hear(0.0)
+        if self._done or time.monotonic() < self._not_before:
+            return True
+        if self._refused:
+            self._not_before, self._pause = time.monotonic() + self._pause, min(LONGEST_PAUSE, 2 * self._pause)
+            self._refused = False
+            return True
+        if not self._not_before:
+            self._died += 1
+        if self._died > MOST_DEATHS:
+            return False
+        self.close()
+        self._text, self._not_before = b"", 0.0
+        self.process = self._started()
+        if self._ending is not None:
+            self._say_that_it_ends()
+        return True
+
+    def finish(self, finished: bool, patience: float = PATIENCE) -> None:
+        """Have the rest delivered and the launch closed.
+
+        Where the launch has `finished`, `patience` counts the seconds in which nothing can be delivered; else somebody
+        waits for the command to end, and it is for all.
+
+        Raises:
+            WorkError: it could not be in time; what waits is in the record.
+        """
+        self._ending = finished
+        self._say_that_it_ends()
+        since = time.monotonic()
+        while not self._done:
+            if finished and not self._trouble:
+                since = time.monotonic()
+            self._hear(0.5)
+            if self.process.poll() is not None:
+                time.sleep(0.1)
+            if not self._keep_going():
+                raise self._dead()
+            if not self._done and time.monotonic() - since > patience:
+                raise WorkError("; ".join(self._trouble.values()) or "not all trials are delivered yet")
+
+    def _say_that_it_ends(self) -> None:
+        with suppress(OSError):
+            assert self.process.stdin is not None
+            self.process.stdin.write(json.dumps({"end": self._ending}).encode() + b"\n")
+            self.process.stdin.flush()
+
+    def close(self) -> None:
+        """End the process."""
+        for pipe in (self.process.stdin, self.process.stdout):
+            assert pipe is not None
+            with suppress(OSError):
+                pipe.close()
+        self.process.kill()
+        self.process.wait()
+
+    def _hear(self, seconds: float) -> None:
+        assert self.process.stdout is not None
+        number = self.process.stdout.fileno()
+        while select.select([number], [], [], seconds)[0]:
+            read = self.process.stdout.read1(65536)  # type: ignore[attr-defined]
+            if not read:
+                return
+            self._text += read
+            *lines, self._text = self._text.split(b"\n")
+            for line in lines:
+                self._take(json.loads(line))
+            seconds = 0.0
+
+    def _take(self, message: dict[str, Any]) -> None:
+        if "ready" in message:
+            self.parent, self.uri = message["ready"]["parent"], message["ready"]["uri"]
+            self._pause = FIRST_PAUSE
+            self._hear_of("MLflow", None)
+            self._trouble.clear()  # it says anew what else is wrong
+        elif "refused" in message:
+            if not self.parent:
+                raise WorkError(message["refused"])
+            self._refused = True
+            self._hear_of("MLflow", message["refused"])
+        elif "done" in message:
+            self._done = True
+        elif "note" in message:
+            log.warning(message["note"])
+        for name, reason in message.get("trouble", {}).items():
+            self._hear_of(name, reason)
+
+    def _hear_of(self, name: str, reason: str | None) -> None:
+        """Take down why something cannot be delivered to, or that it can again; the user is told when that changes."""
+        if reason is None:
+            if self._trouble.pop(name, None) is not None:
+                log.warning("%s takes trials again", name)
+            return
+        if name not in self._trouble:
+            log.warning("%s. Trials are kept, and delivered when it is over", reason)
+        self._trouble[name] = reason

@@ -1,0 +1,328 @@
+"""MLflow: an experiment a study, a parent run a launch, a nested run a trial. The only module that writes there.
+
+The default store is `mlflow.db` and `artifacts/` in the home; MLFLOW_TRACKING_URI is honoured. What a run holds follows
+from the record alone, moments included, so that writing it twice changes nothing.
+"""
+
+import io
+import json
+import logging
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr
+from datetime import datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+
+import mlflow
+import numpy as np
+from mlflow.entities import Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from ...spaces.errors import WorkError
+from ..engines.importance import Importances
+from ..study.home import Home
+from ..study.settings import StudySettings
+from ..study.trial import CURVES, Trial, now
+from ..system.addresses import mlflow_url
+from ..values.evaluation import Evaluation
+from ..values.limits import Limits
+
+STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+DATA_TAG, SPACE_TAG = "convsearch.data", "convsearch.space"  # of an experiment: that it is a study, and of what
+UNTIL_TAG = "until"  # of a launch: when its minutes are over
+ARCHITECTURE_FILE, TEST_FILE = "architecture.json", "test.json"
+LONGEST_PARAMETER = 6000  # characters; MLflow's own bound
+
+
+def tracking_uri(home: Home, storage: str | None = None) -> str:
+    """Return where runs are logged: MLFLOW_TRACKING_URI, the database of a shared study, or SQLite in the home."""
+    if asked_for := os.environ.get("MLFLOW_TRACKING_URI"):
+        return asked_for
+    return f"sqlite:///{home.path.resolve() / 'mlflow.db'}" if storage is None else mlflow_url(storage)
+
+
+def open_store(home: Home, storage: str | None = None) -> str:
+    """Have MLflow read and write where this home's runs are; return where that is.
+
+    MLflow would leave it in the environment as well, where the next home would be taken for the user's own server.
+    """
+    uri, asked_for = tracking_uri(home, storage), os.environ.get("MLFLOW_TRACKING_URI")
+    mlflow.set_tracking_uri(uri)
+    if asked_for is None:
+        os.environ.pop("MLFLOW_TRACKING_URI", None)
+    return uri
+
+
+class Tracker:
+    """Writes a study to MLflow: trials by `began` and `ended`, and a launch, which its trials are nested in.
+
+    Raises:
+        WorkError: MLflow cannot be reached or written to, at any call.
+    """
+
+    def __init__(self, home: Home, study: StudySettings) -> None:
+        """Find the study's experiment, or make it."""
+        self.uri = tracking_uri(home, study.storage)
+        self._study = study
+        self._common_tags = _common_tags(study)
+        self._local = "MLFLOW_TRACKING_URI" not in os.environ
+        self._artifacts = (home.artifacts / study.name).resolve()
+        for name in ("mlflow", "alembic", "urllib3"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # what they log as an error they raise as well
+        with self._reached():
+            open_store(home, study.storage)
+            self._client = MlflowClient(self.uri)
+            self.experiment_id = self._experiment(home)
+
+    def _experiment(self, home: Home) -> str:
+        found = self._client.get_experiment_by_name(self._study.name)
+        if found is not None and found.lifecycle_stage != "active":
+            self._client.restore_experiment(found.experiment_id)
+        if found is not None:
+            return str(found.experiment_id)
+        place = str(self._artifacts) if self._local else None
+        tags = {DATA_TAG: self._study.data.name, SPACE_TAG: self._study.space}
+        return str(self._client.create_experiment(self._study.name, place, tags))
+
+    # ------------------------------------------------------------------ a launch
+
+    def launch(self, space: str, limits: Limits) -> str:
+        """Open the run of a launch, and return its id; runs left open are closed.
+
+        Args:
+            space: the YAML text of its space.
+            limits: what it goes on for, which may not be what the study was begun with.
+        """
+        study = self._study
+        tags = {"mlflow.runName": f"{study.name} launch", "kind": "launch", **self._common_tags}
+        if limits.until is not None:
+            tags[UNTIL_TAG] = limits.until.isoformat()
+        parameters = {
+            "data": study.data.source,
+            "space": study.space,
+            "objectives": ", ".join(study.objectives),
+            "epochs": study.epochs,
+            "trials": limits.trials,
+            "minutes": study.minutes,
+            "seed": study.seed,
+        }
+        with self._reached():
+            self._close_left_open("" if study.loop is None else f" and tags.loop = '{study.loop}'")
+            run = self._client.create_run(self.experiment_id, tags=tags)
+            self._keep_run_here(run.info.run_id)
+            for name, value in parameters.items():
+                if value is not None:
+                    self._client.log_param(run.info.run_id, name, value)
+            self._client.log_text(run.info.run_id, space, "space.yaml")
+        return str(run.info.run_id)
+
+    def end_launch(self, parent: str, finished: bool) -> None:
+        """Close the run of a launch: as finished, or as ended before it was."""
+        with self._reached():
+            self._client.set_terminated(parent, "FINISHED" if finished else "KILLED")
+
+    def close_launches(self) -> None:
+        """Close the launches of loops that have ended without doing so; one that is at its end does it once more."""
+        with self._reached():
+            self._close_left_open("")
+
+    def _close_left_open(self, which: str) -> None:
+        left_open = f"attributes.status = 'RUNNING' and tags.kind = 'launch'{which}"
+        for run in self._client.search_runs([self.experiment_id], left_open):
+            self._client.set_terminated(run.info.run_id, "KILLED")
+
+    def _keep_run_here(self, run_id: str) -> None:
+        """Have the artifacts of a run in this home, where several loops share the experiment.
+
+        MLflow keeps them where the experiment was made, which is the home of the loop that came first, perhaps on
+        another machine, and has no call to change it.
+        """
+        change = "UPDATE runs SET artifact_uri = :place WHERE run_uuid = :key"
+        self._change_place(change, self._artifacts / run_id / "artifacts", run_id)
+
+    def _keep_models_here(self) -> None:
+        """Do the same for models that are logged from now on."""
+        change = "UPDATE experiments SET artifact_location = :place WHERE experiment_id = :key"
+        self._change_place(change, self._artifacts, int(self.experiment_id))
+
+    def _change_place(self, change: str, place: Path, key: str | int) -> None:
+        if self._study.storage is None or not self._local:
+            return
+        engine = create_engine(self.uri)
+        with engine.begin() as connection:
+            connection.execute(text(change), {"place": str(place), "key": key})
+        engine.dispose()
+
+    # ------------------------------------------------------------------ a trial
+
+    def find(self, number: int) -> str | None:
+        """Return the run of a trial, if there is one."""
+        with self._reached():
+            runs = self._client.search_runs([self.experiment_id], f"tags.kind = 'trial' and tags.number = '{number}'")
+        return str(runs[0].info.run_id) if runs else None
+
+    def began(self, trial: Trial, parent: str) -> str:
+        """Open the nested run of a trial, with all its parameters, and return its id."""
+        tags = {
+            "mlflow.parentRunId": parent,
+            "mlflow.runName": f"trial {trial.number}",
+            "kind": "trial",
+            "number": str(trial.number),
+            "state": "running",
+            "hash": trial.hash,
+            "architecture": str(trial.candidate.architecture),
+            **self._common_tags,
+        }
+        parameters = [Param(name, str(value)[:LONGEST_PARAMETER]) for name, value in trial.candidate.flat().items()]
+        with self._reached():
+            run = self._client.create_run(self.experiment_id, start_time=_milliseconds(trial.started_at), tags=tags)
+            self._keep_run_here(run.info.run_id)
+            self._client.log_batch(run.info.run_id, params=parameters)
+        return str(run.info.run_id)
+
+    def goes_on(self, run_id: str) -> None:
+        """Open the run of a trial again: it goes on, or is run once more."""
+        with self._reached():
+            self._client.update_run(run_id, "RUNNING")
+            self._client.set_tag(run_id, "state", "running")
+
+    def ended(self, trial: Trial, run_id: str) -> None:
+        """Write a trial's curves, figures and state, and close its run."""
+        began, ended = _milliseconds(trial.started_at), _milliseconds(trial.ended_at or now())
+        metrics = [
+            Metric(name, value, began + step, step)  # the moment says the order, and is the same when written again
+            for name in CURVES
+            for step, value in enumerate(getattr(trial, name), start=1)
+        ]
+        metrics += [Metric(name, value, ended, 0) for name, value in figures_of(trial).items()]
+        tags = {"state": trial.state, "worker": trial.worker, "error": trial.error, "lost": "; ".join(trial.lost)}
+        drawn = json.dumps(trial.candidate.model_dump(mode="json"), indent=2)
+        with self._reached():
+            self._client.log_batch(
+                run_id,
+                metrics=metrics,
+                tags=[RunTag(name, value[:LONGEST_PARAMETER]) for name, value in tags.items() if value],
+            )
+            self._client.log_text(run_id, drawn, ARCHITECTURE_FILE)
+            self._client.set_terminated(run_id, STATUS[trial.state], ended)
+
+    # ------------------------------------------------------------------ what came of it
+
+    def log_importances(self, parent: str, found: Importances, at: str) -> None:
+        """Write to the launch how much each dimension had to do with success, and on how many trials that rests."""
+        moment = _milliseconds(at)
+        metrics = [Metric(f"importance.{name}", share, moment, 0) for name, share in found.shares.items()]
+        with self._reached():
+            self._client.log_batch(parent, metrics=[*metrics, Metric("importance_trials", found.trials, moment, 0)])
+
+    def log_front(self, parent: str, front: list[dict[str, Any]]) -> None:
+        """Write to the launch which trials no other one beats in all objectives."""
+        with self._reached():
+            self._client.log_text(parent, json.dumps(front, indent=2) + "\n", "front.json")
+
+    def log_test(self, parent: str, number: int, test: Evaluation) -> None:
+        """Write to the launch how the winner, trial `number`, did on the test images."""
+        told = {"trial": number, **test.model_dump(mode="json")}
+        with self._reached():
+            self._client.log_text(parent, json.dumps(told) + "\n", TEST_FILE)
+
+    def log_model(self, parent: str, model: Any, example: Any, figures: dict[str, float]) -> str:
+        """Log and register the final model so that `mlflow models serve` answers images; return its URI.
+
+        Args:
+            parent: the run of the launch.
+            model: the Keras model, raw images in, probabilities out.
+            example: float32 (n, height, width, depth), some images for the signature.
+            figures: what is known of it, such as `test_accuracy`.
+        """
+        import keras
+
+        backend = keras.backend.backend()
+        answers = np.asarray(model.predict(example, verbose=0))
+        details = {
+            "name": "model",
+            "signature": mlflow.models.infer_signature(example, answers),
+            "registered_model_name": self._study.name,
+            "pip_requirements": [f"{name}=={version(name)}" for name in ("keras", "numpy", backend)],
+        }
+        with self._reached():
+            self._keep_models_here()
+        silence = redirect_stderr(io.StringIO())  # MLflow prints what it registers
+        with self._reached(), mlflow.start_run(run_id=parent), silence:
+            mlflow.log_metrics(figures)
+            if backend == "tensorflow":
+                logged = mlflow.tensorflow.log_model(model, input_example=example, **details)
+            else:
+                # For other backends; with an input example it fails: it writes that before it makes the folder.
+                logged = mlflow.keras.log_model(model, **details)
+            return str(logged.model_uri)
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        try:
+            yield
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            raise WorkError(f"MLflow at {self.uri}: {_reason(error)}") from error
+
+
+def figures_of(trial: Trial) -> dict[str, float]:
+    """Return the figures of a trial that are known, by the names that MLflow has for them."""
+    figures = {
+        "best_val_accuracy": trial.value,
+        "best_epoch": trial.best_epoch,
+        "gap": trial.gap,
+        "parameters": trial.parameters,
+        "macs": trial.macs,
+        "size_kb": trial.candidate.architecture.size_kb,
+        "latency_ms": trial.latency_ms,
+        "seconds": trial.seconds,
+        **{f"seconds.{name}": value for name, value in trial.clock},
+    }
+    return {name: value for name, value in figures.items() if value is not None}
+
+
+def _milliseconds(moment: str) -> int:
+    """Return a moment of the record, ISO 8601, in milliseconds since 1970, as MLflow counts."""
+    return round(datetime.fromisoformat(moment).timestamp() * 1000)
+
+
+def _reason(error: BaseException) -> str:
+    """Return what went wrong in a line: what the database says, where it is at the bottom of it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, DBAPIError) and cause.orig is not None:
+            return " ".join(str(cause.orig).split())
+        cause = cause.__cause__ or cause.__context__
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _common_tags(study: StudySettings) -> dict[str, str]:
+    """Return the tags that every run of a launch has."""
+    commit = _git_commit()
+    return {
+        "engine": study.engine,
+        "algorithm": study.algorithm,
+        "pruner": study.pruner,
+        "fingerprint": study.data.fingerprint,
+        **{f"version.{name}": found for name, found in study.versions.items()},
+        **({"mlflow.source.git.commit": commit} if commit else {}),
+        **({"loop": study.loop} if study.loop else {}),
+    }
+
+
+def _git_commit() -> str | None:
+    """Return the commit of the user's folder, where it is a git checkout."""
+    try:
+        found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return found.stdout.strip() or None if found.returncode == 0 else None

@@ -1,0 +1,89 @@
+"""`convsearch export`: the bundle of a finished study's winner, or of any trial whose weights are kept."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from ...spaces.errors import InputError
+from ..data import Dataset
+from ..study.folder import StudyFolder
+from ..study.objectives import Preference, checked_limit
+from ..study.repeats import standings
+from ..study.trial import Trial
+from ..system.backend import import_keras
+from ..system.files import new_folder
+from .model_card import Facts
+from .verify import Verifier
+
+CHECKED = 16  # images that a copied bundle is compared on
+
+
+def trial_under(folder: StudyFolder, under: str) -> Trial | None:
+    """Return the most accurate trial up to a limit such as `parameters=50000`; None where that is the tested winner.
+
+    Raises:
+        InputError: the limit is none of this study's costs, or no trial keeps it.
+    """
+    study, result = folder.read(), folder.result()
+    preference = Preference(study.objectives, checked_limit(under, study.objectives))
+    ranked = preference.ranked(folder.record())
+    if not ranked:
+        raise InputError(f"the study '{study.name}' has no finished trial yet")
+    best = standings(folder.record(), folder.repeats(), preference)[0].trial
+    return None if result is not None and result.best == best.number else best
+
+
+def export_bundle(folder: StudyFolder, trial: Trial | None, to: Path) -> float:
+    """Write a bundle to the new folder `to`, and return by how much it differed in a fresh process.
+
+    Args:
+        folder: the study.
+        trial: the trial to export; None for the study's winner, whose bundle is there and was tested.
+        to: where to; it must not exist, or be an empty folder.
+
+    Raises:
+        InputError: `to` is taken, the study has no winner yet, or the trial's weights are not kept.
+        WorkError: the bundle does not load elsewhere.
+    """
+    if to.exists() and (not to.is_dir() or any(to.iterdir())):
+        raise InputError(f"--to {to}: exists already; name a new folder")
+    study = folder.read()
+    dataset = Dataset.load(folder.data(study))
+    if trial is None:
+        if not folder.bundle.is_dir():
+            best = folder.record().best()
+            hint = f"; `{study.name}:{best[0].number}` exports its best trial so far" if best else ""
+            raise InputError(f"the study '{study.name}' has no tested winner yet: --resume finishes it{hint}")
+        return _copy(folder.bundle, to, dataset)
+    weights = folder.weights(trial.number)
+    if trial.loop is not None and not weights.exists():
+        raise InputError(
+            f"trial {trial.number} ({trial.state}) ran in the loop {trial.loop}: its weights are in that one's home, "
+            f"where `convsearch export {study.name}:{trial.number}` finds them if they are kept"
+        )
+    if not weights.exists():
+        kept = folder.kept()
+        raise InputError(
+            f"trial {trial.number} ({trial.state}): its weights are not kept; kept are those of "
+            f"{', '.join(map(str, kept)) or 'none'}"
+        )
+    with Verifier() as verifier:
+        import_keras()
+        from .bundle import write_bundle
+        from .trained import trained_model
+
+        model, momentum = trained_model(trial.candidate, weights, study.data.train)
+        counts = {str(state): count for state, count in folder.record().counts().items()}
+        trained = f"The weights are those of its best epoch, {trial.best_epoch}."
+        facts = Facts(study, trial, trial.candidate, counts, trial.value or 0.0, trained, None)
+        return write_bundle(to, model, momentum, facts, dataset, verifier)
+
+
+def _copy(bundle: Path, to: Path, dataset: Dataset) -> float:
+    with Verifier() as verifier, new_folder(to) as partial:
+        keras = import_keras()
+        shutil.copytree(bundle, partial, dirs_exist_ok=True)
+        model = keras.saving.load_model(bundle / "model.keras", safe_mode=True)
+        images = np.array(dataset.images()[:CHECKED])
+        return verifier.verify(partial, images, model.predict(images, verbose=0))

@@ -1,0 +1,38 @@
+"""Label and confidence of images, by a bundle."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...spaces.errors import InputError, WorkError
+from ..sources.images import decode
+from ..system.backend import import_keras
+
+
+def predictions(bundle: Path, paths: list[Path]) -> list[dict[str, Any]]:
+    """Return `{"image", "label", "confidence"}` for each image; confidence is a share from 0 to 1.
+
+    Raises:
+        InputError: the folder is no bundle, or a file is no image.
+        WorkError: the model does not load.
+    """
+    for name in ("model.keras", "labels.txt"):
+        if not (bundle / name).is_file():
+            raise InputError(f"{bundle}: no bundle: it has no {name}; `convsearch export STUDY --to DIR` writes one")
+    for path in paths:
+        if not path.is_file():
+            raise InputError(f"{path}: no such image")
+    keras = import_keras()
+    try:
+        model = keras.saving.load_model(bundle / "model.keras", safe_mode=True)
+    except (ValueError, OSError, TypeError) as error:
+        raise WorkError(f"{bundle / 'model.keras'}: the model does not load: {error}") from error
+    height, width, depth = model.input_shape[1:]
+    labels = (bundle / "labels.txt").read_text(encoding="utf-8").splitlines()
+    images = np.stack([decode(path, (height, width), depth) for path in paths])
+    shares = model.predict(images, verbose=0)
+    return [
+        {"image": str(path), "label": labels[int(row.argmax())], "confidence": float(row.max())}
+        for path, row in zip(paths, shares, strict=True)
+    ]

@@ -1,0 +1,98 @@
+"""What is said before a search begins: the data and what is odd about them, the space, the budget."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from ...spaces.space import SearchSpace
+from ..engines.portfolio import portfolio
+from ..executors.shares import Share, crowded
+from ..loop.budget import Budget
+from ..loop.prepared import Prepared
+from ..system.machine import Machine
+from ..values.words import counted, duration
+
+LARGE = 128 * 128  # pixels of an image from which on the user is told what they cost
+COUNTED = 100_000  # candidates of a limited space that are counted before a grid search begins
+
+
+def workers_told(shared: Sequence[Share], machine: Machine) -> list[str]:
+    """Return how the machine is divided, where it is, and what is odd about that, a line each."""
+    lines = []
+    if len(shared) > 1 or shared[0].gpu is not None:
+        cores = sorted({len(share.cores) for share in shared})
+        each = " or ".join(counted(count, "core") for count in cores)
+        gpus = sorted({share.gpu for share in shared if share.gpu is not None})
+        where = f" on GPU {', '.join(map(str, gpus))}" if gpus else ""
+        memory = f"{shared[0].memory / 2**30:.1f} GB"
+        lines.append(f"{counted(len(shared), 'worker')}{where}, each with {each} and {memory}")
+    if warning := crowded(machine, len(shared)):
+        lines.append(f"  note: {warning}")
+    return lines
+
+
+def announce(prepared: Prepared, budget: Budget, console: Console) -> None:
+    """Say what is about to happen, and what is odd about the data."""
+    study, data = prepared.study, prepared.study.data
+    counts = prepared.dataset.class_counts()
+    least, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+    balance = (
+        f"{counts[least]:,} images each"
+        if counts[least] == counts[most]
+        else f"from {counts[least]:,} ('{least}') to {counts[most]:,} ('{most}') images"
+    )
+    console.print(
+        f"study [bold]{study.name}[/bold] in {prepared.folder.path.parent}\n"
+        f"data {data.name}: {data.input}, {len(data.classes)} classes with {balance}; "
+        f"{data.train:,} train, {data.val:,} validation, {data.test:,} test",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if prepared.database is not None:
+        console.print(
+            f"shared in {prepared.database.place}, as loop {study.loop}", highlight=False, markup=False, soft_wrap=True
+        )
+    for note in data.notes:
+        console.print(f"  note: {note}", highlight=False, markup=False, soft_wrap=True)
+    if data.input.height * data.input.width > LARGE:
+        console.print(
+            f"  note: images of {data.input.height}x{data.input.width} make trials slow; "
+            "--image-size 64x64 makes them quicker in proportion to the pixels",
+            highlight=False,
+            soft_wrap=True,
+        )
+    limits = [f"{budget.trials} trials"] if budget.trials else []
+    limits += [] if budget.seconds is None else [duration(budget.seconds)]
+    known = prepared.record.finished()
+    console.print(
+        f"space {study.space}: {len(prepared.space.dimensions)} dimensions; {study.engine} {study.algorithm}, "
+        + (f"pruner {study.pruner}, " if study.engine == "optuna" else "")
+        + f"up to {study.epochs} epochs a trial; "
+        + (" or ".join(limits) if limits else "until the space is exhausted")
+        + (f"; {known} trials are finished already" if known else ""),
+        highlight=False,
+        soft_wrap=True,
+    )
+    if study.preference.several:
+        console.print(
+            f"objectives {', '.join(study.objectives)}; in the end {study.preference} is named", highlight=False
+        )
+    if study.algorithm == "grid":
+        _announce_grid(prepared.space, console)
+        return
+    if study.warm_start is not None and not known:
+        taken = counted(len(study.warm_values), "network")
+        console.print(f"begins with the best of study {study.warm_start}: {taken}, fitted to this one", highlight=False)
+    for guess in portfolio(prepared.space, data.train):
+        if guess.values is None:
+            console.print(f"  note: the portfolio's '{guess.name}' is skipped: {guess.reason}", highlight=False)
+
+
+def _announce_grid(space: SearchSpace, console: Console) -> None:
+    """Say how many candidates an exhaustive search has before it."""
+    if not space.definition.limits.model_dump(exclude_none=True):
+        console.print(f"the grid holds {space.architectures * space.recipes:,} candidates", highlight=False)
+        return
+    size = sum(1 for _, _ in zip(range(COUNTED), space.enumerate(), strict=False))
+    more = "at least " if size == COUNTED else ""
+    console.print(f"the grid holds {more}{size:,} candidates within the limits", highlight=False)

@@ -1,0 +1,183 @@
+"""One `convsearch run`, from its options to the bundle: agrees on what is searched, and sees it through."""
+
+from contextlib import ExitStack, closing, suppress
+
+from rich.console import Console
+
+from ...spaces.errors import InputError, WorkError
+from ..delivery.outbox import SHORT, Outbox
+from ..engines.protocol import Engine
+from ..executors.protocol import Executor
+from ..loop.budget import Budget, Interruption
+from ..loop.jobs import job_of_trial
+from ..loop.loop import KEPT, Loop
+from ..loop.prepared import Prepared
+from ..loop.recovery import settle
+from ..loop.time_used import noting_time_used, time_used
+from ..report.study import standing_lines
+from ..shared.engine import SharedEngine
+from ..study.folder import StudyFolder
+from ..study.home import Home
+from ..study.record import Record
+from ..system.lock import alone
+from ..winner.long_training import train_the_best
+from ..winner.publish import is_published, publish
+from ..winner.repeats import repeat_best, seconds_to_repeat
+from ..winner.test import test_and_export
+from ..winner.turn import turn_of
+from .announcement import announce
+from .contract import begun, folder_of, resumed
+from .messages import shown_on, status
+from .options import Options
+from .preparation import prepare
+from .progress import ProgressView
+from .wiring import database_of, engine_for, executor_for
+
+
+def launch(options: Options, console: Console) -> StudyFolder:
+    """Search, train the winner, test it once and export it; return the study's folder.
+
+    Raises:
+        InputError: something asked for is wrong; nothing was begun.
+        WorkError: the work failed; what was finished is kept.
+    """
+    seconds = None if options.minutes is None else options.minutes * 60
+    budget = Budget(options.trials, seconds, began=options.began)
+    home = Home(options.home)
+    folder = folder_of(home, options)
+    with ExitStack() as held:
+        held.enter_context(shown_on(console))
+        if options.resume:
+            held.enter_context(alone(folder.path))
+            folder.sweep()
+        contract = resumed(folder, options) if options.resume else begun(home, folder, options)
+        # Before the images are read, for workers take long to come up.
+        executor, lines = executor_for(options, folder)
+        held.enter_context(closing(executor))
+        prepared = prepare(home, contract, options, console, database_of(contract, options, held))
+        if not options.resume:
+            held.enter_context(alone(folder.path))
+        if options.trials is None and options.minutes is None:
+            budget.trials = prepared.study.trials
+            if prepared.study.minutes is not None:
+                budget.seconds = prepared.study.minutes * 60 - time_used(folder.path)
+        announce(prepared, budget, console)
+        for line in lines:
+            console.print(line, highlight=False, soft_wrap=True)
+        with Interruption(budget), noting_time_used(folder.path, budget):
+            _search_and_export(home, prepared, executor, budget, console)
+    return folder
+
+
+def _search_and_export(home: Home, prepared: Prepared, executor: Executor, budget: Budget, console: Console) -> None:
+    record = prepared.record
+    budget.has_result = bool(record.best())
+    with (
+        closing(Outbox(prepared.folder, budget.limits)) as outbox,
+        closing(engine_for(prepared, budget, executor.slots)) as engine,
+    ):
+        try:
+            settle(record, engine, prepared.study.objectives)
+            outbox.wait_until_ready()
+            budget.lap("beginning")
+            _search(prepared, engine, executor, outbox, budget, console)
+            budget.lap("search")
+            with turn_of(prepared, engine, budget) as ours:
+                if ours:
+                    _bring_to_its_bundle(prepared, executor, budget, console)
+        except BaseException:  # Ctrl-C too: what is in the record is delivered as far as a few seconds permit
+            with suppress(WorkError):  # there is something worse to be told
+                outbox.finish(False, SHORT)
+            raise
+        try:
+            if ours and not is_published(prepared):
+                publish(home, prepared, outbox.parent, budget)
+            outbox.finish(True)
+        except WorkError as error:
+            raise WorkError(
+                f"{error}. The bundle is in {prepared.folder.bundle}; what could not be delivered is kept: "
+                f"`convsearch run --study {prepared.study.name} --resume` tries it again"
+            ) from error
+
+
+def _bring_to_its_bundle(prepared: Prepared, executor: Executor, budget: Budget, console: Console) -> None:
+    record, study = prepared.record, prepared.study
+    if _is_finished(prepared, budget):
+        console.print("nothing was left to do: the study is finished", highlight=False)
+        return
+    if not record.best():
+        raise WorkError(f"no trial has finished: {_why_none(record)}")
+    _require_a_choice(prepared)
+    with status(console, "training the best again") as show:
+        repeat_best(prepared, executor, budget, show)
+    for line in standing_lines(record, prepared.folder.repeats(), study.preference, len(prepared.split.val)):
+        console.print(line, highlight=False, soft_wrap=True)
+    budget.lap("repeats")
+    with status(console, "training the winner") as show:
+        winner = train_the_best(prepared, executor, budget, show)
+    executor.close()  # its memory is better used now
+    budget.lap("winner")
+    with status(console, "testing and exporting"):
+        test_and_export(prepared, winner, budget)
+
+
+def _search(
+    prepared: Prepared,
+    engine: Engine,
+    executor: Executor,
+    outbox: Outbox,
+    budget: Budget,
+    console: Console,
+) -> None:
+    study, record = prepared.study, prepared.record
+    view = ProgressView(console, record, budget, study.epochs)
+    shared = engine if isinstance(engine, SharedEngine) else None
+    search = Loop(
+        engine,
+        executor,
+        record,
+        [outbox, view, *([] if shared is None else [shared])],
+        budget,
+        job=lambda proposal, trial: job_of_trial(prepared, proposal, trial),
+        weights=prepared.folder.weights(0).parent,
+        objectives=study.objectives,
+        seconds_to_repeat=lambda: seconds_to_repeat(prepared),
+        keep=max(KEPT, study.repeats),
+        kept_anyway={repeat.number for repeat in prepared.folder.repeats().all},
+    )
+    if shared is not None:
+        search.waiting = shared.waiting
+    try:
+        with view.shown():
+            search.run()
+    except (KeyboardInterrupt, WorkError):
+        with suppress(WorkError, OSError):  # where that cannot be noted either, --resume finds it out
+            search.abandon()
+        raise
+
+
+def _require_a_choice(prepared: Prepared) -> None:
+    """Raise a WorkError where the search found nothing under the limit that was asked for."""
+    try:
+        prepared.study.preference.ranked(prepared.record)
+    except InputError as error:
+        raise WorkError(
+            f"{error}. All trials are kept: --resume with another --under names one of them, with more --trials or "
+            "--minutes it looks further"
+        ) from error
+
+
+def _is_finished(prepared: Prepared, budget: Budget) -> bool:
+    """Whether there is a bundle that all finished trials were considered for: a test split is not read again for it."""
+    result = prepared.folder.result()
+    if result is None or not prepared.folder.bundle.is_dir():
+        return False
+    time_left = budget.final_seconds is None or budget.final_seconds > 0
+    if result.cut and time_left:  # the winner has not had the training that it was to have
+        return False
+    return (result.trials, result.under) == (prepared.record.finished(), prepared.study.under)
+
+
+def _why_none(record: Record) -> str:
+    reasons = [trial.error for trial in record.trials.values() if trial.error]
+    return reasons[-1] if reasons else "the time was up before the first epoch; give it more --minutes"

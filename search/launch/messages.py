@@ -1,0 +1,45 @@
+"""What the rooms below log while a search runs, as lines on the user's terminal."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+
+ROOT = __name__.rpartition(".launch")[0]  # the logger of all rooms
+
+
+class ConsoleHandler(logging.Handler):
+    """Prints what is logged: a plain line for information, a note for a warning."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.INFO)
+        self._console = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one message."""
+        note = "  note: " if record.levelno >= logging.WARNING else ""
+        self._console.print(f"{note}{record.getMessage()}", highlight=False, markup=False, soft_wrap=True)
+
+
+@contextmanager
+def shown_on(console: Console) -> Iterator[None]:
+    """Print what the rooms log while the block runs."""
+    logger, handler = logging.getLogger(ROOT), ConsoleHandler(console)
+    level, propagate = logger.level, logger.propagate
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+        logger.propagate = propagate
+
+
+@contextmanager
+def status(console: Console, text: str) -> Iterator[Callable[[str], None]]:
+    """Show on a terminal what goes on; yield what changes the text."""
+    with console.status(f"{text} ...") as shown:
+        yield shown.update

@@ -1,0 +1,294 @@
+"""What `convsearch run` can be asked for: the one list of its options, each parsed and checked as soon as it is made.
+
+The command reads its options off the fields of `Options`, and whatever runs later reads their values: an `Options` that
+exists is right, as far as can be told without the data. Nothing heavy is imported before there is something to check.
+"""
+
+import dataclasses
+import inspect
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from ...spaces.errors import InputError, nearest
+from ..values.text import answers, numbers
+
+if TYPE_CHECKING:
+    from ..engines.choice import Method
+    from ..values.job import Precision
+
+TYPED = "typed"  # the key of a field's Typed
+EXECUTORS = ("local", "ray")
+AUTO = "auto"
+DEFAULT_TRIALS = 15  # where neither trials nor minutes are given
+
+
+@dataclass(frozen=True)
+class Typed:
+    """How an option is typed: what typer reads, and what makes the field's value of that."""
+
+    info: Any
+    kind: Any = None
+    parse: Callable[[Any], Any] = lambda value: value
+
+
+def option(
+    help: str,
+    *flags: str,
+    default: Any = None,
+    kind: Any = None,
+    parse: Callable[[Any], Any] = lambda value: value,
+    **details: Any,
+) -> Any:
+    """Return the field of an option.
+
+    Args:
+        help: what it is for.
+        flags: how it is typed, where that is not the field's name.
+        default: the field's value where the option is not given.
+        kind: what typer makes of the text, where that is not the field's type.
+        parse: makes the field's value of that, or raises InputError.
+        details: further arguments of `typer.Option`.
+    """
+    return field(default=default, metadata={TYPED: Typed(typer.Option(*flags, help=help, **details), kind, parse)})
+
+
+def _image_size(text: str) -> tuple[int, int]:
+    found = numbers(text, 2) or (2 * (numbers(text, 1) or ()) or None)
+    if found is None:
+        raise InputError(f"--image-size {text}: write HxW, as in 32x32, or one number for squares")
+    return found[0], found[1]
+
+
+def _gpus(text: str) -> tuple[int, ...]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise InputError(f"--gpus {text}: write their numbers, as in 0,2; `convsearch doctor` lists them")
+    return tuple(map(int, parts))
+
+
+def _workers(text: str) -> int | str:
+    if text == AUTO:
+        return AUTO
+    if not (text.isdecimal() and int(text) > 0):
+        raise InputError(f"--workers {text}: a whole number from 1 on, or '{AUTO}'")
+    return int(text)
+
+
+def _storage(text: str) -> str:
+    from ..system.addresses import checked_storage
+
+    return checked_storage(text)
+
+
+def _precision(text: str) -> "Precision":
+    from ..values.job import PRECISIONS
+
+    for precision in PRECISIONS:
+        if text == precision:
+            return precision
+    raise InputError(f"--precision {text}: {nearest(text, PRECISIONS)}")
+
+
+def _executor(text: str) -> str:
+    if text not in EXECUTORS:
+        raise InputError(f"--executor {text}: {nearest(text, EXECUTORS)}")
+    return text
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What `convsearch run` is asked for. None is "not given": the default, or what a study that goes on has.
+
+    Raises:
+        InputError: one of them is wrong, whatever the data and the space are.
+    """
+
+    data: str | None = option("digits, a folder of class folders, a .npz file, or keras:NAME. (default: digits)")
+    space: str | None = option("A preset's name or a YAML file. (default: classic)")
+    engine: str | None = option("optuna or keras-tuner. (default: optuna)")
+    algorithm: str | None = option(
+        "Of optuna: tpe, random, nsga2, grid, gp. Of keras-tuner: hyperband, bayesian, random, grid. "
+        "(default: the first)"
+    )
+    pruner: str | None = option(
+        "Of optuna: hyperband, median or none. (default: hyperband; for a grid and several objectives none)"
+    )
+    trials: int | None = option(
+        "How many trials in all. (default: 15; no limit with --minutes or where the algorithm is grid)"
+    )
+    minutes: float | None = option("Time for everything, from the command to the bundle.")
+    epochs: int | None = option("Epochs of a trial. (default: as many as suit the images and the minutes)")
+    objectives: tuple[str, ...] = option(
+        "val_accuracy, and what else counts: parameters, macs, latency_ms, size_kb; once for each. "
+        "(default: val_accuracy alone)",
+        "--objective",
+        default=(),
+        kind=list[str] | None,
+        parse=tuple,
+        metavar="MEASURE",
+    )
+    under: str | None = option(
+        "With several objectives: choose the most accurate network up to this limit, not the one at the knee.",
+        metavar="MEASURE=NUMBER",
+    )
+    repeats: int | None = option(
+        "How many of the best trials are trained again with another seed, where there are two or more. (default: 3)"
+    )
+    warm_start: str | None = option("Begin with the best of another study, fitted to this one.", metavar="STUDY")
+    workers: int | str = option(
+        "How many trials run at a time. auto: one for each GPU, or else one for two cores, as far as the memory goes.",
+        default=AUTO,
+        kind=str,
+        parse=_workers,
+        metavar="N|auto",
+    )
+    workers_per_gpu: int = option("How many trials share a GPU: good for small networks.", default=1)
+    gpus: tuple[int, ...] = option(
+        "Numbers of the GPUs to use, as in 0,2. (default: all)",
+        default=(),
+        kind=str | None,
+        parse=_gpus,
+        metavar="LIST",
+    )
+    executor: str = option(
+        "Where trials run: on this machine, or on a Ray cluster.",
+        default=EXECUTORS[0],
+        parse=_executor,
+        metavar="local|ray",
+    )
+    ray_address: str | None = option(
+        "Of the cluster. (default: auto: that of RAY_ADDRESS, or of `ray start` on this machine)", metavar="HOST:PORT"
+    )
+    precision: "Precision | None" = option(
+        "float32, mixed_bfloat16 or mixed_float16, for training. (default: float32)", kind=str | None, parse=_precision
+    )
+    study: str | None = option("Name of the study. (default: data and time)")
+    resume: bool = option("Go on with the study where it was.", "--resume", default=False)
+    storage: str | None = option(
+        "postgresql://USER@HOST/DATABASE: share the study with other loops, on this machine or others.",
+        parse=_storage,
+        metavar="URL",
+    )
+    seed: int | None = option("Of split, proposals and training. (default: 0)")
+    answers: tuple[tuple[str, str], ...] = option(
+        "Set or narrow a dimension of the space; may be repeated.",
+        "--set",
+        default=(),
+        kind=list[str] | None,
+        parse=lambda given: tuple(answers(given).items()),
+        metavar="DIMENSION=VALUE",
+    )
+    image_size: tuple[int, int] | None = option(
+        "Size of all images. (default: the commonest)", kind=str | None, parse=_image_size, metavar="HxW"
+    )
+    class_weights: bool = option("Make every class count the same in training.", "--class-weights", default=False)
+    skip_bad: bool = option("Go on without the images that cannot be read.", "--skip-bad", default=False)
+    home: Path = option("Folder of all studies.", default=Path("studies"), envvar="CONVSEARCH_HOME")
+    began: float = field(default_factory=time.monotonic)  # no option: when the command began
+
+    def __post_init__(self) -> None:
+        for name, value in (("trials", self.trials), ("epochs", self.epochs)):
+            if value is not None and value < 1:
+                raise InputError(f"--{name} {value}: at least 1")
+        if self.repeats is not None and self.repeats < 0:
+            raise InputError(f"--repeats {self.repeats}: 0 or more")
+        if self.minutes is not None and not 0 < self.minutes < 1e6:
+            raise InputError(f"--minutes {self.minutes:g}: a number of minutes above 0")
+        if self.seed is not None and not 0 <= self.seed < 2**31:
+            raise InputError(f"--seed {self.seed}: a whole number from 0 to {2**31 - 1}")
+        if self.workers_per_gpu < 1:
+            raise InputError(f"--workers-per-gpu {self.workers_per_gpu}: at least 1")
+        self._check_executor()
+        self._check_storage()
+        if self.resume:
+            self._check_resume()
+        else:
+            self._check_method()
+
+    def _check_executor(self) -> None:
+        if self.executor != "ray":
+            if self.ray_address is not None:
+                raise InputError(f"--ray-address {self.ray_address}: goes with --executor ray")
+        elif self.gpus:
+            raise InputError("--gpus: goes with --executor local; on a cluster Ray says which worker has which GPU")
+        elif find_spec("ray") is None:
+            raise InputError("--executor ray: Ray is not installed: pip install 'convsearch[ray]'")
+
+    def _check_storage(self) -> None:
+        if self.storage is None:
+            return
+        if self.study is None:
+            raise InputError("--storage goes with --study NAME: the name by which all loops know the study")
+        if self.engine == "keras-tuner":
+            raise InputError(
+                "--storage: KerasTuner keeps what it has learnt in files of one loop; --engine optuna takes several"
+            )
+
+    def _check_resume(self) -> None:
+        if self.study is None:
+            raise InputError("--resume goes with --study NAME: which study is to go on?")
+        for name, given in (("warm-start", self.warm_start), ("class-weights", self.class_weights)):
+            if given:
+                raise InputError(f"--{name} goes with a new study, not with --resume: what a study began with stays")
+
+    def _check_method(self) -> None:
+        """See that engine, algorithm, pruner and objectives of a new study go together."""
+        from ..study.objectives import checked_limit
+
+        if self.warm_start is not None and self.method.algorithm == "grid":
+            raise InputError(f"--warm-start {self.warm_start}: a grid search tries everything, in its own order")
+        if self.under is not None:
+            checked_limit(self.under, self.all_objectives)
+
+    @cached_property
+    def all_objectives(self) -> tuple[str, ...]:
+        """The objectives of a new study, accuracy first."""
+        from ..study.objectives import checked_objectives
+
+        return checked_objectives(self.objectives)
+
+    @cached_property
+    def method(self) -> "Method":
+        """Engine, algorithm and pruner of a new study, with the defaults for what is not given."""
+        from ..engines.choice import choose
+
+        return choose(self.engine, self.algorithm, self.pruner, len(self.all_objectives))
+
+    @property
+    def trial_limit(self) -> int | None:
+        """How many trials a new study has in all; None where something else ends it."""
+        if self.trials is not None or self.minutes is not None or self.method.algorithm == "grid":
+            return self.trials
+        return DEFAULT_TRIALS
+
+
+def command_of(use: Callable[[Options], None]) -> Callable[..., None]:
+    """Return a function with a parameter for each option, as typer reads it; it calls `use` with what was given."""
+    kinds = get_type_hints(Options, localns={"Precision": str})
+    typed = {one.name: (one, one.metadata[TYPED]) for one in dataclasses.fields(Options) if TYPED in one.metadata}
+
+    def run(**given: Any) -> None:
+        began = time.monotonic()
+        values = {name: typed[name][1].parse(value) for name, value in given.items() if value is not None}
+        use(Options(**values, began=began))
+
+    parameters = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=one.default or None if how.kind else one.default,  # of what is parsed, only text may be a default
+            annotation=Annotated[how.kind or kinds[name], how.info],
+        )
+        for name, (one, how) in typed.items()
+    ]
+    run.__doc__ = use.__doc__
+    run.__annotations__ = {}
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return run

@@ -1,0 +1,225 @@
+"""From what was agreed on to a study on disk: the images are read, and all that depends on them is checked."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from platform import python_version
+from typing import Any
+
+from rich.console import Console
+
+from ...spaces.arithmetic import BYTES_PER_VALUE
+from ...spaces.definition import FORMAT as SPACE_FORMAT
+from ...spaces.errors import InputError
+from ...spaces.space import SearchSpace
+from ..data import Dataset, Split, split
+from ..loop.epochs import epochs_for, require_time_to_export, usual_epochs
+from ..loop.prepared import Prepared
+from ..shared.database import Database
+from ..sources import open_data
+from ..study.folder import StudyFolder
+from ..study.home import Home
+from ..study.objectives import checked_limit
+from ..study.repeats import DEFAULT_REPEATS
+from ..study.settings import DataFacts, StudySettings
+from ..study.shared import fingerprint, own, shared_of
+from .contract import Contract, joined, refuse_other_data
+from .options import Options
+from .warm_start import warm_values
+
+VERSIONS = ("convsearch", "tensorflow", "keras", "optuna", "keras-tuner", "mlflow", "numpy", "pillow")
+
+
+def prepare(
+    home: Home, contract: Contract, options: Options, console: Console, database: Database | None = None
+) -> Prepared:
+    """Read the images, check what depends on them, and make the study's folder where it is a new one.
+
+    A study that the database has already is joined.
+
+    Raises:
+        InputError: something asked for does not go with the images, or they are not those of the study.
+    """
+    home.prepare()
+    if contract.known is None and database is not None and (found := database.definition()) is not None:
+        contract = joined(contract.folder, options, found)
+    with _counting(console, f"reading {contract.source}") as progress:
+        dataset = open_data(
+            contract.source, home.data, image_size=contract.image_size, skip_bad=options.skip_bad, progress=progress
+        )
+    space = SearchSpace(contract.definition, dataset.input, len(dataset.classes))
+    if contract.known is None:
+        return _begin(home, contract, options, dataset, space, console, database)
+    if contract.split is None:
+        return _resume(contract, contract.known, options, dataset, space, database)
+    return _join(contract, contract.known, options, dataset, space, database)
+
+
+def _begin(
+    home: Home,
+    contract: Contract,
+    options: Options,
+    dataset: Dataset,
+    space: SearchSpace,
+    console: Console,
+    database: Database | None,
+) -> Prepared:
+    seed, folder, method, objectives = options.seed or 0, contract.folder, options.method, options.all_objectives
+    parts = split(dataset, seed)
+    _require_reachable(space, options.under, objectives)
+    if method.algorithm == "grid":
+        space.require_enumerable()
+    images = len(parts.train)
+    if options.minutes is not None:
+        epochs = epochs_for(space, images, options.minutes, options.epochs, time.monotonic() - options.began)
+    else:
+        epochs = options.epochs or usual_epochs(space, images)
+    warm = () if options.warm_start is None else tuple(warm_values(home.existing(options.warm_start), space))
+    study = StudySettings(
+        name=folder.name,
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        space=Path(options.space or "classic").stem,
+        space_format=SPACE_FORMAT,
+        answers=dict(options.answers),
+        data=_facts(dataset, parts, contract.image_size),
+        engine=method.engine,
+        algorithm=method.algorithm,
+        pruner=method.pruner,
+        objectives=objectives,
+        under=options.under,
+        repeats=DEFAULT_REPEATS if options.repeats is None else options.repeats,
+        epochs=epochs,
+        trials=options.trial_limit,
+        minutes=options.minutes,
+        seed=seed,
+        class_weights=options.class_weights,
+        precision=options.precision or "float32",
+        warm_start=options.warm_start,
+        warm_values=warm,
+        versions=_versions(),
+    )
+    if database is not None:
+        study = study.model_copy(update=own(database.storage))
+        directions = ["maximize", *["minimize"] * (len(objectives) - 1)]
+        if not database.make(shared_of(study, contract.space, parts), directions):  # another loop has, in the meantime
+            return prepare(home, contract, options, console, database)
+    folder.create(study, contract.space, parts)
+    return Prepared(folder, study, dataset, parts, space, folder.record(), database)
+
+
+def _join(
+    contract: Contract,
+    known: StudySettings,
+    options: Options,
+    dataset: Dataset,
+    space: SearchSpace,
+    database: Database | None,
+) -> Prepared:
+    folder, parts = contract.folder, split(dataset, known.seed)
+    facts = _facts(dataset, parts, contract.image_size)
+    refuse_other_data(known, facts, contract.source, contract.option)
+    if (mine := fingerprint(parts)) != contract.split:
+        raise InputError(
+            f"--storage: {contract.source} is divided into other images to train, validate and test (hash {mine[:16]}) "
+            f"than in the study '{known.name}' ({str(contract.split)[:16]}): the versions of NumPy or Convsearch differ"
+        )
+    if options.minutes is not None:
+        epochs_for(space, len(parts.train), options.minutes, known.epochs, time.monotonic() - options.began)
+    study = known.model_copy(update={"data": facts, "versions": _versions()})
+    folder.create(study, contract.space, parts)
+    return Prepared(folder, study, dataset, parts, space, folder.record(), database)
+
+
+def _resume(
+    contract: Contract,
+    known: StudySettings,
+    options: Options,
+    dataset: Dataset,
+    space: SearchSpace,
+    database: Database | None,
+) -> Prepared:
+    folder, study = contract.folder, known
+    if database is not None:
+        study = _refuse_another_study(folder, study, database)
+    parts, record = Split.load(folder.split), folder.record()
+    facts = _facts(dataset, parts, contract.image_size)
+    refuse_other_data(study, facts, contract.source, contract.option)
+    if options.minutes is not None:
+        if record.best():
+            require_time_to_export(options.minutes)
+        else:
+            epochs_for(space, len(parts.train), options.minutes, study.epochs)
+    changed: dict[str, Any] = {}
+    if options.under is not None:
+        _require_reachable(space, options.under, study.objectives)
+        changed["under"] = options.under
+    if options.repeats is not None:
+        changed["repeats"] = options.repeats
+    if changed:
+        study = study.model_copy(update=changed)
+        folder.write(study)
+    return Prepared(folder, study, dataset, parts, space, record, database)
+
+
+def _refuse_another_study(folder: StudyFolder, study: StudySettings, database: Database) -> StudySettings:
+    """Return a study that goes on in this database, where it has perhaps moved to; InputError where it is not."""
+    found = database.definition()
+    if found is None or found.study["created_at"] != study.created_at:
+        what = "no study" if found is None else "another study"
+        raise InputError(f"--resume: {database.place} has {what} '{study.name}', not the one in {folder.path}")
+    if study.storage != database.storage:
+        study = study.model_copy(update={"storage": database.storage})
+        folder.write(study)
+    return study
+
+
+def _require_reachable(space: SearchSpace, under: str | None, objectives: Sequence[str]) -> None:
+    """Raise an InputError where the space holds nothing under a limit that arithmetic knows of."""
+    if under is None:
+        return
+    name, limit = checked_limit(under, objectives)
+    limits = {"parameters": "max_parameters", "macs": "max_macs", "size_kb": "max_parameters"}
+    if name not in limits:  # latency is known when it is measured
+        return
+    most = max(1, int(limit * 1000 / BYTES_PER_VALUE if name == "size_kb" else limit))
+    known = getattr(space.definition.limits, limits[name])
+    tighter = space.definition.limits.model_copy(update={limits[name]: min(most, known or most)})
+    try:
+        SearchSpace(space.definition.model_copy(update={"limits": tighter}), space.input, space.classes)
+    except InputError as error:
+        raise InputError(f"--under {under}: {error}") from error
+
+
+@contextmanager
+def _counting(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show how far a long reading is, on a terminal."""
+    with console.status(f"{what} ...") as status:
+        yield lambda done, total: status.update(f"{what}: {done:,} of {total:,} images")
+
+
+def _facts(dataset: Dataset, parts: Split, size: tuple[int, int] | None) -> DataFacts:
+    return DataFacts(
+        name=dataset.name,
+        source=dataset.source,
+        fingerprint=dataset.fingerprint,
+        input=dataset.input,
+        classes=dataset.classes,
+        folder=dataset.folder.name,
+        image_size=size,
+        train=len(parts.train),
+        val=len(parts.val),
+        test=len(parts.test),
+        notes=dataset.notes,
+    )
+
+
+def _versions() -> dict[str, str]:
+    """Return the versions of what is installed; TensorFlow is not there where another backend is used."""
+    found = {}
+    for name in VERSIONS:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found | {"python": python_version()}

@@ -1,0 +1,85 @@
+"""Which executor, engine and database a launch works with: the one place that knows all of them."""
+
+from contextlib import ExitStack, closing
+from typing import cast
+
+from ...spaces.errors import InputError, WorkError
+from ..engines.choice import open_engine
+from ..engines.optuna import OptunaEngine
+from ..engines.portfolio import guesses
+from ..engines.proposals import Proposals
+from ..engines.protocol import Engine
+from ..executors.local import LocalExecutor
+from ..executors.protocol import Executor
+from ..executors.shares import shares
+from ..loop.budget import Budget
+from ..loop.cost import Costs
+from ..loop.prepared import Prepared
+from ..shared.database import Database
+from ..shared.engine import SharedEngine
+from ..study.folder import StudyFolder
+from ..system.machine import this_machine
+from ..values.words import counted
+from .announcement import workers_told
+from .contract import Contract
+from .options import Options
+
+LOOPS_APART = 7919  # between the seeds of the samplers of loops that share a study
+
+
+def executor_for(options: Options, folder: StudyFolder) -> tuple[Executor, list[str]]:
+    """Start the workers; return their executor, and what to say of them: how many they are, and how they fit."""
+    if options.executor == "ray":
+        from ..executors.ray import RayExecutor  # Ray need not be installed
+
+        cluster = RayExecutor(options.ray_address or "auto", options.workers, options.workers_per_gpu)
+        note = [f"  note: {cluster.note}"] if cluster.note else []
+        return cluster, [f"{counted(cluster.slots, 'worker')} on the Ray cluster", *note]
+    machine = this_machine()
+    shared = shares(machine, options.workers, options.workers_per_gpu, options.gpus)
+    return LocalExecutor(folder.logs, shared), workers_told(shared, machine)
+
+
+def database_of(contract: Contract, options: Options, held: ExitStack) -> Database | None:
+    """Open the database of a shared study, which `held` closes in the end.
+
+    Raises:
+        InputError: it cannot be reached.
+    """
+    storage = options.storage or (contract.known.storage if contract.known else None)
+    if storage is None:
+        return None
+    try:
+        return held.enter_context(closing(Database(storage, contract.folder.name)))
+    except WorkError as error:
+        raise InputError(f"--storage: {error}") from error
+
+
+def engine_for(prepared: Prepared, budget: Budget, workers: int = 1) -> Engine:
+    """Open the study's engine: it proposes what is new and can be finished in time, known good networks first."""
+    study, record, database = prepared.study, prepared.record, prepared.database
+    tried = [trial.hash for trial in record.trials.values() if trial.state not in ("interrupted", "running")]
+    proposals = Proposals(prepared.space, study.seed, tried, exhaustive=study.algorithm == "grid")
+    images = len(prepared.split.train)
+    proposals.affordable = lambda candidate, epochs: (
+        Costs.of(record, images).trial(candidate, epochs or study.epochs) <= budget.search_left
+    )
+    if study.algorithm != "grid":  # which sees everything, in its own order
+        for values in (*study.warm_values, *guesses(prepared.space, images)):
+            proposals.enqueue(values)
+    engine = open_engine(
+        prepared.folder.path,
+        study.engine,
+        study.algorithm,
+        study.pruner,
+        study.epochs,
+        study.seed + (0 if database is None else LOOPS_APART * database.join(str(study.loop))),
+        proposals,
+        costs=len(study.objectives) - 1,
+        known=len(record.trials),
+        workers=workers,
+    )
+    if database is None:
+        return engine
+    limit, inner = lambda: budget.trials, cast(OptunaEngine, engine)
+    return SharedEngine(inner, database, str(study.loop), record, study.objectives, limit)

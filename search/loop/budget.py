@@ -1,0 +1,109 @@
+"""How long a search may go on: so many trials, so many minutes, or until somebody presses Ctrl-C."""
+
+import math
+import signal
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import FrameType, TracebackType
+from typing import Any
+
+from ..values.limits import Limits
+
+SEARCH_SHARE = 0.4  # of the minutes, with the best few trained again; most go to the winner, for which training pays
+REPEATS_SHARE = 0.15  # of the minutes, part of the search's, that may be kept to train the best few again
+STARTING_SECONDS = 10.0  # until the first trial begins
+EXPORT_SECONDS = 12.0  # for the bundle and its check, and the model in MLflow; about twice what it takes
+GRACE, GRACE_SHARE = 5.0, 0.03  # seconds, or of all minutes, in which a training whose time is up may end by itself
+
+
+@dataclass
+class Budget:
+    """`trials` counts all finished ones of the study; `seconds` those since the command began."""
+
+    trials: int | None
+    seconds: float | None
+    began: float = field(default_factory=time.monotonic)
+    stopped: bool = False
+    has_result: bool = False  # until some trial has ended well, all the time there is belongs to the search
+    repeats: float = 0.0  # seconds that it would take to train the best few again
+    laps: dict[str, float] = field(default_factory=dict)  # seconds by what they went to
+
+    def allows(self, begun: int) -> bool:
+        """Whether another trial may begin, when `begun` were finished or run now."""
+        return not self.over and (self.trials is None or begun < self.trials)
+
+    @property
+    def over(self) -> bool:
+        """Whether running trials are to end now."""
+        return self.stopped or self.search_left <= 0
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the command began."""
+        return time.monotonic() - self.began
+
+    @property
+    def limits(self) -> Limits:
+        """What others may know of it."""
+        left = None if self.seconds is None else timedelta(seconds=self.seconds - self.elapsed)
+        return Limits(self.trials, None if left is None else datetime.now(UTC) + left)
+
+    def lap(self, name: str) -> None:
+        """Note that the seconds since the last lap, or since the command began, went to `name`."""
+        self.laps[name] = self.elapsed - sum(self.laps.values())
+
+    @property
+    def search_left(self) -> float:
+        """The seconds that the search has left, the best to be trained again after it; endless without a limit."""
+        if self.seconds is None:
+            return math.inf
+        return self.repeats_left - min(self.repeats, REPEATS_SHARE * self._usable(self.seconds))
+
+    @property
+    def repeats_left(self) -> float:
+        """The seconds left to train the best few again with other seeds; endless without a limit."""
+        if self.seconds is None:
+            return math.inf
+        share = SEARCH_SHARE if self.has_result else 1.0
+        until = STARTING_SECONDS + self._usable(self.seconds) * share
+        return min(until, self.seconds - EXPORT_SECONDS) - self.elapsed
+
+    @staticmethod
+    def _usable(seconds: float) -> float:
+        return max(0.0, seconds - STARTING_SECONDS - EXPORT_SECONDS)
+
+    @property
+    def final_seconds(self) -> float | None:
+        """The seconds left to train the winner, with the export still to come; None without a limit."""
+        return None if self.seconds is None else self.seconds - EXPORT_SECONDS - self.elapsed
+
+    def late(self, left: float | None) -> bool:
+        """Whether so many seconds that are left of something, below 0, are more than may be overdrawn."""
+        if self.seconds is None or left is None:
+            return False
+        return left <= -max(GRACE, GRACE_SHARE * self.seconds)
+
+
+class Interruption:
+    """Ctrl-C (or SIGTERM) once ends the search tidily; a second time it stops everything at once."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+        self._old: dict[int, Any] = {}
+
+    def __enter__(self) -> "Interruption":
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._old[number] = signal.signal(number, self._handle)
+        return self
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._budget.stopped:
+            raise KeyboardInterrupt
+        self._budget.stopped = True
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, old in self._old.items():
+            signal.signal(number, old)

@@ -1,0 +1,53 @@
+"""What a trial costs: seconds, foretold from its arithmetic and corrected by the trials that this machine has run.
+
+An epoch costs so much for each multiply-accumulate, for each byte of activations, and for each step. What these cost on
+two cores is where a study begins; from its first trial on, the ratio of measured to foretold time is what counts.
+"""
+
+import statistics
+from dataclasses import dataclass, field
+from itertools import islice
+
+from ...spaces.architecture import Candidate
+from ..study.record import Record
+
+# On two cores of a server of 2024, forward, backward and validation: seconds for 1e9 of each, and for a step.
+MACS, ACTIVATIONS, STEP = 0.05, 0.35, 0.006
+TRACING = 3.0  # seconds that a new network takes before its first step
+RECENT = 9  # trials whose median is believed
+SPREAD = 1.15  # how much longer than foretold a trial may well take
+
+
+@dataclass
+class Costs:
+    """Foretells the seconds of trials on `images` training images."""
+
+    images: int
+    ratios: list[float] = field(default_factory=list)
+    tracings: list[float] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, record: Record, images: int) -> "Costs":
+        """Return what the latest trials of a record have taught."""
+        costs = cls(images)
+        trained = (trial for trial in reversed(record.trials.values()) if trial.epochs and trial.loop is None)
+        for trial in islice(trained, RECENT):
+            measured = (trial.clock.training + trial.clock.evaluating) / trial.epochs
+            costs.ratios.append(measured / costs._plain(trial.candidate))
+            costs.tracings.append(trial.clock.building + trial.clock.tracing)
+        return costs
+
+    def epoch(self, candidate: Candidate) -> float:
+        """Return the seconds of one epoch, with its validation."""
+        return self._plain(candidate) * (statistics.median(self.ratios) if self.ratios else 1.0)
+
+    def trial(self, candidate: Candidate, epochs: int) -> float:
+        """Return the seconds within which a trial of so many epochs should be over."""
+        tracing = statistics.median(self.tracings) if self.tracings else TRACING
+        return tracing + SPREAD * epochs * self.epoch(candidate)
+
+    def _plain(self, candidate: Candidate) -> float:
+        architecture = candidate.architecture
+        steps = -(-self.images // candidate.recipe.batch_size)
+        an_image = (MACS * architecture.macs + ACTIVATIONS * architecture.activation_bytes) / 1e9
+        return self.images * an_image + STEP * steps

@@ -1,0 +1,46 @@
+"""Makes the jobs of a study: of a proposal, and of what trains a candidate again."""
+
+from pathlib import Path
+
+from ...spaces.architecture import Candidate
+from ..study.trial import Trial
+from ..training.augmentation import asked
+from ..values.job import Job
+from ..values.proposal import Proposal
+from .prepared import Prepared
+
+
+def job_of(prepared: Prepared, number: int, candidate: Candidate, weights: Path, epochs: int) -> Job:
+    """Return the job that trains a candidate from its first epoch to `epochs`."""
+    study = prepared.study
+    return Job(
+        number=number,
+        candidate=candidate,
+        data=str(prepared.dataset.folder.resolve()),
+        split=str(prepared.folder.split.resolve()),
+        epochs=epochs,
+        patience=max(5, epochs // 3),
+        seed=(study.seed * 1_000_003 + number) % 2**31,
+        weights=str(weights.resolve()),
+        class_weights=study.class_weights,
+        precision=study.precision,
+    )
+
+
+def job_of_trial(prepared: Prepared, proposal: Proposal, trial: Trial) -> Job:
+    """Return the job of a proposal, which may end at a rung or go on from the one that the trial has reached."""
+    epochs, folder = prepared.study.epochs, prepared.folder
+    job = job_of(prepared, proposal.number, proposal.candidate, folder.weights(proposal.number), epochs)
+    job = job.model_copy(update={"measure_latency": "latency_ms" in prepared.study.objectives})
+    if proposal.epochs is None:  # on a lower rung it is no use to know
+        job = job.model_copy(update={"asked": asked(proposal.candidate, prepared.space)})
+    if proposal.epochs is None and not trial.epochs:
+        return job
+    rung = {
+        "epochs": proposal.epochs or epochs,
+        "schedule_epochs": epochs,
+        "state": str(folder.state(proposal.number).resolve()),
+        "begin": trial.epochs,
+        "best": trial.value,
+    }
+    return job.model_copy(update=rung)

@@ -1,0 +1,90 @@
+"""`show --json`: what a study has found, as the contract with scripts has it."""
+
+from typing import Any
+
+from ...spaces.space import SearchSpace
+from ..engines.importance import METHOD, importances
+from ..study.folder import StudyFolder
+from ..study.objectives import OBJECTIVES, front_facts
+from ..study.record import Record
+from ..study.repeats import Repeats, within_noise
+from ..study.runs import Runs
+from ..study.settings import StudySettings
+from ..study.trial import Trial
+from .study import _chosen, _first_two, _standings
+
+
+def as_json(folder: StudyFolder) -> dict[str, Any]:
+    """Return the study as `show --json` prints it."""
+    study, record, result = folder.read(), folder.record(), folder.result()
+    best = next(iter(record.best()), None)
+    repeats, again = folder.repeats(), folder.standing(record)
+    runs = Runs(folder.path)
+    data = study.data
+    return {
+        "study": study.name,
+        "engine": study.engine,
+        "algorithm": study.algorithm,
+        "objective": study.objectives[0],
+        "direction": OBJECTIVES[study.objectives[0]].direction,
+        "objectives": [{"name": name, "direction": OBJECTIVES[name].direction} for name in study.objectives],
+        "data": {
+            "name": data.name,
+            "fingerprint": data.fingerprint,
+            "input": list(data.input),
+            "classes": len(data.classes),
+            "train": data.train,
+            "val": data.val,
+            "test": data.test,
+        },
+        "seconds": sum(trial.seconds for trial in record.trials.values()),
+        "counts": record.counts(),
+        "trials": [_trial(trial, runs) for trial in sorted(record.trials.values(), key=lambda t: t.number)],
+        "best": {"number": best.number, "value": best.value} if best else None,
+        "front": front_facts(record, study.objectives) if study.preference.several else [],
+        "winner": {
+            "number": result.best,
+            "val_accuracy": result.val_accuracy,
+            "mean": again.mean if again else None,
+            "spread": again.spread if again else None,
+            "with_validation": result.with_validation,
+            "trained": result.trained,
+            "chosen": _chosen(study, result),
+        }
+        if result
+        else None,
+        "repeats": [
+            {"number": one.trial.number, "values": one.values, "mean": one.mean, "spread": one.spread}
+            for one in _standings(record, repeats, study.preference)
+            if one.spread is not None
+        ],
+        "lead": _lead(record, repeats, study),
+        "importances": _importances(folder.space(study), record),
+        "test": {"accuracy": result.test.accuracy, "interval_95": result.test.interval_95} if result else None,
+        "bundle": str(folder.bundle) if result else None,
+    }
+
+
+def _importances(space: SearchSpace, record: Record) -> dict[str, Any] | None:
+    found = importances(space, record)
+    return None if found is None else {"method": METHOD, "trials": found.trials, "dimensions": found.shares}
+
+
+def _lead(record: Record, repeats: Repeats, study: StudySettings) -> dict[str, Any] | None:
+    found = _first_two(record, repeats, study.preference)
+    if found is None:
+        return None
+    first, second = found
+    return {
+        "first": first.trial.number,
+        "second": second.trial.number,
+        "difference": first.mean - second.mean,
+        "within_noise": within_noise(first, second, study.data.val),
+    }
+
+
+def _trial(trial: Trial, runs: Runs) -> dict[str, Any]:
+    return trial.model_dump(mode="json", exclude={"values"}) | {
+        "size_kb": trial.candidate.architecture.size_kb,
+        "mlflow_run_id": trial.mlflow_run_id or runs.of(trial.number),
+    }

@@ -1,0 +1,78 @@
+"""`convsearch check`: a space by its candidates: how many there are, and what they cost."""
+
+import random
+import statistics
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ...spaces.drawing.text import draw_text
+from ...spaces.space import SearchSpace
+
+SAMPLE = 1000  # random candidates behind the spread
+EXAMPLES = 3
+
+
+def checked(space: SearchSpace, seed: int = 0) -> dict[str, Any]:
+    """Return what `check` shows, for `--json`: sizes, the spread among random candidates, examples."""
+    source = random.Random(seed)
+    candidates = [space.candidate(space.draw(source)) for _ in range(SAMPLE)]
+    kept = [c.architecture for c in candidates if space.excess(c) is None]
+    limited = bool(space.definition.limits.model_dump(exclude_none=True))
+    figures: dict[str, list[float]] = {
+        "parameters": [a.parameters for a in kept],
+        "macs": [a.macs for a in kept],
+        "activation_mb": [a.activation_bytes / 1e6 for a in kept],
+    }
+    return {
+        "input": list(space.input),
+        "dimensions": len(space.dimensions),
+        "continuous": space.continuous,
+        "architectures": space.architectures,
+        # With limits the count is of what fits the input; some of it is over a limit.
+        "architectures_are": "at most" if limited else "exactly",
+        "recipes": space.recipes,
+        "within_limits": len(kept) / SAMPLE,
+        "spread": {name: _spread(values) for name, values in figures.items()} if kept else {},
+        "examples": [str(a) for a in kept[:EXAMPLES]],
+        "_drawn": kept[:EXAMPLES],
+    }
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    tenths = statistics.quantiles(values, n=20) if len(values) > 1 else values * 19
+    return {
+        "least": min(values),
+        "5 %": tenths[0],
+        "median": tenths[9],
+        "95 %": tenths[18],
+        "most": max(values),
+    }
+
+
+def check(found: dict[str, Any], width: int) -> RenderableType:
+    """Return what `checked` found as text, a table and three drawings."""
+    bound = "exactly" if found["architectures_are"] == "exactly" else "at most"
+    lines = [
+        f"sound: it can be built on {'x'.join(map(str, found['input']))}",
+        f"{found['dimensions']} dimensions; {bound} {_count(found['architectures'])} architectures"
+        + (" (before the limits)" if bound == "at most" else "")
+        + f" with {_count(found['recipes'])} recipe{'s' if found['recipes'] > 1 else ''} each",
+    ]
+    if found["continuous"]:
+        lines.append(f"continuous, counted as one value: {', '.join(found['continuous'])}")
+    lines.append(f"{found['within_limits']:.0%} of {SAMPLE:,} random candidates keep the limits")
+    table = Table(title="spread among those", title_justify="left")
+    table.add_column("")
+    for column in ("least", "5 %", "median", "95 %", "most"):
+        table.add_column(column, justify="right")
+    for name, spread in found["spread"].items():
+        table.add_row(name, *(f"{v:,.3f}" if name == "activation_mb" else f"{v:,.0f}" for v in spread.values()))
+    drawings = [Text(f"\n{a}\n{draw_text(a, width)}") for a in found["_drawn"]]
+    return Group(Text("\n".join(lines)), table, *drawings)
+
+
+def _count(number: int) -> str:
+    return f"{number:,}" if number < 10**9 else f"{number:.2e}"

@@ -1,0 +1,260 @@
+"""What a study came to: for people as tables, for scripts as the JSON of the contract."""
+
+from collections import Counter
+from shlex import quote
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from ...spaces.errors import InputError
+from ...spaces.space import SearchSpace
+from ..engines.importance import FEWEST, METHOD, importances
+from ..study.folder import StudyFolder
+from ..study.home import Home
+from ..study.objectives import OBJECTIVES, Preference, front
+from ..study.record import Record
+from ..study.repeats import Repeats, Standing, first_two, standings, within_noise
+from ..study.result import Result
+from ..study.settings import StudySettings
+from ..system.addresses import optuna_url
+from ..values.words import duration, sparkline
+
+STATE_STYLES = {
+    "complete": "green",
+    "pruned": "yellow",
+    "failed": "red",
+    "interrupted": "magenta",
+    "running": "cyan",
+}
+SHOWN = 10  # trials in the table of the best
+IMPORTANT = 6  # dimensions that are named
+COMMON = 5  # of the best trials, what is common to all of them
+VERDICTS = {
+    True: "which is within the noise",
+    False: "more than the noise",
+    None: "which may be chance: neither was trained again",
+}
+
+
+def _chosen(study: StudySettings, result: Result) -> str:
+    """Return how the winner was named, by the limit of that time."""
+    return str(study.model_copy(update={"under": result.under}).preference)
+
+
+def _standings(record: Record, repeats: Repeats, preference: Preference) -> list[Standing]:
+    """Return the standings, or nothing where no trial keeps the limit, which whoever asked for it was told."""
+    try:
+        return standings(record, repeats, preference)
+    except InputError:
+        return []
+
+
+def _first_two(record: Record, repeats: Repeats, preference: Preference) -> tuple[Standing, Standing] | None:
+    """Return the first and the second where they differ in accuracy alone, and there are any."""
+    if preference.several and preference.under is None:
+        return None  # the knee is not the most accurate
+    try:
+        return first_two(record, repeats, preference)
+    except InputError:
+        return None
+
+
+def study_table(home: Home) -> RenderableType:
+    """Return all studies of a home, a line each."""
+    table = Table()
+    for name in ("study", "data", "engine", "trials", "best", "test", "architecture"):
+        table.add_column(name, overflow="fold" if name == "architecture" else "ellipsis")
+    for folder in home.studies():
+        study, record, result = folder.read(), folder.record(), folder.result()
+        named = folder.named(record)
+        table.add_row(
+            study.name,
+            study.data.name,
+            f"{study.engine} {study.algorithm}",
+            str(record.finished()),
+            f"{named.value:.1%}" if named and named.value is not None else "",
+            f"{result.test.accuracy:.1%}" if result else "",
+            str(named.candidate.architecture) if named else "",
+        )
+    return table
+
+
+def show(folder: StudyFolder) -> RenderableType:
+    """Return a study for people: its data, its best trials, what they have in common, its test."""
+    study, record = folder.read(), folder.record()
+    preference = study.preference
+    table = front_table(record, preference) if preference.several else best_table(record)
+    parts: list[RenderableType] = [Text(_head(study, record)), table]
+    parts += [
+        Text(line)
+        for line in [
+            *common_lines(record),
+            *importance_lines(folder.space(study), record),
+            *standing_lines(record, folder.repeats(), preference, study.data.val),
+            *failure_lines(record),
+            *result_lines(folder),
+        ]
+    ]
+    return Group(*parts)
+
+
+def _head(study: StudySettings, record: Record) -> str:
+    data, counts = study.data, record.counts()
+    told = ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "no trial yet"
+    values = [t.value for t in sorted(record.trials.values(), key=lambda t: t.number) if t.value]
+    return (
+        f"study {study.name}: {data.name} {data.input}, {len(data.classes)} classes; "
+        f"space {study.space}, {study.engine} {study.algorithm}\n{told}  {sparkline(values)}"
+    )
+
+
+def front_table(record: Record, preference: Preference) -> RenderableType:
+    """Return the trials that no other one beats in all objectives, as a table; the one to be named is marked."""
+    names = preference.objectives
+    title = "the front: no trial is at least as good in all objectives, and better in one"
+    table = Table(title=title, title_justify="left")
+    for name in ("trial", *(OBJECTIVES[name].heading for name in names), "time"):
+        table.add_column(name, justify="right")
+    table.add_column("architecture", overflow="fold")
+    table.add_column("")
+    try:
+        named = next(iter(preference.ranked(record)), None)
+    except InputError:  # nothing keeps the limit
+        named = None
+    for trial in front(record.trials.values(), names):
+        values = ((OBJECTIVES[name], OBJECTIVES[name].of(trial)) for name in names)
+        table.add_row(
+            str(trial.number),
+            *(objective.text(value) if value is not None else "" for objective, value in values),
+            duration(trial.seconds),
+            str(trial.candidate.architecture),
+            str(preference) if named is not None and trial.number == named.number else "",
+        )
+    return table
+
+
+def best_table(record: Record) -> RenderableType:
+    """Return the best trials as a table."""
+    table = Table(title="the best trials", title_justify="left")
+    for name in ("trial", "state", "validation", "gap", "epochs", "time", "parameters", "MACs"):
+        table.add_column(name, justify="left" if name == "state" else "right")
+    table.add_column("architecture", overflow="fold")
+    for trial in record.best(SHOWN):
+        table.add_row(
+            str(trial.number),
+            Text(trial.state, style=STATE_STYLES[trial.state]),
+            f"{trial.value:.1%}" if trial.value is not None else "",
+            f"{trial.gap:+.1%}" if trial.gap is not None else "",
+            str(trial.epochs),
+            duration(trial.seconds),
+            f"{trial.parameters:,}",
+            f"{trial.macs:,}",
+            str(trial.candidate.architecture),
+        )
+    return table
+
+
+def common_lines(record: Record) -> list[str]:
+    """Return what the best trials have in common and the others have not: words and numbers that all of them share."""
+    best = record.best(COMMON)
+    others = [t for t in record.trials.values() if t.value is not None and t not in best]
+    if len(best) < COMMON or len(others) < COMMON:
+        return []
+    flats = [trial.candidate.flat() for trial in best]
+    rest = [trial.candidate.flat() for trial in others]
+    lines = []
+    for name, value in flats[0].items():
+        if all(flat.get(name) == value for flat in flats):
+            share = Counter(flat.get(name) == value for flat in rest)[True] / len(rest)
+            if share <= 0.7:  # what nearly all trials have says nothing about the best
+                lines.append((share, f"  {name} is {value} (in {share:.0%} of the others)"))
+    if not lines:
+        return [f"the best {COMMON} have nothing in common that the others lack"]
+    return [f"the best {COMMON} have in common:", *(line for _, line in sorted(lines)[:8])]
+
+
+def importance_lines(space: SearchSpace, record: Record) -> list[str]:
+    """Return the dimensions that had most to do with ending among the best."""
+    found = importances(space, record)
+    if found is None:
+        known = sum(trial.value is not None for trial in record.trials.values())
+        return [f"what mattered: too few trials to tell ({known}; {FEWEST} are needed)"] if known else []
+    shares = [f"  {name} {share:.0%}" for name, share in found.shares.items() if share >= 0.01]
+    return [f"what mattered ({METHOD} over {found.trials} trials):", *shares[:IMPORTANT]]
+
+
+def standing_lines(record: Record, repeats: Repeats, preference: Preference, images: int) -> list[str]:
+    """Return what the best candidates reach on average, and whether the first is ahead by more than chance.
+
+    `images` is how many validate.
+    """
+    lines = [
+        f"  trial {one.trial.number}: {one.mean:.1%} on average, spread {one.spread:.1%} "
+        f"({', '.join(f'{value:.1%}' for value in one.values)})"
+        for one in _standings(record, repeats, preference)
+        if one.spread is not None
+    ]
+    if lines:
+        lines = ["trained again with other seeds:", *lines]
+    if two := _first_two(record, repeats, preference):
+        lines.append(("  " if lines else "") + _lead_told(*two, images))
+    return lines
+
+
+def _lead_told(first: Standing, second: Standing, images: int) -> str:
+    apart = first.mean - second.mean
+    if apart < 0:  # it was not trained again, or it would be the first
+        return (
+            f"trial {second.trial.number}, trained once, reached {-apart:.1%} more than trial {first.trial.number} on "
+            "average: which is better is not known"
+        )
+    verdict = VERDICTS[within_noise(first, second, images)]
+    return f"trials {first.trial.number} and {second.trial.number} differ by {apart:.1%}, {verdict}"
+
+
+def _in_trial(result: Result) -> str:
+    """Return whose mean it is, where the accuracy before it is of the winner's own training."""
+    return "" if result.with_validation else "its trial: "
+
+
+def failure_lines(record: Record) -> list[str]:
+    """Return why trials failed, each reason once."""
+    reasons = Counter(t.error for t in record.trials.values() if t.state == "failed" and t.error)
+    return [f"failed, {count} x: {reason}" for reason, count in reasons.most_common(5)]
+
+
+def result_lines(folder: StudyFolder) -> list[str]:
+    """Return the test of the winner."""
+    result = folder.result()
+    if result is None:
+        return []
+    test = result.test
+    low, high = test.interval_95
+    again = folder.standing(folder.record())
+    return [
+        f"winner: trial {result.best}, validation accuracy {result.val_accuracy:.1%}"
+        + (" in its trial" if result.with_validation else "")
+        + (f" ({_in_trial(result)}{again.told})" if again and again.spread is not None else "")
+        + ("; trained on the validation images too since" if result.with_validation else ""),
+        f"test accuracy {test.accuracy:.1%}, 95 % interval {low:.1%} to {high:.1%} ({test.count:,} images)"
+        + (f", looked at {result.tests} times, as the study went on" if result.tests > 1 else ""),
+        "time: " + ", ".join(f"{name} {duration(seconds)}" for name, seconds in result.seconds.items()),
+        f"bundle: {folder.bundle}",
+    ]
+
+
+def next_commands(home: Home, folder: StudyFolder) -> list[str]:
+    """Return what to type next."""
+    result = folder.result()
+    option = "" if str(home.path) == "studies" else f" --home {home.path}"
+    return [
+        *([f"convsearch predict {folder.bundle} IMAGE..."] if result else []),
+        f"convsearch show {folder.name}{option}",
+        f"convsearch explain {folder.name}{option}",
+        f"convsearch export {folder.name}{option} --to DIR",
+        f"convsearch dashboard{option}",
+        *([f"mlflow ui --backend-store-uri {quote(result.mlflow)}"] if result and result.mlflow else []),
+        *([f"optuna-dashboard {quote(optuna_url(storage))}"] if (storage := folder.read().storage) else []),
+        *([f"optuna-dashboard sqlite:///{optuna}"] if (optuna := folder.path / "optuna.db").exists() else []),
+    ]

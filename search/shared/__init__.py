@@ -1,0 +1,1 @@
+"""A study that several loops share in PostgreSQL."""

@@ -1,0 +1,152 @@
+"""Sources that are arrays already, in memory or in a file: their parts checked together, and decoded.
+
+npz.py, digits.py and keras_datasets.py bring the arrays; pixels.py and labels.py know the number types.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ...spaces.arithmetic import Volume
+from ...spaces.errors import InputError
+from ..data.source import BATCH_BYTES, Batch, Role, Source, check_image_size, role_of
+from .images import decode
+from .labels import to_classes, whole_labels
+from .pixels import Rows, converters
+
+
+@dataclass(frozen=True)
+class Part:
+    """Images with their labels: `part` is "train", "val" or "test", or "" where the source is not divided."""
+
+    part: str
+    images: Rows
+    labels: NDArray[Any]
+    labels_name: str
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """An array in memory, as `Rows`."""
+
+    name: str
+    array: NDArray[Any]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape, the number of rows first."""
+        return self.array.shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The number type."""
+        return self.array.dtype
+
+    def chunks(self) -> Iterator[NDArray[Any]]:
+        """Yield all rows in order, in arrays of some rows."""
+        count = rows_a_chunk(self.shape, self.dtype)
+        for start in range(0, len(self.array), count):
+            yield self.array[start : start + count]
+
+
+def rows_a_chunk(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+    """Return how many rows of such an array are worth reading at a time."""
+    return max(1, BATCH_BYTES // max(1, int(np.prod(shape[1:], dtype=np.int64)) * dtype.itemsize))
+
+
+def array_source(
+    name: str, spec: str, fingerprint: str, parts: Sequence[Part], image_size: tuple[int, int] | None
+) -> Source:
+    """Return the source that these parts make; InputError where images and labels are not what they must be.
+
+    Pixels are not looked at yet: that happens in `batches`.
+    """
+    volumes = [_volume(spec, part.images) for part in parts]
+    for part, volume in zip(parts, volumes, strict=True):
+        if volume != volumes[0]:
+            raise InputError(
+                f"{spec}: {part.images.name} has images of {volume}, {parts[0].images.name} of {volumes[0]}; "
+                "all must have one size and depth."
+            )
+    own = volumes[0]
+    if image_size is None:
+        check_image_size((own.height, own.width), f"{spec}: the image size")
+    height, width = image_size or (own.height, own.width)
+    notes = []
+    if (height, width) != (own.height, own.width):
+        notes.append(f"image size {height}x{width} as asked for; the images are {own.height}x{own.width} and resized")
+    labels, classes = to_classes(
+        [whole_labels(spec, p.labels_name, p.labels, p.images.name, p.images.shape[0]) for p in parts]
+    )
+    names = [part.part for part in parts]
+    volume = Volume(height, width, 1 if own.depth == 1 else 3)
+    return Source(
+        name=name,
+        spec=spec,
+        fingerprint=fingerprint,
+        input=volume,
+        classes=classes,
+        labels=labels,
+        given=np.repeat([role_of(p, names) for p in names], [part.images.shape[0] for part in parts]).astype(np.int8),
+        batches=partial(_decoded, spec, [part.images for part in parts], volume),
+        notes=tuple(notes),
+        places={Role[part.part.upper()]: part.labels_name for part in parts if part.part},
+    )
+
+
+def memory_fingerprint(parts: Sequence[Part]) -> str:
+    """Return the SHA-256 over the content of parts that are in memory."""
+    total = hashlib.sha256(b"arrays\n")
+    for part in parts:
+        total.update(f"{part.part} {part.images.shape} {part.images.dtype.str} {part.labels.dtype.str}\n".encode())
+        for chunk in part.images.chunks():
+            total.update(np.ascontiguousarray(chunk).data)
+        total.update(np.ascontiguousarray(part.labels).data)
+    return total.hexdigest()
+
+
+def _volume(spec: str, images: Rows) -> Volume:
+    """Return the volume of one image; InputError where the array holds no images."""
+    shape = images.shape
+    right = "(images, height, width), or that with a last axis of 1, 3 or 4 channels"
+    if len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] not in (1, 3, 4)):
+        hint = ""
+        if len(shape) == 4 and shape[1] in (1, 3, 4):
+            hint = f" The channels seem to come first: save {images.name}.transpose(0, 2, 3, 1)."
+        raise InputError(f"{spec}: {images.name} has the shape {shape}; right is {right}.{hint}")
+    if 0 in shape:
+        raise InputError(f"{spec}: {images.name} has the shape {shape}: there is no image in it.")
+    if images.dtype.kind not in "biuf":
+        raise InputError(f"{spec}: {images.name} holds {images.dtype}; pixels are whole numbers or floats.")
+    return Volume(shape[1], shape[2], shape[3] if len(shape) == 4 else 1)
+
+
+def _decoded(spec: str, arrays: Sequence[Rows], volume: Volume) -> Iterator[Batch]:
+    done = 0
+    count = max(1, BATCH_BYTES // volume.size)  # a chunk of small images may be enlarged to more than fits
+    for array, to_bytes in zip(arrays, converters(spec, arrays), strict=True):
+        for chunk in array.chunks():
+            for start in range(0, len(chunk), count):
+                images = _shaped(to_bytes(chunk[start : start + count]), volume)
+                yield Batch(images, np.arange(done, done + len(images), dtype=np.int64))
+                done += len(images)
+
+
+def _shaped(pixels: NDArray[np.uint8], volume: Volume) -> NDArray[np.uint8]:
+    """Bring pixels (m, h, w) or (m, h, w, 1 or 3 or 4) to (m, *volume), by the rules for image files."""
+    if pixels.ndim == 3:
+        pixels = pixels[..., np.newaxis]
+    if pixels.shape[1:] == volume:
+        return pixels
+    if pixels.shape[3] == 1:
+        pixels = pixels[..., 0]
+    resized = np.empty((len(pixels), *volume), dtype=np.uint8)
+    for i, image in enumerate(pixels):
+        resized[i] = decode(Image.fromarray(np.ascontiguousarray(image)), (volume.height, volume.width), volume.depth)
+    return resized

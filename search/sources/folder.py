@@ -1,0 +1,272 @@
+"""Images in a folder: one folder a class, with or without `train/`, `val/` and `test/` around them.
+
+    animals/cat/1.jpg                  animals/train/cat/1.jpg
+    animals/dog/2.png                  animals/test/cat/2.jpg
+
+The class folders may hold folders themselves. Hidden files and files with other endings are passed over.
+Nothing outside the folder is ever read: links that lead out of it, and links to folders, are not followed.
+"""
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...spaces.arithmetic import Volume
+from ...spaces.errors import InputError
+from ..data.source import BATCH_BYTES, Batch, Role, Source, bad_report, check_image_size, listed, quoted, role_of
+from .images import SUFFIXES, BadImageError, Header, decode, quiet, read_header
+
+_PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+_THREADS = min(32, os.cpu_count() or 1)
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+
+class _File(NamedTuple):
+    """An image file: its name under the root (with `/`), and what its place says of it."""
+
+    path: Path
+    name: str
+    part: str
+    label: str
+
+
+class _Seen(NamedTuple):
+    """What one look at a file told: the SHA-256 of its content, and its header or why it is bad."""
+
+    digest: str
+    header: Header | None
+    problem: str
+
+
+def read_folder(root: Path, spec: str, image_size: tuple[int, int] | None) -> Source:
+    """Look through a folder of class folders: hash every image and read its header, without decoding any.
+
+    Raises InputError where the folder is not laid out as above.
+    """
+    root = root.resolve()
+    notes: list[str] = []
+    files = _find_files(root, spec, notes)
+    seen = [item for _, results in _in_threads(_look_at, files, 1024) for item in results]
+    headers = [item.header for item in seen if item.header]
+    if not headers:
+        raise bad_report(spec, [f"{f.name}: {s.problem}" for f, s in zip(files, seen, strict=True)], len(files))
+    size = _choose_size(spec, headers, image_size, notes)
+    copies = len(headers) - len({item.digest for item in seen if item.header})
+    if copies:
+        notes.append(
+            f"{copies:,} of {len(files):,} images are exact copies of others; copies on both sides "
+            "of a split make scores look better than they are"
+        )
+    classes = tuple(sorted({file.label for file in files}))
+    index = {name: i for i, name in enumerate(classes)}
+    parts = sorted({file.part for file in files})
+    volume = Volume(*size, 1 if all(header.grey for header in headers) else 3)
+    return Source(
+        name=root.name,
+        spec=spec,
+        fingerprint=_fingerprint(files, seen),
+        input=volume,
+        classes=classes,
+        labels=np.array([index[file.label] for file in files], dtype=np.int32),
+        given=np.array([role_of(file.part, parts) for file in files], dtype=np.int8),
+        batches=partial(_decoded, files, seen, volume),
+        notes=tuple(notes),
+        places=_places(files),
+    )
+
+
+def _find_files(root: Path, spec: str, notes: list[str]) -> list[_File]:
+    """Return all images in the order of their names; InputError where the layout is not one of the two."""
+    walk = _Walk(root)
+    files: list[_File] = []
+    for parent, part in _find_parts(walk, spec, notes):
+        class_folders, loose = walk.look(parent)
+        if not class_folders:
+            place = f"{spec} has" if parent == root else f"{spec}: {parent.name}/ has"
+            raise InputError(_no_class_folders(place, spec, len(loose), walk))
+        if loose:
+            notes.append(f"passed over: {len(loose):,} images of no class, such as {loose[0].relative_to(root)}")
+        found = {folder: list(walk.images(folder)) for folder in class_folders}
+        empty = [f"{folder.relative_to(root).as_posix()}/" for folder in class_folders if not found[folder]]
+        if empty:
+            raise InputError(
+                f"{spec}: class folders without a single image: {listed(empty, ', ')}{walk.left_out}. "
+                f"Put images there or remove the folders. Known endings: {' '.join(sorted(SUFFIXES))}"
+            )
+        for folder in class_folders:
+            for path in found[folder]:
+                name = _readable(path.relative_to(root).as_posix())
+                files.append(_File(path, name, part, _readable(folder.name)))
+    if walk.outside:
+        first = next(iter(walk.outside)).relative_to(root)
+        notes.append(f"passed over: {len(walk.outside):,} links, such as {first}")
+    return sorted(files, key=lambda file: file.name)
+
+
+def _find_parts(walk: "_Walk", spec: str, notes: list[str]) -> list[tuple[Path, str]]:
+    """Return the folders that hold class folders, each with its part; "" is the part of all."""
+    top, _ = walk.look(walk.root)
+    split = {folder: _PARTS[folder.name.lower()] for folder in top if folder.name.lower() in _PARTS}
+    # A class may well be called "train", beside a class "car"; only folders in it make it a part of the data.
+    if not split or (len(split) < len(top) and not any(walk.look(folder)[0] for folder in split)):
+        return [(walk.root, "")]
+    names = quoted([folder.name for folder in split])
+    if "train" not in split.values():
+        raise InputError(f"{spec} has {names} but no 'train', which must hold the images to learn from.")
+    if len(set(split.values())) < len(split):
+        raise InputError(f"{spec} has {names}, of which two are the same part of the data; keep one.")
+    beside = [folder.name for folder in top if folder not in split]
+    if beside:
+        notes.append(f"passed over beside train/: {quoted(beside)}")
+    return list(split.items())
+
+
+class _Walk:
+    """Lists folders under a root and keeps account of the links that were not followed."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.outside: dict[Path, None] = {}  # a dict, to keep the order
+
+    @property
+    def left_out(self) -> str:
+        """What an error should add where links explain why nothing was found."""
+        return " (links that lead out of the folder are not followed)" if self.outside else ""
+
+    def look(self, folder: Path) -> tuple[list[Path], list[Path]]:
+        """Return the folders and the images directly in a folder, both sorted by name."""
+        folders, images = [], []
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            raise InputError(f"{folder}: cannot be listed ({error.strerror}).") from error
+        for entry in entries:
+            path = Path(entry.path)
+            if entry.name.startswith(".") or entry.name == "__MACOSX":
+                continue
+            if entry.is_symlink() and (path.is_dir() or not path.resolve().is_relative_to(self.root)):
+                self.outside[path] = None
+            elif entry.is_dir():
+                folders.append(path)
+            elif path.suffix.lower() in SUFFIXES and entry.is_file():
+                images.append(path)
+        return folders, images
+
+    def images(self, folder: Path) -> Iterator[Path]:
+        """Yield all images in a folder and in the folders below it."""
+        folders, images = self.look(folder)
+        yield from images
+        for below in folders:
+            yield from self.images(below)
+
+
+def _no_class_folders(place: str, spec: str, images: int, walk: _Walk) -> str:
+    what = f"{images:,} images but no class folders" if images else "neither class folders nor images"
+    return (
+        f"{place} {what}{walk.left_out}. Put the images of each class into a folder with the name of the class, "
+        f"as in {spec.rstrip('/')}/cat/1.jpg, or train/cat/1.jpg and test/cat/2.jpg."
+    )
+
+
+def _look_at(file: _File) -> _Seen:
+    digest = "unreadable"
+    try:
+        with file.path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        return _Seen(digest, read_header(file.path), "")
+    except BadImageError as error:
+        return _Seen(digest, None, error.reason)
+    except OSError as error:
+        return _Seen(digest, None, f"cannot be read: {error.strerror}")
+
+
+def _choose_size(
+    spec: str, headers: list[Header], image_size: tuple[int, int] | None, notes: list[str]
+) -> tuple[int, int]:
+    """Return the size for all images: the one asked for, or the commonest (the largest of equals)."""
+    sizes = Counter((header.height, header.width) for header in headers)
+    if image_size is not None:
+        others = len(headers) - sizes[image_size]
+        if others:
+            notes.append(
+                f"image size {image_size[0]}x{image_size[1]} as asked for; "
+                f"{others:,} of {len(headers):,} images have another and are resized"
+            )
+        return image_size
+    size, count = max(sizes.items(), key=lambda item: (item[1], item[0]))
+    check_image_size(size, f"{spec}: the commonest image size")
+    if len(sizes) > 1:
+        notes.append(
+            f"image size {size[0]}x{size[1]}, the commonest of {len(sizes):,} sizes "
+            f"({count:,} of {len(headers):,} images); the others are resized"
+        )
+    return size
+
+
+def _fingerprint(files: list[_File], seen: list[_Seen]) -> str:
+    """Return the SHA-256 over all names and contents; a name says class and part, so both count."""
+    total = hashlib.sha256(b"folder\n")
+    for file, item in zip(files, seen, strict=True):
+        total.update(f"{file.name}\0{item.digest}\n".encode())
+    return total.hexdigest()
+
+
+def _decoded(files: list[_File], seen: list[_Seen], volume: Volume) -> Iterator[Batch]:
+    """Decode all files in order, as many at a time as there are threads to do it and memory to spare."""
+    count = max(2 * _THREADS, min(1024, BATCH_BYTES // volume.size))
+    items = list(zip(range(len(files)), files, seen, strict=True))
+    for batch, results in _in_threads(partial(_decode_one, volume=volume), items, count):
+        images = np.empty((len(batch), *volume), dtype=np.uint8)
+        rows: list[int] = []
+        bad: list[str] = []
+        for (row, file, _), result in zip(batch, results, strict=True):
+            if isinstance(result, str):
+                bad.append(f"{file.name}: {result}")
+            else:
+                images[len(rows)] = result
+                rows.append(row)
+        yield Batch(images[: len(rows)], np.array(rows, dtype=np.int64), tuple(bad))
+
+
+def _decode_one(item: tuple[int, _File, _Seen], volume: Volume) -> NDArray[np.uint8] | str:
+    """Return the image, or why it is bad."""
+    _, file, seen = item
+    if seen.header is None:
+        return seen.problem
+    try:
+        return decode(file.path, (volume.height, volume.width), volume.depth)
+    except BadImageError as error:
+        return error.reason
+
+
+def _in_threads(function: Callable[[_T], _R], items: Iterable[_T], count: int) -> Iterator[tuple[list[_T], list[_R]]]:
+    """Yield items with their results, `count` at a time, so that results never pile up.
+
+    Decoding and hashing leave Python's lock, so threads are as good as processes here, and cheaper.
+    """
+    iterator = iter(items)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        while batch := list(islice(iterator, count)):
+            with quiet():
+                results = list(pool.map(function, batch))
+            yield batch, results
+
+
+def _places(files: list[_File]) -> dict[Role, str]:
+    parts = {file.part: file.name.split("/")[0] + "/" for file in files if file.part}
+    return {Role[part.upper()]: place for part, place in parts.items()}
+
+
+def _readable(name: str) -> str:
+    """Return a name that can be printed and kept, also where it is not UTF-8 on disk."""
+    return os.fsencode(name).decode("utf-8", "replace")

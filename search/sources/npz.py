@@ -1,0 +1,163 @@
+"""Arrays in an `.npz` file, as `numpy.savez` and `numpy.savez_compressed` write them.
+
+Read straight from the zip, some rows at a time, so that the file may be larger than memory. Nothing in it is
+ever unpickled: arrays of Python objects are refused by their header.
+"""
+
+import errno
+import hashlib
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...spaces.errors import InputError
+from ..data.source import Source
+from .arrays import Part, array_source, rows_a_chunk
+
+_LAYOUTS: tuple[dict[str, tuple[str, str]], ...] = (
+    {"train": ("x_train", "y_train"), "val": ("x_val", "y_val"), "test": ("x_test", "y_test")},
+    {
+        "train": ("train_images", "train_labels"),
+        "val": ("val_images", "val_labels"),
+        "test": ("test_images", "test_labels"),
+    },
+    {"": ("x", "y")},
+    {"": ("images", "labels")},
+)
+_ACCEPTED = (
+    "x and y; images and labels; x_train and y_train, with or without x_val, y_val, x_test, y_test; or "
+    "train_images and train_labels, with or without val_images, val_labels, test_images, test_labels"
+)
+
+
+@dataclass(frozen=True)
+class Member:
+    """One array in an `.npz` file; satisfies `pixels.Rows`."""
+
+    archive: Path
+    spec: str
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    fortran: bool
+    offset: int  # bytes of header before the data
+
+    def chunks(self) -> Iterator[NDArray[Any]]:
+        """Yield all rows in order, in arrays of some rows."""
+        with _damage_of(self.spec, self.name), zipfile.ZipFile(self.archive) as archive:
+            stream = archive.open(f"{self.name}.npy")
+            stream.read(self.offset)
+            yield from self._columns_first(stream) if self.fortran else self._rows_first(stream)
+
+    def whole(self) -> NDArray[Any]:
+        """Return the whole array."""
+        return np.concatenate(list(self.chunks())) if self.shape[0] else np.empty(self.shape, self.dtype)
+
+    def _rows_first(self, stream: IO[bytes]) -> Iterator[NDArray[Any]]:
+        count = rows_a_chunk(self.shape, self.dtype)
+        for start in range(0, self.shape[0], count):
+            shape = (min(count, self.shape[0] - start), *self.shape[1:])
+            size = int(np.prod(shape, dtype=np.int64)) * self.dtype.itemsize
+            data = stream.read(size)
+            if len(data) < size:
+                raise EOFError("it ends too early")
+            yield np.frombuffer(data, self.dtype).reshape(shape)
+        stream.read(1)  # reading past the end is what makes zipfile check the sum
+
+    def _columns_first(self, stream: IO[bytes]) -> Iterator[NDArray[Any]]:
+        """Yield rows of an array in Fortran's order, whose rows are scattered: by way of a file on disk."""
+        with tempfile.TemporaryFile() as unpacked:
+            while data := stream.read(2**20):
+                unpacked.write(data)
+            unpacked.flush()
+            array = np.memmap(unpacked, self.dtype, "r", 0, self.shape, "F")
+            count = rows_a_chunk(self.shape, self.dtype)
+            for start in range(0, self.shape[0], count):
+                yield np.ascontiguousarray(array[start : start + count])
+
+
+def read_npz(path: Path, spec: str, image_size: tuple[int, int] | None) -> Source:
+    """Look through an `.npz` file: hash it, read its headers and labels, but not its pixels.
+
+    Raises InputError where it is no `.npz`, is damaged, or does not hold images and labels under known names.
+    """
+    with _damage_of(spec):
+        with zipfile.ZipFile(path) as archive:
+            keys = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
+        with path.open("rb") as stream:
+            fingerprint = hashlib.file_digest(stream, "sha256").hexdigest()
+    parts = []
+    for part, images, labels in _choose_arrays(spec, keys):
+        members = [_read_header(path, spec, key) for key in (images, labels)]
+        parts.append(Part(part, members[0], members[1].whole(), labels))
+    return array_source(path.stem, spec, fingerprint, parts, image_size)
+
+
+def _choose_arrays(spec: str, keys: Sequence[str]) -> list[tuple[str, str, str]]:
+    """Return (part, images, labels) by the first layout of which the file has the leading pair."""
+    for layout in _LAYOUTS:
+        leading = next(iter(layout.values()))
+        if not set(leading) & set(keys):
+            continue
+        chosen = []
+        for part, pair in layout.items():
+            missing = [key for key in pair if key not in keys]
+            if len(missing) == 1:
+                there = next(key for key in pair if key in keys)
+                raise InputError(f"{spec} has {there} but no {missing[0]}. It holds: {', '.join(keys)}.")
+            if not missing:
+                chosen.append((part, *pair))
+        return chosen
+    raise InputError(f"{spec} holds {', '.join(keys) or 'no arrays'}; right are the names {_ACCEPTED}.")
+
+
+def _read_header(path: Path, spec: str, key: str) -> Member:
+    with _damage_of(spec, key), zipfile.ZipFile(path) as archive, archive.open(f"{key}.npy") as stream:
+        version = np.lib.format.read_magic(stream)
+        read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
+        if read is None:  # only arrays with fields named in Unicode need later versions
+            raise InputError(f"{spec}: {key} is no plain array of numbers.")
+        shape, fortran, dtype = read(stream)
+        offset = stream.tell()
+        size = archive.getinfo(f"{key}.npy").file_size
+    if dtype.hasobject:
+        raise InputError(
+            f"{spec}: {key} is an array of Python objects, which could run code when read. Save plain "
+            f"numbers: numpy.stack(list({key})) makes one array of images that have one size."
+        )
+    if not shape or any(side < 0 for side in shape):
+        raise InputError(f"{spec}: {key} has the shape {shape}; it must hold one entry an image.")
+    if offset + dtype.itemsize * int(np.prod(shape, dtype=object)) != size:
+        raise InputError(f"{spec}: {key} is damaged: its data is not as long as its header says. Save it again.")
+    return Member(path, spec, key, shape, dtype, fortran and len(shape) > 1, offset)
+
+
+@contextmanager
+def _damage_of(spec: str, key: str = "") -> Iterator[None]:
+    """Turn everything that a damaged file makes zipfile, zlib and NumPy raise into an InputError."""
+    try:
+        yield
+    except InputError:
+        raise
+    except OSError as error:
+        if error.errno == errno.ENOSPC:  # met while unpacking, and no fault of the file
+            raise
+        raise _damaged(spec, key, error) from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError, SyntaxError) as error:
+        raise _damaged(spec, key, error) from error
+
+
+def _damaged(spec: str, key: str, error: Exception) -> InputError:
+    what = f"{spec}: {key}" if key else spec
+    return InputError(
+        f"{what} cannot be read: {error or type(error).__name__}. "
+        "It must be a whole .npz file, as numpy.savez writes it."
+    )

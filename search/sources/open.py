@@ -1,0 +1,79 @@
+"""From what a person writes after `--data` to a data set: which reader it is for, or what is wrong."""
+
+from pathlib import Path
+
+from ...spaces.errors import InputError, nearest
+from ..data.dataset import Dataset
+from ..data.source import Source, check_image_size
+from ..data.store import Progress, stored
+from .digits import read_digits
+from .folder import read_folder
+from .keras_datasets import KERAS_DATASETS, read_keras
+from .npz import read_npz
+
+NAMED = ("digits", *KERAS_DATASETS)
+"""The data sets that have a name of their own; everything else is a path."""
+
+
+def open_data(
+    spec: str,
+    cache: Path,
+    *,
+    image_size: tuple[int, int] | None = None,
+    skip_bad: bool = False,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Return the data set that `spec` names, decoded into a folder under `cache` if it is not there yet.
+
+    `spec` is `digits`, one of `keras:mnist`, `keras:fashion_mnist`, `keras:cifar10`, `keras:cifar100`, or the
+    path of a folder of class folders (see folder.py) or of an `.npz` file (see npz.py). A path that looks
+    like a name is written `./digits`. Images are brought to `image_size` (height, width) in pixels, by
+    default the commonest size of the source (see images.py for how). `progress` is called with the images
+    done and their number while they are decoded; a source that was decoded before is only hashed.
+
+    Raises InputError where the source is not what it must be; images that cannot be read are all named in
+    one, and left out with `skip_bad`. Raises WorkError where a download fails or the disk is full. Neither
+    leaves anything half made.
+    """
+    if image_size is not None:
+        check_image_size(image_size, "the image size asked for")
+    return stored(_look_through(spec, image_size), cache, skip_bad=skip_bad, progress=progress)
+
+
+def require_source(spec: str) -> None:
+    """Raise an InputError where `spec` names no data set, folder or file; nothing is read."""
+    if spec in NAMED:
+        return
+    path = _path(spec)
+    if not path.is_dir() and path.suffix.lower() != ".npz":
+        raise InputError(
+            f"{spec} is a file; right is a folder with a folder of images for each class, or an .npz file."
+        )
+
+
+def _path(spec: str) -> Path:
+    try:
+        path = Path(spec).expanduser()
+        there = path.exists()
+    except (OSError, RuntimeError, ValueError):  # longer than a name may be; the home of somebody who is not there
+        there = False
+    if not there or not spec or spec.startswith("keras:"):
+        raise InputError(_unknown(spec))
+    return path
+
+
+def _look_through(spec: str, image_size: tuple[int, int] | None) -> Source:
+    require_source(spec)
+    if spec == "digits":
+        return read_digits(image_size)
+    if spec in KERAS_DATASETS:
+        return read_keras(spec, image_size)
+    path = _path(spec)
+    return read_folder(path, spec, image_size) if path.is_dir() else read_npz(path, spec, image_size)
+
+
+def _unknown(spec: str) -> str:
+    """Say what is wrong with a name or path that leads nowhere."""
+    if "/" in spec or "\\" in spec or Path(spec).suffix:
+        return f"{spec}: there is no such folder or file. Known besides paths: {', '.join(NAMED)}."
+    return f"unknown data '{spec}': {nearest(spec, NAMED)}; or the path of a folder of images or an .npz file."

@@ -1,0 +1,173 @@
+"""The folder of one study: what is where in it."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import yaml
+from pydantic import ValidationError
+
+from ...spaces.definition import FORMAT as SPACE_FORMAT
+from ...spaces.definition import Definition, parse
+from ...spaces.errors import InputError
+from ...spaces.space import SearchSpace
+from ..system.files import new_folder, write_text
+from .record import Record
+from .repeats import Repeats, Standing
+from .result import Result
+from .settings import FORMAT, StudySettings
+from .trial import Trial, now
+
+if TYPE_CHECKING:
+    from ..data import Split
+
+DATA = "data"  # the folder of decoded images, in the home
+WEIGHTS, STATE = ".weights.h5", ".state.npz"  # how the files of a trial end: its weights, its training's state
+FILES = re.compile(rf"([0-9]+)({re.escape(WEIGHTS)}|{re.escape(STATE)})")
+
+
+class StudyFolder:
+    """The folder of one study: what it holds, and how it is read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.name = path.name
+        self.file = path / "study.yaml"
+        self.space_file = path / "space.yaml"
+        self.split = path / "split.npz"
+        self.logs = path / "logs"
+        self.result_file = path / "result.json"
+        self._tests_file = path / "tests.jsonl"
+        self.bundle = path / "bundle"
+        self.final_weights = path / "final.weights.h5"
+
+    def data(self, study: StudySettings) -> Path:
+        """Return the folder of the study's decoded images; it moves with the home."""
+        return self.path.parent / DATA / study.data.folder
+
+    def weights(self, number: int) -> Path:
+        """Return where the best epoch's weights of a trial are kept, while it is among the best few."""
+        return self.path / "weights" / f"{number}{WEIGHTS}"
+
+    def kept(self) -> list[int]:
+        """Return the trials whose weights are kept."""
+        if not (self.path / "weights").is_dir():
+            return []
+        files = (FILES.fullmatch(path.name) for path in (self.path / "weights").iterdir())
+        return sorted(int(found[1]) for found in files if found and found[2] == WEIGHTS)
+
+    def state(self, number: int) -> Path:
+        """Return where the state of a trial's training is kept, while the trial may go on."""
+        return self.path / "weights" / f"{number}{STATE}"
+
+    def create(self, study: StudySettings, space: str, split: "Split | None" = None) -> None:
+        """Make the folder, whole or not at all, with the YAML text of the space."""
+        if self.path.exists():
+            raise FileExistsError(self.path)
+        with new_folder(self.path) as place:
+            made = StudyFolder(place)
+            (place / "weights").mkdir()
+            write_text(made.space_file, space)
+            if split is not None:
+                split.save(made.split)
+            made.write(study)
+
+    def sweep(self) -> None:
+        """Remove what a launch that was killed has left half written; nobody else may be at work in the folder."""
+        for place in (self.path, self.path / "weights"):
+            for path in [*place.glob("*.partial*"), *place.glob("*.repeat.*")]:
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
+
+    def write(self, study: StudySettings) -> None:
+        """Write `study.yaml`."""
+        text = yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+        write_text(self.file, text)
+
+    def read(self) -> StudySettings:
+        """Return `study.yaml`.
+
+        Raises:
+            InputError: it is damaged, or written by another version.
+        """
+        try:
+            data = yaml.safe_load(self.file.read_text(encoding="utf-8"))
+            found = data.get("format") if isinstance(data, dict) else None
+            if found != FORMAT:
+                raise InputError(f"{self.file}: format {found!r}, but this version of Convsearch reads format {FORMAT}")
+            return StudySettings.model_validate(data)
+        except (OSError, yaml.YAMLError, ValidationError) as error:
+            raise InputError(f"{self.file}: the study cannot be read: {error}") from error
+
+    def record(self) -> Record:
+        """Return the study's trials."""
+        try:
+            return Record(self.path)
+        except (OSError, ValidationError) as error:
+            raise InputError(f"{self.path / 'trials.jsonl'}: the record cannot be read: {error}") from error
+
+    def repeats(self) -> Repeats:
+        """Return the repeats of the study's best trials."""
+        try:
+            return Repeats(self.path)
+        except (OSError, ValidationError) as error:
+            raise InputError(f"{self.path / 'repeats.jsonl'}: the repeats cannot be read: {error}") from error
+
+    def result(self) -> Result | None:
+        """Return what came of the study, or None while it has no result."""
+        if not self.result_file.exists():
+            return None
+        try:
+            return Result.model_validate_json(self.result_file.read_bytes())
+        except (OSError, ValidationError) as error:
+            raise InputError(
+                f"{self.result_file}: damaged or of another version: {error}\nMove it away, and --resume tests and "
+                "exports the winner anew"
+            ) from error
+
+    def tests(self) -> int:
+        """Return how often the test split was read."""
+        return len(self._tests_file.read_bytes().splitlines()) if self._tests_file.exists() else 0
+
+    def note_test(self, number: int) -> None:
+        """Note that the test split is about to be read for a trial: whatever happens next, it has been."""
+        before = self._tests_file.read_text(encoding="utf-8") if self._tests_file.exists() else ""
+        line = json.dumps({"at": now(), "trial": number})
+        write_text(self._tests_file, f"{before}{line}\n")
+
+    def named(self, record: Record) -> Trial | None:
+        """Return the winner, or the best trial so far while there is none."""
+        if result := self.result():
+            return record.trials.get(result.best)
+        return next(iter(record.best()), None)
+
+    def standing(self, record: Record) -> Standing | None:
+        """Return the trial that is named, with all the values that its candidate reached."""
+        named = self.named(record)
+        return self.repeats().standing(named) if named else None
+
+    def space(self, study: StudySettings) -> SearchSpace:
+        """Return the study's space, bound to its data."""
+        return SearchSpace(self.definition(study), study.data.input, len(study.data.classes))
+
+    def definition(self, study: StudySettings) -> Definition:
+        """Return the study's definition with its answers.
+
+        Raises:
+            InputError: its space is of another format.
+        """
+        from ...spaces.definition import answered
+
+        if study.space_format != SPACE_FORMAT:
+            raise InputError(
+                f"{self.file}: space_format {study.space_format}: the study searches a space of another format than "
+                f"this version of Convsearch has, {SPACE_FORMAT}; its candidates would not be the same. Go on with the "
+                f"version that began it ({study.versions.get('convsearch', 'unknown')}), or begin a new study by "
+                f"--warm-start {study.name}"
+            )
+        text = self.space_file.read_text(encoding="utf-8")
+        return answered(parse(text, str(self.space_file)), study.answers)

@@ -1,0 +1,88 @@
+"""The home: the folder of all studies."""
+
+import re
+from pathlib import Path
+
+from ...spaces.errors import InputError, nearest
+from .folder import DATA, StudyFolder
+from .trial import Trial
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+RESERVED = (DATA, "artifacts")
+
+
+class Home:
+    """The folder of all studies, with their MLflow store and the decoded images."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.data = path / DATA
+        self.artifacts = path / "artifacts"
+
+    def prepare(self) -> None:
+        """Make the folder and see that it can be written to.
+
+        Raises:
+            InputError: it cannot.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            probe = self.path / ".writable"
+            probe.touch()
+            probe.unlink(missing_ok=True)  # another command may be at the same
+        except OSError as error:
+            raise InputError(
+                f"--home {self.path}: cannot be written to: {error.strerror}; name a folder that can"
+            ) from error
+
+    def study(self, name: str) -> StudyFolder:
+        """Return the folder of a study that may or may not be there.
+
+        Raises:
+            InputError: the name is no plain name.
+        """
+        if not NAME.fullmatch(name) or name in RESERVED:
+            raise InputError(
+                f"study name '{name}': letters, digits, '.', '_' and '-' only, beginning with a letter or digit, "
+                f"at most 80, and not {' or '.join(RESERVED)}"
+            )
+        return StudyFolder(self.path / name)
+
+    def studies(self) -> list[StudyFolder]:
+        """Return all studies, by name."""
+        if not self.path.is_dir():
+            return []
+        return [StudyFolder(path.parent) for path in sorted(self.path.glob("*/study.yaml"))]
+
+    def existing(self, name: str) -> StudyFolder:
+        """Return the folder of a study that is there.
+
+        Raises:
+            InputError: it is not; the message names those that are.
+        """
+        folder = self.study(name)
+        if not folder.file.exists():
+            names = [study.name for study in self.studies()]
+            hint = nearest(name, names) if names else "there is none yet: `convsearch run` makes one"
+            raise InputError(f"no study '{name}' in {self.path}: {hint}")
+        return folder
+
+    def named_trial(self, what: str) -> tuple[StudyFolder, Trial]:
+        """Return the study and the trial that `STUDY[:TRIAL]` names; without a number, the winner or the best one.
+
+        Raises:
+            InputError: there is no such study or trial.
+        """
+        name, colon, number = what.partition(":")
+        folder = self.existing(name)
+        record = folder.record()
+        if not colon:
+            named = folder.named(record)
+            if named is None:
+                raise InputError(f"the study '{name}' has no finished trial yet")
+            return folder, named
+        if not number.isdigit() or int(number) not in record.trials:
+            last = max(record.trials, default=None)
+            known = "it has no trials" if last is None else f"its trials are 0 to {last}"
+            raise InputError(f"'{what}': the study '{name}' has no trial '{number}'; {known}")
+        return folder, record.trials[int(number)]

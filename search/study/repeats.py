@@ -1,0 +1,139 @@
+"""Noise: the best few trials trained again with other seeds, before one of them is named.
+
+The best of many noisy trials is partly the luckiest. What a candidate reaches on average, and how far one training is
+from the next, says more; `repeats.jsonl` keeps it beside the record.
+"""
+
+import json
+import math
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from ..system.files import write_text
+from .objectives import Preference
+from .record import Record
+from .trial import Trial
+
+FILE = "repeats.jsonl"
+DEFAULT_REPEATS = 3  # so many of the best are trained again
+SIGMAS = 2.0  # differences of so many standard errors are taken for real
+# Where the error is estimated from few trainings, so many instead: Student's t, 97.5 %, by the degrees of freedom.
+FEW = {1: 12.7, 2: 4.3, 3: 3.2, 4: 2.8, 5: 2.6, 6: 2.4}
+
+
+class Repeat(BaseModel):
+    """One more training of a trial's candidate, and the validation accuracy that it reached."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int
+    seed: int
+    value: float
+    epochs: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A trial with all the values that its candidate reached, its own first."""
+
+    trial: Trial
+    values: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """The mean validation accuracy."""
+        return statistics.fmean(self.values)
+
+    @property
+    def spread(self) -> float | None:
+        """The standard deviation from training to training; None where there was one only."""
+        return statistics.stdev(self.values) if len(self.values) > 1 else None
+
+    @property
+    def told(self) -> str:
+        """Mean and spread in words, where there were several trainings."""
+        assert self.spread is not None
+        return f"{self.mean:.1%} on average of {len(self.values)} seeds, spread {self.spread:.1%}"
+
+
+class Repeats:
+    """All repeats of a study, on disk and in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE
+        self.all: list[Repeat] = []
+        if self._path.exists():
+            lines = self._path.read_bytes().splitlines(keepends=True)
+            self.all = [Repeat.model_validate_json(line) for line in lines if line.endswith(b"\n")]
+
+    def add(self, repeat: Repeat) -> None:
+        """Write a repeat to the disk."""
+        self.all.append(repeat)
+        text = "".join(json.dumps(one.model_dump(mode="json")) + "\n" for one in self.all)
+        write_text(self._path, text)
+
+    def standing(self, trial: Trial) -> Standing:
+        """Return a trial with its repeats."""
+        again = tuple(repeat.value for repeat in self.all if repeat.number == trial.number)
+        return Standing(trial, (trial.value or 0.0, *again))
+
+
+def standings(record: Record, repeats: Repeats, preference: Preference) -> list[Standing]:
+    """Return the trials that were repeated, the one to be named first; where none was, the first choice alone.
+
+    A trial that was not repeated, because it came later or there was no time, is among them if it alone reached more
+    than any of those that were.
+
+    Raises:
+        InputError: no trial is what is preferred.
+    """
+    ranked = preference.ranked(record)
+    found = [repeats.standing(trial) for trial in ranked]
+    score = preference.scores(ranked)
+    repeated = [standing for standing in found if standing.spread is not None]
+    if not repeated:
+        return found[:1]
+    most = max(score(one.trial, one.trial.value or 0.0) for one in repeated)
+    ahead = [one for one in found if one.spread is None and score(one.trial, one.mean) > most]
+    return sorted([*repeated, *ahead], key=lambda one: (-score(one.trial, one.mean), one.trial.number))
+
+
+def first_two(record: Record, repeats: Repeats, preference: Preference) -> tuple[Standing, Standing] | None:
+    """Return the trial to be named and, of all others, the one with the highest mean; None where there are no two.
+
+    The second may have reached more than the first, where it was trained once only.
+
+    Raises:
+        InputError: no trial is what is preferred.
+    """
+    ranked = preference.ranked(record)
+    if len(ranked) < 2:
+        return None
+    score = preference.scores(ranked)
+    first = standings(record, repeats, preference)[0]
+    others = [repeats.standing(trial) for trial in ranked if trial.number != first.trial.number]
+    second = min(others, key=lambda one: (-score(one.trial, one.mean), one.spread is None, one.trial.number))
+    return first, second
+
+
+def within_noise(first: Standing, second: Standing, images: int) -> bool | None:
+    """Return whether the first is ahead by no more than chance may do; None where that is not known.
+
+    Two things are chance. Which images happened to validate: two shares p of so many images differ with
+    2 p (1 - p) / images; a hit and a miss more keep that from vanishing at 100 %. And the deviation s from training to
+    training, pooled from both: two means differ with s^2 (1 / n1 + 1 / n2). Where neither was trained again, s is not
+    known, but the images alone may explain the difference.
+    """
+    apart = first.mean - second.mean
+    share = ((first.mean + second.mean) / 2 * images + 1) / (images + 2)
+    sampling = 2 * share * (1 - share) / images
+    freedom = len(first.values) + len(second.values) - 2
+    if freedom < 1:
+        return True if apart <= SIGMAS * math.sqrt(sampling) else None
+    squares = sum((value - one.mean) ** 2 for one in (first, second) for value in one.values)
+    training = squares / freedom * (1 / len(first.values) + 1 / len(second.values))
+    return apart <= math.sqrt(FEW.get(freedom, SIGMAS) ** 2 * training + SIGMAS**2 * sampling)

@@ -1,0 +1,39 @@
+"""Which run of MLflow a trial has: `runs.jsonl`, a line whenever one is made."""
+
+import json
+from pathlib import Path
+
+from ..system.files import write_text
+
+FILE = "runs.jsonl"
+
+
+class Runs:
+    """The MLflow runs of a study's trials, on disk and in memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE
+        self._ids: dict[int, str] = {}
+        self._partial = False  # whether the last line was cut off
+        if not self._path.exists():
+            return
+        text = self._path.read_bytes()
+        whole = text[: text.rfind(b"\n") + 1]  # a kill may have come while a line was written
+        self._ids = dict(map(json.loads, whole.splitlines()))
+        self._partial = len(whole) < len(text)
+
+    def of(self, number: int) -> str | None:
+        """Return the run of a trial, where it is known."""
+        return self._ids.get(number)
+
+    def note(self, number: int, run_id: str) -> None:
+        """Keep the run of a trial."""
+        if self._ids.get(number) == run_id:
+            return
+        self._ids[number] = run_id
+        if self._partial:
+            write_text(self._path, "".join(f"{json.dumps(row)}\n" for row in self._ids.items()))
+            self._partial = False
+            return
+        with self._path.open("ab") as file:
+            file.write(json.dumps([number, run_id]).encode() + b"\n")

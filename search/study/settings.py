@@ -1,0 +1,70 @@
+"""`study.yaml`: what a study was begun with."""
+
+from pydantic import BaseModel, ConfigDict
+
+from ...spaces.arithmetic import Volume
+from ...spaces.space import Values
+from ..values.job import Precision
+from .objectives import DEFAULT, Preference, checked_limit
+from .repeats import DEFAULT_REPEATS
+
+FORMAT = 2  # of study.yaml; a study of another format is refused, not guessed at
+
+
+class DataFacts(BaseModel):
+    """The data of a study: enough to find it again and to notice that it changed. `folder` is a name in `Home.data`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    source: str
+    fingerprint: str
+    input: Volume
+    classes: tuple[str, ...]
+    folder: str
+    image_size: tuple[int, int] | None
+    train: int
+    val: int
+    test: int
+    notes: tuple[str, ...] = ()
+
+
+class StudySettings(BaseModel):
+    """`study.yaml`: everything needed to run the study again, but for the space, whose YAML lies beside it.
+
+    `storage` is the database that a shared study is in, without a password, and `loop` the name that this home's loop
+    has there.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = FORMAT
+    name: str
+    created_at: str
+    space: str
+    space_format: int = 1
+    answers: dict[str, str] = {}
+    data: DataFacts
+    engine: str
+    algorithm: str
+    pruner: str
+    objectives: tuple[str, ...] = DEFAULT
+    under: str | None = None
+    repeats: int = DEFAULT_REPEATS
+    epochs: int
+    trials: int | None
+    minutes: float | None = None
+    seed: int
+    class_weights: bool
+    precision: Precision = "float32"
+    warm_start: str | None = None
+    warm_values: tuple[Values, ...] = ()
+    versions: dict[str, str]
+    storage: str | None = None
+    loop: str | None = None
+
+    @property
+    def preference(self) -> Preference:
+        """Which trial is to be named."""
+        under = None if self.under is None else checked_limit(self.under, self.objectives)
+        return Preference(self.objectives, under)

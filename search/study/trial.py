@@ -1,0 +1,125 @@
+"""A trial as the record has it."""
+
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+from ...spaces.architecture import Candidate
+from ...spaces.space import Values
+from ..values.job import Outcome, Seconds
+from ..values.proposal import Proposal, State
+
+CURVES = ("loss", "accuracy", "val_loss", "val_accuracy")
+FINISHED: tuple[State, ...] = ("complete", "pruned", "failed")
+STATES: tuple[State, ...] = (*FINISHED, "interrupted", "running")
+
+
+class Spell(NamedTuple):
+    """A time without a break in which a trial ran: its begin and end, ISO 8601, and what it had reached by then."""
+
+    began: str
+    ended: str
+    value: float | None
+
+
+class Trial(BaseModel):
+    """One trial as the record has it. Curves are by epoch; `seconds` is the sum of `clock`.
+
+    A trial that waited at a rung, or was interrupted, and went on later has run for several `spells`. `lost` holds the
+    reasons for which its worker was lost, each of which cost it what it had reached in that spell. `loop` names the
+    loop that it ran in, where several share a study: None is the one whose record this is.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int
+    state: State
+    value: float | None = None
+    epochs: int = 0
+    seconds: float = 0.0
+    started_at: str
+    resumed_at: str | None = None
+    ended_at: str | None = None
+    spells: tuple[Spell, ...] = ()
+    candidate: Candidate
+    values: Values
+    hash: str
+    parameters: int
+    macs: int
+    latency_ms: float | None = None
+    varied: dict[str, float] = {}
+    worker: str | None = None
+    error: str | None = None
+    lost: tuple[str, ...] = ()
+    mlflow_run_id: str | None = None
+    loop: str | None = None
+    best_epoch: int | None = None
+    gap: float | None = None
+    loss: tuple[float, ...] = ()
+    accuracy: tuple[float, ...] = ()
+    val_loss: tuple[float, ...] = ()
+    val_accuracy: tuple[float, ...] = ()
+    clock: Seconds = Seconds()
+
+    @classmethod
+    def begin(cls, proposal: Proposal) -> "Trial":
+        """Return the record of a proposal that is about to run."""
+        architecture = proposal.candidate.architecture
+        return cls(
+            number=proposal.number,
+            state="running",
+            started_at=now(),
+            candidate=proposal.candidate,
+            values=proposal.values,
+            hash=proposal.candidate.hash,
+            parameters=architecture.parameters,
+            macs=architecture.macs,
+        )
+
+    def end(self, state: State, outcome: Outcome, waited: float) -> "Trial":
+        """Return the record of the trial after its end; `waited` are the seconds until a worker took it."""
+        clock = outcome.seconds.model_copy(update={"waiting": outcome.seconds.waiting + waited})
+        # A trial that failed has no value: whatever it reached before is not to be trusted.
+        value = None if state == "failed" else outcome.value
+        better: dict[str, Any] = {"value": value, "best_epoch": outcome.best_epoch, "gap": outcome.gap}
+        if self.epochs and state != "failed" and value is None:  # it went on, and got no further
+            better = {}
+        curves = {name: getattr(self, name) + getattr(outcome, name) for name in CURVES}
+        clock, ended = self.clock + clock, now()
+        spell = Spell(self.resumed_at or self.started_at, ended, better.get("value", self.value))
+        return self.model_copy(
+            update=better
+            | curves
+            | {
+                "state": state,
+                "epochs": self.epochs + outcome.epochs,
+                "seconds": clock.total,
+                "clock": clock,
+                "error": outcome.error,
+                "latency_ms": outcome.latency_ms,
+                "varied": outcome.varied,
+                "ended_at": ended,
+                "spells": (*self.spells, spell),
+            }
+        )
+
+    def goes_on(self) -> "Trial":
+        """Return the record of a trial that goes on from the epoch that it had reached."""
+        return self.model_copy(update={"state": "running", "resumed_at": now()})
+
+    def lose_worker(self, reason: str) -> "Trial":
+        """Return the record of a trial whose worker was lost, and which is to be run once more."""
+        return self.model_copy(update={"lost": (*self.lost, reason), "worker": None})
+
+    def lose(self, state: State, reason: str, *, just_now: bool = False) -> "Trial":
+        """Return the record of a trial that ended without an outcome, just now or nobody knows when."""
+        lost: dict[str, Any] = {"value": None} if state == "failed" else {}
+        if just_now:
+            lost["spells"] = (*self.spells, Spell(self.resumed_at or self.started_at, now(), lost.get("value")))
+        return self.model_copy(update={"state": state, "error": reason, "ended_at": now()} | lost)
+
+
+def now() -> str:
+    """Return this moment, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

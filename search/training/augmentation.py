@@ -1,0 +1,54 @@
+"""Images varied outside Keras: to ask a network, after its trial, whether it knows them as well as plain ones."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...spaces.architecture import Candidate
+from ...spaces.space import SearchSpace
+
+SHIFT = 0.12  # of the side, where the space allows as much
+Images = NDArray[np.uint8]
+
+
+def variations(asked: dict[str, float]) -> dict[str, Callable[[Images], Images]]:
+    """Return how images (n, height, width, depth) are varied, by the augmentation's name, for what `asked` named."""
+    found: dict[str, Callable[[Images], Images]] = {}
+    if "horizontal_flip" in asked:
+        found["horizontal_flip"] = mirrored
+    if "translation" in asked:
+        found["translation"] = lambda images: shifted(images, asked["translation"])
+    return found
+
+
+def mirrored(images: Images) -> Images:
+    """Return images (n, height, width, depth) with left and right changed over."""
+    return images[:, :, ::-1]
+
+
+def shifted(images: Images, share: float) -> Images:
+    """Return images (n, height, width, depth) moved by a share of their sides, by turns to each corner.
+
+    What comes in at the edges is mirrored, as in training.
+    """
+    down, right = (max(1, round(share * side)) for side in images.shape[1:3])
+    wide = np.pad(images, ((0, 0), (down, down), (right, right), (0, 0)), mode="symmetric")
+    height, width = images.shape[1:3]
+    found = np.empty_like(images)
+    for turn in range(4):
+        top, left = 2 * down * (turn // 2), 2 * right * (turn % 2)
+        found[turn::4] = wide[turn::4, top : top + height, left : left + width]
+    return found
+
+
+def asked(candidate: Candidate, space: SearchSpace) -> dict[str, float]:
+    """Return the augmentations that a candidate lacks and the space would allow, by how strong they would be."""
+    found = {}
+    has = candidate.recipe.augmentation
+    if "augmentation.horizontal_flip" in space.dimensions and not has.horizontal_flip:
+        found["horizontal_flip"] = 1.0
+    translation = space.dimensions.get("augmentation.translation")
+    if translation is not None and not has.translation and (most := float(translation.nearest(SHIFT))):
+        found["translation"] = most
+    return found

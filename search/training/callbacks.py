@@ -1,0 +1,197 @@
+"""Training by the clock: a recipe's schedule laid over seconds instead of steps, so that it ends when the time does."""
+
+import math
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from ...spaces.architecture import Recipe
+from ..values.job import EpochReport, Job, Outcome, Seconds
+from .optimizer import learning_rate
+
+POINTS = 200  # at which the schedule is looked up beforehand; between them it is taken as straight
+
+
+class ByTheClock(keras.callbacks.Callback):  # type: ignore[misc]
+    """Sets the learning rate before each batch by the share of the training that is done, and ends it with the time.
+
+    Where the most epochs are through before the time is up, the share is that of their steps: however a training ends,
+    its rate has come down. With the time, the last epoch is a short one; it is evaluated like any other.
+    """
+
+    def __init__(self, recipe: Recipe, began: float, seconds: float, most_steps: int) -> None:
+        """Keep the schedule and what limits the training.
+
+        Args:
+            recipe: whose schedule it is.
+            began: the begin, on the clock of `time.perf_counter`.
+            seconds: from there on.
+            most_steps: batches that are trained at most.
+        """
+        super().__init__()
+        self._began, self._seconds = began, seconds
+        self._step, self._most_steps = 0, most_steps
+        schedule = learning_rate(recipe, POINTS)
+        self._shares = np.linspace(0, 1, POINTS + 1)
+        self._rates = [float(schedule(i) if callable(schedule) else schedule) for i in range(POINTS + 1)]
+
+    def rate(self, share: float) -> float:
+        """Return the learning rate when that share of the training is done."""
+        return float(np.interp(share, self._shares, self._rates))
+
+    @property
+    def _used(self) -> float:
+        return (time.perf_counter() - self._began) / self._seconds
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Set the learning rate."""
+        self.model.optimizer.learning_rate = self.rate(max(self._used, self._step / self._most_steps))
+        self._step += 1
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """End the training when the time is up."""
+        if self._used >= 1:
+            self.model.stop_training = True
+
+
+Report = Callable[[EpochReport], bool]
+"""Called after each epoch; False ends the training there."""
+
+
+class DivergedError(Exception):
+    """The loss is no number any more."""
+
+
+class StoppedNowError(Exception):
+    """The loop wants the training to end in the middle of an epoch, which then has no measure."""
+
+
+class _Alive(keras.callbacks.Callback):  # type: ignore[misc]
+    """Gives signs of life while a network is evaluated."""
+
+    def __init__(self, sign: Callable[[], bool]) -> None:
+        super().__init__()
+        self.sign = sign
+
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.sign()
+
+
+class _Course(keras.callbacks.Callback):  # type: ignore[misc]
+    """Follows a training: curves, clocks, the best epoch's weights, and when to stop."""
+
+    def __init__(self, job: Job, network: Any, report: Report, stop_now: Callable[[], bool], building: float) -> None:
+        super().__init__()
+        self.job, self.network, self.report, self.stop_now = job, network, report, stop_now
+        self.curves: dict[str, list[float]] = {key: [] for key in ("loss", "accuracy", "val_loss", "val_accuracy")}
+        self.best: tuple[float, float] = (-1.0 if job.best is None else job.best, 0.0)
+        self.best_epoch = self.epochs = 0
+        self.gap: float | None = None
+        self.best_weights: Any = None
+        self.unvalidated: dict[str, float] | None = None  # what is known of the last epoch, where it was not validated
+        self.stopped = False
+        self.building, self.waiting = building, 0.0
+        self.began = time.perf_counter()
+        self.batch_ends: list[float] = []  # of the first two batches: the first one holds the tracing
+        self.evaluations: list[float] = []
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if len(self.batch_ends) < 2:
+            self.batch_ends.append(time.perf_counter())
+        if self.stop_now():
+            raise StoppedNowError
+
+    def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.stop_now()  # a sign of life; whatever it says, an epoch that is trained gets its measure
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        self.evaluations.append(-time.perf_counter())
+
+    def on_test_end(self, logs: Any = None) -> None:
+        self.evaluations[-1] += time.perf_counter()
+
+    def validate_the_last(self, validation: Any) -> None:
+        """Validate the last epoch, where it was not its turn."""
+        if self.unvalidated is not None:
+            self.on_test_begin()
+            found = self._evaluated(validation)
+            self.on_test_end()
+            logs = self.unvalidated | {f"val_{name}": value for name, value in found.items()}
+            self.on_epoch_end(self.job.begin + self.epochs - 1, logs)
+
+    def accuracy(self, batches: Any) -> float:
+        """Return the accuracy on images that are not validated on while it trains."""
+        return float(self._evaluated(batches)["accuracy"])
+
+    def _evaluated(self, batches: Any) -> Any:
+        return self.model.evaluate(batches, callbacks=[_Alive(self.stop_now)], verbose=0, return_dict=True)
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        self.epochs = epoch + 1 - self.job.begin
+        self.unvalidated = None
+        if self.job.validate_every > 1 and "val_accuracy" not in (logs or {}):
+            self.unvalidated = dict(logs or {})
+            return
+        measured = [key for key in self.curves if not (self.job.with_validation and key.startswith("val_"))]
+        values = {key: float((logs or {}).get(key, math.nan)) for key in measured}
+        for key, value in values.items():
+            if not math.isfinite(value):
+                word = "NaN" if math.isnan(value) else "infinite"
+                raise DivergedError(f"the {key} became {word} in epoch {epoch + 1}")
+        for key, value in values.items():
+            self.curves[key].append(value)
+        if not self.job.with_validation:
+            self._compare(epoch + 1, values)
+        asked = time.perf_counter()
+        go_on = self.report(EpochReport(number=self.job.number, epoch=epoch + 1, **values))
+        self.waiting += time.perf_counter() - asked
+        last = epoch + 1 == self.job.epochs
+        if not go_on and not last:
+            self.stopped = self.model.stop_training = True
+        elif epoch + 1 - max(self.best_epoch, self.job.begin) >= self.job.patience:
+            self.model.stop_training = True
+
+    def _compare(self, epoch: int, values: dict[str, float]) -> None:
+        """Keep the weights, if this epoch is the best yet."""
+        if (rank := (values["val_accuracy"], -values["val_loss"])) > self.best:
+            self.best, self.best_epoch = rank, epoch
+            self.gap = values["accuracy"] - values["val_accuracy"]
+            self.best_weights = self.network.get_weights()
+
+    def outcome(self, ended: Any, error: str | None = None) -> Outcome:
+        """Sum up."""
+        curves: dict[str, Any] = {key: tuple(values) for key, values in self.curves.items()}
+        clock = self._seconds()
+        return Outcome(
+            number=self.job.number,
+            ended=ended,
+            value=self.best[0] if self.best_epoch else None,
+            best_epoch=self.best_epoch or None,
+            gap=self.gap,
+            epochs=self.epochs,
+            **curves,
+            seconds=clock,
+            error=error,
+        )
+
+    def _seconds(self) -> Seconds:
+        total = time.perf_counter() - self.began
+        tracing = 0.0
+        if len(self.batch_ends) == 2:
+            first, second = self.batch_ends
+            tracing = max(0.0, (first - self.began) - (second - first))
+        evaluating = sum(self.evaluations)
+        if len(self.evaluations) > 1:
+            extra = max(0.0, self.evaluations[0] - statistics.median(self.evaluations[1:]))
+            tracing, evaluating = tracing + extra, evaluating - extra
+        return Seconds(
+            waiting=self.waiting,
+            building=self.building,
+            tracing=tracing,
+            training=max(0.0, total - self.waiting - tracing - evaluating),
+            evaluating=evaluating,
+        )

@@ -1,0 +1,40 @@
+"""How good a model is on images it has never seen: accuracy with its interval, the classes one by one, confusions."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data import Dataset
+from ..values.evaluation import Evaluation, Mistake, wilson_interval
+
+BATCH = 256
+MOST_MISTAKES = 100  # that are named
+
+
+def evaluate(model: Any, dataset: Dataset, indices: NDArray[np.int64]) -> Evaluation:
+    """Return how a model does on the images `indices` of a data set."""
+    from .batches import Batches  # Keras
+
+    labels, classes = dataset.labels(), len(dataset.classes)
+    batches = Batches(dataset.images(), labels, indices, classes, BATCH)
+    # The batches keep their rows in the order of `indices`, sorted within a batch.
+    probabilities = model.predict(batches, verbose=0)
+    guesses = probabilities.argmax(axis=1)
+    truth = np.concatenate([np.sort(indices[i : i + BATCH]) for i in range(0, len(indices), BATCH)])
+    confusion = np.zeros((classes, classes), dtype=int)
+    np.add.at(confusion, (labels[truth], guesses), 1)
+    hits = int(np.trace(confusion))
+    sure = probabilities.max(axis=1)
+    wrong = np.flatnonzero(guesses != labels[truth])
+    wrong = wrong[np.argsort(-sure[wrong], kind="stable")][:MOST_MISTAKES]
+    return Evaluation(
+        accuracy=hits / len(indices),
+        interval_95=wilson_interval(hits, len(indices)),
+        count=len(indices),
+        confusion=tuple(tuple(int(n) for n in row) for row in confusion),
+        mistakes=tuple(
+            Mistake(image=int(truth[i]), label=int(labels[truth[i]]), guess=int(guesses[i]), confidence=float(sure[i]))
+            for i in wrong
+        ),
+    )

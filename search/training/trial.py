@@ -1,0 +1,153 @@
+"""Train one candidate: a function of (job, report) -> outcome. Runs in a worker; touches no storage and no screen."""
+
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from ..data.training import TrainingData
+from ..values.job import Job, Outcome
+from .augmentation import variations
+from .batches import Batches
+from .callbacks import ByTheClock, DivergedError, Report, StoppedNowError, _Course
+from .checkpoint import load_state, save_state
+from .latency import latency_ms
+from .model import trainable
+from .normalization import BatchNormalization
+
+EVALUATION_BATCH = 256
+FULL = ("ResourceExhaustedError", "OutOfMemoryError", "MemoryError")  # how TensorFlow, PyTorch and NumPy call it
+
+
+def train(
+    job: Job,
+    report: Report,
+    stop_now: Callable[[], bool] = lambda: False,
+    data: TrainingData | None = None,
+) -> Outcome:
+    """Train a job's candidate and keep the weights of its best epoch, or of its last, in `job.weights`.
+
+    Args:
+        job: what to train.
+        report: is given each epoch, and says whether to go on.
+        stop_now: is asked after each batch; True ends the training in the middle of an epoch.
+        data: the arrays of `job.data` and `job.split`, where they are in memory; otherwise they are read there.
+
+    Returns:
+        the outcome; a loss that is no number any more, or an error of Keras, is a failed one with its reason.
+
+    Raises:
+        DeviceFullError: memory gave out; that may be another worker's fault.
+        OSError: the data cannot be read, or the weights not be written.
+    """
+    try:
+        return _train(job, report, stop_now, data)
+    except Exception as error:
+        if _is_full(error):
+            traceback.print_exc()  # into the worker's log
+            raise DeviceFullError(f"out of memory on the device ({_first_line(error)})") from error
+        raise
+
+
+def _train(job: Job, report: Report, stop_now: Callable[[], bool], data: TrainingData | None) -> Outcome:
+    clock = time.perf_counter()
+    keras.backend.clear_session()
+    keras.config.set_dtype_policy(job.precision)
+    keras.utils.set_random_seed(job.seed + job.begin)
+    data = data or TrainingData.load(Path(job.data), Path(job.split))
+    images, labels, classes = data.images, data.labels, data.classes
+    recipe = job.candidate.recipe
+    rows = np.concatenate([data.train, data.val]) if job.with_validation else data.train
+    batches = Batches(images, labels, rows, classes, recipe.batch_size, job.seed, job.begin, mixup=job.mixup)
+    validation = Batches(images, labels, data.val, classes, EVALUATION_BATCH)
+    schedule_epochs = None if job.seconds is not None else job.schedule_epochs or job.epochs
+    model, network = trainable(job.candidate, len(rows), schedule_epochs, BatchNormalization)
+    if job.begin:
+        load_state(model, network, _state_file(job), job.begin * len(batches))
+    course = _Course(job, network, report, stop_now, building=time.perf_counter() - clock)
+    callbacks: list[Any] = [course]
+    if job.seconds is not None:
+        callbacks.append(ByTheClock(recipe, clock, job.seconds, job.epochs * len(batches)))
+    weights = class_weights(labels[rows], classes) if job.class_weights else None
+    try:
+        model.fit(
+            batches,
+            validation_data=None if job.with_validation else validation,
+            initial_epoch=job.begin,
+            epochs=job.epochs,
+            class_weight=weights,
+            shuffle=False,  # the batches are shuffled by themselves
+            validation_freq=job.validate_every,
+            callbacks=callbacks,
+            verbose=0,
+        )
+        course.validate_the_last(validation)
+    except StoppedNowError:
+        course.stopped = True
+    except DivergedError as error:
+        return course.outcome("failed", str(error))
+    except Exception as error:  # whatever Keras or its backend raises, the trial fails and the study goes on
+        if _is_full(error):
+            raise
+        traceback.print_exc()  # into the worker's log
+        return course.outcome("failed", _first_line(error))
+    if job.state is not None and course.epochs:
+        save_state(model, network, Path(job.state), job.begin + course.epochs)
+    if job.with_validation:
+        _save(network, job.weights)
+    elif course.best_weights is not None:
+        network.set_weights(course.best_weights)
+        _save(network, job.weights)
+    if course.stopped or not course.epochs:
+        return course.outcome("stopped")
+    extras: dict[str, Any] = {"varied": {}}
+    course.on_test_begin()
+    if job.with_validation:
+        extras["known"] = course.accuracy(validation)
+    for name, vary in variations(job.asked).items():
+        batches = Batches(images, labels, data.val, classes, EVALUATION_BATCH, vary=vary)
+        extras["varied"][name] = course.accuracy(batches)
+    if job.measure_latency:
+        extras["latency_ms"] = latency_ms(network)
+    course.on_test_end()
+    return course.outcome("complete").model_copy(update=extras)
+
+
+def _state_file(job: Job) -> Path:
+    if job.state is None:
+        raise ValueError("a job that goes on needs the state that it goes on from")
+    return Path(job.state)
+
+
+def _save(network: Any, path: str) -> None:
+    """Write the network's weights, in full or not at all; OSError where they cannot be written."""
+    partial = Path(path.removesuffix(".weights.h5") + ".partial.weights.h5")
+    try:
+        network.save_weights(partial)
+    except RuntimeError as error:  # how h5py says of some files that the disk is full
+        raise OSError(" ".join(str(error).split())) from error
+    partial.replace(path)
+
+
+def class_weights(labels: NDArray[np.int32], classes: int) -> dict[int, float]:
+    """Return weights with which every class counts the same: n / (classes * count of the class)."""
+    counts = np.maximum(np.bincount(labels, minlength=classes), 1)
+    return {i: float(len(labels) / (classes * count)) for i, count in enumerate(counts)}
+
+
+def _is_full(error: BaseException) -> bool:
+    return type(error).__name__ in FULL or "RESOURCE_EXHAUSTED" in str(error)  # the latter is JAX's
+
+
+class DeviceFullError(Exception):
+    """There was no memory left for the network, on a GPU or for the process."""
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0][:300] if text else 'no message'}"

@@ -1,0 +1,1 @@
+"""The values that pass between rooms, and the words for them."""

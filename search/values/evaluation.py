@@ -1,0 +1,53 @@
+"""How good a model is on images it has never seen: accuracy with its interval, the classes one by one, confusions."""
+
+import math
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+Z_95 = 1.959963984540054  # the normal distribution's 97.5 % point
+
+
+class Mistake(BaseModel):
+    """An image, by its place in the data set, that was taken for another class, with the probability given to that."""
+
+    model_config = ConfigDict(frozen=True)
+
+    image: int
+    label: int
+    guess: int
+    confidence: float
+
+
+class Evaluation(BaseModel):
+    """`confusion[i][j]` is how many images of class i were taken for class j; accuracy and interval are shares.
+
+    `mistakes` are those that the model was surest of, the surest first.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    accuracy: float
+    interval_95: tuple[float, float]
+    count: int
+    confusion: tuple[tuple[int, ...], ...]
+    mistakes: tuple[Mistake, ...] = ()
+
+    def per_class(self) -> list[tuple[float, float, int]]:
+        """Return precision, recall and the number of images of each class; 0 where a share has no images."""
+        table = np.array(self.confusion)
+        hits, true, named = np.diag(table), table.sum(axis=1), table.sum(axis=0)
+        precision, recall = hits / np.maximum(named, 1), hits / np.maximum(true, 1)
+        return [(float(p), float(r), int(n)) for p, r, n in zip(precision, recall, true, strict=True)]
+
+
+def wilson_interval(hits: int, count: int) -> tuple[float, float]:
+    """Return the 95 % interval of a share, honest near 0 and 1 too. Source: Wilson (1927), equation 2.
+
+    >>> [round(x, 3) for x in wilson_interval(97, 100)]
+    [0.915, 0.99]
+    """
+    share, z2 = hits / count, Z_95**2
+    middle = (share + z2 / (2 * count)) / (1 + z2 / count)
+    half = Z_95 * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2)) / (1 + z2 / count)
+    return max(0.0, middle - half), min(1.0, middle + half)

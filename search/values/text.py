@@ -1,0 +1,31 @@
+"""What people type, read: sizes as `32x32x3`, answers as `NAME=VALUE`."""
+
+import re
+from collections.abc import Iterable
+
+from ...spaces.errors import InputError
+
+
+def numbers(text: str, count: int) -> tuple[int, ...] | None:
+    """Return the whole numbers of a text such as `32x32x3`, or None where there are not so many.
+
+    >>> numbers("32x32x3", 3), numbers("32x32", 3)
+    ((32, 32, 3), None)
+    """
+    parts = re.split(r"[x×]", text.strip().lower())
+    return tuple(map(int, parts)) if len(parts) == count and all(part.isdecimal() for part in parts) else None
+
+
+def answers(given: Iterable[str]) -> dict[str, str]:
+    """Return the values that `--set NAME=VALUE` gives to dimensions.
+
+    Raises:
+        InputError: one is not of that form.
+    """
+    found = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip():
+            raise InputError(f"--set {text}: write NAME=VALUE, as in --set learning_rate=0.001")
+        found[name.strip()] = value.strip()
+    return found

@@ -1,0 +1,113 @@
+"""Trains the best few trials again with other seeds, before one of them is named (`study/repeats.py` says why)."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from ..executors.protocol import Executor
+from ..executors.run_jobs import run_jobs
+from ..loop.budget import Budget
+from ..loop.cost import Costs
+from ..loop.jobs import job_of
+from ..loop.prepared import Prepared
+from ..study.repeats import Repeat, Repeats
+from ..study.trial import Trial
+from ..values.job import EpochReport, Job
+
+COMPARED = 2  # of the best: time is kept to train these again, and more are where there is time
+SEEDS_APART = 7919  # between the seeds of a trial's trainings
+log = logging.getLogger(__name__)
+
+
+def repeat_the_best(
+    best: Sequence[Trial],
+    repeats: Repeats,
+    job: Callable[[Trial, int], Job],
+    fits: Callable[[Trial], bool],
+    executor: Executor,
+    budget: Budget,
+    on_epoch: Callable[[Trial, EpochReport | None], None],
+) -> bool:
+    """Train each of the best trials once more, the best first, as far as the time permits; return whether it did.
+
+    Args:
+        best: the trials, of which those count that are complete; of a single one there is nothing to compare.
+        repeats: takes what comes of it; those it has already are not trained again.
+        job: makes the job of a trial with a seed that was not used yet.
+        fits: whether there is time for a trial.
+        executor: what runs the jobs.
+        budget: ends it when somebody says stop, and a training that takes much longer than was foretold.
+        on_epoch: is called for each beginning (None) and each epoch.
+
+    Raises:
+        WorkError: the machine cannot go on.
+    """
+    complete = [trial for trial in best if trial.state == "complete"]
+    trials = {trial.number: trial for trial in complete if repeats.standing(trial).spread is None}
+    all_done = True
+
+    def jobs() -> Iterator[Job]:
+        nonlocal all_done
+        for trial in trials.values() if len(complete) > 1 else ():
+            if not all_done or budget.stopped or not fits(trial):
+                all_done = False
+                return
+            on_epoch(trial, None)
+            yield job(trial, 1)
+
+    def late() -> bool:
+        return budget.stopped or budget.late(budget.repeats_left)
+
+    for this, outcome in run_jobs(jobs(), executor, late, lambda report: on_epoch(trials[report.number], report)):
+        trial = trials[this.number]
+        Path(this.weights).unlink(missing_ok=True)
+        if outcome.ended == "failed":
+            log.warning("trial %d: trained again with another seed, it failed: %s", trial.number, outcome.error)
+        elif outcome.ended == "stopped":
+            all_done = False
+            if not budget.stopped:
+                log.warning("trial %d: trained again with another seed, it was not done in time", trial.number)
+        elif outcome.value is not None:
+            repeats.add(
+                Repeat(
+                    number=trial.number,
+                    seed=this.seed,
+                    value=outcome.value,
+                    epochs=outcome.epochs,
+                    seconds=outcome.seconds.total,
+                )
+            )
+    return all_done
+
+
+def seconds_to_repeat(prepared: Prepared) -> float:
+    """Return what it would take to train the best again, as many as it takes to compare."""
+    costs = Costs.of(prepared.record, len(prepared.split.train))
+    best = [trial for trial in prepared.record.best(min(prepared.study.repeats, COMPARED)) if trial.state == "complete"]
+    return sum(costs.trial(trial.candidate, prepared.study.epochs) for trial in best)
+
+
+def repeat_best(prepared: Prepared, executor: Executor, budget: Budget, status: Callable[[str], None]) -> None:
+    """Train the best few again with other seeds, as many as the study has it, as far as their time permits.
+
+    `status` is told of each beginning and each epoch.
+    """
+    record, repeats, images = prepared.record, prepared.folder.repeats(), len(prepared.split.train)
+    epochs, preference = prepared.study.epochs, prepared.study.preference
+
+    def job(trial: Trial, seed: int) -> Job:
+        weights = prepared.folder.weights(trial.number).with_name(f"{trial.number}.repeat.weights.h5")
+        made = job_of(prepared, trial.number, trial.candidate, weights, epochs)
+        return made.model_copy(update={"seed": (made.seed + seed * SEEDS_APART) % 2**31})
+
+    def fits(trial: Trial) -> bool:
+        return Costs.of(record, images).trial(trial.candidate, epochs) <= budget.repeats_left
+
+    def on_epoch(trial: Trial, report: EpochReport | None) -> None:
+        reached = f", epoch {report.epoch}, {report.reached}" if report else ""
+        status(f"training trial {trial.number} again, with another seed{reached}")
+
+    best = preference.ranked(record)[: prepared.study.repeats]
+    done = repeat_the_best(best, repeats, job, fits, executor, budget, on_epoch)
+    if not repeats.all and not done and not budget.stopped:
+        log.warning("there was no time to train the best again")

@@ -1,0 +1,55 @@
+"""Which of the loops that share a study brings it to its bundle: the last one to end its search."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, cast
+
+from ..engines.protocol import Engine
+from ..loop.budget import Budget
+from ..loop.prepared import Prepared
+from ..values.words import counted
+
+if TYPE_CHECKING:
+    from ..shared.engine import SharedEngine
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def turn_of(prepared: Prepared, engine: Engine, budget: Budget) -> Iterator[bool]:
+    """Whether this loop is to train and export the winner; no other one does so while the block runs.
+
+    A loop that shares its study with none always is. Where it is not to, the user is told who will, or has.
+    """
+    if (database := prepared.database) is None:
+        yield True
+        return
+    shared = cast("SharedEngine", engine)
+    if running := shared.finish():
+        loops = ", ".join(sorted(set(running.values())))
+        log.info(
+            "nothing is left to do here: %s still running elsewhere (%s). The last loop to end trains and exports the "
+            "winner",
+            counted(len(running), "trial"),
+            loops,
+        )
+        yield False
+        return
+    with database.alone("winner") as held:
+        note = shared.insist(lambda: database.winner() or {})
+        study, finished = prepared.study, prepared.record.finished()
+        done = (note.get("trials"), note.get("under")) == (finished, study.under) and not note.get("cut")
+        if not held or (done and note["loop"] != shared.loop):
+            who = f"{note['loop']} has exported" if held else "another loop trains and exports"
+            log.info("nothing is left to do here: %s the winner of %s", who, counted(finished, "trial"))
+            yield False
+            return
+        yield True
+        made = {"trials": finished, "under": study.under, "cut": budget.stopped, "loop": shared.loop}
+
+        def note_it() -> bool:
+            database.note_winner(made)
+            return True
+
+        shared.insist(note_it)

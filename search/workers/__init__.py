@@ -1,0 +1,1 @@
+"""The programs that train: each takes job after job, and reports every epoch."""

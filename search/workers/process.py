@@ -1,0 +1,125 @@
+"""The program of a worker process: `python -P -m convsearch.search.workers.process FD`.
+
+Reads jobs as JSON from the socket FD, trains them, sends reports and outcomes back. Imports Keras while the loop still
+prepares. Ends when the loop does.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from ..system.backend import import_keras
+from ..system.processes import end_with_the_loop
+from ..values.job import EpochReport, Job
+
+BEAT = 1.0  # seconds between two signs of life
+
+
+class Line:
+    """The worker's end of the talk."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._stopped = False
+        self._sent = time.monotonic()
+
+    def send(self, **message: Any) -> None:
+        """Send a message."""
+        self._connection.send_bytes(json.dumps(message).encode())
+        self._sent = time.monotonic()
+
+    def read(self) -> dict[str, Any]:
+        """Wait for a message and return it."""
+        message: dict[str, Any] = json.loads(self._connection.recv_bytes())
+        return message
+
+    def begin(self, number: int) -> None:
+        """Say that a job begins."""
+        self._stopped = False
+        self.send(started=number)
+
+    def report(self, epoch: EpochReport) -> bool:
+        """Send an epoch and wait for the answer."""
+        self.send(epoch=epoch.model_dump())
+        answer = self.read()
+        self._stopped |= bool(answer.get("stop"))
+        return bool(answer.get("go_on", False))
+
+    def stop_now(self) -> bool:
+        """Whether the loop has called, which it does between batches only to stop; also gives a sign of life."""
+        if time.monotonic() - self._sent > BEAT:
+            self.send(alive=True)
+        while not self._stopped and self._connection.poll():
+            self._stopped = bool(self.read().get("stop"))
+        return self._stopped
+
+
+def _write_to(log: str) -> None:
+    """Let what this process prints go to a file from now on; what it has printed so far is moved there."""
+    out, error = sys.stdout.fileno(), sys.stderr.fileno()
+    with Path(log).open("ab", buffering=0) as file:
+        file.write(os.pread(out, os.fstat(out).st_size, 0))
+        os.ftruncate(out, 0)
+        for descriptor in (out, error):
+            os.dup2(file.fileno(), descriptor)
+
+
+def _in_time(job: Job, submitted: float) -> Job:
+    """Return a job whose seconds count from when it was submitted: this process may have come up since."""
+    if job.seconds is None:
+        return job
+    left = job.seconds - (time.monotonic() - submitted)
+    return job.model_copy(update={"seconds": max(1.0, left)})
+
+
+def _keep_to(cores: Sequence[int]) -> None:
+    """Run on these cores only, with all threads that there are; where the system can do that (Linux)."""
+    if not cores or not hasattr(os, "sched_setaffinity"):
+        return
+    for thread in Path("/proc/self/task").iterdir():
+        try:
+            os.sched_setaffinity(int(thread.name), cores)
+        except OSError:  # the thread has just ended
+            continue
+
+
+def main(file_descriptor: int) -> None:
+    """Serve until the other end is closed."""
+    end_with_the_loop()
+    line = Line(Connection(file_descriptor))
+    import_keras()  # takes seconds
+    from ..training.trial import DeviceFullError, train
+
+    has_log = False
+    try:
+        while True:
+            message = line.read()
+            if "job" not in message:
+                continue  # a late answer to a job that is over
+            job = _in_time(Job.model_validate(message["job"]), message["submitted"])
+            _keep_to(message["cores"])
+            line.begin(job.number)
+            try:
+                if not has_log:
+                    _write_to(message["log"])
+                    has_log = True
+                outcome = train(job, line.report, line.stop_now)
+            except DeviceFullError as error:
+                line.send(lost=str(error))
+                continue
+            except OSError as error:  # reading the data, writing weights or log: not the candidate's fault
+                reason = os.strerror(error.errno) if error.errno else str(error)
+                line.send(broken=f"{error.filename or job.weights}: {reason}")
+                continue
+            line.send(outcome=outcome.model_dump(mode="json"))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,1 @@
+"""An architecture drawn: as text and as SVG."""

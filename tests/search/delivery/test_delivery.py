@@ -1,0 +1,302 @@
+"""Delivery to MLflow and `optuna.db`: in order, nothing lost, nothing twice, whatever is killed or out of reach."""
+
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import optuna
+import psutil
+import pytest
+from mlflow.entities import Run
+from mlflow.tracking import MlflowClient
+from samples import a_study, completed
+from terminal import PATIENCE, environment, wait_until
+
+from benchmarks.ports import free_port
+from convsearch.search.delivery.optuna_file import FILE
+from convsearch.search.delivery.outbox import Outbox
+from convsearch.search.delivery.tracking import UNTIL_TAG
+from convsearch.search.engines.optuna import STUDY as STUDY_NAME
+from convsearch.search.engines.optuna import OptunaEngine
+from convsearch.search.engines.proposals import Proposals
+from convsearch.search.study.folder import StudyFolder
+from convsearch.search.study.record import Record
+from convsearch.search.study.runs import Runs
+from convsearch.search.study.trial import Trial
+from convsearch.search.values.limits import Limits
+from convsearch.spaces.arithmetic import Volume
+from convsearch.spaces.definition import load, presets
+from convsearch.spaces.errors import WorkError
+from convsearch.spaces.space import SearchSpace
+
+SPACE = SearchSpace(load("tiny"), Volume(8, 8, 1), 10)
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_whoever_runs_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> StudyFolder:
+    """A study without trials."""
+    made = StudyFolder(tmp_path / "home" / "mine")
+    made.create(a_study(), presets()["tiny"].read_text(encoding="utf-8"))
+    return made
+
+
+class Search:
+    """Adds trials to a study's record, as the loop does."""
+
+    def __init__(self, folder: StudyFolder) -> None:
+        self.record = Record(folder.path)
+        self.engine = OptunaEngine("random", "none", 2, 0, Proposals(SPACE, 0))
+
+    def trials(self, count: int) -> None:
+        for _ in range(count):
+            proposal = self.engine.ask()
+            assert proposal is not None
+            trial = Trial.begin(proposal)
+            self.record.add(trial)
+            self.record.add(completed(trial))
+            self.engine.tell(trial.number, "complete", 0.75)
+
+
+def delivered(uri: str) -> list[Run]:
+    """The runs of all trials, in the order in which they were begun."""
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("mine")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], "tags.kind = 'trial'", order_by=["attributes.start_time"])
+    return list(runs)
+
+
+def require_all_once(folder: StudyFolder, uri: str, count: int) -> None:
+    """MLflow, `optuna.db` and the record agree, trial by trial."""
+    runs = delivered(uri)
+    assert [run.data.tags["number"] for run in runs] == [str(number) for number in range(count)]
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    known, client = Runs(folder.path), MlflowClient(uri)
+    for run in runs:
+        assert known.of(int(run.data.tags["number"])) == run.info.run_id
+        history = client.get_metric_history(run.info.run_id, "val_accuracy")
+        assert [(metric.step, metric.value) for metric in history] == [(1, 0.5), (2, 0.75)]
+    trials = optuna.load_study(study_name=STUDY_NAME, storage=f"sqlite:///{folder.path / FILE}").get_trials()
+    assert [trial.number for trial in trials] == list(range(count))
+    assert {trial.state.name for trial in trials} == {"COMPLETE"}
+    record = folder.record().trials
+    assert [trial.user_attrs["hash"] for trial in trials] == [record[number].hash for number in range(count)]
+
+
+def store(folder: StudyFolder) -> str:
+    return f"sqlite:///{folder.path.parent / 'mlflow.db'}"
+
+
+def test_what_is_in_the_record_before_and_after_the_begin_is_delivered(folder: StudyFolder) -> None:
+    search = Search(folder)
+    search.trials(2)
+    with closing(Outbox(folder)) as outbox:
+        outbox.wait_until_ready()
+        search.trials(3)
+        outbox.finish(True)
+    require_all_once(folder, store(folder), 5)
+    assert MlflowClient(store(folder)).get_run(outbox.parent).info.status == "FINISHED"
+    assert outbox.process.returncode is not None
+
+
+def test_the_launch_says_what_it_goes_on_for_whatever_its_study_was_begun_with(folder: StudyFolder) -> None:
+    limits = Limits(7, datetime.now(UTC) + timedelta(minutes=3))
+    with closing(Outbox(folder, limits)) as outbox:
+        outbox.wait_until_ready()
+        outbox.finish(True)
+    run = MlflowClient(store(folder)).get_run(outbox.parent)
+    assert run.data.params["trials"] == "7"
+    assert datetime.fromisoformat(run.data.tags[UNTIL_TAG]) == limits.until
+
+
+def test_however_often_the_delivery_is_killed_nothing_is_lost_and_nothing_is_there_twice(folder: StudyFolder) -> None:
+    search = Search(folder)
+    search.trials(12)
+    with closing(Outbox(folder)) as outbox:
+        outbox.wait_until_ready()
+        for pause in (0.0, 0.03, 0.11, 0.27, 0.4):
+            time.sleep(pause)
+            outbox.process.kill()
+            outbox.process.wait()
+            outbox.parent = ""
+            outbox.tick()  # the loop sees it, and begins another one
+            outbox.wait_until_ready()
+        outbox.finish(True)
+    require_all_once(folder, store(folder), 12)
+
+
+def test_a_delivery_that_is_killed_when_the_search_is_over_goes_on_too(folder: StudyFolder) -> None:
+    search = Search(folder)
+    with closing(Outbox(folder)) as outbox:
+        outbox.wait_until_ready()
+        search.trials(4)
+        outbox.process.kill()
+        outbox.process.wait()
+        outbox.finish(True)
+    require_all_once(folder, store(folder), 4)
+    assert MlflowClient(store(folder)).get_run(outbox.parent).info.status == "FINISHED"
+
+
+def test_a_delivery_whose_loop_is_killed_ends(folder: StudyFolder) -> None:
+    program = (
+        "import sys, time; from pathlib import Path\n"
+        "from convsearch.search.study.folder import StudyFolder; from convsearch.search.delivery.outbox import Outbox\n"
+        "outbox = Outbox(StudyFolder(Path(sys.argv[1]))); outbox.wait_until_ready()\n"
+        "print(outbox.process.pid, flush=True); time.sleep(600)\n"
+    )
+    command = [sys.executable, "-c", program, str(folder.path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) as loop:
+        assert loop.stdout is not None
+        delivery = psutil.Process(int(loop.stdout.readline()))
+        assert delivery.is_running()
+        loop.kill()
+    wait_until(lambda: not delivery.is_running(), "the delivery ended")
+
+
+@pytest.mark.parametrize("file", ["mlflow.db", FILE])
+def test_a_database_that_another_program_locks_is_waited_for(folder: StudyFolder, file: str) -> None:
+    search = Search(folder)
+    search.trials(1)
+    place = (folder.path if file == FILE else folder.path.parent) / file
+    with closing(Outbox(folder)) as outbox:
+        outbox.wait_until_ready()
+        wait_until(lambda: place.exists() and Runs(folder.path).of(0), "a first trial was delivered")
+        with closing(sqlite3.connect(place, isolation_level=None, check_same_thread=False, timeout=PATIENCE)) as other:
+            other.execute("begin exclusive")
+            search.trials(3)
+            release = threading.Timer(8.0, other.rollback)
+            release.start()
+            outbox.finish(True)
+            release.join()
+    require_all_once(folder, store(folder), 4)
+
+
+def test_an_address_at_which_nothing_answers_is_named_before_all_work(
+    folder: StudyFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = f"http://127.0.0.1:{free_port()}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    with (
+        closing(Outbox(folder)) as outbox,
+        pytest.raises(WorkError, match=rf"MLflow at {address}: "),
+    ):
+        outbox.wait_until_ready()
+
+
+def test_a_delivery_that_dies_before_mlflow_has_answered_is_told_with_its_last_words_and_where_all_of_them_are(
+    folder: StudyFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "path" / "mlflow").mkdir(parents=True)
+    (tmp_path / "path" / "mlflow" / "__init__.py").write_text("raise ImportError('libcrypto.so.3: not found')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "path"))
+    log = folder.logs / "delivery.log"
+    told = f"the delivery to MLflow ended with exit code 1 (ImportError: libcrypto.so.3: not found); its log is {log}"
+    with closing(Outbox(folder)) as outbox, pytest.raises(WorkError) as refused:
+        outbox.wait_until_ready()
+    assert str(refused.value) == told
+    assert "Traceback" in log.read_text()
+
+
+class Server:
+    """A real MLflow server, which can be stopped and started again at the same address."""
+
+    def __init__(self, place: Path) -> None:
+        port = free_port()
+        self.address = f"http://127.0.0.1:{port}"
+        self.store = f"sqlite:///{place / 'server.db'}"
+        self._command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+        self._command += ["--backend-store-uri", self.store, "--workers", "1"]
+        self._command += ["--artifacts-destination", str(place / "artifacts")]
+        self._log = (place / "server.log").open("ab")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        self._process = subprocess.Popen(
+            self._command, stdout=self._log, stderr=self._log, env=environment(), start_new_session=True
+        )
+        wait_until(self._answers, "the server answered")
+
+    def stop(self) -> None:
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    def _answers(self) -> bool:
+        port = int(self.address.rpartition(":")[2])
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    made = Server(tmp_path)
+    made.start()
+    yield made
+    made.stop()
+
+
+def wait_until_told(outbox: Outbox, caplog: pytest.LogCaptureFixture) -> None:
+    """Look after the delivery, as the loop does, until the user knows that it is held up."""
+
+    def told() -> bool:
+        outbox.tick()
+        return "Trials are kept, and delivered when it is over" in caplog.text
+
+    wait_until(told, "the user was told")
+
+
+def test_trials_that_end_while_mlflow_cannot_be_reached_are_delivered_in_order_when_it_can(
+    folder: StudyFolder, server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
+    search = Search(folder)
+    with closing(Outbox(folder)) as outbox:
+        outbox.wait_until_ready()
+        search.trials(2)
+        wait_until(lambda: Runs(folder.path).of(1), "the first trials were delivered")
+        server.stop()
+        search.trials(4)
+        wait_until_told(outbox, caplog)
+        with pytest.raises(WorkError, match=f"MLflow at {server.address}"):
+            outbox.finish(True, patience=2)  # whoever cannot wait is told, and loses nothing
+        server.start()
+        outbox.finish(True, patience=PATIENCE)
+    assert f"MLflow at {server.address}: " in caplog.text
+    assert "MLflow takes trials again" in caplog.text
+    server.stop()
+    require_all_once(folder, server.store, 6)
+
+
+def test_a_delivery_that_is_killed_while_mlflow_cannot_be_reached_goes_on_when_it_can(
+    folder: StudyFolder, server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
+    search = Search(folder)
+    with closing(Outbox(folder)) as outbox:
+        outbox.wait_until_ready()
+        search.trials(1)
+        server.stop()
+        outbox.process.kill()
+        outbox.process.wait()
+        search.trials(2)
+        wait_until_told(outbox, caplog)
+        server.start()
+        outbox.finish(True, patience=PATIENCE)
+    assert "MLflow takes trials again" in caplog.text
+    server.stop()
+    require_all_once(folder, server.store, 3)

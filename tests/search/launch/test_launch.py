@@ -1,0 +1,65 @@
+"""What a study's engine is given to propose: known good networks first, and nothing that cannot be finished."""
+
+import io
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from convsearch.search.engines.choice import ALGORITHMS
+from convsearch.search.engines.portfolio import guesses
+from convsearch.search.launch.contract import begun
+from convsearch.search.launch.options import Options
+from convsearch.search.launch.preparation import prepare
+from convsearch.search.launch.wiring import engine_for
+from convsearch.search.loop.budget import SEARCH_SHARE, Budget
+from convsearch.search.loop.prepared import Prepared
+from convsearch.search.study.home import Home
+
+CASES = [(engine, algorithm) for engine, found in ALGORITHMS.items() for algorithm in found if algorithm != "gp"]
+
+
+def prepared(place: Path, engine: str, algorithm: str) -> Prepared:
+    """A new study of the digits."""
+    home = Home(place / "home")
+    options = Options(home=home.path, engine=engine, algorithm=algorithm, space=str(place / "space.yaml"))
+    (place / "space.yaml").write_text(
+        "layers: [3, 5]\neach_layer: {filters: [16, 64], pooling: [none, max]}\nrecipe: {batch_size: [32, 64]}\n"
+    )
+    return prepare(home, begun(home, home.study("mine"), options), options, Console(file=io.StringIO()))
+
+
+@pytest.mark.parametrize(("engine", "algorithm"), CASES)
+def test_the_portfolio_comes_first_but_in_a_grid(tmp_path: Path, engine: str, algorithm: str) -> None:
+    study = prepared(tmp_path, engine, algorithm)
+    expected = [study.space.candidate(values) for values in guesses(study.space, study.study.data.train)]
+    assert len(expected) > 1
+    if algorithm == "grid":
+        expected = [study.space.candidate(next(study.space.enumerate()))]
+    made = engine_for(study, Budget(None, None))
+    for number, candidate in enumerate(expected):
+        proposal = made.ask()
+        assert proposal is not None
+        assert (proposal.number, proposal.candidate) == (number, candidate)
+
+
+@pytest.mark.parametrize("engine", list(ALGORITHMS))
+def test_what_a_warm_start_brings_comes_before_the_portfolio(tmp_path: Path, engine: str) -> None:
+    study = prepared(tmp_path, engine, "random")
+    *_, brought = study.space.enumerate()
+    study = replace(study, study=study.study.model_copy(update={"warm_values": (brought,)}))
+    made = engine_for(study, Budget(None, None))
+    candidates = [proposal.candidate for _ in range(2) if (proposal := made.ask())]
+    first = next(guesses(study.space, study.study.data.train))
+    assert candidates == [study.space.candidate(brought), study.space.candidate(first)]
+
+
+@pytest.mark.parametrize(("engine", "algorithm"), CASES)
+def test_nothing_is_proposed_that_cannot_be_finished_in_time(tmp_path: Path, engine: str, algorithm: str) -> None:
+    study, seconds = prepared(tmp_path, engine, algorithm), 600.0
+    nearly_over = Budget(None, seconds, began=time.monotonic() - SEARCH_SHARE * seconds, has_result=True)
+    assert 0 < nearly_over.search_left < 2
+    assert engine_for(study, nearly_over).ask() is None
+    assert engine_for(study, Budget(None, seconds)).ask() is not None

@@ -1,0 +1,147 @@
+"""What the best trials have in common, why others failed, and the contract of `show --json`."""
+
+from pathlib import Path
+
+import pytest
+
+from convsearch.search.report.study import COMMON, common_lines, failure_lines, importance_lines, standing_lines
+from convsearch.search.study.objectives import Preference
+from convsearch.search.study.record import Record
+from convsearch.search.study.repeats import Repeat, Repeats
+from convsearch.search.study.trial import Trial
+from convsearch.search.values.proposal import Proposal, State
+from convsearch.spaces.architecture import Architecture, Candidate, Layer, Recipe
+from convsearch.spaces.arithmetic import Volume
+from convsearch.spaces.definition import load
+from convsearch.spaces.space import SearchSpace
+
+
+def ended(
+    number: int, value: float | None, layer: Layer, recipe: Recipe | None = None, state: State = "complete"
+) -> Trial:
+    candidate = Candidate(
+        architecture=Architecture(input=Volume(8, 8, 1), layers=(layer,), classes=2), recipe=recipe or Recipe()
+    )
+    return Trial.begin(Proposal(number, {}, candidate)).model_copy(update={"state": state, "value": value})
+
+
+def record_of(folder: Path, trials: list[Trial]) -> Record:
+    folder.mkdir(exist_ok=True)
+    record = Record(folder)
+    for trial in trials:
+        record.add(trial)
+    return record
+
+
+def test_what_all_of_the_best_have_and_few_of_the_others_is_named_with_its_share(tmp_path: Path) -> None:
+    best = [ended(i, 0.9 - i / 100, Layer(filters=8 + i, kernel_size=5)) for i in range(COMMON)]
+    rest = [ended(10 + i, 0.3, Layer(filters=8 + i, kernel_size=5 if i == 0 else 3)) for i in range(COMMON)]
+    lines = common_lines(record_of(tmp_path, best + rest))
+    assert lines == [f"the best {COMMON} have in common:", "  layer1.kernel_size is 5 (in 20% of the others)"]
+
+
+def test_what_nearly_all_trials_have_says_nothing_of_the_best(tmp_path: Path) -> None:
+    best = [ended(i, 0.9, Layer(filters=8 + i)) for i in range(COMMON)]
+    rest = [ended(10 + i, 0.3, Layer(filters=8 + i)) for i in range(COMMON)]
+    lines = common_lines(record_of(tmp_path, best + rest))
+    assert lines == [f"the best {COMMON} have nothing in common that the others lack"]
+
+
+def test_the_rarest_among_the_others_comes_first(tmp_path: Path) -> None:
+    best = [
+        ended(i, 0.9, Layer(filters=8 + i, kernel_size=5), Recipe(optimizer="sgd", learning_rate=0.1))
+        for i in range(COMMON)
+    ]
+    rest = [
+        ended(10 + i, 0.3, Layer(filters=8 + i, kernel_size=5 if i < 2 else 3), Recipe(learning_rate=0.001 * (1 + i)))
+        for i in range(COMMON)
+    ]
+    lines = common_lines(record_of(tmp_path, best + rest))
+    assert lines[-1] == "  layer1.kernel_size is 5 (in 40% of the others)"
+    assert set(lines[1:-1]) == {
+        "  learning_rate is 0.1 (in 0% of the others)",
+        "  optimizer is sgd (in 0% of the others)",
+    }
+
+
+def test_of_too_few_trials_nothing_is_said(tmp_path: Path) -> None:
+    best = [ended(i, 0.9, Layer(filters=8 + i, kernel_size=5)) for i in range(COMMON)]
+    rest = [ended(10 + i, 0.3, Layer(filters=8 + i)) for i in range(COMMON - 1)]
+    assert common_lines(record_of(tmp_path, best + rest)) == []
+
+
+def test_what_was_trained_again_is_told_with_mean_spread_and_whether_chance_alone_makes_the_difference(
+    tmp_path: Path,
+) -> None:
+    values = {0: 0.80, 1: 0.79, 2: 0.50}
+    made = record_of(tmp_path, [ended(number, value, Layer(filters=8 + number)) for number, value in values.items()])
+    repeats = Repeats(tmp_path)
+    for number, value in ((0, 0.78), (1, 0.77)):
+        repeats.add(Repeat(number=number, seed=1, value=value, epochs=1, seconds=1.0))
+    lines = standing_lines(made, repeats, Preference(), 500)
+    assert lines[1] == "  trial 0: 79.0% on average, spread 1.4% (80.0%, 78.0%)"
+    assert lines[-1] == "  trials 0 and 1 differ by 1.0%, which is within the noise"
+    apart = record_of(tmp_path / "apart", [trial for number, trial in made.trials.items() if number != 1])
+    lines = standing_lines(apart, repeats, Preference(), 500)
+    assert lines[-1] == "  trials 0 and 2 differ by 29.0%, more than the noise"
+
+
+def test_one_that_was_trained_once_and_reached_more_than_the_first_on_average_is_told(tmp_path: Path) -> None:
+    made = record_of(tmp_path, [ended(0, 0.80, Layer(filters=8)), ended(1, 0.79, Layer(filters=9))])
+    repeats = Repeats(tmp_path)
+    repeats.add(Repeat(number=0, seed=1, value=0.76, epochs=1, seconds=1.0))
+    assert standing_lines(made, repeats, Preference(), 500)[-1] == (
+        "  trial 1, trained once, reached 1.0% more than trial 0 on average: which is better is not known"
+    )
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        (0.79, "trials 0 and 1 differ by 1.0%, which is within the noise"),  # of 500 images that validate
+        (0.60, "trials 0 and 1 differ by 20.0%, which may be chance: neither was trained again"),
+    ],
+)
+def test_where_none_was_trained_again_it_is_said_what_that_means(tmp_path: Path, second: float, said: str) -> None:
+    trials = [ended(0, 0.80, Layer(filters=8)), ended(1, second, Layer(filters=9))]
+    made, repeats = record_of(tmp_path, trials), Repeats(tmp_path)
+    assert standing_lines(made, repeats, Preference(), 500) == [said]
+    assert standing_lines(record_of(tmp_path / "one", trials[:1]), repeats, Preference(), 500) == []
+
+
+def test_what_came_after_the_repeats_and_is_to_be_named_is_held_against_the_best_of_them(tmp_path: Path) -> None:
+    values = (0.80, 0.79, 0.95)
+    made = record_of(tmp_path, [ended(number, value, Layer(filters=8 + number)) for number, value in enumerate(values)])
+    repeats = Repeats(tmp_path)
+    for number, value in ((0, 0.79), (1, 0.78)):
+        repeats.add(Repeat(number=number, seed=1, value=value, epochs=1, seconds=1.0))
+    assert standing_lines(made, repeats, Preference(), 500)[-1] == (
+        "  trials 2 and 0 differ by 15.5%, more than the noise"
+    )
+
+
+def test_of_the_knee_no_lead_is_told(tmp_path: Path) -> None:
+    made = record_of(tmp_path, [ended(number, 0.5 + number / 10, Layer(filters=8 + number)) for number in range(3)])
+    assert standing_lines(made, Repeats(tmp_path), Preference(("val_accuracy", "parameters")), 500) == []
+    limited = Preference(("val_accuracy", "parameters"), under=("parameters", 10_000.0))
+    assert len(standing_lines(made, Repeats(tmp_path), limited, 500)) == 1
+
+
+def test_of_how_many_trials_nothing_can_be_said_of_what_mattered(tmp_path: Path) -> None:
+    space = SearchSpace(load("tiny"), Volume(8, 8, 1), 2)
+    assert importance_lines(space, record_of(tmp_path / "none", [])) == []
+    one = record_of(tmp_path, [ended(0, 0.8, Layer(filters=8)), ended(1, None, Layer(filters=9), state="failed")])
+    assert importance_lines(space, one) == ["what mattered: too few trials to tell (1; 10 are needed)"]
+
+
+def test_reasons_of_failures_are_named_once_the_commonest_first(tmp_path: Path) -> None:
+    reasons = ["out of memory", "the loss became NaN", "the loss became NaN"]
+    trials = [
+        ended(i, None, Layer(filters=8 + i), state="failed").model_copy(update={"error": reason})
+        for i, reason in enumerate(reasons)
+    ]
+    trials.append(ended(9, 0.5, Layer(filters=4)))
+    assert failure_lines(record_of(tmp_path, trials)) == [
+        "failed, 2 x: the loss became NaN",
+        "failed, 1 x: out of memory",
+    ]

@@ -1,0 +1,459 @@
+import os
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_sample_images
+
+from convsearch.search.data import split
+from convsearch.search.sources import open_data
+from convsearch.search.sources.images import decode
+from convsearch.spaces.errors import InputError
+
+SaveImage = Callable[..., Path]
+MakeClasses = Callable[..., Path]
+
+
+def refused(path: Path, cache: Path, **options: Any) -> str:
+    """Return the message that a source is refused with, having seen that nothing is left in the cache."""
+    with pytest.raises(InputError) as error:
+        open_data(str(path), cache, **options)
+    assert not cache.exists() or not list(cache.iterdir())
+    return str(error.value)
+
+
+def test_class_folders_are_read_with_their_names_as_classes(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses
+) -> None:
+    root = make_classes(tmp_path / "animals", {"dog": 3, "cat": 4})
+    animals = open_data(str(root), cache)
+    assert animals.name == "animals"
+    assert animals.source == str(root)
+    assert animals.classes == ("cat", "dog")
+    assert animals.class_counts() == {"cat": 4, "dog": 3}
+    assert animals.input == (8, 8, 3)
+    assert len(animals) == animals.count == 7
+    assert not animals.given.any()
+    cats = [decode(root / "cat" / f"{i}.png", (8, 8), 3) for i in range(4)]
+    assert np.array_equal(animals.images()[animals.labels() == 0], cats)
+
+
+@pytest.mark.parametrize("val", ["val", "valid", "validation", "Val"])
+def test_train_val_and_test_folders_fix_the_roles(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses, val: str
+) -> None:
+    for part, count in (("train", 3), (val, 2), ("test", 1)):
+        make_classes(tmp_path / "set" / part, {"cat": count, "dog": count})
+    dataset = open_data(str(tmp_path / "set"), cache)
+    assert dataset.classes == ("cat", "dog")
+    assert np.bincount(dataset.given).tolist() == [0, 6, 4, 2]
+    parts = split(dataset, seed=0)
+    assert (len(parts.train), len(parts.val), len(parts.test)) == (6, 4, 2)
+
+
+def test_with_train_and_test_alone_the_training_images_are_still_to_be_divided(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses
+) -> None:
+    make_classes(tmp_path / "train", {"cat": 5, "dog": 5})
+    make_classes(tmp_path / "test", {"cat": 2, "dog": 2})
+    dataset = open_data(str(tmp_path), cache)
+    assert np.bincount(dataset.given).tolist() == [10, 0, 0, 4]
+
+
+def test_a_class_may_be_called_train(tmp_path: Path, cache: Path, make_classes: MakeClasses) -> None:
+    make_classes(tmp_path / "vehicles", {"train": 3, "car": 3})
+    assert open_data(str(tmp_path / "vehicles"), cache).classes == ("car", "train")
+
+
+def test_folders_inside_a_class_folder_belong_to_the_class(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses, save_image: SaveImage
+) -> None:
+    root = make_classes(tmp_path / "set", {"cat": 3, "dog": 3})
+    save_image(root / "dog" / "puppies" / "young" / "1.png")
+    assert open_data(str(root), cache).class_counts() == {"cat": 3, "dog": 4}
+
+
+def test_other_and_hidden_files_are_passed_over(tmp_path: Path, cache: Path, make_classes: MakeClasses) -> None:
+    root = make_classes(tmp_path / "set", {"cat": 3, "dog": 3})
+    for name in ("cat/Thumbs.db", "cat/.DS_Store", "dog/notes.txt", "dog/._1.png", "readme.md"):
+        (root / name).write_bytes(b"no image")
+    (root / ".ipynb_checkpoints").mkdir()
+    (root / "__MACOSX").mkdir()
+    dataset = open_data(str(root), cache)
+    assert len(dataset) == 6
+    assert not dataset.bad
+
+
+def test_images_beside_the_class_folders_are_passed_over_and_noted(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses, save_image: SaveImage
+) -> None:
+    root = make_classes(tmp_path / "set", {"cat": 3, "dog": 3})
+    save_image(root / "cover.jpg")
+    dataset = open_data(str(root), cache)
+    assert len(dataset) == 6
+    assert any("1 images of no class, such as cover.jpg" in note for note in dataset.notes)
+
+
+def test_folders_beside_train_are_passed_over_and_noted(tmp_path: Path, cache: Path, make_classes: MakeClasses) -> None:
+    make_classes(tmp_path / "set/train", {"cat": 3, "dog": 3})
+    make_classes(tmp_path / "set", {"unlabelled": 3})
+    dataset = open_data(str(tmp_path / "set"), cache)
+    assert len(dataset) == 6
+    assert any("passed over beside train/: 'unlabelled'" in note for note in dataset.notes)
+
+
+def test_all_images_get_the_commonest_size_and_that_is_noted(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses, save_image: SaveImage
+) -> None:
+    root = make_classes(tmp_path / "set", {"cat": 4, "dog": 4}, height=10, width=12)
+    save_image(root / "cat" / "tall.png", height=20, width=6)
+    save_image(root / "cat" / "wide.png", height=6, width=20)
+    dataset = open_data(str(root), cache)
+    assert dataset.input == (10, 12, 3)
+    assert any("image size 10x12, the commonest of 3 sizes (8 of 10 images)" in note for note in dataset.notes)
+
+
+def test_another_size_can_be_asked_for(tmp_path: Path, cache: Path, make_classes: MakeClasses) -> None:
+    root = make_classes(tmp_path / "set", {"cat": 3, "dog": 3})
+    dataset = open_data(str(root), cache, image_size=(5, 7))
+    assert dataset.images().shape == (6, 5, 7, 3)
+    assert np.array_equal(dataset.images()[0], decode(root / "cat/0.png", (5, 7), 3))
+    assert any("image size 5x7 as asked for; 6 of 6 images have another" in note for note in dataset.notes)
+
+
+def test_the_depth_is_one_only_where_every_image_is_grey(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses, save_image: SaveImage
+) -> None:
+    root = make_classes(tmp_path / "set", {"cat": 3, "dog": 3}, mode="L")
+    save_image(root / "cat" / "alpha.png", mode="LA")
+    assert open_data(str(root), cache).input.depth == 1
+    save_image(root / "cat" / "colour.png", mode="RGB")
+    assert open_data(str(root), cache).input.depth == 3
+
+
+def test_names_with_spaces_and_letters_of_all_languages_are_read(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses
+) -> None:
+    root = make_classes(tmp_path / "ein Ordner", {"größer Hund": 3, "猫": 3})
+    assert open_data(str(root), cache).classes == ("größer Hund", "猫")
+
+
+def test_a_name_that_is_not_utf8_on_disk_is_read(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses, save_image: SaveImage
+) -> None:
+    root = make_classes(tmp_path / "set", {"cat": 3})
+    latin1 = Path(os.fsdecode(os.fsencode(root) + b"/h\xfcnd"))
+    for i in range(3):
+        save_image(latin1 / f"{i}.png")
+    assert open_data(str(root), cache).classes == ("cat", "h�nd")
+
+
+# What is looked at, and when
+
+
+def test_a_moved_copy_is_the_same_data_and_is_not_decoded_again(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses
+) -> None:
+    root = make_classes(tmp_path / "set", {"cat": 3, "dog": 3})
+    first = open_data(str(root), cache)
+    moved = shutil.move(root, tmp_path / "moved")
+    calls: list[tuple[int, int]] = []
+    second = open_data(str(moved), cache, progress=lambda done, total: calls.append((done, total)))
+    assert second.fingerprint == first.fingerprint
+    assert second.folder == first.folder
+    assert (second.name, second.source) == ("moved", str(moved))
+    assert not calls
+
+
+@pytest.mark.parametrize("change", ["content", "name", "class", "part", "one image less"])
+def test_any_change_of_the_content_changes_the_fingerprint(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses, save_image: SaveImage, change: str
+) -> None:
+    root = tmp_path / "set"
+    make_classes(root / "train", {"cat": 5, "dog": 5})
+    make_classes(root / "test", {"cat": 2, "dog": 2})
+    before = open_data(str(root), cache).fingerprint
+    image = root / "train/cat/4.png"
+    match change:
+        case "content":
+            save_image(image)
+        case "name":
+            image.rename(image.with_name("5.png"))
+        case "class":
+            image.rename(root / "train/dog/5.png")
+        case "part":
+            image.rename(root / "test/cat/5.png")
+        case _:
+            image.unlink()
+    assert open_data(str(root), cache).fingerprint != before
+
+
+def test_progress_is_told_up_to_the_last_image(tmp_path: Path, cache: Path, make_classes: MakeClasses) -> None:
+    calls: list[tuple[int, int]] = []
+    root = make_classes(tmp_path / "set", {"cat": 30, "dog": 30})
+    open_data(str(root), cache, progress=lambda done, total: calls.append((done, total)))
+    assert calls[-1] == (60, 60)
+    assert calls == sorted(calls)
+
+
+# What a person should know
+
+
+def test_few_images_are_noted(tmp_path: Path, cache: Path, make_classes: MakeClasses) -> None:
+    root = make_classes(tmp_path / "set", {"cat": 60, "dog": 60})
+    assert not open_data(str(root), cache).notes
+    root = make_classes(tmp_path / "small", {"cat": 60, "dog": 39})
+    assert any(note.startswith("small: 99 images, fewer than 50") for note in open_data(str(root), cache).notes)
+
+
+def test_classes_of_very_different_size_are_noted(tmp_path: Path, cache: Path, make_classes: MakeClasses) -> None:
+    root = make_classes(tmp_path / "set", {"cat": 40, "owl": 5})
+    notes = open_data(str(root), cache).notes
+    assert any("unbalanced: 'cat' has 40 images, 'owl' 5" in note for note in notes)
+
+
+def test_exact_copies_are_noted(tmp_path: Path, cache: Path, make_classes: MakeClasses) -> None:
+    root = make_classes(tmp_path / "set", {"cat": 3, "dog": 3})
+    shutil.copy(root / "cat/0.png", root / "cat/again.png")
+    assert any("1 of 7 images are exact copies" in note for note in open_data(str(root), cache).notes)
+
+
+def test_a_class_without_test_images_is_noted(tmp_path: Path, cache: Path, make_classes: MakeClasses) -> None:
+    make_classes(tmp_path / "set/train", {"cat": 3, "dog": 3})
+    make_classes(tmp_path / "set/test", {"cat": 3})
+    assert any("test/ has no images of 'dog'" in note for note in open_data(str(tmp_path / "set"), cache).notes)
+
+
+# Bad input
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path, cache: Path) -> None:
+    (tmp_path / "set").mkdir()
+    assert "set has neither class folders nor images" in refused(tmp_path / "set", cache)
+
+
+def test_a_folder_with_images_but_no_class_folders_is_refused(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses
+) -> None:
+    root = make_classes(tmp_path, {"photos": 3})
+    message = refused(root / "photos", cache)
+    assert "photos has 3 images but no class folders" in message
+    assert "photos/cat/1.jpg" in message
+
+
+def test_train_and_test_folders_with_images_of_no_class_are_refused(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses
+) -> None:
+    root = make_classes(tmp_path / "set", {"train": 3, "test": 3})
+    assert "test/ has 3 images but no class folders" in refused(root, cache)
+
+
+def test_a_test_folder_without_a_train_folder_is_refused(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses
+) -> None:
+    make_classes(tmp_path / "set/test", {"cat": 3, "dog": 3})
+    assert "has 'test' but no 'train'" in refused(tmp_path / "set", cache)
+
+
+def test_two_validation_folders_are_refused(tmp_path: Path, cache: Path, make_classes: MakeClasses) -> None:
+    for part in ("train", "val", "valid"):
+        make_classes(tmp_path / "set" / part, {"cat": 3, "dog": 3})
+    assert "'train', 'val', 'valid', of which two are the same part" in refused(tmp_path / "set", cache)
+
+
+def test_a_class_folder_without_images_is_refused_by_its_name(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses
+) -> None:
+    root = make_classes(tmp_path / "set", {"cat": 3, "dog": 3, "owl": 0})
+    (root / "owl/notes.txt").touch()
+    message = refused(root, cache)
+    assert "class folders without a single image: owl/" in message
+    assert ".jpeg" in message
+
+
+def test_a_single_class_is_refused(tmp_path: Path, cache: Path, make_classes: MakeClasses) -> None:
+    root = make_classes(tmp_path / "set", {"cat": 9})
+    assert "only one class, 'cat'" in refused(root, cache)
+
+
+def test_a_class_of_one_image_is_refused_by_its_name_with_what_it_needs(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses
+) -> None:
+    root = make_classes(tmp_path / "set", {"cat": 9, "owl": 1})
+    message = refused(root, cache)
+    assert "'owl' has 1" in message
+    assert "needs at least 3, one each for training and validation and test" in message
+
+
+def test_with_a_test_folder_each_class_needs_two_training_images(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses
+) -> None:
+    root = tmp_path / "set"
+    make_classes(root / "train", {"cat": 2, "owl": 1})
+    make_classes(root / "test", {"cat": 1, "owl": 1})
+    message = refused(root, cache)
+    assert "'owl' has 1" in message
+    assert "needs at least 2 in train/, one each for training and validation" in message
+
+
+def test_a_class_in_test_that_train_lacks_is_refused(tmp_path: Path, cache: Path, make_classes: MakeClasses) -> None:
+    make_classes(tmp_path / "set/train", {"cat": 3, "dog": 3})
+    make_classes(tmp_path / "set/test", {"cat": 3, "Dog": 3, "owl": 3})
+    assert "test/ has classes that train/ lacks: 'Dog', 'owl'" in refused(tmp_path / "set", cache)
+
+
+def test_links_that_lead_out_of_the_folder_are_not_followed(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses, save_image: SaveImage
+) -> None:
+    root = make_classes(tmp_path / "set", {"cat": 3, "dog": 3})
+    (root / "cat/secret.png").symlink_to(save_image(tmp_path / "secret.png"))
+    (root / "elsewhere").symlink_to(make_classes(tmp_path, {"outside": 3}) / "outside")
+    dataset = open_data(str(root), cache)
+    assert dataset.class_counts() == {"cat": 3, "dog": 3}
+    assert any("2 links" in note for note in dataset.notes)
+
+
+def test_a_link_that_stays_inside_the_folder_is_an_image_like_others(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses
+) -> None:
+    root = make_classes(tmp_path / "set", {"cat": 3, "dog": 3})
+    (root / "cat/alias.png").symlink_to(root / "cat/0.png")
+    assert open_data(str(root), cache).class_counts() == {"cat": 4, "dog": 3}
+
+
+def test_a_circle_of_links_ends(tmp_path: Path, cache: Path, make_classes: MakeClasses) -> None:
+    root = make_classes(tmp_path / "set", {"cat": 3, "dog": 3})
+    (root / "cat/again").symlink_to(root)
+    assert len(open_data(str(root), cache)) == 6
+
+
+def test_a_pipe_that_is_called_an_image_is_not_waited_for(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses
+) -> None:
+    root = make_classes(tmp_path / "set", {"cat": 3, "dog": 3})
+    os.mkfifo(root / "cat/pipe.png")
+    assert len(open_data(str(root), cache)) == 6
+
+
+# Bad images
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def test_a_truncated_jpeg_is_named_and_skip_bad_goes_on_without_it(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses, save_image: SaveImage
+) -> None:
+    root = make_classes(tmp_path / "set", {"cat": 4, "dog": 4})
+    cut(save_image(root / "cat/broken.jpg", height=64, width=64))
+    message = refused(root, cache)
+    assert "1 of 9 images cannot be read" in message
+    assert "cat/broken.jpg: damaged: " in message
+    assert "--skip-bad" in message
+
+    dataset = open_data(str(root), cache, skip_bad=True)
+    assert dataset.class_counts() == {"cat": 4, "dog": 4}
+    assert dataset.images().shape[0] == len(dataset.labels()) == len(dataset.given) == 8
+    assert [line.split(":")[0] for line in dataset.bad] == ["cat/broken.jpg"]
+    assert any("skipped: 1 of 9 images" in note for note in dataset.notes)
+    dogs = [decode(root / f"dog/{i}.png", (8, 8), 3) for i in range(4)]
+    assert np.array_equal(dataset.images()[dataset.labels() == 1], dogs)
+
+
+def test_arrays_made_without_the_bad_images_do_not_hide_them_the_next_time(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses
+) -> None:
+    root = make_classes(tmp_path / "set", {"cat": 4, "dog": 4})
+    (root / "cat/empty.png").touch()
+    open_data(str(root), cache, skip_bad=True)
+    with pytest.raises(InputError, match=r"1 of 9 images cannot be read:\n  cat/empty.png: empty file"):
+        open_data(str(root), cache)
+
+
+def test_all_bad_images_are_named_in_one_report_each_with_its_reason(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses, save_image: SaveImage
+) -> None:
+    root = make_classes(tmp_path / "set", {"cat": 4, "dog": 4})
+    (root / "cat/empty.png").touch()
+    (root / "dog/text.jpg").write_text("<html>404 Not Found</html>")
+    cut(save_image(root / "dog/half.png", height=64, width=64))
+    Image.new("1", (8000, 8000)).save(root / "dog/huge.png")
+    message = refused(root, cache)
+    assert "4 of 12 images cannot be read" in message
+    assert "cat/empty.png: empty file" in message
+    assert "dog/text.jpg: damaged, or not an image" in message
+    assert "dog/half.png: damaged: " in message
+    assert "dog/huge.png: 8000x8000 pixels; the limit is 50 million" in message
+    assert len(open_data(str(root), cache, skip_bad=True).bad) == 4
+
+
+def test_of_many_bad_images_twenty_are_named_and_the_others_counted(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses
+) -> None:
+    root = make_classes(tmp_path / "set", {"cat": 4, "dog": 4})
+    for i in range(33):
+        (root / f"cat/empty{i:02}.png").touch()
+    message = refused(root, cache)
+    assert re.findall(r"empty\d\d", message) == [f"empty{i:02}" for i in range(20)]
+    assert "and 13 more" in message
+
+
+def test_a_folder_of_nothing_but_bad_images_is_refused_even_when_they_may_be_skipped(
+    tmp_path: Path, cache: Path
+) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for i in range(3):
+            (tmp_path / "set" / name / f"{i}.png").touch()
+    message = refused(tmp_path / "set", cache, skip_bad=True)
+    assert "6 of 6 images cannot be read" in message
+    assert "Not one is left" in message
+
+
+def test_a_class_with_too_few_images_after_skipping_is_refused(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses
+) -> None:
+    root = make_classes(tmp_path / "set", {"cat": 4, "owl": 1})
+    for i in range(5):
+        (root / f"owl/empty{i}.png").touch()
+    message = refused(root, cache, skip_bad=True)
+    assert "too few images after the bad ones were left out: 'owl' has 1" in message
+
+
+def test_photographs_too_large_for_any_search_ask_for_an_image_size(tmp_path: Path, cache: Path) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for i in range(3):
+            Image.new("1", (5000, 10), i % 2).save(tmp_path / "set" / name / f"{i}.png")
+    message = refused(tmp_path / "set", cache)
+    assert "the commonest image size is 10x5000" in message
+    assert "--image-size" in message
+
+
+def test_photographs_are_read_pixel_by_pixel_with_their_own_test_images(tmp_path: Path, cache: Path) -> None:
+    """Pieces of the two photographs that scikit-learn ships."""
+    for name, photograph in zip(("china", "flower"), load_sample_images().images, strict=True):
+        pieces = [
+            photograph[y : y + 32, x : x + 32]
+            for y in range(0, photograph.shape[0] - 31, 32)
+            for x in range(0, photograph.shape[1] - 31, 32)
+        ]
+        for part, chosen in (("train", pieces[:200]), ("test", pieces[200:240])):
+            (tmp_path / "set" / part / name).mkdir(parents=True)
+            for number, piece in enumerate(chosen):
+                Image.fromarray(piece).save(tmp_path / "set" / part / name / f"{number:03}.png")
+    dataset = open_data(str(tmp_path / "set"), cache)
+    assert (dataset.input, dataset.class_counts()) == ((32, 32, 3), {"china": 240, "flower": 240})
+    assert np.bincount(dataset.given).tolist() == [400, 0, 0, 80]
+    assert not dataset.bad
+    assert not dataset.notes
+    flowers = dataset.images()[(dataset.labels() == 1) & (dataset.given == 0)]
+    assert np.array_equal(flowers[0], load_sample_images().images[1][:32, :32])
+    parts = split(dataset, seed=0)
+    assert (len(parts.train), len(parts.val), len(parts.test)) == (320, 80, 80)

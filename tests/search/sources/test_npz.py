@@ -1,0 +1,358 @@
+import os
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from convsearch.search.data import Dataset
+from convsearch.search.sources import open_data
+from convsearch.spaces.errors import InputError
+
+RANDOM = np.random.default_rng(0)
+GREY = RANDOM.integers(0, 256, (12, 6, 5), dtype=np.uint8)
+COLOUR = RANDOM.integers(0, 256, (12, 6, 5, 3), dtype=np.uint8)
+LABELS = np.arange(12) % 2
+
+
+def opened(folder: Path, *, compressed: bool = False, size: tuple[int, int] | None = None, **arrays: Any) -> Dataset:
+    """Save the arrays as `folder/set.npz` and open it."""
+    path = folder / "set.npz"
+    (np.savez_compressed if compressed else np.savez)(path, **arrays)
+    return open_data(str(path), folder / "cache", image_size=size)
+
+
+def refused(folder: Path, **arrays: Any) -> str:
+    """Return the message that the arrays are refused with, having seen that nothing is left in the cache."""
+    with pytest.raises(InputError) as error:
+        opened(folder, **arrays)
+    cache = folder / "cache"
+    assert not cache.exists() or not list(cache.iterdir())
+    return str(error.value)
+
+
+# Layouts
+
+
+@pytest.mark.parametrize("names", [("x", "y"), ("images", "labels")])
+@pytest.mark.parametrize("compressed", [False, True])
+def test_images_and_labels_are_read(tmp_path: Path, names: tuple[str, str], compressed: bool) -> None:
+    arrays: dict[str, Any] = {names[0]: COLOUR, names[1]: LABELS}
+    dataset = opened(tmp_path, compressed=compressed, **arrays)
+    assert dataset.name == "set"
+    assert dataset.input == (6, 5, 3)
+    assert dataset.classes == ("0", "1")
+    assert np.array_equal(dataset.images(), COLOUR)
+    assert np.array_equal(dataset.labels(), LABELS)
+    assert not dataset.given.any()
+
+
+@pytest.mark.parametrize("style", ["x_{0} y_{0}", "{0}_images {0}_labels"])
+@pytest.mark.parametrize(
+    ("parts", "given"),
+    [
+        (["train"], [12]),
+        (["train", "test"], [12, 0, 0, 12]),
+        (["train", "val"], [12, 0, 12]),
+        (["train", "val", "test"], [0, 12, 12, 12]),
+    ],
+)
+def test_parts_fix_the_roles_in_both_styles(tmp_path: Path, style: str, parts: list[str], given: list[int]) -> None:
+    arrays: dict[str, Any] = {}
+    for part in parts:
+        images, labels = style.format(part).split()
+        arrays |= {images: GREY, labels: LABELS[:, np.newaxis]}  # MedMNIST has labels of (n, 1)
+    dataset = opened(tmp_path, **arrays)
+    assert len(dataset) == 12 * len(parts)
+    assert np.bincount(dataset.given).tolist() == given
+
+
+@pytest.mark.parametrize("channels", [None, 1])
+def test_grey_images_have_depth_one_with_or_without_a_last_axis(tmp_path: Path, channels: int | None) -> None:
+    dataset = opened(tmp_path, x=GREY if channels is None else GREY[..., np.newaxis], y=LABELS)
+    assert dataset.input == (6, 5, 1)
+    assert np.array_equal(dataset.images()[..., 0], GREY)
+
+
+def test_a_fourth_channel_is_transparency_and_composited_on_white(tmp_path: Path) -> None:
+    alpha = np.full((12, 6, 5, 1), 255, dtype=np.uint8)
+    alpha[3] = 0
+    images = opened(tmp_path, x=np.concatenate([COLOUR, alpha], axis=-1), y=LABELS).images()
+    assert np.array_equal(images[2], COLOUR[2])
+    assert (images[3] == 255).all()
+
+
+def test_arrays_can_be_brought_to_another_size(tmp_path: Path) -> None:
+    dataset = opened(tmp_path, size=(3, 4), x=np.full((12, 6, 5), 77, dtype=np.uint8), y=LABELS)
+    assert dataset.images().shape == (12, 3, 4, 1)
+    assert (dataset.images() == 77).all()
+
+
+def test_label_values_need_not_follow_each_other(tmp_path: Path) -> None:
+    dataset = opened(tmp_path, x=GREY, y=np.array([7, 30, 2] * 4))
+    assert dataset.classes == ("2", "7", "30")
+    assert dataset.labels()[:3].tolist() == [1, 2, 0]
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int64, np.float32, bool])
+def test_whole_labels_of_any_type_are_taken(tmp_path: Path, kind: type) -> None:
+    assert np.array_equal(opened(tmp_path, x=GREY, y=LABELS.astype(kind)).labels(), LABELS)
+
+
+def test_an_array_in_fortrans_order_is_read_alike(tmp_path: Path) -> None:
+    dataset = opened(tmp_path, x=np.asfortranarray(COLOUR), y=LABELS)
+    assert np.array_equal(dataset.images(), COLOUR)
+
+
+def test_arrays_of_another_byte_order_are_read_alike(tmp_path: Path) -> None:
+    dataset = opened(tmp_path, x=(GREY.astype(">u2") * 257), y=LABELS.astype(">i4"))
+    assert np.array_equal(dataset.images()[..., 0], GREY)
+    assert np.array_equal(dataset.labels(), LABELS)
+
+
+def test_a_moved_copy_has_the_same_fingerprint_and_arrays(tmp_path: Path) -> None:
+    first = opened(tmp_path, x=GREY, y=LABELS)
+    moved = (tmp_path / "set.npz").rename(tmp_path / "other.npz")
+    second = open_data(str(moved), tmp_path / "cache")
+    assert second.fingerprint == first.fingerprint
+    assert second.folder == first.folder
+    assert second.name == "other"
+
+
+# Pixels
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_floats_from_0_to_1_are_brought_to_255(tmp_path: Path, kind: type) -> None:
+    pixels: Any = (GREY / 255).astype(kind)
+    pixels.flat[0] = 1
+    images = opened(tmp_path, x=pixels, y=LABELS).images()[..., 0]
+    assert np.abs(images.astype(int) - np.rint(pixels.astype(float) * 255)).max() <= 1
+    assert images.flat[0] == 255
+
+
+def test_floats_from_0_to_255_are_rounded(tmp_path: Path) -> None:
+    images = opened(tmp_path, x=GREY + np.float32(0.25) * (GREY < 255), y=LABELS).images()[..., 0]
+    assert np.array_equal(images, GREY)
+
+
+def test_a_dark_test_array_is_scaled_like_the_training_array(tmp_path: Path) -> None:
+    bright, dark = GREY.astype(np.float32), np.ones((12, 6, 5), dtype=np.float32)
+    dataset = opened(tmp_path, x_train=bright, y_train=LABELS, x_test=dark, y_test=LABELS)
+    assert (dataset.images()[dataset.given == 3] == 1).all()
+
+
+def test_16_bits_are_divided_by_257(tmp_path: Path) -> None:
+    pixels = RANDOM.integers(0, 65536, (12, 6, 5), dtype=np.uint16)
+    pixels.flat[:3] = 0, 257, 65535
+    images = opened(tmp_path, x=pixels, y=LABELS).images()[..., 0]
+    assert images.ravel()[:3].tolist() == [0, 1, 255]
+    assert np.array_equal(images, np.rint(pixels / 257))
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.int32, np.int64])
+def test_wider_whole_numbers_that_stay_below_256_are_taken_as_they_are(tmp_path: Path, kind: type) -> None:
+    assert np.array_equal(opened(tmp_path, x=GREY.astype(kind), y=LABELS).images()[..., 0], GREY)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "found"),
+    [
+        (GREY / 127.5 - 1, "float64 pixels from -1 to 1"),
+        (GREY.astype(np.float32) * 4, "float32 pixels from 0 to 1020"),
+        (GREY / 255 * 1.5, "float64 pixels from 0 to 1.5"),
+        (GREY.astype(np.int16) - 100, "int16 pixels from -100 to 155"),
+        (GREY.astype(np.int32) * 257, "int32 pixels from 0 to 65535"),
+    ],
+)
+def test_other_ranges_are_refused_with_what_was_found(tmp_path: Path, pixels: Any, found: str) -> None:
+    pixels = pixels.copy()
+    pixels.flat[:2] = pixels.min(), pixels.max()
+    message = refused(tmp_path, x=np.concatenate([pixels]), y=LABELS)
+    assert f"set.npz: x holds {found}" in message
+    assert "floats from 0 to 1" in message
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_pixels_that_are_no_numbers_are_refused_with_their_number_and_the_first(tmp_path: Path, value: float) -> None:
+    pixels = COLOUR / 255
+    pixels[7, 3, 4, 0] = pixels[9, 0, 0, 0] = pixels[9, 0, 0, 1] = value
+    message = refused(tmp_path, x=pixels, y=LABELS)
+    assert "x holds 3 pixels that are not a number or infinite, the first at x[7, 3, 4, 0]" in message
+
+
+def test_the_place_of_a_missing_number_counts_from_the_start_of_a_long_array(tmp_path: Path) -> None:
+    pixels = np.zeros((9, 1024, 1024), dtype=np.float32)
+    pixels[8, 1, 2] = np.nan
+    assert "the first at x[8, 1, 2]" in refused(tmp_path, compressed=True, x=pixels, y=np.arange(9) % 2)
+
+
+@pytest.mark.parametrize("pixels", [GREY * 1j, GREY.astype("datetime64[s]"), GREY.astype("U3")])
+def test_what_is_no_pixel_at_all_is_refused(tmp_path: Path, pixels: Any) -> None:
+    assert f"x holds {pixels.dtype}; pixels are whole numbers or floats" in refused(tmp_path, x=pixels, y=LABELS)
+
+
+# Shapes and names
+
+
+def test_a_file_without_known_names_is_refused_with_those_found_and_those_accepted(tmp_path: Path) -> None:
+    message = refused(tmp_path, data=GREY, target=LABELS)
+    assert "set.npz holds data, target; right are the names x and y;" in message
+    assert "x_train and y_train" in message
+    assert "train_images and train_labels" in message
+
+
+def test_a_missing_partner_is_named(tmp_path: Path) -> None:
+    assert "has x_train but no y_train. It holds: x_train, x_test" in refused(tmp_path, x_train=GREY, x_test=GREY)
+    message = refused(tmp_path, x_train=GREY, y_train=LABELS, x_test=GREY)
+    assert "has x_test but no y_test" in message
+    message = refused(tmp_path, x_test=GREY, y_test=LABELS)
+    assert "holds x_test, y_test; right are the names" in message
+
+
+def test_images_and_labels_of_different_length_are_refused(tmp_path: Path) -> None:
+    assert "x has 12 images but y 11 labels" in refused(tmp_path, x=GREY, y=LABELS[1:])
+
+
+@pytest.mark.parametrize("shape", [(12,), (12, 30), (12, 6, 5, 2), (12, 6, 5, 3, 1)])
+def test_arrays_that_are_no_images_are_refused_with_their_shape(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    message = refused(tmp_path, x=np.zeros(shape, dtype=np.uint8), y=LABELS)
+    assert f"x has the shape {shape}; right is (images, height, width)" in message
+
+
+def test_a_single_number_is_refused(tmp_path: Path) -> None:
+    assert "x has the shape ()" in refused(tmp_path, x=np.uint8(3), y=LABELS)
+
+
+def test_channels_that_come_first_are_refused_with_what_mends_it(tmp_path: Path) -> None:
+    message = refused(tmp_path, x=COLOUR.transpose(0, 3, 1, 2), y=LABELS)
+    assert "save x.transpose(0, 2, 3, 1)" in message
+
+
+def test_an_array_without_an_image_is_refused(tmp_path: Path) -> None:
+    assert "there is no image in it" in refused(tmp_path, x=GREY[:0], y=LABELS[:0])
+
+
+def test_parts_of_different_size_or_depth_are_refused(tmp_path: Path) -> None:
+    message = refused(tmp_path, x_train=COLOUR, y_train=LABELS, x_test=COLOUR[:, :4], y_test=LABELS)
+    assert "x_test has images of 4x5x3, x_train of 6x5x3" in message
+    message = refused(tmp_path, x_train=COLOUR, y_train=LABELS, x_test=GREY, y_test=LABELS)
+    assert "x_test has images of 6x5x1, x_train of 6x5x3" in message
+
+
+# Labels
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (LABELS + 0.5, r"y[0] is 0.5; labels are whole numbers"),
+        (np.where(np.arange(12) == 4, np.nan, LABELS), r"y[4] is nan; labels are whole numbers"),
+        (LABELS - 1, r"y[0] is -1; labels are whole numbers from 0 to"),
+        (np.where(LABELS, 2**63, 0).astype(np.uint64), "y[1] is 9223372036854775808; labels are"),
+        (LABELS * 1e30, "y[1] is 1e+30; labels are whole numbers from 0 to"),
+        (LABELS.astype(str), "numpy.unique(y, return_inverse=True)"),
+        (np.eye(2)[LABELS], "y has the shape (12, 2); right is one label an image, (12,). If it is one-hot"),
+        (np.zeros((12, 6, 5), dtype=int), "y has the shape (12, 6, 5)"),
+    ],
+)
+def test_labels_that_are_no_whole_numbers_are_refused(tmp_path: Path, labels: Any, message: str) -> None:
+    assert message in refused(tmp_path, x=GREY, y=labels)
+
+
+def test_a_single_class_is_refused(tmp_path: Path) -> None:
+    assert "only one class, '0'" in refused(tmp_path, x=GREY, y=LABELS * 0)
+
+
+def test_a_class_with_one_image_is_refused(tmp_path: Path) -> None:
+    assert "'9' has 1. Every class needs at least 3" in refused(tmp_path, x=GREY, y=np.append(LABELS[:-1], 9))
+
+
+def test_a_test_label_that_was_never_trained_is_refused(tmp_path: Path) -> None:
+    message = refused(tmp_path, x_train=GREY, y_train=LABELS, x_test=GREY, y_test=LABELS * 2)
+    assert "y_test has classes that y_train lacks: '2'" in message
+
+
+# Damage and malice
+
+
+def test_a_file_that_is_no_zip_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "set.npz").write_bytes(b"hello")
+    with pytest.raises(InputError, match=r"set\.npz cannot be read: .*It must be a whole \.npz file"):
+        open_data(str(tmp_path / "set.npz"), tmp_path / "cache")
+
+
+@pytest.mark.parametrize("left", [0, 0.1, 0.5, 0.99])
+def test_a_truncated_file_is_refused(tmp_path: Path, left: float) -> None:
+    path = tmp_path / "set.npz"
+    np.savez_compressed(path, x=GREY, y=LABELS)
+    os.truncate(path, int(path.stat().st_size * left))
+    with pytest.raises(InputError, match=r"set\.npz cannot be read"):
+        open_data(str(path), tmp_path / "cache")
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_some_bytes_changed_among_the_pixels_are_found_and_leave_nothing(tmp_path: Path, compressed: bool) -> None:
+    path = tmp_path / "set.npz"
+    images = RANDOM.integers(0, 256, (12, 256, 256, 3), dtype=np.uint8)
+    (np.savez_compressed if compressed else np.savez)(path, x=images, y=LABELS)
+    data = bytearray(path.read_bytes())
+    for i in range(len(data) // 2, len(data) // 2 + 10):
+        data[i] ^= 255
+    path.write_bytes(data)
+    with pytest.raises(InputError, match=r"set\.npz: x cannot be read"):
+        open_data(str(path), tmp_path / "cache")
+    assert not list((tmp_path / "cache").iterdir())
+
+
+def test_a_header_that_promises_more_than_there_is_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "set.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        with archive.open("x.npy", "w") as stream:
+            header = {"descr": "|u1", "fortran_order": False, "shape": (10**6, 4000, 4000)}
+            np.lib.format.write_array_header_1_0(stream, header)
+            stream.write(b"\0" * 100)
+        with archive.open("y.npy", "w") as stream:
+            np.lib.format.write_array(stream, LABELS)
+    with pytest.raises(InputError, match="x is damaged: its data is not as long as its header says"):
+        open_data(str(path), tmp_path / "cache")
+
+
+class Attack:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (os.environ["CONVSEARCH_ATTACK"],)
+
+
+@pytest.mark.parametrize("key", ["x", "y"])
+def test_arrays_of_objects_are_refused_and_never_unpickled(
+    tmp_path: Path, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "attacked"
+    monkeypatch.setenv("CONVSEARCH_ATTACK", str(target))
+    arrays = {"x": GREY, "y": LABELS} | {key: np.array([Attack()] * 12, dtype=object)}
+    assert f"{key} is an array of Python objects" in refused(tmp_path, **arrays)
+    assert not target.exists()
+
+
+def test_a_pickle_in_place_of_an_array_is_refused_and_never_unpickled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "attacked"
+    monkeypatch.setenv("CONVSEARCH_ATTACK", str(target))
+    path = tmp_path / "set.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.npy", pickle.dumps(Attack()))
+        archive.writestr("y.npy", pickle.dumps(Attack()))
+    with pytest.raises(InputError, match="x cannot be read"):
+        open_data(str(path), tmp_path / "cache")
+    assert not target.exists()
+
+
+def test_an_empty_zip_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "set.npz"
+    with zipfile.ZipFile(path, "w"):
+        pass
+    with pytest.raises(InputError, match=r"set\.npz holds no arrays"):
+        open_data(str(path), tmp_path / "cache")

@@ -1,0 +1,149 @@
+"""Where things are on disk."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from convsearch.search.data import Split
+from convsearch.search.study.home import Home
+from convsearch.search.study.settings import DataFacts, StudySettings
+from convsearch.spaces.arithmetic import Volume
+from convsearch.spaces.errors import InputError
+
+
+def study(name: str = "mine", **more: object) -> StudySettings:
+    data = DataFacts(
+        name="digits",
+        source="digits",
+        fingerprint="f" * 64,
+        input=Volume(8, 8, 1),
+        classes=("zero", "größer", "1e5", "off"),
+        folder="ffff-8x8x1",
+        image_size=None,
+        train=3,
+        val=2,
+        test=1,
+    )
+    values = {
+        "name": name,
+        "created_at": "2026-01-01T00:00:00+00:00",
+        "space": "mine",
+        "data": data,
+        "engine": "optuna",
+        "algorithm": "tpe",
+        "pruner": "none",
+        "epochs": 3,
+        "trials": None,
+        "seed": 0,
+        "class_weights": False,
+        "versions": {"python": "3.11.0"},
+    } | more
+    return StudySettings.model_validate(values)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    made = Home(tmp_path / "home")
+    made.prepare()
+    return made
+
+
+def test_what_a_study_was_begun_with_is_read_again_as_it_was(home: Home) -> None:
+    written = study(answers={"learning_rate": "0.01", "layers": "[1, 2]"})
+    folder = home.study("mine")
+    folder.create(written, "layers: [1, 2, 3]\n")
+    assert folder.read() == written
+    assert folder.definition(written).layers.values == (1, 2)
+    assert folder.space(written).fixed["learning_rate"] == 0.01
+    assert folder.record().trials == {}
+    assert folder.result() is None
+
+
+def test_a_study_is_there_whole_or_not_at_all(home: Home) -> None:
+    full = Split(*(np.array([number]) for number in range(3)))
+    folder = home.study("mine")
+    ours, theirs = (folder.path.with_name(f".mine.{number}.partial") for number in (os.getppid(), 2**22 + 1))
+    for left in (ours, theirs):  # the first one is of a process that is alive
+        left.mkdir()
+    with pytest.raises(UnicodeEncodeError):
+        folder.create(study(), "\ud800", full)
+    assert [path.name for path in home.path.iterdir()] == [ours.name]
+    folder.create(study(), "layers: [1]\n", full)
+    assert Split.load(folder.split).test.tolist() == [2]
+    with pytest.raises(FileExistsError):
+        folder.create(study(), "layers: [1]\n", full)
+
+
+def test_studies_are_listed_by_name_and_other_folders_are_none(home: Home) -> None:
+    for name in ("b", "a"):
+        home.study(name).create(study(name), "layers: [1]\n")
+    (home.path / "notes").mkdir()
+    assert [found.name for found in home.studies()] == ["a", "b"]
+    assert home.existing("a").path == home.path / "a"
+
+
+def test_the_decoded_images_of_a_study_move_with_the_home(home: Home, tmp_path: Path) -> None:
+    home.study("mine").create(study(), "layers: [1]\n")
+    home.path.rename(tmp_path / "moved")
+    folder = Home(tmp_path / "moved").existing("mine")
+    assert folder.data(folder.read()) == tmp_path / "moved" / "data" / "ffff-8x8x1"
+
+
+def test_a_home_is_made_where_there_is_none_and_nothing_is_left_of_the_try(tmp_path: Path) -> None:
+    Home(tmp_path / "deep" / "home").prepare()
+    assert list((tmp_path / "deep" / "home").iterdir()) == []
+
+
+def test_an_unknown_study_is_answered_with_those_that_are_there(home: Home) -> None:
+    with pytest.raises(InputError, match=r"there is none yet: `convsearch run` makes one"):
+        home.existing("mine")
+    home.study("mine").create(study(), "layers: [1]\n")
+    with pytest.raises(InputError, match=r"no study 'nine' in .*: did you mean 'mine'\? Known: mine"):
+        home.existing("nine")
+
+
+@pytest.mark.parametrize("change", ["format: 3\n", "unknown: 1\n", "epochs: many\n", "]"])
+def test_a_study_file_that_was_changed_to_something_else_is_refused_by_its_name(home: Home, change: str) -> None:
+    folder = home.study("mine")
+    folder.create(study(), "layers: [1]\n")
+    folder.file.write_text(folder.file.read_text() + change)
+    with pytest.raises(InputError, match=str(folder.file)):
+        folder.read()
+
+
+def test_a_record_that_was_damaged_is_refused_by_its_name(home: Home) -> None:
+    folder = home.study("mine")
+    folder.create(study(), "layers: [1]\n")
+    (folder.path / "trials.jsonl").write_text('{"number": 0}\n')
+    with pytest.raises(InputError, match=r"trials\.jsonl: the record cannot be read"):
+        folder.record()
+
+
+@pytest.mark.parametrize("content", [b"{", b"{}", b"\xff", b'{"at": "2026-01-01", "best": 0}'])
+def test_a_result_that_cannot_be_read_is_named_with_what_to_do(home: Home, content: bytes) -> None:
+    folder = home.study("mine")
+    folder.create(study(), "layers: [1]\n")
+    folder.result_file.write_bytes(content)
+    with pytest.raises(
+        InputError, match=r"result.json: damaged or of another version: (.|\n)*--resume tests and exports"
+    ):
+        folder.result()
+
+
+def test_what_was_read_of_the_test_split_is_counted_before_it_is_read(home: Home) -> None:
+    folder = home.study("mine")
+    folder.create(study(), "layers: [1]\n")
+    assert folder.tests() == 0
+    folder.note_test(3)
+    folder.note_test(5)
+    assert folder.tests() == 2
+
+
+def test_only_weights_are_named_as_kept(home: Home) -> None:
+    folder = home.study("mine")
+    folder.create(study(), "layers: [1]\n")
+    for name in ("12.weights.h5", "3.weights.h5", "4.state.npz", "3.repeat.weights.h5", ".DS_Store"):
+        (folder.path / "weights" / name).write_bytes(b"")
+    assert folder.kept() == [3, 12]
