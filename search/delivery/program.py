@@ -31,7 +31,7 @@ from ..study.runs import Runs
 from ..study.settings import StudySettings
 from ..study.trial import FINISHED, Trial
 from ..system.files import write_text
-from ..system.processes import end_with_the_loop
+from ..system.processes import end_with_parent
 from ..values.limits import Limits
 
 IDLE = 0.2  # seconds between two looks at the record
@@ -189,7 +189,7 @@ class ToOptuna:
 
 def main(place: str, limits: Limits) -> None:
     """Deliver until the loop says that it has ended, and all is delivered."""
-    end_with_the_loop()
+    end_with_parent()
     logging.disable(logging.CRITICAL)  # what libraries log as an error they raise as well
     said, commands = os.dup(1), _Commands()
     os.dup2(2, 1)  # what libraries print is not for the loop

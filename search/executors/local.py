@@ -1,4 +1,4 @@
-"""Worker processes on this machine: started first of all, warmed while the loop prepares, used for trial after trial.
+"""Worker processes on this machine: started first of all, used for trial after trial, replaced when they die.
 
 Loop and worker talk JSON over a socket pair. When the loop dies the worker is ended by the system; when the worker
 dies, is silent for too long or holds too much memory, the loop reports its job as lost and starts another worker.
@@ -6,10 +6,9 @@ dies, is silent for too long or holds too much memory, the loop reports its job 
 
 import contextlib
 import json
+import os
 import selectors
-import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections import deque
@@ -22,9 +21,11 @@ from typing import Any, BinaryIO
 import psutil
 
 from ...spaces.errors import WorkError
+from ..system.fork_server import starter as system_starter
 from ..system.machine import this_machine
 from ..system.memory import own_memory
-from ..system.processes import environment, how_it_ended
+from ..system.processes import how_it_ended
+from ..system.programs import Process, Spawner, Starter
 from ..values.job import EpochReport, Job, Outcome
 from .protocol import Broken, Event, Lost, Started
 from .shares import Share, shares
@@ -34,6 +35,12 @@ LOOK = 0.5  # seconds between two looks at memory and silence
 GROWTH = 2**30  # bytes that a worker may hold more than after its first job, before another one takes its place
 STILLBORN = 3  # so many workers in a row that die before they come up are no accident
 PROGRAM = "convsearch.search.workers.process"
+IMPORTED = ("convsearch.search.training.trial", PROGRAM)  # what workers are forked with
+
+
+def starter_for(shared: Sequence[Share]) -> Starter:
+    """Return what starts the workers of such shares best."""
+    return system_starter(IMPORTED, gpus=any(share.gpu is not None or share.device is not None for share in shared))
 
 
 class LocalExecutor:
@@ -48,6 +55,7 @@ class LocalExecutor:
         logs: Path,
         shared: Sequence[Share] | None = None,
         patience: Patience | None = None,
+        starter: Starter | None = None,
         program: str = PROGRAM,
         growth: int = GROWTH,
     ) -> None:
@@ -57,6 +65,7 @@ class LocalExecutor:
             logs: the folder of their logs.
             shared: what each of them may use; one worker with the whole machine, where nothing is said.
             patience: how long one may be silent.
+            starter: what starts them, and stays open; one of the executor's own, where none is given.
             program: the module that a worker runs.
             growth: bytes that a worker may hold more than after its first job.
         """
@@ -70,6 +79,8 @@ class LocalExecutor:
         self._looked = time.monotonic()
         self._stillborn = 0
         self._logs, self._program, self._growth = logs, program, growth
+        self._own = None if starter else starter_for(self._shares)
+        self._starter = starter or self._own or Spawner()
         self._workers = [self._begin(f"worker-{number}", share) for number, share in enumerate(self._shares)]
         self._free = deque(self._workers)
         self._busy: dict[int, _Worker] = {}
@@ -107,16 +118,18 @@ class LocalExecutor:
 
     def processes(self) -> list[int]:
         """Return the process ids of the workers."""
-        return [worker.process.pid for worker in self._workers]
+        return [worker.wait_for_pid() for worker in self._workers]
 
     def close(self) -> None:
         """End all workers at once."""
         for worker in self._workers:
             worker.end()
         self._selector.close()
+        if self._own is not None:
+            self._own.close()
 
     def _begin(self, name: str, share: Share) -> "_Worker":
-        worker = _Worker(name, self._logs, share, self._program)
+        worker = _Worker(name, self._logs, share, self._starter, self._program)
         self._selector.register(worker.connection, selectors.EVENT_READ, worker)
         return worker
 
@@ -179,7 +192,7 @@ class LocalExecutor:
         for worker in list(self._busy.values()):
             if worker.silence.too_long:
                 self._lose(worker, f"nothing was heard of it for {worker.silence.allowed:.0f} s; the worker was ended")
-            elif own_memory(worker.watched) > worker.share.memory:
+            elif worker.memory() > worker.share.memory:
                 limit = worker.share.memory / 2**30
                 self._lose(worker, f"its memory grew past the {limit:.1f} GB of a worker; the worker was ended")
 
@@ -216,35 +229,23 @@ class _Worker:
     name: str
     logs: Path
     share: Share
+    starter: Starter
     program: str
     number: int | None = None
     submitted: float = 0.0
     came_up: bool = False  # whether it got as far as a first job
     connection: Connection = field(init=False)
-    process: "subprocess.Popen[bytes]" = field(init=False)
-    watched: psutil.Process = field(init=False)
+    process: Process = field(init=False)
     said: BinaryIO = field(init=False)  # what it prints before its first job, in a file without a name
     silence: Silence = field(default_factory=lambda: Silence(Patience()))
     at_first: int | None = None  # bytes that it held after its first job
 
     def __post_init__(self) -> None:
-        ours, theirs = socket.socketpair()
-        variables = self.share.threads | environment()  # what the user has set counts
-        variables |= {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1"} | self.share.environment
+        threads = {name: os.environ.get(name, count) for name, count in self.share.threads.items()}  # the user's count
         self.said = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the worker
-        with theirs:
-            self.process = subprocess.Popen(
-                # -P: the user's folder may hold a module by any name, and must not stand in for ours.
-                [sys.executable, "-P", "-m", self.program, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=self.said,
-                stderr=self.said,
-                env=variables,
-                start_new_session=True,  # Ctrl-C is for the loop, which ends the worker tidily
-            )
-        self.connection = Connection(ours.detach())
-        self.watched = psutil.Process(self.process.pid)
+        self.connection, self.process = self.starter.start(
+            self.program, self.said.fileno(), threads | self.share.environment
+        )
 
     @property
     def log(self) -> Path:
@@ -271,10 +272,23 @@ class _Worker:
 
     def grown_by(self) -> int:
         """Return how many bytes more it holds than after its first job."""
-        holds = own_memory(self.watched)
+        holds = self.memory()
         if self.at_first is None:
             self.at_first = holds
         return holds - self.at_first
+
+    def memory(self) -> int:
+        """Return the bytes that it holds, as far as they are its own; 0 where it is not there."""
+        try:
+            return 0 if self.process.pid is None else own_memory(psutil.Process(self.process.pid))
+        except psutil.NoSuchProcess:
+            return 0
+
+    def wait_for_pid(self) -> int:
+        """Return its process id, when it has one."""
+        while self.process.poll() is None and self.process.pid is None:
+            time.sleep(LOOK / 10)
+        return self.process.pid or 0
 
     def ended_by_itself(self) -> bool:
         """Whether it ended with an error, before it did anything."""

@@ -68,8 +68,8 @@ def export_bundle(folder: StudyFolder, trial: Trial | None, to: Path) -> float:
             f"trial {trial.number} ({trial.state}): its weights are not kept; kept are those of "
             f"{', '.join(map(str, kept)) or 'none'}"
         )
+    import_keras(start=False)
     with Verifier() as verifier:
-        import_keras()
         from .bundle import write_bundle
         from .trained import trained_model
 
@@ -81,8 +81,8 @@ def export_bundle(folder: StudyFolder, trial: Trial | None, to: Path) -> float:
 
 
 def _copy(bundle: Path, to: Path, dataset: Dataset) -> float:
+    keras = import_keras(start=False)
     with Verifier() as verifier, new_folder(to) as partial:
-        keras = import_keras()
         shutil.copytree(bundle, partial, dirs_exist_ok=True)
         model = keras.saving.load_model(bundle / "model.keras", safe_mode=True)
         images = np.array(dataset.images()[:CHECKED])

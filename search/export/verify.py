@@ -1,25 +1,35 @@
 """Load a bundle in a fresh process that cannot import Convsearch, and compare it with the model in memory."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import traceback
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...spaces.errors import WorkError
+from ..system.backend import runtime_has_begun
+from ..system.fork_server import may_fork
+from ..system.machine import this_machine
+from ..system.processes import end_with_parent
 
+MOST_DESCRIPTORS = 1 << 16
 TOLERANCE = 1e-4  # of a probability; another process may add numbers in another order
 
 # Run in the fresh process: the saved model, then the source file with the saved model's weights.
-_PROGRAM = """
+PROGRAM = """
 import gc, importlib.util, sys
 sys.modules["convsearch"] = None  # importing it is an error now
 from pathlib import Path
 import keras, numpy as np
+assert not keras.saving.get_custom_objects(), "a class of somebody's is registered"
 bundle, images, out = (Path(line.rstrip("\\n")) for line in sys.stdin)
 images = np.load(images, allow_pickle=False)
 saved = keras.saving.load_model(bundle / "model.keras", safe_mode=True)
@@ -34,19 +44,49 @@ gc.freeze()  # it ends at once, without a last look at every object
 
 
 class Verifier:
-    """A fresh process that checks one bundle. It imports Keras from the start, while the bundle is still being made."""
+    """A fresh process that checks one bundle, begun before the bundle is made.
+
+    Where Keras is imported and its backend has not begun, the process is forked, without all of Convsearch; else it is
+    a new interpreter, which imports Keras meanwhile.
+    """
 
     def __init__(self) -> None:
-        command = [sys.executable, "-I", "-B", "-c", _PROGRAM]
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
+        if "keras" in sys.modules and may_fork(gpus=bool(this_machine().gpus)) and not runtime_has_begun():
+            self._fork()
+        else:
+            self._spawn()
+
+    def _fork(self) -> None:
+        read, self._given = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            _become_the_check(read, self._said.fileno())
+        os.close(read)
+        self._code: int | None = None
+
+        def wait() -> int:
+            if self._code is None:
+                self._code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+            return self._code
+
+        def kill() -> None:
+            if self._code is None:
+                os.kill(pid, signal.SIGKILL)
+
+        self._wait, self._kill = wait, kill
+
+    def _spawn(self) -> None:
+        read, self._given = os.pipe()
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-B", "-c", PROGRAM],
+            stdin=read,
+            stdout=self._said,
+            stderr=self._said,
             env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
         )
+        os.close(read)
+        self._wait, self._kill = process.wait, process.kill
 
     def __enter__(self) -> "Verifier":
         return self
@@ -54,9 +94,18 @@ class Verifier:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._process.poll() is None:
-            self._process.kill()
-            self._process.communicate()
+        self._give("")
+        self._kill()
+        self._wait()
+        self._said.close()
+
+    def _give(self, text: str) -> None:
+        """Give the process its input, once."""
+        if self._given >= 0:
+            with suppress(BrokenPipeError):  # it has died, which its exit code says
+                os.write(self._given, text.encode())
+            os.close(self._given)
+            self._given = -1
 
     def verify(self, bundle: Path, images: NDArray[np.uint8], expected: NDArray[np.float32]) -> float:
         """Return the largest difference between the bundle's probabilities and `expected`.
@@ -72,9 +121,10 @@ class Verifier:
         with tempfile.TemporaryDirectory() as folder:
             given, answered = Path(folder) / "images.npy", Path(folder) / "answers.npy"
             np.save(given, images)
-            _, said = self._process.communicate(f"{bundle.resolve()}\n{given}\n{answered}\n")
-            if self._process.returncode != 0:
-                lines = said.strip().splitlines()
+            self._give(f"{bundle.resolve()}\n{given}\n{answered}\n")
+            if self._wait() != 0:
+                self._said.seek(0)
+                lines = self._said.read().decode(errors="replace").strip().splitlines()
                 raise WorkError(f"the bundle does not load in a fresh process: {lines[-1] if lines else 'no message'}")
             answers = np.load(answered, allow_pickle=False)
         difference = float(np.abs(answers - expected[None]).max())
@@ -83,3 +133,23 @@ class Verifier:
                 f"the bundle's answers differ from the model's by {difference:.2g}, more than {TOLERANCE:g}"
             )
         return difference
+
+
+def _become_the_check(given: int, said: int) -> NoReturn:
+    """Be the process that checks a bundle, without a trace of Convsearch, in a process that was just forked."""
+    code = 1
+    try:
+        end_with_parent(os.getppid())
+        for descriptor, standard in ((given, 0), (said, 1), (said, 2)):
+            os.dup2(descriptor, standard)
+        os.closerange(3, MOST_DESCRIPTORS)  # above all the other end of its input, which would never end
+        sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - a descriptor, to the end
+        for name in [name for name in sys.modules if name.partition(".")[0] == "convsearch"]:
+            del sys.modules[name]
+        exec(compile(PROGRAM, "check", "exec"), {"__name__": "__main__"})
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)

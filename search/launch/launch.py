@@ -1,6 +1,8 @@
 """One `convsearch run`, from its options to the bundle: agrees on what is searched, and sees it through."""
 
+from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass
 
 from rich.console import Console
 
@@ -20,10 +22,10 @@ from ..study.folder import StudyFolder
 from ..study.home import Home
 from ..study.record import Record
 from ..system.lock import alone
+from ..system.programs import Call, Starter
 from ..winner.long_training import train_the_best
-from ..winner.publish import is_published, publish
 from ..winner.repeats import repeat_best, seconds_to_repeat
-from ..winner.test import test_and_export
+from ..winner.result import PUBLISH, export_winner, is_published, publish_result
 from ..winner.turn import turn_of
 from .announcement import announce
 from .contract import begun, folder_of, resumed
@@ -32,6 +34,17 @@ from .options import Options
 from .preparation import prepare
 from .progress import ProgressView
 from .wiring import database_of, engine_for, executor_for
+
+
+@dataclass(frozen=True)
+class Launch:
+    """What a launch works with."""
+
+    prepared: Prepared
+    executor: Executor
+    programs: Callable[[], Starter]  # starts what needs Keras besides the workers
+    budget: Budget
+    console: Console
 
 
 def launch(options: Options, console: Console) -> StudyFolder:
@@ -52,8 +65,7 @@ def launch(options: Options, console: Console) -> StudyFolder:
             folder.sweep()
         contract = resumed(folder, options) if options.resume else begun(home, folder, options)
         # Before the images are read, for workers take long to come up.
-        executor, lines = executor_for(options, folder)
-        held.enter_context(closing(executor))
+        executor, programs, lines = executor_for(options, folder, held)
         prepared = prepare(home, contract, options, console, database_of(contract, options, held))
         if not options.resume:
             held.enter_context(alone(folder.path))
@@ -65,33 +77,37 @@ def launch(options: Options, console: Console) -> StudyFolder:
         for line in lines:
             console.print(line, highlight=False, soft_wrap=True)
         with Interruption(budget), noting_time_used(folder.path, budget):
-            _search_and_export(home, prepared, executor, budget, console)
+            _search_and_export(Launch(prepared, executor, programs, budget, console))
     return folder
 
 
-def _search_and_export(home: Home, prepared: Prepared, executor: Executor, budget: Budget, console: Console) -> None:
-    record = prepared.record
-    budget.has_result = bool(record.best())
-    with (
-        closing(Outbox(prepared.folder, budget.limits)) as outbox,
-        closing(engine_for(prepared, budget, executor.slots)) as engine,
-    ):
+def _search_and_export(launched: Launch) -> None:
+    prepared, budget = launched.prepared, launched.budget
+    budget.has_result = bool(prepared.record.best())
+    with ExitStack() as held:
+        outbox = held.enter_context(closing(Outbox(prepared.folder, budget.limits)))
+        engine = held.enter_context(closing(engine_for(prepared, budget, launched.executor.slots)))
+        publisher = None
         try:
-            settle(record, engine, prepared.study.objectives)
+            settle(prepared.record, engine, prepared.study.objectives)
             outbox.wait_until_ready()
             budget.lap("beginning")
-            _search(prepared, engine, executor, outbox, budget, console)
+            _search(launched, engine, outbox)
             budget.lap("search")
             with turn_of(prepared, engine, budget) as ours:
                 if ours:
-                    _bring_to_its_bundle(prepared, executor, budget, console)
+                    if prepared.record.best():  # it imports MLflow while the winner is trained
+                        publisher = held.enter_context(
+                            Call(launched.programs(), PUBLISH, prepared.folder.logs / "publish.log")
+                        )
+                    _bring_to_its_bundle(launched)
         except BaseException:  # Ctrl-C too: what is in the record is delivered as far as a few seconds permit
             with suppress(WorkError):  # there is something worse to be told
                 outbox.finish(False, SHORT)
             raise
         try:
-            if ours and not is_published(prepared):
-                publish(home, prepared, outbox.parent, budget)
+            if publisher is not None and not is_published(prepared):
+                publish_result(prepared, outbox.parent, budget, publisher)
             outbox.finish(True)
         except WorkError as error:
             raise WorkError(
@@ -100,7 +116,8 @@ def _search_and_export(home: Home, prepared: Prepared, executor: Executor, budge
             ) from error
 
 
-def _bring_to_its_bundle(prepared: Prepared, executor: Executor, budget: Budget, console: Console) -> None:
+def _bring_to_its_bundle(launched: Launch) -> None:
+    prepared, budget, console = launched.prepared, launched.budget, launched.console
     record, study = prepared.record, prepared.study
     if _is_finished(prepared, budget):
         console.print("nothing was left to do: the study is finished", highlight=False)
@@ -109,32 +126,26 @@ def _bring_to_its_bundle(prepared: Prepared, executor: Executor, budget: Budget,
         raise WorkError(f"no trial has finished: {_why_none(record)}")
     _require_a_choice(prepared)
     with status(console, "training the best again") as show:
-        repeat_best(prepared, executor, budget, show)
+        repeat_best(prepared, launched.executor, budget, show)
     for line in standing_lines(record, prepared.folder.repeats(), study.preference, len(prepared.split.val)):
         console.print(line, highlight=False, soft_wrap=True)
     budget.lap("repeats")
     with status(console, "training the winner") as show:
-        winner = train_the_best(prepared, executor, budget, show)
-    executor.close()  # its memory is better used now
+        winner = train_the_best(prepared, launched.executor, budget, show)
+    launched.executor.close()  # its memory is better used now
     budget.lap("winner")
     with status(console, "testing and exporting"):
-        test_and_export(prepared, winner, budget)
+        export_winner(prepared, winner, budget, launched.programs())
 
 
-def _search(
-    prepared: Prepared,
-    engine: Engine,
-    executor: Executor,
-    outbox: Outbox,
-    budget: Budget,
-    console: Console,
-) -> None:
+def _search(launched: Launch, engine: Engine, outbox: Outbox) -> None:
+    prepared, budget = launched.prepared, launched.budget
     study, record = prepared.study, prepared.record
-    view = ProgressView(console, record, budget, study.epochs)
+    view = ProgressView(launched.console, record, budget, study.epochs)
     shared = engine if isinstance(engine, SharedEngine) else None
     search = Loop(
         engine,
-        executor,
+        launched.executor,
         record,
         [outbox, view, *([] if shared is None else [shared])],
         budget,

@@ -1,6 +1,8 @@
 """Which executor, engine and database a launch works with: the one place that knows all of them."""
 
+from collections.abc import Callable
 from contextlib import ExitStack, closing
+from functools import cache
 from typing import cast
 
 from ...spaces.errors import InputError, WorkError
@@ -9,7 +11,7 @@ from ..engines.optuna import OptunaEngine
 from ..engines.portfolio import guesses
 from ..engines.proposals import Proposals
 from ..engines.protocol import Engine
-from ..executors.local import LocalExecutor
+from ..executors.local import IMPORTED, LocalExecutor, starter_for
 from ..executors.protocol import Executor
 from ..executors.shares import shares
 from ..loop.budget import Budget
@@ -18,7 +20,9 @@ from ..loop.prepared import Prepared
 from ..shared.database import Database
 from ..shared.engine import SharedEngine
 from ..study.folder import StudyFolder
+from ..system.fork_server import starter
 from ..system.machine import this_machine
+from ..system.programs import Starter
 from ..values.words import counted
 from .announcement import workers_told
 from .contract import Contract
@@ -27,17 +31,30 @@ from .options import Options
 LOOPS_APART = 7919  # between the seeds of the samplers of loops that share a study
 
 
-def executor_for(options: Options, folder: StudyFolder) -> tuple[Executor, list[str]]:
-    """Start the workers; return their executor, and what to say of them: how many they are, and how they fit."""
+def executor_for(
+    options: Options, folder: StudyFolder, held: ExitStack
+) -> tuple[Executor, Callable[[], Starter], list[str]]:
+    """Start the workers, which `held` ends.
+
+    Returns:
+        their executor; what returns a starter of other programs that need Keras; and what to say of the workers: how
+        many they are, and how they fit.
+    """
     if options.executor == "ray":
         from ..executors.ray import RayExecutor  # Ray need not be installed
 
-        cluster = RayExecutor(options.ray_address or "auto", options.workers, options.workers_per_gpu)
+        cluster = held.enter_context(
+            closing(RayExecutor(options.ray_address or "auto", options.workers, options.workers_per_gpu))
+        )
         note = [f"  note: {cluster.note}"] if cluster.note else []
-        return cluster, [f"{counted(cluster.slots, 'worker')} on the Ray cluster", *note]
+        # This machine needs Keras in the end only.
+        made = cache(lambda: held.enter_context(closing(starter(IMPORTED, gpus=bool(this_machine().gpus)))))
+        return cluster, made, [f"{counted(cluster.slots, 'worker')} on the Ray cluster", *note]
     machine = this_machine()
     shared = shares(machine, options.workers, options.workers_per_gpu, options.gpus)
-    return LocalExecutor(folder.logs, shared), workers_told(shared, machine)
+    programs = held.enter_context(closing(starter_for(shared)))
+    executor = held.enter_context(closing(LocalExecutor(folder.logs, shared, starter=programs)))
+    return executor, lambda: programs, workers_told(shared, machine)
 
 
 def database_of(contract: Contract, options: Options, held: ExitStack) -> Database | None:

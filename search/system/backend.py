@@ -11,7 +11,6 @@ import os
 import sys
 import tempfile
 import threading
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,29 +51,39 @@ def gpus_seen() -> list[str]:
     return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
 
 
-def preload_keras() -> None:
-    """Begin to import Keras in the background; what goes wrong is told by `import_keras`."""
+def runtime_has_begun() -> bool:
+    """Whether the backend's runtime has begun in this process, with its threads and devices; True where in doubt."""
+    if not {"tensorflow", "jax", "torch"} & set(sys.modules):
+        return False
+    try:
+        if "tensorflow" in sys.modules:
+            from tensorflow.python.eager.context import context_safe
 
-    def quietly() -> None:
-        with suppress(Exception):
-            import_keras()
+            made = context_safe()
+            if made is not None and made._initialized:
+                return True
+        if "jax" in sys.modules:
+            from jax._src.xla_bridge import backends_are_initialized
 
-    threading.Thread(target=quietly, daemon=True).start()
+            return bool(backends_are_initialized())
+    except (ImportError, AttributeError):
+        return True
+    return "torch" in sys.modules
 
 
-def import_keras() -> Any:
-    """Import Keras with its backend and return the module.
+def import_keras(start: bool = True) -> Any:
+    """Import Keras with its backend and return the module; without `start`, nothing of the backend's runtime begins.
 
     Raises:
         ImportError: Keras or the backend of KERAS_BACKEND is not installed; what was held back is printed.
     """
     with _importing:
-        keras = _import_keras()
+        keras = _import_keras(start)
     keras.config.disable_interactive_logging()  # Keras keeps this by thread
     return keras
 
 
-def _import_keras() -> Any:
+def _import_keras(start: bool) -> Any:
     if "keras" in sys.modules:
         return sys.modules["keras"]
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -88,8 +97,8 @@ def _import_keras() -> Any:
         try:
             import keras
 
-            # Its first operation starts the backend, which has more to say.
-            keras.ops.convert_to_tensor(0.0)
+            if start:  # by its first operation, and it has more to say then
+                keras.ops.convert_to_tensor(0.0)
         except BaseException:
             held.seek(0)
             os.write(real, held.read())

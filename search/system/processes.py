@@ -1,4 +1,4 @@
-"""Processes of ours beside the loop: they end when it does, whatever happens to it."""
+"""Processes of ours: they end when the one that started them does, whatever happens to it."""
 
 import ctypes
 import os
@@ -17,12 +17,16 @@ def environment() -> dict[str, str]:
     return os.environ | {PARENT: str(os.getpid())}
 
 
-def end_with_the_loop() -> None:
-    """Have the system kill this process when the one that started it dies, whatever it is at; where it can (Linux)."""
+def end_with_parent(parent: int | None = None) -> None:
+    """Have the system kill this process when its parent dies, whatever it is at; where it can (Linux).
+
+    `parent` is the process that started it: it may be gone already. Where it is not given, the environment tells it.
+    """
     if sys.platform != "linux":
         return
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.environ.get(PARENT, str(os.getppid())) != str(os.getppid()):  # it died before that
+    expected = os.environ.get(PARENT, str(os.getppid())) if parent is None else str(parent)
+    if expected != str(os.getppid()):  # it died before that
         os._exit(1)
 
 

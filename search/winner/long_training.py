@@ -8,10 +8,9 @@ this, and whichever weights validate better are kept, the trial's or the new one
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from ...spaces.architecture import Candidate
 from ...spaces.errors import WorkError
 from ..executors.protocol import Executor
 from ..executors.run_jobs import run_one
@@ -20,38 +19,17 @@ from ..loop.jobs import job_of
 from ..loop.prepared import Prepared
 from ..study.repeats import standings
 from ..study.trial import Trial
-from ..system.backend import preload_keras
 from ..values.evaluation import wilson_interval
 from ..values.job import EpochReport, Job, Outcome
 from ..values.words import duration
-from .publish import preload_tracking
 from .recipe import LONG, alpha_for, for_long_training, may_vary
+from .winner import Winner
 
 NUMBER = -1  # the job's number: no trial's
 LONGER = 2  # times the trials' epochs, where no minutes are given
 MOST = 20  # times the trials' epochs at most, where minutes are
 VALIDATIONS = 20  # about so many in a long training: each takes time from it
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Winner:
-    """The trial that won, the weights to ship, their validation accuracy, and a sentence on how they came about.
-
-    `candidate` is what the weights were trained as: the trial's, or the same network with a recipe for long training.
-    `training` is what came of the winner's own training, whether or not its weights are the better ones;
-    `with_validation` says that these are, and were trained on the validation images too: `val_accuracy` is the trial's.
-    `why_kept` says why they are the trial's, where it was trained once more.
-    """
-
-    trial: Trial
-    candidate: Candidate
-    weights: Path
-    val_accuracy: float
-    trained: str
-    training: Outcome | None = None
-    with_validation: bool = False
-    why_kept: str | None = None
 
 
 @dataclass(frozen=True)
@@ -96,12 +74,6 @@ def validate_every(epochs: int) -> int:
     return max(1, epochs // VALIDATIONS)
 
 
-def as_in_its_trial(trial: Trial, weights: Path) -> Winner:
-    """Return a trial as the winner, with the weights that it ended with."""
-    trained = f"The weights are those of the trial's best epoch, {trial.best_epoch}."
-    return Winner(trial, trial.candidate, weights, trial.value or 0.0, trained)
-
-
 def train_winner(
     job: Job,
     trial: Trial,
@@ -130,23 +102,26 @@ def train_winner(
     Raises:
         WorkError: the machine cannot go on.
     """
-    kept = as_in_its_trial(trial, weights)
+    kept = Winner.as_in_its_trial(trial, weights)
     outcome = run_one(job, executor, lambda: budget.stopped or budget.late(budget.final_seconds), on_epoch)
     if why := _why_not(outcome, job, kept.val_accuracy, validated, budget):
-        return replace(kept, training=outcome, why_kept=why)
+        return kept.model_copy(update={"training": outcome, "why_kept": why})
     trained = f"It was then trained once more, for {outcome.epochs} epochs{manner}"
     if job.with_validation:
         trained += ", on the training and the validation images together; the weights are those of the last epoch."
-        return replace(
-            kept,
-            candidate=job.candidate,
-            weights=Path(job.weights),
-            trained=trained,
-            training=outcome,
-            with_validation=True,
-        )
-    trained += f"; the weights are those of epoch {outcome.best_epoch}."
-    return Winner(trial, job.candidate, Path(job.weights), outcome.value or 0.0, trained, outcome)
+        value = kept.val_accuracy
+    else:
+        trained += f"; the weights are those of epoch {outcome.best_epoch}."
+        value = outcome.value or 0.0
+    return Winner(
+        trial=trial,
+        candidate=job.candidate,
+        weights=Path(job.weights),
+        val_accuracy=value,
+        trained=trained,
+        training=outcome,
+        with_validation=job.with_validation,
+    )
 
 
 def _why_not(outcome: Outcome, job: Job, accuracy: float, validated: int, budget: Budget) -> str | None:
@@ -179,7 +154,7 @@ def train_the_best(prepared: Prepared, executor: Executor, budget: Budget, statu
     more = (train + val) / train if with_validation else None
     plan = plan_for(best, prepared.study.epochs, _left_for_the_winner(prepared, best, budget), more)
     if budget.stopped or plan.epochs < best.epochs:
-        return _whose_weights_are_here(prepared, as_in_its_trial(best, weights))
+        return _whose_weights_are_here(prepared, Winner.as_in_its_trial(best, weights))
     candidate, manner = best.candidate, ""
     if plan.epochs >= LONG * prepared.study.epochs:
         candidate, manner = for_long_training(best, prepared.space)
@@ -199,8 +174,6 @@ def train_the_best(prepared: Prepared, executor: Executor, budget: Budget, statu
             "validate_every": 1 if with_validation else validate_every(plan.epochs),
         }
         job = job.model_copy(update=by_the_clock)
-    preload_keras()  # for the export, which comes next
-    preload_tracking()
 
     def on_epoch(report: EpochReport) -> None:
         status(f"training the winner: epoch {report.epoch} of about {plan.epochs}, {report.reached}")
@@ -234,7 +207,8 @@ def _whose_weights_are_here(prepared: Prepared, winner: Winner) -> Winner:
         loop,
         here[0].number,
     )
-    return replace(as_in_its_trial(here[0], folder.weights(here[0].number)), training=winner.training)
+    kept = Winner.as_in_its_trial(here[0], folder.weights(here[0].number))
+    return kept.model_copy(update={"training": winner.training})
 
 
 def _left_for_the_winner(prepared: Prepared, best: Trial, budget: Budget) -> float | None:

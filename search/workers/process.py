@@ -1,7 +1,6 @@
-"""The program of a worker process: `python -P -m convsearch.search.workers.process FD`.
+"""The program of a worker process (`system/programs.py` says how it begins).
 
-Reads jobs as JSON from the socket FD, trains them, sends reports and outcomes back. Imports Keras while the loop still
-prepares. Ends when the loop does.
+Reads jobs as JSON from its connection, trains them, sends reports and outcomes back. Ends when the loop does.
 """
 
 import json
@@ -14,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from ..system.backend import import_keras
-from ..system.processes import end_with_the_loop
 from ..values.job import EpochReport, Job
 
-BEAT = 1.0  # seconds between two signs of life
+HEARTBEAT = 1.0  # seconds between two signs of life
 
 
 class Line:
@@ -52,7 +50,7 @@ class Line:
 
     def stop_now(self) -> bool:
         """Whether the loop has called, which it does between batches only to stop; also gives a sign of life."""
-        if time.monotonic() - self._sent > BEAT:
+        if time.monotonic() - self._sent > HEARTBEAT:
             self.send(alive=True)
         while not self._stopped and self._connection.poll():
             self._stopped = bool(self.read().get("stop"))
@@ -88,11 +86,10 @@ def _keep_to(cores: Sequence[int]) -> None:
             continue
 
 
-def main(file_descriptor: int) -> None:
+def main(connection: Connection) -> None:
     """Serve until the other end is closed."""
-    end_with_the_loop()
-    line = Line(Connection(file_descriptor))
-    import_keras()  # takes seconds
+    line = Line(connection)
+    import_keras()  # takes seconds, where the process was not forked from one that has done it
     from ..training.trial import DeviceFullError, train
 
     has_log = False
@@ -119,7 +116,3 @@ def main(file_descriptor: int) -> None:
             line.send(outcome=outcome.model_dump(mode="json"))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]))

@@ -24,7 +24,7 @@ from ..system.memory import own_memory
 from ..system.scratch import scratch
 from ..values.job import EpochReport, Job
 
-BEAT = 2.0  # seconds between two signs of life
+HEARTBEAT = 2.0  # seconds between two signs of life
 Arrays = dict[str, Any]
 """A TrainingData's fields, as they lie in the object store."""
 
@@ -113,7 +113,7 @@ class RayWorker:
             return False
 
         def stop_now() -> bool:
-            if time.monotonic() - self._told > BEAT:
+            if time.monotonic() - self._told > HEARTBEAT:
                 self._tell(alive=True)
             return given.serial in self._stopped
 

@@ -1,0 +1,41 @@
+"""The winner: a trial, and the weights to ship."""
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from ...spaces.architecture import Candidate
+from ..study.trial import Trial
+from ..values.job import Outcome
+
+
+class Winner(BaseModel):
+    """The trial that won, the weights to ship, their validation accuracy, and a sentence on how they came about.
+
+    `candidate` is what the weights were trained as: the trial's, or the same network with a recipe for long training.
+    `training` is what came of the winner's own training, whether or not its weights are the better ones;
+    `with_validation` says that these are, and were trained on the validation images too: `val_accuracy` is the trial's.
+    `why_kept` says why they are the trial's, where it was trained once more.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    trial: Trial
+    candidate: Candidate
+    weights: Path
+    val_accuracy: float
+    trained: str
+    training: Outcome | None = None
+    with_validation: bool = False
+    why_kept: str | None = None
+
+    @classmethod
+    def as_in_its_trial(cls, trial: Trial, weights: Path) -> "Winner":
+        """Return a trial as the winner, with the weights that it ended with."""
+        return cls(
+            trial=trial,
+            candidate=trial.candidate,
+            weights=weights,
+            val_accuracy=trial.value or 0.0,
+            trained=f"The weights are those of the trial's best epoch, {trial.best_epoch}.",
+        )
