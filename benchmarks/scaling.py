@@ -26,6 +26,7 @@ from convsearch.search.loop.budget import Budget
 from convsearch.search.loop.loop import Loop
 from convsearch.search.study.record import Record
 from convsearch.search.study.trial import Trial
+from convsearch.search.system.programs import Spawner
 from convsearch.search.values.job import EpochReport, Job
 from convsearch.search.values.proposal import Proposal
 from convsearch.spaces.arithmetic import Volume
@@ -128,7 +129,9 @@ def simulate(case: Case, folder: Path) -> tuple[Watch, float]:
             begin=trial.epochs,
         )
 
-    executor = LocalExecutor(folder / "logs", [LARGE] * case.workers, program="benchmarks.stub_worker")
+    executor = LocalExecutor(
+        folder / "logs", [LARGE] * case.workers, starter=Spawner(), program="benchmarks.stub_worker"
+    )
     opened = open_engine(folder, engine, algorithm, pruner, case.epochs, 0, proposals, workers=case.workers)
     view = ProgressView(Console(file=io.StringIO()), record, budget, case.epochs)
     try:

@@ -7,7 +7,6 @@ a mean of STUB_EPOCH (1) second. Imports next to nothing, so that hundreds of th
 import json
 import os
 import random
-import sys
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -17,14 +16,13 @@ LONGEST = 5  # times the median
 EPOCH = float(os.environ.get("STUB_EPOCH", "1"))
 
 
-def main(file_descriptor: int) -> None:
+def main(line: Connection) -> None:
     """Serve until the other end is closed."""
     rows = [json.loads(line) for line in ROWS.read_text(encoding="utf-8").splitlines()]
     # One of them was measured while the machine stood still for twenty minutes: nothing counts more than LONGEST.
     median = sorted(row["seconds"] for row in rows)[len(rows) // 2]
     seconds = [min(row["seconds"], LONGEST * median) for row in rows]
     usual = sum(seconds) / len(seconds)
-    line = Connection(file_descriptor)
 
     def send(**message: object) -> None:
         line.send_bytes(json.dumps(message).encode())
@@ -67,7 +65,3 @@ def main(file_descriptor: int) -> None:
             send(outcome={**outcome, "epochs": len(curve), "seconds": clock, **curves})
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]))

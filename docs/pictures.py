@@ -1,7 +1,7 @@
-"""Draws the pictures of the guides: `python docs/pictures.py` writes all of docs/images/, the same on every machine.
+"""Draws the pictures of docs/arithmetic.md: `python docs/pictures.py` writes them, the same on every machine.
 
-Each picture is a function that returns SVG, listed by its file's name in `PICTURES`. Every number in them is
-computed, with the functions of `convsearch.spaces.arithmetic` where they know it.
+Each picture is a function that returns SVG, listed by its file's name in `PICTURES`. Every number in them is computed,
+wherever possible by the functions of `convsearch.spaces.arithmetic`.
 """
 
 import math
@@ -129,10 +129,10 @@ def one_filter() -> str:
     page = Picture(
         800,
         330,
-        "One filter at one place",
-        "A 3 x 3 filter of the weights -1, 0, 1 lies on a 5 x 5 image; weights times pixels, added up, give 27.",
+        "One filter at one position",
+        "A 3 x 3 filter of the weights -1, 0, 1 on a 5 x 5 image; the products of weights and pixels add up to 27.",
     )
-    heading(page, "One filter at one place", "Weight times pixel, nine times, added up: one number of the output.")
+    heading(page, "One filter at one position", "Nine products of weight and pixel add up to one number of the output.")
     top = 82.0
     middle = top + 2.5 * CELL
     places = (MARGIN + 20, MARGIN + 20 + 5 * CELL + 70, MARGIN + 20 + 8 * CELL + 180)
@@ -155,7 +155,7 @@ def one_filter() -> str:
     page.text(MARGIN + 20, 302, f"({')  +  ('.join(rows)})  =  {number(answer[0][1])}", anchor="start")
     x = places[2] + 3 * CELL + 24
     for i, words in enumerate(
-        ("0 where the image is", "even, 27 where dark", "turns into light: the", "filter finds edges.")
+        ("0 where the image is", "flat, 27 where dark", "turns to light: this", "filter finds edges.")
     ):
         page.text(x, middle - 20 + 17 * i, words, SMALL, PALE_INK, "start")
     return page.svg()
@@ -239,7 +239,9 @@ def sliding_exact() -> str:
         "A 3 x 3 filter on a 5 x 5 input with padding 1 and stride 2 stands at 3 x 3 places and reads every pixel.",
     )
     heading(
-        page, "It fits exactly: K = 3, P = 1, S = 2 on a 5 × 5 input", "The number stands where the filter's middle is."
+        page,
+        "It fits exactly: K = 3, P = 1, S = 2 on a 5 × 5 input",
+        "Each number marks a position of the filter's centre.",
     )
     y = slide(page, MARGIN, 104, 5, 3, 2, 1)
     conclusion(page, y, formula(5, 3, 2, 1))
@@ -277,7 +279,7 @@ def sliding_same() -> str:
     heading(
         page,
         "Same padding at stride 1: the output is as large as the input",
-        "Every pixel is the middle of the filter once. P = (K − 1) / 2 = 1.",
+        "Every pixel is the centre of the filter once. P = (K − 1) / 2 = 1.",
     )
     y = slide(page, MARGIN, 104, 5, 3, 1, "same")
     conclusion(page, y, formula(5, 3, 1, 1))
@@ -286,7 +288,7 @@ def sliding_same() -> str:
     heading(
         page,
         "Same padding at stride 2: W / S, rounded up",
-        "Only the zeros that are needed are added, the odd one on the right and at the bottom.",
+        "Only as many zeros as needed are added, the odd one on the right and at the bottom.",
         y + 14,
     )
     y = slide(page, MARGIN, y + 76, 6, 3, 2, "same")
@@ -368,15 +370,15 @@ def fields() -> str:
         page.text(centre + half + 6, y + 4, f"{pixels}", SMALL, edge, "start", bold=True)
     x = centre + 6.5 * step + 40
     page.text(x, rows[3] + 11, "r + (K − 1) · j", 14, anchor="start", bold=True)
-    page.text(x, rows[3] + 31, "r: what the layer before sees", SMALL, PALE_INK, "start")
-    page.text(x, rows[3] + 48, "j: all strides before, multiplied", SMALL, PALE_INK, "start")
+    page.text(x, rows[3] + 31, "r: the field of the layer before", SMALL, PALE_INK, "start")
+    page.text(x, rows[3] + 48, "j: the product of all strides before", SMALL, PALE_INK, "start")
     for i, line in enumerate(tale):
         page.text(x, rows[3] + 82 + 24 * i, line, 14, colours[i].edge, "start", bold=True)
     for i, line in enumerate(
         (
-            "One value of layer 1 sees the blue pixels,",
-            "one of layer 2 the green ones too,",
-            "one of layer 3 all that are coloured.",
+            "A value in layer 1 sees the blue pixels,",
+            "one in layer 2 the green ones too,",
+            "one in layer 3 all coloured pixels.",
         )
     ):
         page.text(x, rows[3] + 168 + 17 * i, line, SMALL, PALE_INK, "start")
@@ -406,7 +408,7 @@ def pools() -> str:
     heading(
         page,
         "Three ways to pool: K = 2, S = 2",
-        "A pool has no weights. It works on each channel for itself and keeps the depth.",
+        "A pool has no weights. It works on each channel separately and keeps the depth.",
     )
     x, y = MARGIN + 14, 112.0
     for row in range(4):
@@ -419,7 +421,7 @@ def pools() -> str:
     page.arrow((x + 4 * CELL + 16, y + 2 * CELL), (x + 4 * CELL + 62, y + 2 * CELL), PALE_INK)
     first = [number(v) for v in blocks[0]]
     how = {
-        "max": ("the largest", f"max({', '.join(first)}) = "),
+        "max": ("the largest value", f"max({', '.join(first)}) = "),
         "average": ("the mean", f"({' + '.join(first)}) / 4 = "),
         "l2": ("root of the sum of squares", f"√({' + '.join(f'{v}²' for v in first)}) = "),
     }
@@ -460,7 +462,7 @@ def mixing() -> str:
     heading(
         page,
         "A 1 × 1 convolution: from three channels to two",
-        "Each filter has one weight a channel, and uses them at every pixel. No neighbour is looked at.",
+        "Each filter has one weight per channel, the same at every pixel, and sees no neighbours.",
     )
     x, y = MARGIN + 20, 84.0
     tops = [y + i * (grid + gap) for i in range(3)]

@@ -1,12 +1,12 @@
-"""Makes the pictures of the dashboard: `python -m docs.screenshots HOME` from the folder above, of a home with studies.
+"""Takes the screenshots of the dashboard: `python -m docs.screenshots HOME`, in the root folder, of a home's studies.
 
-Those in `docs/images/` are of this home:
+Those in `docs/images/` show this home:
 
     convsearch run --home HOME --study cifar10 --data CIFAR-10-IMAGES --minutes 11 --seed 2
     convsearch run --home HOME --study digits --trials 24 --seed 1
     convsearch run --home HOME --study digits-random --trials 24 --seed 1 --algorithm random
 
-With `--all FOLDER`, every page and view is pictured there instead, in both themes and at both widths, to be looked at.
+`--all FOLDER` writes screenshots of every page and view there instead, in both themes and at both widths, for review.
 """
 
 import argparse
@@ -26,7 +26,7 @@ Theme = Literal["light", "dark"]
 
 
 class Shot(NamedTuple):
-    """One picture: the page, how wide it is, its theme, and how high at most."""
+    """One screenshot: the page, its width, its theme, and its greatest height."""
 
     name: str
     address: str
@@ -36,7 +36,7 @@ class Shot(NamedTuple):
 
 
 def of_the_docs(study: str) -> list[Shot]:
-    """Return the pictures that README.md and docs/ show."""
+    """Return the screenshots that README.md and docs/ show."""
     return [
         Shot("dashboard-studies", ""),
         Shot("dashboard-leaderboard", f"study?study={study}", height=1000),
@@ -60,7 +60,7 @@ def of_everything(study: str) -> Iterator[Shot]:
 
 
 def take(browser: Browser, address: str, shot: Shot, folder: Path) -> Path:
-    """Make a picture, as high as its page is, and return its path."""
+    """Take a screenshot, as high as its page is, and return its path."""
     page = new_page(browser, viewport={"width": shot.width, "height": LEAST}, color_scheme=shot.theme)
     page.goto(f"{address}/{shot.address}")
     wait(page, "h1")
@@ -76,7 +76,7 @@ def take(browser: Browser, address: str, shot: Shot, folder: Path) -> Path:
 
 
 def main() -> None:
-    """Make the pictures that are asked for."""
+    """Take the screenshots that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("home", type=Path)
     parser.add_argument("--study", default="cifar10")

@@ -15,7 +15,7 @@ from convsearch.spaces.architecture import Architecture, Candidate, Head, Layer,
 MakeJob = Callable[..., Job]
 FAST = Recipe(optimizer="adam", learning_rate=0.01, schedule="constant", batch_size=64)
 SMALL = (Layer(filters=8, pooling="max", pool_size=2, pool_stride=2),)
-WIDE = (Layer(filters=1024), Layer(filters=1024))  # some hundred megabytes of weights, gradients and moments
+WIDE = (60_000,)  # units: some hundred megabytes of weights, gradients and moments
 
 
 def always(report: EpochReport) -> bool:

@@ -134,10 +134,17 @@ class Forked:
     """A program that was, or is to be, forked from a server."""
 
     def __init__(self, server: ForkServer, output: int) -> None:
-        self.pid: int | None = None
+        self._pid: int | None = None
         self._server = server
         self._output: int | None = output  # until it is there and prints there itself
         self._code: int | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """Its process id; None while it is still to be forked."""
+        if self._pid is None:
+            self._server.hear()
+        return self._pid
 
     def poll(self) -> int | None:
         """Return its exit code; None while it runs, or is still to be forked."""
@@ -150,7 +157,7 @@ class Forked:
         deadline = None if timeout is None else time.monotonic() + timeout
         while (code := self.poll()) is None:
             if deadline is not None and time.monotonic() > deadline:
-                raise subprocess.TimeoutExpired(str(self.pid), timeout or 0.0)
+                raise subprocess.TimeoutExpired(str(self._pid), timeout or 0.0)
             time.sleep(TICK)
         return code
 
@@ -158,18 +165,18 @@ class Forked:
         """Kill it; where it was not forked yet nobody waits for that, and it is killed when it is."""
         if self.poll() is not None:
             return
-        if self.pid is None:
+        if self._pid is None:
             self._code = -signal.SIGKILL
             self._close_output()
         else:
-            self._kill(self.pid)
+            self._kill(self._pid)
 
     def begun(self, pid: int) -> None:
         """Note that it was forked."""
         if self._code is not None:
             self._kill(pid)
             return
-        self.pid = pid
+        self._pid = pid
         self._close_output()
 
     def ended(self, code: int) -> None:
@@ -181,7 +188,7 @@ class Forked:
         """Note that its server has ended; where it was never forked, what the server printed tells why."""
         if self._code is not None:
             return
-        self._code = code if self.pid is None else -signal.SIGKILL
+        self._code = code if self._pid is None else -signal.SIGKILL
         if self._output is not None:
             os.write(self._output, said)
             self._close_output()

@@ -1,0 +1,42 @@
+"""Programs that tests have forked or started: each says something of the process that it is in."""
+
+import os
+import sys
+import time
+from multiprocessing.connection import Connection
+from typing import Any
+
+from convsearch.search.system.backend import import_keras, runtime_has_begun
+from convsearch.search.system.programs import answer
+from convsearch.spaces.errors import InputError, WorkError
+
+
+def main(connection: Connection) -> None:
+    """Do as the question says."""
+    answer(connection, work)
+
+
+def work(question: dict[str, Any]) -> dict[str, Any]:
+    """What a question names is what happens."""
+    match question["what"]:
+        case "facts":
+            variables = {name: os.environ.get(name) for name in question["names"]}
+            return {"pid": os.getpid(), "parent": os.getppid(), "variables": variables, "group": os.getsid(0)}
+        case "keras":
+            there, before = "keras" in sys.modules, runtime_has_begun()
+            import_keras().ops.convert_to_tensor(1.0)
+            return {"there": there, "before": before, "after": runtime_has_begun()}
+        case "print":
+            print(question["text"], flush=True)
+            return {}
+        case "input":
+            raise InputError("this is wrong")
+        case "work":
+            raise WorkError("this failed")
+        case "disk":
+            raise OSError(28, "No space left on device", "/full/disk")
+        case "exit":
+            sys.exit(3)
+        case "wait":
+            time.sleep(3600)
+    raise ValueError(question["what"])
