@@ -4,8 +4,9 @@ import argparse
 from datetime import date
 from importlib import import_module
 
-from convsearch.benchmarks.machine import machine
 from convsearch.search.system.backend import import_keras
+
+from .machine import machine
 
 QUICK = ("candidates", "proposal", "trial", "step", "first_step", "help_text", "show", "demo")
 LONG = ("comparison", "portfolio", "augmentation", "mixup", "surrogate", "logged", "space")

@@ -2,11 +2,11 @@
 
 A network of the portfolio is first trained as in a trial, and asked how much of its accuracy is left on validation
 images so varied. Then it is trained from the start for LONGER times the seconds, plainly, with each augmentation, with
-both, and with both on four fifths of the images. `search/augmenting.py` adds an augmentation where enough of the
+both, and with both on four fifths of the images. `search/winner/recipe.py` adds an augmentation where enough of the
 accuracy is left, and shifts only to what is not nearly always right: here stands, for every data set, what was left and
 what was gained, from which share to which the gains would have been kept and the losses avoided, and what the rule in
 force gains on average. The last training tells what a quarter more images are worth, which the winner gets by learning
-from the validation images too (`search/final.py`). All accuracies are of validation images; rows stay in
+from the validation images too (`search/winner/long_training.py`). All accuracies are of validation images; rows stay in
 `results/augmentation.jsonl`.
 """
 
@@ -20,13 +20,14 @@ from typing import Any
 
 import numpy as np
 
-from convsearch.benchmarks.results import Results
-from convsearch.benchmarks.timed import Ground, grounds
 from convsearch.search.data import Split
 from convsearch.search.engines.portfolio import entries, fitted
 from convsearch.search.training.augmentation import SHIFT
 from convsearch.search.winner.recipe import KEPT_SHARES, is_worth_adding
 from convsearch.spaces.architecture import Augmentation, Candidate
+
+from .results import Results
+from .timed import Ground, grounds
 
 ENTRY = "paired"
 SECONDS = {"digits": 5.0, "cifar10": 30.0, "bccd": 8.0, "bccd-few": 4.0, "camvid": 10.0}  # of a trial

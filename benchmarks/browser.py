@@ -13,7 +13,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
-from convsearch.benchmarks.ports import free_port
+from .ports import free_port
 
 CONVSEARCH = str(Path(sys.executable).with_name("convsearch"))
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking")

@@ -36,14 +36,15 @@ import numpy as np
 from matplotlib.ticker import PercentFormatter
 from PIL import Image
 
-from convsearch.benchmarks.datasets import SHARED
-from convsearch.benchmarks.machine import machine
-from convsearch.benchmarks.results import FOLDER, Results
 from convsearch.search.data import split
 from convsearch.search.sources import open_data
 from convsearch.search.study.folder import StudyFolder
 from convsearch.search.study.home import Home
 from convsearch.search.study.trial import Trial
+
+from .datasets import SHARED
+from .machine import machine
+from .results import FOLDER, Results
 
 PEERS = Path(os.environ.get("PEERS", Path(__file__).parents[2] / "shared" / "peers"))
 PICTURES = FOLDER if "RESULTS" in os.environ else Path(__file__).parents[1] / "docs" / "images"

@@ -22,12 +22,13 @@ from typing import Literal
 import psutil
 from playwright.sync_api import Page
 
-from convsearch.benchmarks.browser import CONVSEARCH, chromium, click, new_page, served, wait
-from convsearch.benchmarks.datasets import SHARED
-from convsearch.benchmarks.generated import Generated
 from convsearch.search.study.home import Home
 from convsearch.search.study.record import FILE as RECORD
 from convsearch.spaces.errors import InputError
+
+from .browser import CONVSEARCH, chromium, click, new_page, served, wait
+from .datasets import SHARED
+from .generated import Generated
 
 Role = Literal["link", "radio"]
 

@@ -16,7 +16,7 @@ from convsearch.search.engines.proposals import Proposals
 from convsearch.search.executors.local import LocalExecutor
 from convsearch.search.executors.protocol import Started
 from convsearch.search.sources import open_data
-from convsearch.search.values.job import EpochReport, Job, Outcome
+from convsearch.search.values.job import EpochReport, Job, Length, Outcome
 from convsearch.spaces.architecture import Candidate
 from convsearch.spaces.building.model import build
 from convsearch.spaces.definition import load
@@ -62,10 +62,9 @@ def _run(executor: LocalExecutor, number: int, candidate: Candidate, data: Path,
             candidate=candidate,
             data=str(data),
             split=str(folder / "split.npz"),
-            epochs=2,
-            patience=2,
             seed=0,
             weights=weights,
+            length=Length(epochs=2, patience=2),
         )
     )
     waited = 0.0

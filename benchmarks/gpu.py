@@ -19,7 +19,7 @@ from convsearch.search.executors.shares import Share, shares
 from convsearch.search.sources import open_data
 from convsearch.search.system.backend import gpus_seen
 from convsearch.search.system.machine import this_machine
-from convsearch.search.values.job import EpochReport, Job, Seconds
+from convsearch.search.values.job import EpochReport, Job, Length, Seconds
 from convsearch.spaces.architecture import Architecture, Candidate, Head, Layer, Recipe
 
 AT_A_TIME = 8
@@ -114,8 +114,7 @@ def _job(number: int, dataset: Dataset, folder: Path, epochs: int) -> Job:
         ),
         data=str(dataset.folder),
         split=str(folder / "split.npz"),
-        epochs=epochs,
-        patience=epochs,
         seed=number,
         weights=str(folder / f"{number}.weights.h5"),
+        length=Length(epochs=epochs, patience=epochs),
     )

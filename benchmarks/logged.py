@@ -15,9 +15,10 @@ from pathlib import Path
 
 import numpy as np
 
-from convsearch.benchmarks.datasets import SHARED
 from convsearch.search.sources import open_data
 from convsearch.search.study.home import Home
+
+from .datasets import SHARED
 
 FILE = Path(__file__).parent / "data" / "trials.jsonl"
 SIZE, TRAIN, VALIDATION = (16, 16), 2000, 1000

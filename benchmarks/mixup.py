@@ -1,9 +1,9 @@
 """From how many epochs on a training gains by blended images, on five data sets.
 
 A network of the portfolio is trained from the start for FEW and for MANY epochs, as the winner is: with the
-augmentation that a long training adds where the labels are kept, plainly and with mixup. `search/mixup.py` blends from
-a number of epochs between the two. All accuracies are of validation images, after the last epoch; rows stay in
-`results/mixup.jsonl`.
+augmentation that a long training adds where the labels are kept, plainly and with mixup. `search/winner/recipe.py`
+blends from a number of epochs between the two. All accuracies are of validation images, after the last epoch; rows stay
+in `results/mixup.jsonl`.
 """
 
 import os
@@ -11,12 +11,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from convsearch.benchmarks.results import Results
-from convsearch.benchmarks.timed import grounds
 from convsearch.search.engines.portfolio import entries, fitted
 from convsearch.search.training.augmentation import SHIFT
 from convsearch.search.winner.recipe import ALPHA
 from convsearch.spaces.architecture import Augmentation
+
+from .results import Results
+from .timed import grounds
 
 ENTRY = "paired_narrow"
 EPOCHS = (50, 150)

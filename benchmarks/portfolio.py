@@ -13,9 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from convsearch.benchmarks.results import Results
-from convsearch.benchmarks.timed import grounds
 from convsearch.search.engines.portfolio import COMMON, entries, fitted
+
+from .results import Results
+from .timed import grounds
 
 SECONDS = {
     "digits": 6.0,

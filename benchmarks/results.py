@@ -8,7 +8,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from convsearch.benchmarks.machine import machine
+from .machine import machine
 
 FOLDER = Path(os.environ.get("RESULTS", Path(__file__).parent / "results"))
 

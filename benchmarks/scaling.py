@@ -27,7 +27,7 @@ from convsearch.search.loop.loop import Loop
 from convsearch.search.study.record import Record
 from convsearch.search.study.trial import Trial
 from convsearch.search.system.programs import Spawner
-from convsearch.search.values.job import EpochReport, Job
+from convsearch.search.values.job import EpochReport, Job, Length
 from convsearch.search.values.proposal import Proposal
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import load
@@ -122,11 +122,9 @@ def simulate(case: Case, folder: Path) -> tuple[Watch, float]:
             candidate=proposal.candidate,
             data="",
             split="",
-            epochs=proposal.epochs or case.epochs,
-            patience=case.epochs,
             seed=proposal.number,
             weights="",
-            begin=trial.epochs,
+            length=Length(epochs=proposal.epochs or case.epochs, patience=case.epochs),
         )
 
     executor = LocalExecutor(

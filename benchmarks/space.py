@@ -9,11 +9,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from convsearch.benchmarks.logged import FILE, SIZE
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import load
 from convsearch.spaces.dimension import Options
 from convsearch.spaces.space import SearchSpace
+
+from .logged import FILE, SIZE
 
 BEST = 0.1  # of the trials
 

@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from sklearn.ensemble import ExtraTreesRegressor
 from sklearn.model_selection import cross_val_predict
 
-from convsearch.benchmarks.logged import EPOCHS, FILE, SIZE, TRAIN
 from convsearch.search.engines.choice import choose, open_engine
 from convsearch.search.engines.portfolio import guesses
 from convsearch.search.engines.proposals import Proposals
@@ -32,6 +31,8 @@ from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import answered, load
 from convsearch.spaces.dimension import Choice, Dimension, Options
 from convsearch.spaces.space import SearchSpace, Values
+
+from .logged import EPOCHS, FILE, SIZE, TRAIN
 
 SEEDS = range(int(os.environ.get("SURROGATE_SEEDS", "10")))
 BUDGET = 40 * EPOCHS  # epochs of a search: forty whole trials

@@ -4,13 +4,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from convsearch.benchmarks.datasets import data_sets
 from convsearch.search.data import Dataset, split
 from convsearch.search.training.trial import train
-from convsearch.search.values.job import EpochReport, Job, Outcome
+from convsearch.search.values.job import EpochReport, Job, Length, Outcome
 from convsearch.spaces.architecture import Candidate
 from convsearch.spaces.definition import load
 from convsearch.spaces.space import SearchSpace
+
+from .datasets import data_sets
 
 NOTHING: Mapping[str, float] = {}
 
@@ -40,14 +41,11 @@ class Ground:
             candidate=candidate,
             data=str(self.dataset.folder),
             split=str(self.split),
-            epochs=epochs,
-            patience=epochs,
             seed=seed,
             weights=str(self.split.with_name("trained.weights.h5")),
-            seconds=seconds,
-            validate_every=2,
             asked=dict(asked),
             mixup=mixup,
+            length=Length(epochs=epochs, patience=epochs, seconds=seconds, validate_every=2),
         )
         return train(job, _go_on)
 

@@ -15,7 +15,7 @@ from convsearch.search.engines.optuna import OptunaEngine
 from convsearch.search.engines.proposals import Proposals
 from convsearch.search.sources import open_data
 from convsearch.search.training.trial import train
-from convsearch.search.values.job import EpochReport, Job
+from convsearch.search.values.job import EpochReport, Job, Length
 from convsearch.spaces.architecture import Architecture, Candidate, Layer, Recipe
 from convsearch.spaces.building.model import build
 from convsearch.spaces.definition import load
@@ -63,10 +63,9 @@ def _ratio(data: Dataset, widths: tuple[int, ...], folder: Path) -> float:
             candidate=candidate,
             data=str(data.folder),
             split=str(folder / f"{data.name}.split.npz"),
-            epochs=EPOCHS,
-            patience=EPOCHS,
             seed=number,
             weights=str(folder / "best.weights.h5"),
+            length=Length(epochs=EPOCHS, patience=EPOCHS),
         )
 
         def report(epoch: EpochReport) -> bool:

@@ -19,7 +19,6 @@ from pathlib import Path
 import psutil
 from rich.console import Console
 
-from convsearch.benchmarks.scaling import ROOT
 from convsearch.search.delivery.outbox import Outbox
 from convsearch.search.engines.optuna import OptunaEngine
 from convsearch.search.engines.proposals import Proposals
@@ -29,6 +28,8 @@ from convsearch.search.study.record import Record
 from convsearch.search.study.trial import Trial
 from convsearch.search.system.memory import own_memory
 from convsearch.search.values.job import Outcome, Seconds
+
+from .scaling import ROOT
 
 COMMAND = str(Path(sys.executable).with_name("convsearch"))
 SMALL = ("--space", "tiny", "--epochs", "6", "--pruner", "none", "--repeats", "0", "--seed", "1")

@@ -1,7 +1,7 @@
 """What a network is and how it is trained, as plain values: Architecture, Layer, Head, Recipe, Candidate.
 
 All are frozen, compared by value, and travel as JSON. An architecture knows its arithmetic (`steps`) and no Keras; the
-models are made in `build.py`, by the same steps in the same order.
+models are made in `building/model.py`, by the same steps in the same order.
 """
 
 import hashlib

@@ -9,7 +9,7 @@ from terminal import PATIENCE
 
 from convsearch.search.data import Dataset
 from convsearch.search.executors.protocol import Broken, Event, Executor, Lost, Started
-from convsearch.search.values.job import EpochReport, Job, Outcome
+from convsearch.search.values.job import EpochReport, Job, Length, Outcome
 from convsearch.spaces.architecture import Architecture, Candidate, Head, Layer, Recipe
 
 MakeJob = Callable[..., Job]
@@ -32,18 +32,18 @@ def job(
     recipe: Recipe = FAST,
     **more: Any,
 ) -> Job:
-    """A job for the digits, of a small network and three epochs where nothing else is said."""
+    """A job for the digits, of a small network and three epochs by default; `more` may be fields of its Length."""
     candidate = Candidate(
         architecture=Architecture(
             input=digits.input, layers=layers, head=Head(pooling="flatten", units=units), classes=10
         ),
         recipe=recipe,
     )
+    length = {"epochs": 3, "patience": 99} | {name: more.pop(name) for name in Length.model_fields if name in more}
     settings = {
         "data": str(digits.folder),
         "split": str(digits.folder.parent / "split.npz"),
-        "epochs": 3,
-        "patience": 99,
+        "length": Length(**length),
         "seed": 1,
         "weights": str(weights),
     } | more

@@ -15,7 +15,7 @@ def course(trials: pd.DataFrame, over: str = "trial", began: pd.Timestamp | None
     """Return the validation accuracy of each trial, and the best so far as a line.
 
     Args:
-        trials: as `store.Study` has them.
+        trials: as `reading.study.Study` has them.
         over: `trial` counts them; `time` is minutes since the first began.
         began: when it did, where `trials` are not all of them.
     """

@@ -147,7 +147,7 @@ def _time(trial: "pd.Series[Any]", name: str) -> None:
     if not parts:
         return
     st.subheader("Where the time went")
-    shown.figure(times(parts), f"{name}-time", "Seconds by what they went to")
+    shown.figure(times(parts), f"{name}-time", "Seconds by activity")
 
 
 def _folder(home: Path, study: Study, trial: "pd.Series[Any]") -> StudyFolder | None:
@@ -161,7 +161,7 @@ def _folder(home: Path, study: Study, trial: "pd.Series[Any]") -> StudyFolder | 
 def _bundle(home: Path, study: Study, trial: "pd.Series[Any]", folder: StudyFolder | None) -> None:
     if folder is None:
         return
-    st.subheader("Take it away")
+    st.subheader("Download")
     number = int(trial["trial"])
     is_winner = winner(folder) == number
     if not is_winner and number not in folder.kept():

@@ -14,7 +14,9 @@ PROGRAM = "convsearch.dashboard"  # a program of its own: it is built on the sea
 
 def dashboard(
     port: Annotated[int, typer.Option(help="Port to serve on.", min=1, max=65535)] = 8501,
-    host: Annotated[str, typer.Option(help="Address to serve on; any other lets others in.")] = ADDRESS,
+    host: Annotated[
+        str, typer.Option(help="Address to serve on; any other than the default admits other machines.")
+    ] = ADDRESS,
     home: HomeOption = HOME,
 ) -> None:
     """Open the dashboard, on this machine alone (127.0.0.1) unless --host says otherwise."""

@@ -7,7 +7,7 @@ from .terminal import HOME, HomeOption, JsonOption, console, print_json, print_t
 
 
 def doctor(as_json: JsonOption = False, home: HomeOption = HOME) -> None:
-    """Say what this machine has, and try a tiny network on each device."""
+    """Report what this machine has, and try a tiny network on each device."""
     try:
         from ..doctor import diagnosis, report
         from ..study.home import Home
@@ -15,7 +15,7 @@ def doctor(as_json: JsonOption = False, home: HomeOption = HOME) -> None:
         raise WorkError(f"{error.name or error} is not installed: pip install convsearch") from error
 
     if not as_json:
-        console(stderr=True).print("looking, and training a tiny network on each device ...", highlight=False)
+        console(stderr=True).print("checking, and training a tiny network on each device ...", highlight=False)
     found = diagnosis.diagnose(Home(home))
     if as_json:
         print_json(report.as_json(found))

@@ -15,7 +15,7 @@ def export(
     under: Annotated[
         str | None,
         typer.Option(
-            metavar="MEASURE=NUMBER", help="Of a search with several objectives: the most accurate network up to this."
+            metavar="MEASURE=NUMBER", help="With several objectives: the most accurate network within this limit."
         ),
     ] = None,
     home: HomeOption = HOME,

@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from ...spaces.errors import WorkError
 from ...spaces.space import SearchSpace
 from ..engines.optuna import STATES, STUDY
+from ..engines.optuna_internals import study_id
 from ..engines.sampling import distribution
 from ..shared.optuna_trial import frozen
 from ..study.trial import Trial
@@ -79,7 +80,7 @@ class OptunaFile:
         elif self._states[trial.number] == TrialState.RUNNING:
             frozen = self._frozen(trial, state)
             try:
-                trial_id = self._storage.get_trial_id_from_study_id_trial_number(self._study._study_id, trial.number)
+                trial_id = self._storage.get_trial_id_from_study_id_trial_number(study_id(self._study), trial.number)
                 for step, value in frozen.intermediate_values.items():
                     self._storage.set_trial_intermediate_value(trial_id, step, value)
                 if trial.state == "interrupted":

@@ -1,4 +1,4 @@
-"""The loop's side of delivery.py: starts it, hears how it fares, tells the user, and waits for it in the end."""
+"""The loop's side of program.py: starts it, hears how it fares, tells the user, and waits for it in the end."""
 
 import json
 import logging
@@ -181,8 +181,8 @@ class Outbox:
         """Take down why something cannot be delivered to, or that it can again; the user is told when that changes."""
         if reason is None:
             if self._trouble.pop(name, None) is not None:
-                log.warning("%s takes trials again", name)
+                log.warning("%s is reachable again", name)
             return
         if name not in self._trouble:
-            log.warning("%s. Trials are kept, and delivered when it is over", reason)
+            log.warning("%s. Trials are kept and will be delivered later", reason)
         self._trouble[name] = reason

@@ -15,7 +15,7 @@ from ..executors.shares import NO_GPU, Share, shares
 from ..executors.watch import Patience
 from ..sources import open_data
 from ..system.machine import Machine
-from ..values.job import EpochReport, Job, Outcome, Precision
+from ..values.job import EpochReport, Job, Length, Outcome, Precision
 
 PRECISIONS: tuple[Precision, ...] = ("float32", "mixed_bfloat16")
 SILENCE = Patience(first=120.0)  # seconds; whole trials take a few
@@ -119,8 +119,7 @@ def _job(number: int, precision: Precision, digits: Dataset, folder: Path, devic
         ),
         data=str(digits.folder),
         split=str(folder / "split.npz"),
-        epochs=1,
-        patience=1,
+        length=Length(epochs=1, patience=1),
         seed=0,
         weights=str(folder / f"{device}-{number}.weights.h5"),
         precision=precision,

@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from ...spaces.errors import InputError
 from ...spaces.space import Values
 from ..values.proposal import Proposal, State
+from .optuna_internals import frozen, newest
 from .proposals import Proposals
 from .sampling import LEARNT_FROM, ExhaustiveSampler, FittedSampler, GroupedSampler
 
@@ -183,12 +184,12 @@ class OptunaEngine:
         best, rest = known[: self._looked_at // 2], known[self._looked_at // 2 :]
         chosen = best + self._random.sample(rest, min(len(rest), self._looked_at - len(best)))
         self._told = len(chosen)
-        running = {number: self._study._storage.get_trial(trial._trial_id) for number, trial in self._running.items()}
+        running = {number: frozen(self._study, trial) for number, trial in self._running.items()}
         self._study = self._new_study()
         self._study.add_trials(sorted(chosen, key=lambda trial: trial.number))
-        for number, frozen in running.items():
-            self._study.add_trial(frozen)
-            self._running[number] = Trial(self._study, self._study.get_trials(deepcopy=False)[-1]._trial_id)
+        for number, stored in running.items():
+            self._study.add_trial(stored)
+            self._running[number] = newest(self._study)
 
 
 def _rank(trial: FrozenTrial) -> tuple[bool, float]:

@@ -20,6 +20,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from ...spaces.dimension import Choice, Dimension, Options
 from ...spaces.space import Values
 from ..values.proposal import Proposal
+from .optuna_internals import frozen, suggest
 from .proposals import Proposals
 
 LEARNT_FROM = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -50,8 +51,8 @@ class FittedSampler(optuna.samplers.BaseSampler):  # type: ignore[misc]
 
     def propose(self, study: optuna.Study, trial: Trial, number: int) -> Proposal | None:
         """Return the proposal of a trial that Optuna has just opened, under the study's number, or None."""
-        frozen = study._storage.get_trial(trial._trial_id)
-        found = self.proposals.next(number, lambda: self.wish(study, frozen))
+        stored = frozen(study, trial)
+        found = self.proposals.next(number, lambda: self.wish(study, stored))
         return Proposal(number, *found) if found else None
 
     def wish(self, study: optuna.Study, trial: FrozenTrial) -> Values:
@@ -67,7 +68,7 @@ class FittedSampler(optuna.samplers.BaseSampler):  # type: ignore[misc]
         """Have Optuna ask for each value, and store it."""
         with self._giving(values):
             for name in values:
-                trial._suggest(name, self.distributions[name])
+                suggest(trial, name, self.distributions[name])
 
     @contextmanager
     def _giving(self, values: Values) -> Iterator[None]:

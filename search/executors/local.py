@@ -191,10 +191,10 @@ class LocalExecutor:
         self._looked = time.monotonic()
         for worker in list(self._busy.values()):
             if worker.silence.too_long:
-                self._lose(worker, f"nothing was heard of it for {worker.silence.allowed:.0f} s; the worker was ended")
+                self._lose(worker, f"no heartbeat for {worker.silence.allowed:.0f} s; the worker was killed")
             elif worker.memory() > worker.share.memory:
                 limit = worker.share.memory / 2**30
-                self._lose(worker, f"its memory grew past the {limit:.1f} GB of a worker; the worker was ended")
+                self._lose(worker, f"it used more than its {limit:.1f} GB of memory; the worker was killed")
 
     def _lose(self, worker: "_Worker", reason: str) -> None:
         """Note that a worker is gone, or is to go, with the job that it had."""
@@ -204,7 +204,7 @@ class LocalExecutor:
         if not worker.came_up:
             self._stillborn += 1
             if self._stillborn >= STILLBORN * self.slots:
-                raise WorkError(f"no worker came up: {reason}")
+                raise WorkError(f"no worker could be started: {reason}")
         if worker.number is not None:
             del self._busy[worker.number]
             self._events.append(Lost(worker.number, worker.name, reason))

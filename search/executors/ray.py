@@ -142,14 +142,15 @@ class RayExecutor:
         while self._queue and self._free:
             job, submitted = self._queue.popleft()
             try:
-                data, state = self._data_of(job), Path(job.state).read_bytes() if job.state and job.begin else None
+                data = self._data_of(job)
+                kept = Path(job.checkpoint.file).read_bytes() if job.checkpoint and job.begin else None
             except OSError as error:
                 self._events.append(_broken(error, job.data))
                 continue
             worker = self._free.popleft()
             worker.job, worker.submitted, worker.serial = job, submitted, next(self._serials)
             worker.silence = Silence(self._patience)
-            self._given[worker.actor.take.remote(worker.serial, job.model_dump(mode="json"), data, state)] = worker
+            self._given[worker.actor.take.remote(worker.serial, job.model_dump(mode="json"), data, kept)] = worker
             self._busy[job.number] = worker
 
     def _data_of(self, job: Job) -> Any:
@@ -211,7 +212,8 @@ class RayExecutor:
         """Write the weights and the state that came with an outcome; only then it is told."""
         job = worker.job
         assert job is not None, "an outcome is of a job"
-        for path, content in ((job.state, message["state"]), (job.weights, message["weights"])):
+        checkpoint = None if job.checkpoint is None else job.checkpoint.file
+        for path, content in ((checkpoint, message["checkpoint"]), (job.weights, message["weights"])):
             if path is not None and content is not None:
                 try:
                     write_bytes(Path(path), content, synced=False)
@@ -237,8 +239,8 @@ class RayExecutor:
         self._looked = time.monotonic()
         for worker in list(self._busy.values()):
             if worker.silence.too_long:
-                heard = f"nothing was heard of it for {worker.silence.allowed:.0f} s"
-                self._lose(worker, f"{heard}; the worker on node {worker.node} was ended")
+                heard = f"no heartbeat for {worker.silence.allowed:.0f} s"
+                self._lose(worker, f"{heard}; the worker on node {worker.node} was killed")
 
     def _require_room(self) -> None:
         """Raise a WorkError where no node has had room for a worker for long: none may ever have again."""
@@ -270,7 +272,7 @@ class RayExecutor:
         if worker.node is None:
             self._stillborn += 1
             if self._stillborn >= STILLBORN * self.slots:
-                raise WorkError(f"no worker came up on the cluster: {reason}")
+                raise WorkError(f"no worker could be started on the cluster: {reason}")
         if worker.job is not None:
             del self._busy[worker.job.number]
             self._events.append(Lost(worker.job.number, worker.name, reason))
@@ -335,7 +337,7 @@ def _how_it_died(worker: _Worker, error: Exception) -> str:
     if isinstance(error, ray.exceptions.ActorUnavailableError) or "its node has died" in said:
         return f"{where} was lost: it cannot be reached any more"
     if "memory pressure" in said or "low on memory" in said:
-        return f"{where} had no memory left; the worker was ended"
+        return f"{where} had no memory left; the worker was killed"
     if isinstance(error, ray.exceptions.RayTaskError):
         return f"the worker on {where} could not go on: {said[-200:]}"
     return f"the worker on {where} died"

@@ -14,7 +14,7 @@ def run_jobs(
     jobs: Iterator[Job],
     executor: Executor,
     stop: Callable[[], bool],
-    told: Callable[[EpochReport], None],
+    on_epoch: Callable[[EpochReport], None],
 ) -> Iterator[tuple[Job, Outcome]]:
     """Run jobs, as many at a time as there are workers, and yield each with its outcome when it ends.
 
@@ -24,7 +24,7 @@ def run_jobs(
         jobs: the next one is asked for when a worker is free for it.
         executor: what runs them; nothing else may run on it.
         stop: is asked a few times a second; when it says so, all jobs are interrupted and no other one begins.
-        told: hears each epoch that is validated.
+        on_epoch: is called for each epoch that is validated.
 
     Raises:
         WorkError: the machine cannot go on.
@@ -45,14 +45,14 @@ def run_jobs(
                 executor.interrupt(number)
         match executor.next_event(TICK):
             case EpochReport() as report:
-                told(report)
+                on_epoch(report)
                 executor.answer(report.number, not interrupted)
             case Lost(number, _, reason):
                 if number in lost or interrupted:
                     yield running.pop(number), Outcome(number=number, ended="failed", error=reason)
                 else:
                     lost.add(number)
-                    again = _for_the_rest(running[number], begun[number])
+                    again = running[number].within(time.monotonic() - begun[number])
                     executor.submit(again, alone=executor.slots == 1)
             case Broken(reason):
                 raise WorkError(reason)
@@ -62,16 +62,9 @@ def run_jobs(
                 pass
 
 
-def _for_the_rest(job: Job, begun: float) -> Job:
-    """Return a job for what is left of its seconds, where the clock decides when it ends."""
-    if job.seconds is None:
-        return job
-    return job.model_copy(update={"seconds": max(1.0, job.seconds - (time.monotonic() - begun))})
-
-
-def run_one(job: Job, executor: Executor, stop: Callable[[], bool], told: Callable[[EpochReport], None]) -> Outcome:
+def run_one(job: Job, executor: Executor, stop: Callable[[], bool], on_epoch: Callable[[EpochReport], None]) -> Outcome:
     """Run one job, which may have the whole machine, and return its outcome; see `run_jobs`."""
-    ((_, outcome),) = run_jobs(iter([job]), _Alone(executor), stop, told)
+    ((_, outcome),) = run_jobs(iter([job]), _Alone(executor), stop, on_epoch)
     return outcome
 
 

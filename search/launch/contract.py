@@ -58,7 +58,7 @@ def folder_of(home: Home, options: Options) -> StudyFolder:
     folder = home.study(name)
     if folder.path.exists():
         raise InputError(
-            f"the study '{folder.name}' exists in {home.path}: go on with it by --resume, or choose another name by "
+            f"the study '{folder.name}' exists in {home.path}: continue it with --resume, or choose another name with "
             "--study"
         )
     return folder
@@ -155,8 +155,7 @@ def _refuse_other_options(study: StudySettings, definition: Definition, options:
             f"--{option}: the study '{study.name}' has --objective {' --objective '.join(study.objectives)}, "
             f"not {' and '.join(options.objectives)}"
         )
-    fixed = ("engine", "algorithm", "pruner", "epochs", "seed", "precision")
-    for key in fixed:
+    for key in FIXED:
         asked_value, has = getattr(options, key), getattr(study, key)
         if asked_value is not None and asked_value != has:
             raise InputError(f"--{option}: the study '{study.name}' has --{key} {has}, not {asked_value}")

@@ -16,7 +16,7 @@ from ..loop.loop import KEPT, Loop
 from ..loop.prepared import Prepared
 from ..loop.recovery import settle
 from ..loop.time_used import noting_time_used, time_used
-from ..report.study import standing_lines
+from ..report.standings import standing_lines
 from ..shared.engine import SharedEngine
 from ..study.folder import StudyFolder
 from ..study.home import Home
@@ -183,7 +183,7 @@ def _is_finished(prepared: Prepared, budget: Budget) -> bool:
     result = prepared.folder.result()
     if result is None or not prepared.folder.bundle.is_dir():
         return False
-    time_left = budget.final_seconds is None or budget.final_seconds > 0
+    time_left = budget.winner_seconds is None or budget.winner_seconds > 0
     if result.cut and time_left:  # the winner has not had the training that it was to have
         return False
     return (result.trials, result.under) == (prepared.record.finished(), prepared.study.under)

@@ -114,11 +114,11 @@ class Options:
     space: str | None = option("A preset's name or a YAML file. (default: classic)")
     engine: str | None = option("optuna or keras-tuner. (default: optuna)")
     algorithm: str | None = option(
-        "Of optuna: tpe, random, nsga2, grid, gp. Of keras-tuner: hyperband, bayesian, random, grid. "
+        "For optuna: tpe, random, nsga2, grid or gp. For keras-tuner: hyperband, bayesian, random or grid. "
         "(default: the first)"
     )
     pruner: str | None = option(
-        "Of optuna: hyperband, median or none. (default: hyperband; for a grid and several objectives none)"
+        "For optuna: hyperband, median or none. (default: hyperband; none for a grid and for several objectives)"
     )
     trials: int | None = option(
         "How many trials in all. (default: 15; no limit with --minutes or where the algorithm is grid)"
@@ -126,7 +126,7 @@ class Options:
     minutes: float | None = option("Time for everything, from the command to the bundle.")
     epochs: int | None = option("Epochs of a trial. (default: as many as suit the images and the minutes)")
     objectives: tuple[str, ...] = option(
-        "val_accuracy, and what else counts: parameters, macs, latency_ms, size_kb; once for each. "
+        "What to optimise; repeat it for several: val_accuracy, parameters, macs, latency_ms, size_kb. "
         "(default: val_accuracy alone)",
         "--objective",
         default=(),
@@ -135,15 +135,13 @@ class Options:
         metavar="MEASURE",
     )
     under: str | None = option(
-        "With several objectives: choose the most accurate network up to this limit, not the one at the knee.",
+        "With several objectives: the winner is the most accurate network within this limit, not the one at the knee.",
         metavar="MEASURE=NUMBER",
     )
-    repeats: int | None = option(
-        "How many of the best trials are trained again with another seed, where there are two or more. (default: 3)"
-    )
-    warm_start: str | None = option("Begin with the best of another study, fitted to this one.", metavar="STUDY")
+    repeats: int | None = option("How many of the best trials to train again with another seed. (default: 3)")
+    warm_start: str | None = option("Start with the best trials of another study, fitted to this one.", metavar="STUDY")
     workers: int | str = option(
-        "How many trials run at a time. auto: one for each GPU, or else one for two cores, as far as the memory goes.",
+        "How many trials run at a time. auto: one per GPU, or one per two cores, as memory allows.",
         default=AUTO,
         kind=str,
         parse=_workers,
@@ -164,19 +162,20 @@ class Options:
         metavar="local|ray",
     )
     ray_address: str | None = option(
-        "Of the cluster. (default: auto: that of RAY_ADDRESS, or of `ray start` on this machine)", metavar="HOST:PORT"
+        "Address of the cluster. (default: auto: that of RAY_ADDRESS, or of `ray start` on this machine)",
+        metavar="HOST:PORT",
     )
     precision: "Precision | None" = option(
         "float32, mixed_bfloat16 or mixed_float16, for training. (default: float32)", kind=str | None, parse=_precision
     )
     study: str | None = option("Name of the study. (default: data and time)")
-    resume: bool = option("Go on with the study where it was.", "--resume", default=False)
+    resume: bool = option("Continue a study.", "--resume", default=False)
     storage: str | None = option(
         "postgresql://USER@HOST/DATABASE: share the study with other loops, on this machine or others.",
         parse=_storage,
         metavar="URL",
     )
-    seed: int | None = option("Of split, proposals and training. (default: 0)")
+    seed: int | None = option("Seed of the split, the proposals and the training. (default: 0)")
     answers: tuple[tuple[str, str], ...] = option(
         "Set or narrow a dimension of the space; may be repeated.",
         "--set",
@@ -189,7 +188,7 @@ class Options:
         "Size of all images. (default: the commonest)", kind=str | None, parse=_image_size, metavar="HxW"
     )
     class_weights: bool = option("Make every class count the same in training.", "--class-weights", default=False)
-    skip_bad: bool = option("Go on without the images that cannot be read.", "--skip-bad", default=False)
+    skip_bad: bool = option("Continue without unreadable images.", "--skip-bad", default=False)
     home: Path = option("Folder of all studies.", default=Path("studies"), envvar="CONVSEARCH_HOME")
     began: float = field(default_factory=time.monotonic)  # no option: when the command began
 

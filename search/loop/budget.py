@@ -26,7 +26,7 @@ class Budget:
     began: float = field(default_factory=time.monotonic)
     stopped: bool = False
     has_result: bool = False  # until some trial has ended well, all the time there is belongs to the search
-    repeats: float = 0.0  # seconds that it would take to train the best few again
+    repeat_seconds: float = 0.0  # seconds that it would take to train the best few again
     laps: dict[str, float] = field(default_factory=dict)  # seconds by what they went to
 
     def allows(self, begun: int) -> bool:
@@ -58,7 +58,7 @@ class Budget:
         """The seconds that the search has left, the best to be trained again after it; endless without a limit."""
         if self.seconds is None:
             return math.inf
-        return self.repeats_left - min(self.repeats, REPEATS_SHARE * self._usable(self.seconds))
+        return self.repeats_left - min(self.repeat_seconds, REPEATS_SHARE * self._usable(self.seconds))
 
     @property
     def repeats_left(self) -> float:
@@ -74,7 +74,7 @@ class Budget:
         return max(0.0, seconds - STARTING_SECONDS - EXPORT_SECONDS)
 
     @property
-    def final_seconds(self) -> float | None:
+    def winner_seconds(self) -> float | None:
         """The seconds left to train the winner, with the export still to come; None without a limit."""
         return None if self.seconds is None else self.seconds - EXPORT_SECONDS - self.elapsed
 

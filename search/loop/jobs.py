@@ -4,8 +4,8 @@ from pathlib import Path
 
 from ...spaces.architecture import Candidate
 from ..study.trial import Trial
-from ..training.augmentation import asked
-from ..values.job import Job
+from ..training.augmentation import augmentations
+from ..values.job import Checkpoint, Job, Length, Probes
 from ..values.proposal import Proposal
 from .prepared import Prepared
 
@@ -18,8 +18,7 @@ def job_of(prepared: Prepared, number: int, candidate: Candidate, weights: Path,
         candidate=candidate,
         data=str(prepared.dataset.folder.resolve()),
         split=str(prepared.folder.split.resolve()),
-        epochs=epochs,
-        patience=max(5, epochs // 3),
+        length=Length(epochs=epochs, patience=max(5, epochs // 3)),
         seed=(study.seed * 1_000_003 + number) % 2**31,
         weights=str(weights.resolve()),
         class_weights=study.class_weights,
@@ -31,16 +30,17 @@ def job_of_trial(prepared: Prepared, proposal: Proposal, trial: Trial) -> Job:
     """Return the job of a proposal, which may end at a rung or go on from the one that the trial has reached."""
     epochs, folder = prepared.study.epochs, prepared.folder
     job = job_of(prepared, proposal.number, proposal.candidate, folder.weights(proposal.number), epochs)
-    job = job.model_copy(update={"measure_latency": "latency_ms" in prepared.study.objectives})
-    if proposal.epochs is None:  # on a lower rung it is no use to know
-        job = job.model_copy(update={"asked": asked(proposal.candidate, prepared.space)})
+    # On a lower rung it is no use to know what more augmentation would do.
+    more = {} if proposal.epochs is not None else augmentations(proposal.candidate, prepared.space)
+    job = job.model_copy(
+        update={"probes": Probes(latency="latency_ms" in prepared.study.objectives, augmentations=more)}
+    )
     if proposal.epochs is None and not trial.epochs:
         return job
     rung = {
-        "epochs": proposal.epochs or epochs,
-        "schedule_epochs": epochs,
-        "state": str(folder.state(proposal.number).resolve()),
-        "begin": trial.epochs,
-        "best": trial.value,
+        "length": job.length.model_copy(update={"epochs": proposal.epochs or epochs, "schedule_epochs": epochs}),
+        "checkpoint": Checkpoint(
+            file=str(folder.checkpoint(proposal.number).resolve()), epochs=trial.epochs, best=trial.value
+        ),
     }
     return job.model_copy(update=rung)

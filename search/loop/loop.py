@@ -13,7 +13,7 @@ from ...spaces.errors import WorkError
 from ..engines.protocol import Engine
 from ..executors.protocol import Broken, Event, Executor, Lost, Started
 from ..executors.run_jobs import TICK
-from ..study.folder import FILES, STATE
+from ..study.folder import CHECKPOINT, FILES
 from ..study.objectives import DEFAULT, costs, front
 from ..study.record import Record
 from ..study.trial import Trial, now
@@ -72,7 +72,7 @@ class Loop:
         Raises:
             WorkError: the machine cannot go on, or nothing but failures came of it.
         """
-        self.budget.repeats = self.seconds_to_repeat()
+        self.budget.repeat_seconds = self.seconds_to_repeat()
         while True:
             if self._has_room():
                 self._ask()
@@ -148,7 +148,7 @@ class Loop:
 
     def _where_it_was(self, proposal: Proposal, known: Trial) -> Trial:
         """Return a trial that is run again as it goes on, or as it begins anew where nothing of it is left."""
-        if known.epochs and self._has_state(known):
+        if known.epochs and self._has_checkpoint(known):
             return known.goes_on()
         kept = {"started_at": known.started_at, "resumed_at": now(), "lost": known.lost}
         return Trial.begin(proposal).model_copy(update=kept)
@@ -190,7 +190,7 @@ class Loop:
         del self.proposals[trial.number]
         self.dry = False
         self.budget.has_result |= trial.value is not None
-        self.budget.repeats = self.seconds_to_repeat()
+        self.budget.repeat_seconds = self.seconds_to_repeat()
         self.engine.tell(trial.number, trial.state, trial.value, costs(trial, self.objectives))
         self._keep_the_best()
         for listener in self.listeners:
@@ -201,16 +201,16 @@ class Loop:
                 "the reasons of all stand in `convsearch show`"
             )
 
-    def _has_state(self, trial: Trial) -> bool:
+    def _has_checkpoint(self, trial: Trial) -> bool:
         """Whether there is what it takes to go on with a trial's training from where the record has it.
 
-        A kill may have come between the worker's writing of a state and the record's: such a state is ahead.
+        A kill may have come between the worker's writing of a checkpoint and the record's: it is ahead then.
         """
-        return saved_epochs(self.weights / f"{trial.number}{STATE}") == trial.epochs
+        return saved_epochs(self.weights / f"{trial.number}{CHECKPOINT}") == trial.epochs
 
     def _keep_the_best(self) -> None:
         going_on = self.engine.may_go_on() | self.running.keys()
-        going_on |= {trial.number for trial in self.record.in_state("interrupted") if self._has_state(trial)}
+        going_on |= {trial.number for trial in self.record.in_state("interrupted") if self._has_checkpoint(trial)}
         best = self.record.best_here(self.keep)
         if len(self.objectives) > 1:  # any trial of the front may be exported
             best += front(self.record.trials.values(), self.objectives)
@@ -218,5 +218,5 @@ class Loop:
         for path in self.weights.iterdir():
             if (found := FILES.fullmatch(path.name)) is None:  # not ours
                 continue
-            if int(found[1]) not in (going_on if found[2] == STATE else kept):
+            if int(found[1]) not in (going_on if found[2] == CHECKPOINT else kept):
                 path.unlink()

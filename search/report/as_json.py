@@ -11,7 +11,7 @@ from ..study.repeats import Repeats, within_noise
 from ..study.runs import Runs
 from ..study.settings import StudySettings
 from ..study.trial import Trial
-from .study import _chosen, _first_two, _standings
+from .standings import chosen, known_first_two, known_standings
 
 
 def as_json(folder: StudyFolder) -> dict[str, Any]:
@@ -49,13 +49,13 @@ def as_json(folder: StudyFolder) -> dict[str, Any]:
             "spread": again.spread if again else None,
             "with_validation": result.with_validation,
             "trained": result.trained,
-            "chosen": _chosen(study, result),
+            "chosen": chosen(study, result),
         }
         if result
         else None,
         "repeats": [
             {"number": one.trial.number, "values": one.values, "mean": one.mean, "spread": one.spread}
-            for one in _standings(record, repeats, study.preference)
+            for one in known_standings(record, repeats, study.preference)
             if one.spread is not None
         ],
         "lead": _lead(record, repeats, study),
@@ -71,7 +71,7 @@ def _importances(space: SearchSpace, record: Record) -> dict[str, Any] | None:
 
 
 def _lead(record: Record, repeats: Repeats, study: StudySettings) -> dict[str, Any] | None:
-    found = _first_two(record, repeats, study.preference)
+    found = known_first_two(record, repeats, study.preference)
     if found is None:
         return None
     first, second = found

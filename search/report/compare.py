@@ -132,7 +132,7 @@ def _validation(best: dict[str, Any]) -> str:
     """Return what the named network reached, which another trial may have surpassed by luck, or at a higher cost."""
     if best["spread"] is None:
         return _share(best["value"])
-    return f"{best['mean']:.1%} on average, spread {best['spread']:.1%}"
+    return f"mean {best['mean']:.1%}, standard deviation {best['spread']:.1%}"
 
 
 def _moment(seconds: float) -> str:

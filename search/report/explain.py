@@ -1,4 +1,4 @@
-"""`convsearch explain` and `check`: an architecture layer by layer, and a space by its candidates, for a terminal."""
+"""`convsearch explain`: an architecture layer by layer, for a terminal."""
 
 from typing import Any
 

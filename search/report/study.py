@@ -14,11 +14,11 @@ from ..study.folder import StudyFolder
 from ..study.home import Home
 from ..study.objectives import OBJECTIVES, Preference, front
 from ..study.record import Record
-from ..study.repeats import Repeats, Standing, first_two, standings, within_noise
 from ..study.result import Result
 from ..study.settings import StudySettings
 from ..system.addresses import optuna_url
 from ..values.words import duration, sparkline
+from .standings import standing_lines
 
 STATE_STYLES = {
     "complete": "green",
@@ -30,34 +30,6 @@ STATE_STYLES = {
 SHOWN = 10  # trials in the table of the best
 IMPORTANT = 6  # dimensions that are named
 COMMON = 5  # of the best trials, what is common to all of them
-VERDICTS = {
-    True: "which is within the noise",
-    False: "more than the noise",
-    None: "which may be chance: neither was trained again",
-}
-
-
-def _chosen(study: StudySettings, result: Result) -> str:
-    """Return how the winner was named, by the limit of that time."""
-    return str(study.model_copy(update={"under": result.under}).preference)
-
-
-def _standings(record: Record, repeats: Repeats, preference: Preference) -> list[Standing]:
-    """Return the standings, or nothing where no trial keeps the limit, which whoever asked for it was told."""
-    try:
-        return standings(record, repeats, preference)
-    except InputError:
-        return []
-
-
-def _first_two(record: Record, repeats: Repeats, preference: Preference) -> tuple[Standing, Standing] | None:
-    """Return the first and the second where they differ in accuracy alone, and there are any."""
-    if preference.several and preference.under is None:
-        return None  # the knee is not the most accurate
-    try:
-        return first_two(record, repeats, preference)
-    except InputError:
-        return None
 
 
 def study_table(home: Home) -> RenderableType:
@@ -184,35 +156,6 @@ def importance_lines(space: SearchSpace, record: Record) -> list[str]:
     return [f"what mattered ({METHOD} over {found.trials} trials):", *shares[:IMPORTANT]]
 
 
-def standing_lines(record: Record, repeats: Repeats, preference: Preference, images: int) -> list[str]:
-    """Return what the best candidates reach on average, and whether the first is ahead by more than chance.
-
-    `images` is how many validate.
-    """
-    lines = [
-        f"  trial {one.trial.number}: {one.mean:.1%} on average, spread {one.spread:.1%} "
-        f"({', '.join(f'{value:.1%}' for value in one.values)})"
-        for one in _standings(record, repeats, preference)
-        if one.spread is not None
-    ]
-    if lines:
-        lines = ["trained again with other seeds:", *lines]
-    if two := _first_two(record, repeats, preference):
-        lines.append(("  " if lines else "") + _lead_told(*two, images))
-    return lines
-
-
-def _lead_told(first: Standing, second: Standing, images: int) -> str:
-    apart = first.mean - second.mean
-    if apart < 0:  # it was not trained again, or it would be the first
-        return (
-            f"trial {second.trial.number}, trained once, reached {-apart:.1%} more than trial {first.trial.number} on "
-            "average: which is better is not known"
-        )
-    verdict = VERDICTS[within_noise(first, second, images)]
-    return f"trials {first.trial.number} and {second.trial.number} differ by {apart:.1%}, {verdict}"
-
-
 def _in_trial(result: Result) -> str:
     """Return whose mean it is, where the accuracy before it is of the winner's own training."""
     return "" if result.with_validation else "its trial: "
@@ -236,9 +179,9 @@ def result_lines(folder: StudyFolder) -> list[str]:
         f"winner: trial {result.best}, validation accuracy {result.val_accuracy:.1%}"
         + (" in its trial" if result.with_validation else "")
         + (f" ({_in_trial(result)}{again.told})" if again and again.spread is not None else "")
-        + ("; trained on the validation images too since" if result.with_validation else ""),
+        + ("; then trained on the validation images too" if result.with_validation else ""),
         f"test accuracy {test.accuracy:.1%}, 95 % interval {low:.1%} to {high:.1%} ({test.count:,} images)"
-        + (f", looked at {result.tests} times, as the study went on" if result.tests > 1 else ""),
+        + (f", read {result.tests} times, because the study continued" if result.tests > 1 else ""),
         "time: " + ", ".join(f"{name} {duration(seconds)}" for name, seconds in result.seconds.items()),
         f"bundle: {folder.bundle}",
     ]

@@ -16,6 +16,7 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlchemyError
 
 from ...spaces.errors import InputError, WorkError
+from ..engines.optuna_internals import study_id
 from ..study.shared import Shared
 from ..system.addresses import SCHEMA, optuna_url, place
 
@@ -188,7 +189,7 @@ class Database:
     def begin(self, frozen: FrozenTrial) -> int:
         """Store a trial that begins, with a first heartbeat, and return its number."""
         with self._reached(), self._found():
-            trial_id = self._rdb.create_new_trial(self._open._study_id, frozen)
+            trial_id = self._rdb.create_new_trial(study_id(self._open), frozen)
             self._rdb.record_heartbeat(trial_id)
             return int(self._rdb.get_trial(trial_id).number)
 
@@ -199,7 +200,7 @@ class Database:
             GivenUpError: it has ended otherwise.
         """
         with self._reached(), self._found():
-            trial_id = self._rdb.get_trial_id_from_study_id_trial_number(self._open._study_id, number)
+            trial_id = self._rdb.get_trial_id_from_study_id_trial_number(study_id(self._open), number)
             try:
                 for step, value in frozen.intermediate_values.items():
                     self._rdb.set_trial_intermediate_value(trial_id, step, value)
@@ -215,13 +216,13 @@ class Database:
         """Say that trials are alive."""
         with self._reached(), self._found():
             for number in numbers:
-                trial_id = self._rdb.get_trial_id_from_study_id_trial_number(self._open._study_id, number)
+                trial_id = self._rdb.get_trial_id_from_study_id_trial_number(study_id(self._open), number)
                 self._rdb.record_heartbeat(trial_id)
 
     def beats(self) -> dict[int, Beat]:
         """Return the latest signs of life of all running trials."""
         with self._reached(), self._engine.connect() as connection:
-            rows = connection.execute(text(BEATS), {"study": self._open._study_id}).all()
+            rows = connection.execute(text(BEATS), {"study": study_id(self._open)}).all()
         return {
             number: Beat(float(age or 0.0), None if moment is None else float(moment)) for number, age, moment in rows
         }

@@ -158,8 +158,8 @@ class SharedEngine:
             WorkError: always; the database is not what it was.
         """
         raise WorkError(
-            f"trial {number} of this loop's record is not in the database, which has {self._count} trials: it was put "
-            "back to an earlier state. Put it right, or begin a new study"
+            f"trial {number} of this loop's record is not in the database, which has {self._count} trials: it was "
+            "reset to an earlier state. Restore it, or start a new study"
         )
 
     def knows(self, number: int) -> bool:
@@ -366,7 +366,7 @@ class SharedEngine:
     def _declare_lost(self, number: int, silent: float) -> None:
         loop = self._elsewhere[number]
         trial = next(trial for trial in self.database.trials() if trial.number == number)
-        reason = f"nothing was heard of {loop}, where it ran, for {silent:.0f} s"
+        reason = f"no heartbeat from {loop}, where it ran, for {silent:.0f} s"
         log.warning(f"trial {number}: {reason}; its candidate is tried again")
         candidate = self._inner.proposals.space.candidate(trial.params)
         lost = Trial.begin(Proposal(number, trial.params, candidate)).lose("interrupted", reason)
@@ -403,7 +403,7 @@ class SharedEngine:
     def _correct(self, known: Trial) -> None:
         """Have the record say that a trial was given up: its candidate is tried again elsewhere."""
         if known.state != "interrupted":
-            reason = "another loop gave it up while nothing was heard of this one"
+            reason = "another loop gave it up after missing heartbeats of this one"
             self._record.add(known.lose("interrupted", reason))
 
     def _beat(self) -> bool:
@@ -431,7 +431,7 @@ class SharedEngine:
         now = time.monotonic()
         if self._away_since is None:
             self._away_since = now
-            log.warning(f"{error}. What runs here goes on, and is written when the database is back")
+            log.warning(f"{error}. Running trials continue; results are written when the database is back")
         elif now - self._away_since > self.pace.patience:
             raise WorkError(
                 f"{error}, for {(now - self._away_since) / 60:.0f} minutes. What is finished is kept: `convsearch run "

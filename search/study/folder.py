@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from ..data import Split
 
 DATA = "data"  # the folder of decoded images, in the home
-WEIGHTS, STATE = ".weights.h5", ".state.npz"  # how the files of a trial end: its weights, its training's state
-FILES = re.compile(rf"([0-9]+)({re.escape(WEIGHTS)}|{re.escape(STATE)})")
+WEIGHTS, CHECKPOINT = ".weights.h5", ".state.npz"  # how the files of a trial end
+FILES = re.compile(rf"([0-9]+)({re.escape(WEIGHTS)}|{re.escape(CHECKPOINT)})")
 
 
 class StudyFolder:
@@ -41,7 +41,7 @@ class StudyFolder:
         self.result_file = path / "result.json"
         self._tests_file = path / "tests.jsonl"
         self.bundle = path / "bundle"
-        self.final_weights = path / "final.weights.h5"
+        self.winner_weights = path / "final.weights.h5"
 
     def data(self, study: StudySettings) -> Path:
         """Return the folder of the study's decoded images; it moves with the home."""
@@ -58,9 +58,9 @@ class StudyFolder:
         files = (FILES.fullmatch(path.name) for path in (self.path / "weights").iterdir())
         return sorted(int(found[1]) for found in files if found and found[2] == WEIGHTS)
 
-    def state(self, number: int) -> Path:
-        """Return where the state of a trial's training is kept, while the trial may go on."""
-        return self.path / "weights" / f"{number}{STATE}"
+    def checkpoint(self, number: int) -> Path:
+        """Return where the checkpoint of a trial is kept, while the trial may go on."""
+        return self.path / "weights" / f"{number}{CHECKPOINT}"
 
     def create(self, study: StudySettings, space: str, split: "Split | None" = None) -> None:
         """Make the folder, whole or not at all, with the YAML text of the space."""

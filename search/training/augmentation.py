@@ -12,13 +12,13 @@ SHIFT = 0.12  # of the side, where the space allows as much
 Images = NDArray[np.uint8]
 
 
-def variations(asked: dict[str, float]) -> dict[str, Callable[[Images], Images]]:
-    """Return how images (n, height, width, depth) are varied, by the augmentation's name, for what `asked` named."""
+def variations(strengths: dict[str, float]) -> dict[str, Callable[[Images], Images]]:
+    """Return how images (n, height, width, depth) are varied, by augmentation, for each that has a strength."""
     found: dict[str, Callable[[Images], Images]] = {}
-    if "horizontal_flip" in asked:
+    if "horizontal_flip" in strengths:
         found["horizontal_flip"] = mirrored
-    if "translation" in asked:
-        found["translation"] = lambda images: shifted(images, asked["translation"])
+    if "translation" in strengths:
+        found["translation"] = lambda images: shifted(images, strengths["translation"])
     return found
 
 
@@ -42,7 +42,7 @@ def shifted(images: Images, share: float) -> Images:
     return found
 
 
-def asked(candidate: Candidate, space: SearchSpace) -> dict[str, float]:
+def augmentations(candidate: Candidate, space: SearchSpace) -> dict[str, float]:
     """Return the augmentations that a candidate lacks and the space would allow, by how strong they would be."""
     found = {}
     has = candidate.recipe.augmentation

@@ -1,4 +1,4 @@
-"""Training by the clock: a recipe's schedule laid over seconds instead of steps, so that it ends when the time does."""
+"""Keras callbacks of a training: one follows it and reports each epoch, one ends it when its time is up."""
 
 import math
 import statistics
@@ -16,7 +16,7 @@ from .optimizer import learning_rate
 POINTS = 200  # at which the schedule is looked up beforehand; between them it is taken as straight
 
 
-class ByTheClock(keras.callbacks.Callback):  # type: ignore[misc]
+class TimedSchedule(keras.callbacks.Callback):  # type: ignore[misc]
     """Sets the learning rate before each batch by the share of the training that is done, and ends it with the time.
 
     Where the most epochs are through before the time is up, the share is that of their steps: however a training ends,
@@ -70,25 +70,27 @@ class StoppedNowError(Exception):
     """The loop wants the training to end in the middle of an epoch, which then has no measure."""
 
 
-class _Alive(keras.callbacks.Callback):  # type: ignore[misc]
-    """Gives signs of life while a network is evaluated."""
+class HeartbeatCallback(keras.callbacks.Callback):  # type: ignore[misc]
+    """Sends heartbeats while a network is evaluated."""
 
-    def __init__(self, sign: Callable[[], bool]) -> None:
+    def __init__(self, beat: Callable[[], bool]) -> None:
         super().__init__()
-        self.sign = sign
+        self._beat = beat
 
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.sign()
+        """Send one."""
+        self._beat()
 
 
-class _Course(keras.callbacks.Callback):  # type: ignore[misc]
+class TrialCallback(keras.callbacks.Callback):  # type: ignore[misc]
     """Follows a training: curves, clocks, the best epoch's weights, and when to stop."""
 
     def __init__(self, job: Job, network: Any, report: Report, stop_now: Callable[[], bool], building: float) -> None:
         super().__init__()
         self.job, self.network, self.report, self.stop_now = job, network, report, stop_now
+        best = None if job.checkpoint is None else job.checkpoint.best
         self.curves: dict[str, list[float]] = {key: [] for key in ("loss", "accuracy", "val_loss", "val_accuracy")}
-        self.best: tuple[float, float] = (-1.0 if job.best is None else job.best, 0.0)
+        self.best: tuple[float, float] = (-1.0 if best is None else best, 0.0)
         self.best_epoch = self.epochs = 0
         self.gap: float | None = None
         self.best_weights: Any = None
@@ -100,18 +102,22 @@ class _Course(keras.callbacks.Callback):  # type: ignore[misc]
         self.evaluations: list[float] = []
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """End the training where the loop says so, which this asks; a heartbeat too."""
         if len(self.batch_ends) < 2:
             self.batch_ends.append(time.perf_counter())
         if self.stop_now():
             raise StoppedNowError
 
     def on_test_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.stop_now()  # a sign of life; whatever it says, an epoch that is trained gets its measure
+        """Send a heartbeat."""
+        self.stop_now()  # whatever it says, an epoch that is trained gets its measure
 
     def on_test_begin(self, logs: Any = None) -> None:
+        """Start the clock of an evaluation."""
         self.evaluations.append(-time.perf_counter())
 
     def on_test_end(self, logs: Any = None) -> None:
+        """Stop it."""
         self.evaluations[-1] += time.perf_counter()
 
     def validate_the_last(self, validation: Any) -> None:
@@ -128,12 +134,13 @@ class _Course(keras.callbacks.Callback):  # type: ignore[misc]
         return float(self._evaluated(batches)["accuracy"])
 
     def _evaluated(self, batches: Any) -> Any:
-        return self.model.evaluate(batches, callbacks=[_Alive(self.stop_now)], verbose=0, return_dict=True)
+        return self.model.evaluate(batches, callbacks=[HeartbeatCallback(self.stop_now)], verbose=0, return_dict=True)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Report the epoch, keep its weights if they are the best yet, and end the training where the loop says so."""
         self.epochs = epoch + 1 - self.job.begin
         self.unvalidated = None
-        if self.job.validate_every > 1 and "val_accuracy" not in (logs or {}):
+        if self.job.length.validate_every > 1 and "val_accuracy" not in (logs or {}):
             self.unvalidated = dict(logs or {})
             return
         measured = [key for key in self.curves if not (self.job.with_validation and key.startswith("val_"))]
@@ -146,13 +153,13 @@ class _Course(keras.callbacks.Callback):  # type: ignore[misc]
             self.curves[key].append(value)
         if not self.job.with_validation:
             self._compare(epoch + 1, values)
-        asked = time.perf_counter()
+        reported = time.perf_counter()
         go_on = self.report(EpochReport(number=self.job.number, epoch=epoch + 1, **values))
-        self.waiting += time.perf_counter() - asked
-        last = epoch + 1 == self.job.epochs
+        self.waiting += time.perf_counter() - reported
+        last = epoch + 1 == self.job.length.epochs
         if not go_on and not last:
             self.stopped = self.model.stop_training = True
-        elif epoch + 1 - max(self.best_epoch, self.job.begin) >= self.job.patience:
+        elif epoch + 1 - max(self.best_epoch, self.job.begin) >= self.job.length.patience:
             self.model.stop_training = True
 
     def _compare(self, epoch: int, values: dict[str, float]) -> None:

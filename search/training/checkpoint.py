@@ -1,4 +1,4 @@
-"""The state of a training that may go on later: the network's weights and the optimizer's memory, as plain arrays."""
+"""The checkpoint of a training that may go on later: the network's weights and the optimizer's state, as arrays."""
 
 import zipfile
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 
-def save_state(model: Any, network: Any, path: Path, epochs: int) -> None:
+def save_checkpoint(model: Any, network: Any, path: Path, epochs: int) -> None:
     """Write the weights of `network` and the optimizer of `model`, the compiled model around it, after `epochs`."""
     arrays: dict[str, Any] = {"epochs": np.asarray(epochs)}
     arrays |= {f"weight{i}": weight for i, weight in enumerate(network.get_weights())}
@@ -19,7 +19,7 @@ def save_state(model: Any, network: Any, path: Path, epochs: int) -> None:
 
 
 def saved_epochs(path: Path) -> int | None:
-    """Return after how many epochs a state was written, or None where there is none that can be read."""
+    """Return after how many epochs a checkpoint was written, or None where there is none that can be read."""
     try:
         with np.load(path, allow_pickle=False) as file:
             return int(file["epochs"])
@@ -27,12 +27,12 @@ def saved_epochs(path: Path) -> int | None:
         return None
 
 
-def load_state(model: Any, network: Any, path: Path, steps: int) -> None:
-    """Bring a model just compiled to a saved state.
+def load_checkpoint(model: Any, network: Any, path: Path, steps: int) -> None:
+    """Bring a model just compiled to where a checkpoint was written.
 
     Args:
         model: the compiled model.
-        network: the network in it, as `save_state` was given it.
+        network: the network in it, as `save_checkpoint` was given it.
         path: the file.
         steps: how many steps of training lie behind; the learning rate's schedule goes on from there.
 

@@ -14,8 +14,8 @@ from ..data.training import TrainingData
 from ..values.job import Job, Outcome
 from .augmentation import variations
 from .batches import Batches
-from .callbacks import ByTheClock, DivergedError, Report, StoppedNowError, _Course
-from .checkpoint import load_state, save_state
+from .callbacks import DivergedError, Report, StoppedNowError, TimedSchedule, TrialCallback
+from .checkpoint import load_checkpoint, save_checkpoint
 from .latency import latency_ms
 from .model import trainable
 from .normalization import BatchNormalization
@@ -65,63 +65,58 @@ def _train(job: Job, report: Report, stop_now: Callable[[], bool], data: Trainin
     rows = np.concatenate([data.train, data.val]) if job.with_validation else data.train
     batches = Batches(images, labels, rows, classes, recipe.batch_size, job.seed, job.begin, mixup=job.mixup)
     validation = Batches(images, labels, data.val, classes, EVALUATION_BATCH)
-    schedule_epochs = None if job.seconds is not None else job.schedule_epochs or job.epochs
+    length = job.length
+    schedule_epochs = None if length.seconds is not None else length.schedule_epochs or length.epochs
     model, network = trainable(job.candidate, len(rows), schedule_epochs, BatchNormalization)
-    if job.begin:
-        load_state(model, network, _state_file(job), job.begin * len(batches))
-    course = _Course(job, network, report, stop_now, building=time.perf_counter() - clock)
-    callbacks: list[Any] = [course]
-    if job.seconds is not None:
-        callbacks.append(ByTheClock(recipe, clock, job.seconds, job.epochs * len(batches)))
+    if job.checkpoint is not None and job.begin:
+        load_checkpoint(model, network, Path(job.checkpoint.file), job.begin * len(batches))
+    followed = TrialCallback(job, network, report, stop_now, building=time.perf_counter() - clock)
+    callbacks: list[Any] = [followed]
+    if length.seconds is not None:
+        callbacks.append(TimedSchedule(recipe, clock, length.seconds, length.epochs * len(batches)))
     weights = class_weights(labels[rows], classes) if job.class_weights else None
     try:
         model.fit(
             batches,
             validation_data=None if job.with_validation else validation,
             initial_epoch=job.begin,
-            epochs=job.epochs,
+            epochs=length.epochs,
             class_weight=weights,
             shuffle=False,  # the batches are shuffled by themselves
-            validation_freq=job.validate_every,
+            validation_freq=length.validate_every,
             callbacks=callbacks,
             verbose=0,
         )
-        course.validate_the_last(validation)
+        followed.validate_the_last(validation)
     except StoppedNowError:
-        course.stopped = True
+        followed.stopped = True
     except DivergedError as error:
-        return course.outcome("failed", str(error))
+        return followed.outcome("failed", str(error))
     except Exception as error:  # whatever Keras or its backend raises, the trial fails and the study goes on
         if _is_full(error):
             raise
         traceback.print_exc()  # into the worker's log
-        return course.outcome("failed", _first_line(error))
-    if job.state is not None and course.epochs:
-        save_state(model, network, Path(job.state), job.begin + course.epochs)
+        return followed.outcome("failed", _first_line(error))
+    if job.checkpoint is not None and followed.epochs:
+        save_checkpoint(model, network, Path(job.checkpoint.file), job.begin + followed.epochs)
     if job.with_validation:
         _save(network, job.weights)
-    elif course.best_weights is not None:
-        network.set_weights(course.best_weights)
+    elif followed.best_weights is not None:
+        network.set_weights(followed.best_weights)
         _save(network, job.weights)
-    if course.stopped or not course.epochs:
-        return course.outcome("stopped")
+    if followed.stopped or not followed.epochs:
+        return followed.outcome("stopped")
     extras: dict[str, Any] = {"varied": {}}
-    course.on_test_begin()
+    followed.on_test_begin()
     if job.with_validation:
-        extras["known"] = course.accuracy(validation)
-    for name, vary in variations(job.asked).items():
+        extras["known"] = followed.accuracy(validation)
+    for name, vary in variations(job.probes.augmentations).items():
         batches = Batches(images, labels, data.val, classes, EVALUATION_BATCH, vary=vary)
-        extras["varied"][name] = course.accuracy(batches)
-    if job.measure_latency:
+        extras["varied"][name] = followed.accuracy(batches)
+    if job.probes.latency:
         extras["latency_ms"] = latency_ms(network)
-    course.on_test_end()
-    return course.outcome("complete").model_copy(update=extras)
-
-
-def _state_file(job: Job) -> Path:
-    if job.state is None:
-        raise ValueError("a job that goes on needs the state that it goes on from")
-    return Path(job.state)
+    followed.on_test_end()
+    return followed.outcome("complete").model_copy(update=extras)
 
 
 def _save(network: Any, path: str) -> None:

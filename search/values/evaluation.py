@@ -1,4 +1,4 @@
-"""How good a model is on images it has never seen: accuracy with its interval, the classes one by one, confusions."""
+"""The result of an evaluation: accuracy with its interval, the classes one by one, confusions."""
 
 import math
 

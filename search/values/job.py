@@ -16,54 +16,84 @@ class Message(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class Length(Message):
+    """How long a training takes: it ends with epoch `epochs`, counted from the candidate's first, or sooner.
+
+    `patience` is the number of epochs after which training ends if none validates better: with a higher accuracy, or
+    the same and a lower loss. The learning rate's schedule is laid over `schedule_epochs`, or over `epochs` where none
+    are given. With `seconds` the time decides: the schedule is laid over so many seconds from the job's begin, and
+    training ends with them, in the middle of an epoch if need be; `epochs` are then the most that are trained, and
+    where they are through sooner, the schedule is. Every so many epochs, `validate_every`, and the last one, are
+    validated and reported.
+    """
+
+    epochs: int
+    patience: int
+    schedule_epochs: int | None = None
+    seconds: float | None = None
+    validate_every: int = 1
+
+
+class Checkpoint(Message):
+    """Where what it takes to go on later is kept: `file`. A job goes on from there where `epochs` were trained before.
+
+    `best` is the accuracy that they reached.
+    """
+
+    file: str
+    epochs: int = 0
+    best: float | None = None
+
+
+class Probes(Message):
+    """What is measured at the end of a training that was not stopped.
+
+    `latency` times the network; for each of `augmentations`, by their strengths, it is validated once more on images
+    so varied.
+    """
+
+    latency: bool = False
+    augmentations: dict[str, float] = {}
+
+
 class Job(Message):
     """One candidate to be trained: on which data, for how long, from which seed, and where its weights go.
 
-    `data` is the folder of a Dataset and `split` the file of its Split. Training ends with epoch `epochs`, counted from
-    the candidate's first; the learning rate's schedule is laid over `schedule_epochs`, or over `epochs` where none are
-    given. `patience` is the number of epochs after which training ends if none validates better: with a higher
-    accuracy, or the same and a lower loss. `weights` is the file for the best epoch's weights.
-
-    With `seconds` the clock decides: the schedule is laid over so many seconds from the job's begin, and training ends
-    with them, in the middle of an epoch if need be. `epochs` are then the most that are trained; where they are through
-    sooner, the schedule is.
-
-    Every so many epochs, `validate_every`, and the last one, are validated and reported.
+    `data` is the folder of a Dataset and `split` the file of its Split. `weights` is the file for the best epoch's
+    weights.
 
     With `with_validation` the validation images are trained on like the others. Nothing is validated then; every epoch
     is reported, and the last one's weights are kept.
 
-    With `mixup` above 0 the training images are blended in pairs; it is the alpha of `training/mixup.py`.
-
-    At the end of a training that was not stopped, `measure_latency` times the network, and it is validated once more
-    for each augmentation that is `asked` about, on images so varied.
-
-    `precision` is Keras's dtype policy for the training; weights are float32 whatever it is.
-
-    `state` is the file for what it takes to go on later. A job with `begin` goes on from there: `begin` epochs were
-    trained before, and `best` is the accuracy that they reached.
+    With `mixup` above 0 the training images are blended in pairs; it is the alpha of `training/mixup.py`. `precision`
+    is Keras's dtype policy for the training; weights are float32 whatever it is.
     """
 
     number: int
     candidate: Candidate
     data: str
     split: str
-    epochs: int
-    patience: int
+    length: Length
     seed: int
     weights: str
     class_weights: bool = False
-    schedule_epochs: int | None = None
-    seconds: float | None = None
-    validate_every: int = 1
     with_validation: bool = False
     mixup: float = 0.0
-    measure_latency: bool = False
-    asked: dict[str, float] = {}
     precision: Precision = "float32"
-    state: str | None = None
-    begin: int = 0
-    best: float | None = None
+    probes: Probes = Probes()
+    checkpoint: Checkpoint | None = None
+
+    @property
+    def begin(self) -> int:
+        """How many epochs were trained before."""
+        return 0 if self.checkpoint is None else self.checkpoint.epochs
+
+    def within(self, seconds: float) -> "Job":
+        """Return the job for what is left of its time after so many seconds; the same job where time is no limit."""
+        if self.length.seconds is None:
+            return self
+        left = max(1.0, self.length.seconds - seconds)
+        return self.model_copy(update={"length": self.length.model_copy(update={"seconds": left})})
 
 
 class EpochReport(Message):
@@ -80,7 +110,7 @@ class EpochReport(Message):
     def reached(self) -> str:
         """What the epoch reached, in words."""
         if self.val_accuracy is None:
-            return f"knows {self.accuracy:.1%} of what it learns from"
+            return f"training {self.accuracy:.1%}"
         return f"validation {self.val_accuracy:.1%}"
 
 

@@ -20,7 +20,7 @@ from ..loop.prepared import Prepared
 from ..study.repeats import standings
 from ..study.trial import Trial
 from ..values.evaluation import wilson_interval
-from ..values.job import EpochReport, Job, Outcome
+from ..values.job import EpochReport, Job, Length, Outcome
 from ..values.words import duration
 from .recipe import LONG, alpha_for, for_long_training, may_vary
 from .winner import Winner
@@ -103,7 +103,7 @@ def train_winner(
         WorkError: the machine cannot go on.
     """
     kept = Winner.as_in_its_trial(trial, weights)
-    outcome = run_one(job, executor, lambda: budget.stopped or budget.late(budget.final_seconds), on_epoch)
+    outcome = run_one(job, executor, lambda: budget.stopped or budget.late(budget.winner_seconds), on_epoch)
     if why := _why_not(outcome, job, kept.val_accuracy, validated, budget):
         return kept.model_copy(update={"training": outcome, "why_kept": why})
     trained = f"It was then trained once more, for {outcome.epochs} epochs{manner}"
@@ -127,10 +127,10 @@ def train_winner(
 def _why_not(outcome: Outcome, job: Job, accuracy: float, validated: int, budget: Budget) -> str | None:
     """Return why the weights of the winner's own training are not the ones to ship; None where they are."""
     if outcome.ended == "failed":
-        return f"the winner's own training failed ({outcome.error})"
+        return f"the winner's long training failed ({outcome.error})"
     if job.with_validation:
         if outcome.known is None:
-            return "the winner's own training was " + ("stopped" if budget.stopped else "not done in time")
+            return "the winner's long training " + ("was stopped" if budget.stopped else "did not finish in time")
         least, _ = wilson_interval(round(accuracy * validated), validated)
         if outcome.known < least:
             return (
@@ -138,7 +138,7 @@ def _why_not(outcome: Outcome, job: Job, accuracy: float, validated: int, budget
                 f"trial did without ({accuracy:.1%})"
             )
     elif outcome.value is None or outcome.value < accuracy:
-        return "the winner's own training came no further"
+        return "the winner's long training brought no improvement"
     return None
 
 
@@ -162,25 +162,25 @@ def train_the_best(prepared: Prepared, executor: Executor, budget: Budget, statu
     if mixup:
         manner += ", and with pairs of them blended (mixup)" if manner else ", with pairs of images blended (mixup)"
     log.info("training the winner, %s, %s%s", candidate.architecture, plan, manner)
-    job = job_of(prepared, NUMBER, candidate, prepared.folder.final_weights, plan.epochs)
-    job = job.model_copy(update={"mixup": mixup})
+    job = job_of(prepared, NUMBER, candidate, prepared.folder.winner_weights, plan.epochs)
+    length = job.length
     if with_validation:
-        job = job.model_copy(update={"with_validation": True, "patience": plan.epochs})
+        length = length.model_copy(update={"patience": plan.epochs})
     if plan.seconds is not None:
-        by_the_clock = {
-            "epochs": MOST * prepared.study.epochs,
-            "patience": MOST * prepared.study.epochs,
-            "seconds": plan.seconds,
-            "validate_every": 1 if with_validation else validate_every(plan.epochs),
-        }
-        job = job.model_copy(update=by_the_clock)
+        length = Length(
+            epochs=MOST * prepared.study.epochs,
+            patience=MOST * prepared.study.epochs,
+            seconds=plan.seconds,
+            validate_every=1 if with_validation else validate_every(plan.epochs),
+        )
+    job = job.model_copy(update={"length": length, "mixup": mixup, "with_validation": with_validation})
 
     def on_epoch(report: EpochReport) -> None:
         status(f"training the winner: epoch {report.epoch} of about {plan.epochs}, {report.reached}")
 
     winner = train_winner(job, best, val, weights, executor, budget, on_epoch, manner)
     if winner.why_kept is not None:
-        log.warning("%s: the weights of its trial are kept", winner.why_kept)
+        log.warning("%s: keeping the weights of its trial", winner.why_kept)
     return _whose_weights_are_here(prepared, winner)
 
 
@@ -213,7 +213,7 @@ def _whose_weights_are_here(prepared: Prepared, winner: Winner) -> Winner:
 
 def _left_for_the_winner(prepared: Prepared, best: Trial, budget: Budget) -> float | None:
     """Return the seconds in which the winner can be trained, when the test images are still to be seen."""
-    if budget.final_seconds is None:
+    if budget.winner_seconds is None:
         return None
     validated = max(1, best.epochs * len(prepared.split.val))
-    return budget.final_seconds - best.clock.evaluating / validated * len(prepared.split.test)
+    return budget.winner_seconds - best.clock.evaluating / validated * len(prepared.split.test)

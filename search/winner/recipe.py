@@ -9,7 +9,7 @@ the answers of the trial's own network tell: its worker has asked it about the v
 from ...spaces.architecture import Candidate
 from ...spaces.space import SearchSpace
 from ..study.trial import Trial
-from ..training.augmentation import asked
+from ..training.augmentation import augmentations
 
 LONG = 3  # times the trials' epochs make a training long; set by hand
 UNSURE = 0.9  # a trial's validation accuracy below which there is much to gain
@@ -40,7 +40,7 @@ def for_long_training(trial: Trial, space: SearchSpace) -> tuple[Candidate, str]
     Nothing is changed where the question was not put.
     """
     candidate, plain = trial.candidate, trial.value or 0.0
-    more = asked(candidate, space)
+    more = augmentations(candidate, space)
     added = {
         name: True if name == "horizontal_flip" else more[name]
         for name, accuracy in trial.varied.items()
@@ -52,7 +52,7 @@ def for_long_training(trial: Trial, space: SearchSpace) -> tuple[Candidate, str]
     recipe = candidate.recipe.model_copy(update={"augmentation": augmentation})
     knows = ", ".join(f"{SAID[name]} {trial.varied[name]:.1%}" for name in added)
     what = " and ".join(SAID[name] for name in added)
-    manner = f", with {what} images too (of validation images it knows {plain:.1%}; {knows})"
+    manner = f", with {what} images too (of validation images it {plain:.1%} plain; {knows})"
     return candidate.model_copy(update={"recipe": recipe}), manner
 
 

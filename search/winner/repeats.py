@@ -62,11 +62,11 @@ def repeat_the_best(
         trial = trials[this.number]
         Path(this.weights).unlink(missing_ok=True)
         if outcome.ended == "failed":
-            log.warning("trial %d: trained again with another seed, it failed: %s", trial.number, outcome.error)
+            log.warning("trial %d: training with another seed failed: %s", trial.number, outcome.error)
         elif outcome.ended == "stopped":
             all_done = False
             if not budget.stopped:
-                log.warning("trial %d: trained again with another seed, it was not done in time", trial.number)
+                log.warning("trial %d: training with another seed did not finish in time", trial.number)
         elif outcome.value is not None:
             repeats.add(
                 Repeat(
@@ -110,4 +110,4 @@ def repeat_best(prepared: Prepared, executor: Executor, budget: Budget, status: 
     best = preference.ranked(record)[: prepared.study.repeats]
     done = repeat_the_best(best, repeats, job, fits, executor, budget, on_epoch)
     if not repeats.all and not done and not budget.stopped:
-        log.warning("there was no time to train the best again")
+        log.warning("no time left to train the best trials again with other seeds")

@@ -67,14 +67,6 @@ def _write_to(log: str) -> None:
             os.dup2(file.fileno(), descriptor)
 
 
-def _in_time(job: Job, submitted: float) -> Job:
-    """Return a job whose seconds count from when it was submitted: this process may have come up since."""
-    if job.seconds is None:
-        return job
-    left = job.seconds - (time.monotonic() - submitted)
-    return job.model_copy(update={"seconds": max(1.0, left)})
-
-
 def _keep_to(cores: Sequence[int]) -> None:
     """Run on these cores only, with all threads that there are; where the system can do that (Linux)."""
     if not cores or not hasattr(os, "sched_setaffinity"):
@@ -98,7 +90,8 @@ def main(connection: Connection) -> None:
             message = line.read()
             if "job" not in message:
                 continue  # a late answer to a job that is over
-            job = _in_time(Job.model_validate(message["job"]), message["submitted"])
+            # Its seconds count from when it was submitted: this process may have come up since.
+            job = Job.model_validate(message["job"]).within(time.monotonic() - message["submitted"])
             _keep_to(message["cores"])
             line.begin(job.number)
             try:

@@ -36,7 +36,7 @@ class _Assignment:
     serial: int
     job: Job
     data: TrainingData
-    state: bytes | None
+    checkpoint: bytes | None
 
 
 class RayWorker:
@@ -59,13 +59,13 @@ class RayWorker:
             found.append(self._messages.get())
         return found
 
-    def take(self, serial: int, job: dict[str, Any], data: Arrays, state: bytes | None) -> None:
+    def take(self, serial: int, job: dict[str, Any], data: Arrays, checkpoint: bytes | None) -> None:
         """Train a job as soon as the one before is done.
 
         The loop passes the reference of the data, and Ray brings them to the node before it calls. Fetched in the
         thread that trains, beside other calls, they were now and then waited for without end.
         """
-        self._assignments.put(_Assignment(serial, Job.model_validate(job), TrainingData(**data), state))
+        self._assignments.put(_Assignment(serial, Job.model_validate(job), TrainingData(**data), checkpoint))
 
     def answer(self, serial: int, epoch: int, go_on: bool) -> None:
         """Answer the report of an epoch."""
@@ -120,12 +120,14 @@ class RayWorker:
         self._tell(started=given.job.number)
         try:
             with scratch() as self._folder:
-                weights, state = self._folder / "job.weights.h5", self._folder / "job.state.npz"
-                here = {"weights": str(weights), "state": None if given.job.state is None else str(state)}
-                if given.state is not None:
-                    state.write_bytes(given.state)
+                weights, checkpoint = self._folder / "job.weights.h5", self._folder / "job.state.npz"
+                here: dict[str, Any] = {"weights": str(weights)}
+                if given.job.checkpoint is not None:
+                    here["checkpoint"] = given.job.checkpoint.model_copy(update={"file": str(checkpoint)})
+                if given.checkpoint is not None:
+                    checkpoint.write_bytes(given.checkpoint)
                 outcome = train(given.job.model_copy(update=here), report, stop_now, given.data)
-                files = {"weights": _content(weights), "state": _content(state) if outcome.epochs else None}
+                files = {"weights": _content(weights), "checkpoint": _content(checkpoint) if outcome.epochs else None}
         except DeviceFullError as error:
             self._tell(lost=str(error))
         except OSError as error:  # writing to the node's disk: not the candidate's fault

@@ -1,6 +1,6 @@
 """An architecture drawn as the volumes that flow through it: its `stages`, which of them differ, and `draw_text`.
 
-The stages are the input, what each filter and pool makes of it, and the vectors of the head; `draw_svg.py` draws the
+The stages are the input, what each filter and pool makes of it, and the vectors of the head; `picture.py` draws the
 same. All figures come from `Architecture.steps`; nothing is computed here but places on the page.
 """
 

@@ -8,9 +8,9 @@ import pytest
 from convsearch.search.data import Dataset, split
 from convsearch.search.sources import open_data
 from convsearch.search.study.trial import Trial
-from convsearch.search.training.augmentation import asked, mirrored, shifted
+from convsearch.search.training.augmentation import augmentations, mirrored, shifted
 from convsearch.search.training.trial import train
-from convsearch.search.values.job import Job
+from convsearch.search.values.job import Job, Length, Probes
 from convsearch.search.values.proposal import Proposal
 from convsearch.search.winner.recipe import UNSURE, for_long_training, is_worth_adding
 from convsearch.spaces.architecture import Architecture, Candidate, Head, Layer, Recipe
@@ -48,11 +48,10 @@ def trained(dataset: Dataset, place: Path, about: dict[str, float]) -> Trial:
         candidate=candidate,
         data=str(dataset.folder),
         split=str(place / "split.npz"),
-        epochs=8,
-        patience=8,
         seed=0,
         weights=str(place / "0.weights.h5"),
-        asked=about,
+        probes=Probes(augmentations=about),
+        length=Length(epochs=8, patience=8),
     )
     return Trial.begin(Proposal(0, {}, candidate)).end("complete", train(job, lambda report: True), 0.0)
 
@@ -84,7 +83,7 @@ def test_a_long_training_sees_shifted_images_where_a_shift_keeps_the_labels_and_
     assert trial.varied["translation"] > 0.9 * trial.val_accuracy[-1]
 
     space = SearchSpace(load("classic"), dataset.input, 2)
-    assert asked(trial.candidate, space) == {"horizontal_flip": 1.0, "translation": 0.12}
+    assert augmentations(trial.candidate, space) == {"horizontal_flip": 1.0, "translation": 0.12}
     other, manner = for_long_training(trial, space)
     assert other.recipe.augmentation.translation == (0.12 if mislabelled else 0.0)
     assert not other.recipe.augmentation.horizontal_flip
@@ -96,7 +95,7 @@ def test_what_the_space_or_the_search_has_settled_is_not_asked_again(tmp_path: P
     trial = trained(dataset, tmp_path, {"horizontal_flip": 1.0})
     settled = answered(load("classic"), FLIP | {"augmentation.horizontal_flip": "off"})
     space = SearchSpace(settled, dataset.input, 2)
-    assert asked(trial.candidate, space) == {}
+    assert augmentations(trial.candidate, space) == {}
     assert for_long_training(trial, space) == (trial.candidate, "")
 
 

@@ -12,7 +12,7 @@ from jobs import FAST, SMALL, MakeJob, always
 
 from convsearch.search.data import Dataset, Split
 from convsearch.search.system.backend import import_keras
-from convsearch.search.values.job import EpochReport, Job, Outcome
+from convsearch.search.values.job import EpochReport, Job, Outcome, Probes
 from convsearch.spaces.architecture import Augmentation, Layer, Optimizer, Recipe, Schedule
 
 keras = import_keras()
@@ -56,7 +56,7 @@ def test_there_are_signs_of_life_whenever_images_are_evaluated(job: MakeJob) -> 
         signs.append(reported[-1])
         return False
 
-    asked = job(epochs=3, validate_every=2, asked={"horizontal_flip": 0.0, "translation": 0.1})
+    asked = job(epochs=3, validate_every=2, probes=Probes(augmentations={"horizontal_flip": 0.0, "translation": 0.1}))
     outcome = train(asked, report, sign)
     assert set(outcome.varied) == {"horizontal_flip", "translation"}
     steps, passes = 18, 2  # batches of an epoch, and of the validation images
