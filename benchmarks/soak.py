@@ -27,6 +27,8 @@ from convsearch.search.study.home import Home
 from convsearch.search.study.runs import Runs
 from convsearch.search.study.trial import FINISHED
 
+from .workers import WORKER
+
 COMMAND = str(Path(sys.executable).with_name("convsearch"))
 PAUSE = 8.0  # seconds between two kills, at most
 GIVEN_UP = 40 * 60  # seconds
@@ -84,15 +86,19 @@ def _has_begun(place: Path) -> bool:
 
 
 def _kill_one(loop: "subprocess.Popen[bytes]", source: random.Random) -> str:
-    """Kill the loop, one of its workers or its delivery; return which."""
-    found = {"loop": [loop.pid], "workers": [], "delivery": []}
-    for child in psutil.Process(loop.pid).children():
-        with suppress(psutil.Error):
-            command = " ".join(child.cmdline())
-            for who, program in (("workers", "executors.worker"), ("delivery", "search.delivery")):
-                if program in command:
-                    found[who].append(child.pid)
-    who = source.choices(["workers", "loop", "delivery"], [5, 4, 1])[0]
+    """Kill the loop, one of its workers, what they are forked from, or its delivery; return which."""
+    found = {"loop": [loop.pid], "workers": [], "fork server": [], "delivery": []}
+    with suppress(psutil.Error):
+        for child in psutil.Process(loop.pid).children(recursive=True):
+            with suppress(psutil.Error):
+                command = " ".join(child.cmdline())
+                if child.name() == WORKER:
+                    found["workers"].append(child.pid)
+                elif "search.delivery" in command:
+                    found["delivery"].append(child.pid)
+                elif "fork_server" in command and child.ppid() == loop.pid:
+                    found["fork server"].append(child.pid)
+    who = source.choices(["workers", "loop", "fork server", "delivery"], [5, 4, 1, 1])[0]
     if not found[who]:
         who = "loop"
     with suppress(ProcessLookupError):

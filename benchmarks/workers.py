@@ -17,17 +17,22 @@ from datetime import datetime
 from pathlib import Path
 
 import psutil
-from rich.console import Console
 
+from convsearch.search.data import Dataset, split
 from convsearch.search.delivery.outbox import Outbox
 from convsearch.search.engines.optuna import OptunaEngine
 from convsearch.search.engines.proposals import Proposals
+from convsearch.search.executors.local import PROGRAM, LocalExecutor
+from convsearch.search.executors.shares import Share
+from convsearch.search.sources import open_data
 from convsearch.search.study.folder import StudyFolder
 from convsearch.search.study.home import Home
 from convsearch.search.study.record import Record
 from convsearch.search.study.trial import Trial
 from convsearch.search.system.memory import own_memory
-from convsearch.search.values.job import Outcome, Seconds
+from convsearch.search.system.processes import shown_as
+from convsearch.search.values.job import EpochReport, Job, Length, Outcome, Seconds
+from convsearch.spaces.architecture import Architecture, Candidate, Head, Layer, Recipe
 
 from .scaling import ROOT
 
@@ -36,6 +41,8 @@ SMALL = ("--space", "tiny", "--epochs", "6", "--pruner", "none", "--repeats", "0
 TRIALS = 60
 KNOWN = 1000
 KILLS = 5
+ALONE_OR_EIGHT = (1, 8)
+WORKER = shown_as(PROGRAM)  # the name of a worker's process
 
 
 def measure() -> Iterator[tuple[str, str, str]]:
@@ -67,7 +74,16 @@ def measure() -> Iterator[tuple[str, str, str]]:
         yield (
             f"from killing a worker to the next training step, {KILLS} times",
             f"{min(seconds):.1f} to {max(seconds):.1f} s",
-            "15 s",
+            "2 s",
+        )
+    with tempfile.TemporaryDirectory() as place:
+        one, eight = (_memory_of_workers(Path(place), count) for count in ALONE_OR_EIGHT)
+        yield (
+            "memory (PSS) of eight workers that have trained a small network each, against eight times one alone",
+            f"{eight[0] / (8 * one[0]):.2f} ({eight[0] / 2**20:.0f} MB, {one[0] / 2**20:.0f} MB); with the process "
+            f"that they are forked from {eight[1] / (8 * one[1]):.2f} "
+            f"({eight[1] / 2**20:.0f} MB, {one[1] / 2**20:.0f} MB)",
+            "0.6",
         )
     with tempfile.TemporaryDirectory() as place:
         yield f"from --resume to the next step, {KNOWN:,} trials known", f"{_resumed(Path(place)):.1f} s", "15 s"
@@ -94,9 +110,9 @@ def _run(home: Path, name: str, *options: str) -> "subprocess.Popen[bytes]":
 def _workers(loop: int) -> list[psutil.Process]:
     found = []
     with suppress(psutil.Error):
-        for child in psutil.Process(loop).children():
+        for child in psutil.Process(loop).children(recursive=True):
             with suppress(psutil.Error):
-                if any("executors.worker" in part for part in child.cmdline()):
+                if child.name() == WORKER:
                     found.append(child)
     return found
 
@@ -115,6 +131,52 @@ def _whole_study(home: Path, workers: int) -> tuple[float, tuple[int, int]]:
     if loop.returncode:
         raise RuntimeError(f"a study with {workers} workers failed")
     return 60 * TRIALS / (time.perf_counter() - begin), (held[0], max(held))
+
+
+def _memory_of_workers(home: Path, count: int) -> tuple[int, int]:
+    """Return the bytes (PSS) of so many workers that have trained a network each; and with what they share.
+
+    The proportional set size divides each page of memory by the number of processes that share it, so that one worker
+    beside the process that it is forked from shows about half of what they share.
+    """
+    digits = open_data("digits", home / "data")
+    parts = split(digits, seed=0)
+    parts.save(home / "split.npz")
+    share = Share(cores=tuple(sorted(os.sched_getaffinity(0))), memory=2**40)
+    with closing(LocalExecutor(home / "logs", [share] * count)) as executor:
+        for number in range(count):
+            executor.submit(_job(digits, home, number))
+        ended = 0
+        while ended < count:
+            match executor.next_event(1.0):
+                case EpochReport(number=number):
+                    executor.answer(number, True)
+                case Outcome():
+                    ended += 1
+        workers = [psutil.Process(pid) for pid in executor.processes()]
+        servers = {worker.ppid() for worker in workers} - {os.getpid()}
+        held = sum(worker.memory_full_info().pss for worker in workers)
+        return held, held + sum(psutil.Process(server).memory_full_info().pss for server in servers)
+
+
+def _job(digits: Dataset, folder: Path, number: int) -> Job:
+    return Job(
+        number=number,
+        candidate=Candidate(
+            architecture=Architecture(
+                input=digits.input,
+                layers=(Layer(filters=8, pooling="max", pool_size=2, pool_stride=2),),
+                head=Head(pooling="flatten"),
+                classes=len(digits.classes),
+            ),
+            recipe=Recipe(batch_size=64),
+        ),
+        data=str(digits.folder),
+        split=str(folder / "split.npz"),
+        length=Length(epochs=3, patience=3),
+        seed=number,
+        weights=str(folder / f"{number}.weights.h5"),
+    )
 
 
 def _first_step(trial: Trial) -> float:
@@ -159,9 +221,9 @@ def _resumed(home: Path) -> float:
     folder = Home(home).study("known")
     study, record = folder.read(), folder.record()
     _fill(record, OptunaEngine("random", "none", 8, 0, Proposals(folder.space(study), 0, ["begin"]), known=1))
-    with closing(Outbox(folder, Console(quiet=True))) as outbox:  # as if each had been delivered when it ended
+    with closing(Outbox(folder)) as outbox:  # as if each had been delivered when it ended
         outbox.wait_until_ready()
-        outbox.finish(True)
+        outbox.deliver_rest(True)
     begin = time.time()
     loop = _run(home, "known", "--resume", "--trials", str(KNOWN + 1), "--repeats", "0", "--workers", "1")
     try:

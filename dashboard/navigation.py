@@ -25,14 +25,14 @@ def navigate(home: Path, first: str = "studies") -> None:
     """Show the page that the address names; `first` where it names none."""
     pages = {
         name: Page(
-            live.told(partial(view.page, home)),
+            live.explained(partial(view.page, home)),
             title=name.capitalize(),
             icon=icon,
             url_path=name,
             default=name == first,
-            help=told,
+            help=description,
         )
-        for name, (view, icon, told) in PAGES.items()
+        for name, (view, icon, description) in PAGES.items()
     }
     st.session_state["pages"] = pages
     st.html(CALM)

@@ -35,7 +35,7 @@ def store(home: Path) -> Store:
     return Store(home)
 
 
-def told(draw: Callable[P, None]) -> Callable[P, None]:
+def explained(draw: Callable[P, None]) -> Callable[P, None]:
     """Have a page, or a part of one, say in its place why MLflow cannot be read, and try again until it can."""
 
     @wraps(draw)

@@ -26,7 +26,7 @@ def figure(found: go.Figure, name: str, alt: str) -> None:
 def zoomable(found: go.Figure, name: str, alt: str) -> None:
     """Show a figure, whose part in a frame that somebody draws is zoomed into."""
     what = f"{name}, {found.layout.uirevision}"  # the same figure may have other axes
-    if (part := zoom.asked(what)) is not None:
+    if (part := zoom.chosen_part(what)) is not None:
         zoom.zoom_into(found, part)
     _framed(found, what, name, alt)
     if part is None and zoom.by_mouse():
@@ -38,7 +38,7 @@ def zoomable(found: go.Figure, name: str, alt: str) -> None:
 def selectable(found: go.Figure, name: str, alt: str) -> list[int]:
     """Show a figure, and return the trials that somebody has drawn a frame around."""
     what = f"{name}, {found.layout.uirevision}"
-    part = zoom.asked(what)
+    part = zoom.chosen_part(what)
     if part is not None:
         zoom.mark(found, part)
     _framed(found, what, name, alt)

@@ -65,7 +65,7 @@ def _place(word: str) -> Place | None:
     return number if isfinite(number) else None
 
 
-def asked(name: str) -> Part | None:
+def chosen_part(name: str) -> Part | None:
     """Return the part of a figure that is asked for, by a frame or by the address; None for all of it."""
     parts: dict[str, Part | None] = st.session_state.setdefault(ZOOMS, {})
     if not parts:

@@ -16,10 +16,10 @@ from .study import Launch, Study
 
 @dataclass(frozen=True)
 class Progress:
-    """`state` is running, finished, interrupted or empty; `told` says it with what is known of how far it is."""
+    """`state` is running, finished, interrupted or empty; `text` says it with what is known of how far it is."""
 
     state: str
-    told: str
+    text: str
 
 
 INTERRUPTED = Progress("interrupted", "interrupted: convsearch run --resume goes on")

@@ -1,4 +1,4 @@
-"""MLflow, asked: what it answers, how old an answer is, what is told where it cannot be read. Nothing is written."""
+"""MLflow, stamp: what it answers, how old an answer is, what is told where it cannot be read. Nothing is written."""
 
 import gc
 import logging
@@ -25,8 +25,8 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from ...search.delivery.tracking import DATA_TAG
 
-PAGE = 500  # runs that are asked for at a time
-FAILED = 3.0  # seconds for which a server that failed is not asked again
+PAGE = 500  # runs that are stamp for at a time
+FAILED = 3.0  # seconds for which a server that failed is not stamp again
 FRESH = 1.0  # seconds for which nobody asks MLflow again
 
 
@@ -39,26 +39,26 @@ class StoreError(Exception):
 
 
 @dataclass(frozen=True)
-class Asked:
-    """When MLflow was asked, by the monotonic clock, and the state of its file then; None where it has no file."""
+class Stamp:
+    """When MLflow was stamp, by the monotonic clock, and the state of its file then; None where it has no file."""
 
     at: float
     file: tuple[int, ...] | None
 
 
-NEVER = Asked(float("-inf"), None)
+NEVER = Stamp(float("-inf"), None)
 
 
 class Reader:
     """Asks one store of MLflow. Every method raises StoreError where it cannot be read."""
 
     def __init__(self, uri: str, fresh: float = FRESH, page: int = PAGE) -> None:
-        """Begin with nothing asked.
+        """Begin with nothing stamp.
 
         Args:
             uri: of the store.
             fresh: seconds for which an answer is as good as new.
-            page: runs that are asked for at a time.
+            page: runs that are stamp for at a time.
         """
         self.uri = uri
         self.path = Path(uri.partition(":///")[2]) if uri.startswith("sqlite:") else None
@@ -70,17 +70,17 @@ class Reader:
         for name in ("mlflow", "alembic", "urllib3"):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # what they log as an error they raise as well
 
-    # ------------------------------------------------------------------ when it was asked
+    # ------------------------------------------------------------------ when it was stamp
 
-    def now(self) -> Asked:
+    def now(self) -> Stamp:
         """Return what tells later whether something may be new; to be called before asking."""
-        return Asked(time.monotonic(), self._file())
+        return Stamp(time.monotonic(), self._file())
 
-    def is_fresh(self, asked: Asked) -> bool:
-        """Whether nothing can be new: it was asked just now, or its file is the one that it was then."""
-        if time.monotonic() - asked.at < self._fresh:
+    def is_fresh(self, stamp: Stamp) -> bool:
+        """Whether nothing can be new: it was stamp just now, or its file is the one that it was then."""
+        if time.monotonic() - stamp.at < self._fresh:
             return True
-        return asked.file is not None and asked.file == self._file()
+        return stamp.file is not None and stamp.file == self._file()
 
     def _file(self) -> tuple[int, ...] | None:
         """Return what changes whenever somebody writes to MLflow's SQLite file; None where it is in no file."""
@@ -93,7 +93,7 @@ class Reader:
                 found += (facts.st_ino, facts.st_size, facts.st_mtime_ns)
         return found or None
 
-    # ------------------------------------------------------------------ what it is asked for
+    # ------------------------------------------------------------------ what it is stamp for
 
     def experiments(self) -> list[Experiment]:
         """Return the experiments that are studies, the newest first; none where there is no store yet."""
@@ -131,7 +131,7 @@ class Reader:
             experiments: their IDs.
             which: a condition in MLflow's language.
             since: when the others had ended for good, in milliseconds since 1970.
-            ran: the IDs of those that ran when it was asked before: they may have ended longer ago than any clock
+            ran: the IDs of those that ran when it was stamp before: they may have ended longer ago than any clock
                 should have it. One that is not returned was deleted.
             running: those that run now.
         """
@@ -218,7 +218,7 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def told_uri(uri: str) -> str:
+def shown_uri(uri: str) -> str:
     """Return an address without the password in it."""
     try:
         return str(make_url(uri).render_as_string(hide_password=True))
@@ -228,7 +228,7 @@ def told_uri(uri: str) -> str:
 
 def _store_error(uri: str, error: Exception) -> StoreError:
     line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    told = told_uri(uri)
+    told = shown_uri(uri)
     if "out-of-date database schema" in str(error):
         remedy = f"Keep a copy of it, then: mlflow db upgrade {told}"
         return StoreError(f"The store of MLflow at {told} is of another version.", remedy)

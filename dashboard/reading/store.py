@@ -18,12 +18,12 @@ from ...search.delivery.tracking import DATA_TAG, SPACE_TAG, tracking_uri
 from ...search.study.home import Home
 from ...search.study.trial import CURVES
 from . import copies
-from .reader import FRESH, NEVER, PAGE, Asked, Reader
+from .reader import FRESH, NEVER, PAGE, Reader, Stamp
 from .rows import merged, moment, table_of, typed
 from .study import Launch, Study
 
 WORTH_COPYING, COPIED = 200, 60.0  # runs, from which on a study is copied; seconds between two copies of it
-# Milliseconds: what ended within them is asked for again, for it may have come after what ended later. A loop delivers
+# Milliseconds: what ended within them is stamp for again, for it may have come after what ended later. A loop delivers
 # in order, but for what it does within the same moment; several loops do not, up to the minutes that one may be away.
 OVERLAP, OVERLAP_SHARED = 2_000, 600_000
 TRIAL, LAUNCH = "trial", "launch"  # the kinds of runs
@@ -38,7 +38,7 @@ _Mark = tuple[str | None, int | None]
 class _Seen:
     """What studies there are, by name, the newest first; the launches, by experiment and run; what runs."""
 
-    asked: Asked = NEVER
+    stamp: Stamp = NEVER
     experiments: dict[str, Experiment] = field(default_factory=dict)
     launches: dict[str, dict[str, Run]] = field(default_factory=dict)
     running: dict[str, Run] = field(default_factory=dict)  # launches and trials, by run
@@ -58,7 +58,7 @@ class _Kept:
 
     study: Study | None = None
     runs: pd.DataFrame = field(default_factory=lambda: table_of([]))  # as MLflow has them: all options are text
-    asked: Asked = NEVER
+    stamp: Stamp = NEVER
     newest_end: int = 0  # milliseconds since 1970
     saved: float = float("-inf")  # when it was copied last, by the monotonic clock
     marks: dict[str, _Mark] = field(default_factory=dict)  # of all runs, damaged ones too
@@ -83,7 +83,7 @@ class Store:
         Args:
             home: whose runs are read.
             fresh: seconds for which nobody asks MLflow again.
-            page: runs that are asked for at a time.
+            page: runs that are stamp for at a time.
             worth_copying: runs, from which on a study is copied to the user's cache.
         """
         self.reader = Reader(tracking_uri(Home(home)), fresh, page)
@@ -119,7 +119,7 @@ class Store:
             progress(self._shares.get(name, 0.0))
         try:
             kept = self._kept.get(name)
-            if kept is None or not self.reader.is_fresh(kept.asked):
+            if kept is None or not self.reader.is_fresh(kept.stamp):
                 kept = self._refreshed(name, kept, progress)
                 if kept is None:
                     self._kept.pop(name, None)
@@ -144,7 +144,7 @@ class Store:
         Args:
             run_id: of the run.
             path: of the artifact.
-            keep: whether it is asked for again and again, and never changes.
+            keep: whether it is stamp for again and again, and never changes.
 
         Raises:
             StoreError: MLflow cannot be read.
@@ -161,12 +161,12 @@ class Store:
     def _look(self) -> _Seen:
         """Return what there is now: for all studies at once, however many there are."""
         with self._seeing:
-            if not self.reader.is_fresh(self._seen.asked):
-                asked = self.reader.now()
+            if not self.reader.is_fresh(self._seen.stamp):
+                stamp = self.reader.now()
                 experiments = {experiment.name: experiment for experiment in self.reader.experiments()}
                 there = [experiment.experiment_id for experiment in experiments.values()]
                 running = {run.info.run_id: run for run in self.reader.runs(there, "attributes.status = 'RUNNING'")}
-                seen = _Seen(asked, experiments, self._seen.launches, running)
+                seen = _Seen(stamp, experiments, self._seen.launches, running)
                 self._seen = replace(seen, launches=self._launches(seen, there))
             return self._seen
 
@@ -202,7 +202,7 @@ class Store:
             sorted(map(_launch, seen.launches[experiment.experiment_id].values()), key=lambda one: one.began)
         )
         if kept is not None and kept.is_at_rest(launches):
-            return replace(kept, asked=seen.asked)
+            return replace(kept, stamp=seen.stamp)
         if kept is None:
             kept, runs = _Kept(), list(self._all(experiment, progress))
         else:
@@ -211,7 +211,7 @@ class Store:
         before, table = kept.study, merged(kept.runs, table_of(runs))
         changed = before is None or bool(runs) or before.launches != launches
         marks = kept.marks | {run.info.run_id: _mark(run) for run in runs}
-        made = replace(kept, runs=table, asked=seen.asked, marks=marks)
+        made = replace(kept, runs=table, stamp=seen.stamp, marks=marks)
         for run in runs:
             made.curves.pop(run.info.run_id, None)  # it has gone on
         made.newest_end = max([kept.newest_end, *(run.info.end_time or 0 for run in runs)])
@@ -228,9 +228,9 @@ class Store:
                 options=options,
                 version=(before.version if before else 0) + 1,
             )
-        if changed and len(table) >= self._worth_copying and seen.asked.at - made.saved > COPIED:
+        if changed and len(table) >= self._worth_copying and seen.stamp.at - made.saved > COPIED:
             copies.save(place, table)
-            made.saved = seen.asked.at
+            made.saved = seen.stamp.at
         return made
 
     def _all(self, experiment: Experiment, progress: Progress) -> Iterator[Run]:

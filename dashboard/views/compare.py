@@ -121,7 +121,7 @@ def _facts(study: Study, home: Path) -> dict[str, str]:
         "data": study.data,
         "space": study.space,
         "engine": study.engine,
-        "state": progress_of(study, home).told,
+        "state": progress_of(study, home).text,
         "trials": counts(study.trials) or "none",
     }
     if best is not None:

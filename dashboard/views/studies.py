@@ -42,7 +42,7 @@ def _row(study: Study, home: Path) -> dict[str, object]:
     best = study.best
     return {
         "study": f"/study?study={quote(study.name)}",
-        "state": progress_of(study, home).told,
+        "state": progress_of(study, home).text,
         "best": None if best is None else best["validation"],
         "network": "" if best is None else best["architecture"],
         "best over time": list(known["validation"].cummax().iloc[:: -max(1, len(known) // POINTS)])[::-1],

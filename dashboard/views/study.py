@@ -66,10 +66,10 @@ def _head(home: Path, study: Study) -> None:
     with st.container(horizontal=True):
         st.metric("Best validation", "–" if best is None else f"{best['validation']:.1%}", border=True)
         st.metric("Trials", f"{len(study.trials):,}", border=True, help=counts(study.trials) or None)
-        st.metric("State", progress.state, border=True, help=progress.told)
+        st.metric("State", progress.state, border=True, help=progress.text)
         st.metric("Data", plain(study.data) or "–", border=True)
         st.metric("Engine", plain(study.engine) or "–", border=True)
-    told = progress.told
+    told = progress.text
     if best is not None:
         told = f"Best: trial {best['trial']}, {plain(str(best['architecture']))}; {told}"
     st.caption(told)

@@ -39,7 +39,7 @@ class Outbox:
         self._text = b""
         self._done = False
         self._died = 0
-        self._ending: bool | None = None  # what `finish` was told
+        self._ending: bool | None = None  # what `deliver_rest` was told
         self._refused = False  # whether MLflow did not answer the process that is there, or was
         self._pause, self._not_before = FIRST_PAUSE, 0.0
         self.parent, self.uri = "", ""  # the launch's run, and where it is
@@ -64,9 +64,9 @@ class Outbox:
     def wait_until_ready(self) -> None:
         """Wait until MLflow has answered; WorkError where it does not: a wrong address is found out before all work."""
         while not self.parent:
-            self._hear(1.0)
+            self._receive(1.0)
             if self.process.poll() is not None and not self.parent:
-                self._hear(0.0)
+                self._receive(0.0)
                 raise self._dead()
 
     def began(self, trial: Trial) -> None:
@@ -80,7 +80,7 @@ class Outbox:
 
     def tick(self) -> None:
         """Hear how the delivery fares, and go on with another process where it died."""
-        self._hear(0.0)
+        self._receive(0.0)
         self._keep_going()
 
     def _keep_going(self) -> bool:
@@ -90,7 +90,7 @@ class Outbox:
         """
         if self.process.poll() is None:
             return True
-        self._hear(0.0)
+        self._receive(0.0)
         if self._done or time.monotonic() < self._not_before:
             return True
         if self._refused:
@@ -105,10 +105,10 @@ class Outbox:
         self._text, self._not_before = b"", 0.0
         self.process = self._started()
         if self._ending is not None:
-            self._say_that_it_ends()
+            self._announce_end()
         return True
 
-    def finish(self, finished: bool, patience: float = PATIENCE) -> None:
+    def deliver_rest(self, finished: bool, patience: float = PATIENCE) -> None:
         """Have the rest delivered and the launch closed.
 
         Where the launch has `finished`, `patience` counts the seconds in which nothing can be delivered; else somebody
@@ -118,12 +118,12 @@ class Outbox:
             WorkError: it could not be in time; what waits is in the record.
         """
         self._ending = finished
-        self._say_that_it_ends()
+        self._announce_end()
         since = time.monotonic()
         while not self._done:
             if finished and not self._trouble:
                 since = time.monotonic()
-            self._hear(0.5)
+            self._receive(0.5)
             if self.process.poll() is not None:
                 time.sleep(0.1)
             if not self._keep_going():
@@ -131,7 +131,7 @@ class Outbox:
             if not self._done and time.monotonic() - since > patience:
                 raise WorkError("; ".join(self._trouble.values()) or "not all trials are delivered yet")
 
-    def _say_that_it_ends(self) -> None:
+    def _announce_end(self) -> None:
         with suppress(OSError):
             assert self.process.stdin is not None
             self.process.stdin.write(json.dumps({"end": self._ending}).encode() + b"\n")
@@ -146,7 +146,7 @@ class Outbox:
         self.process.kill()
         self.process.wait()
 
-    def _hear(self, seconds: float) -> None:
+    def _receive(self, seconds: float) -> None:
         assert self.process.stdout is not None
         number = self.process.stdout.fileno()
         while select.select([number], [], [], seconds)[0]:
@@ -163,21 +163,21 @@ class Outbox:
         if "ready" in message:
             self.parent, self.uri = message["ready"]["parent"], message["ready"]["uri"]
             self._pause = FIRST_PAUSE
-            self._hear_of("MLflow", None)
+            self._note_trouble("MLflow", None)
             self._trouble.clear()  # it says anew what else is wrong
         elif "refused" in message:
             if not self.parent:
                 raise WorkError(message["refused"])
             self._refused = True
-            self._hear_of("MLflow", message["refused"])
+            self._note_trouble("MLflow", message["refused"])
         elif "done" in message:
             self._done = True
         elif "note" in message:
             log.warning(message["note"])
         for name, reason in message.get("trouble", {}).items():
-            self._hear_of(name, reason)
+            self._note_trouble(name, reason)
 
-    def _hear_of(self, name: str, reason: str | None) -> None:
+    def _note_trouble(self, name: str, reason: str | None) -> None:
         """Take down why something cannot be delivered to, or that it can again; the user is told when that changes."""
         if reason is None:
             if self._trouble.pop(name, None) is not None:

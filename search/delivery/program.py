@@ -212,13 +212,13 @@ def main(place: str, limits: Limits) -> None:
     to_optuna = ToOptuna(folder, say) if study.engine == "optuna" and study.storage is None else None
     if to_optuna is not None:
         to_optuna.follower = followers["optuna.db"] = Follower(folder.path / RECORD, to_optuna)
-    told: dict[str, str | None] = {}
+    reported: dict[str, str | None] = {}
     while True:
         busy = False
         for name, follower in followers.items():
             busy |= follower.step()
-            if follower.trouble != told.get(name):
-                told[name] = follower.trouble
+            if follower.trouble != reported.get(name):
+                reported[name] = follower.trouble
                 say(trouble={name: follower.trouble})
         commands.look(0.0 if busy else IDLE)
         if commands.ending is not None and not any(follower.behind for follower in followers.values()):

@@ -44,8 +44,8 @@ LONGEST_PARAMETER = 6000  # characters; MLflow's own bound
 
 def tracking_uri(home: Home, storage: str | None = None) -> str:
     """Return where runs are logged: MLFLOW_TRACKING_URI, the database of a shared study, or SQLite in the home."""
-    if asked_for := os.environ.get("MLFLOW_TRACKING_URI"):
-        return asked_for
+    if configured := os.environ.get("MLFLOW_TRACKING_URI"):
+        return configured
     return f"sqlite:///{home.path.resolve() / 'mlflow.db'}" if storage is None else mlflow_url(storage)
 
 
@@ -54,9 +54,9 @@ def open_store(home: Home, storage: str | None = None) -> str:
 
     MLflow would leave it in the environment as well, where the next home would be taken for the user's own server.
     """
-    uri, asked_for = tracking_uri(home, storage), os.environ.get("MLFLOW_TRACKING_URI")
+    uri, configured = tracking_uri(home, storage), os.environ.get("MLFLOW_TRACKING_URI")
     mlflow.set_tracking_uri(uri)
-    if asked_for is None:
+    if configured is None:
         os.environ.pop("MLFLOW_TRACKING_URI", None)
     return uri
 

@@ -208,7 +208,7 @@ class KerasTunerEngine:
         self.proposals = proposals
         self._epochs = epochs
         self._path = folder / FOLDER
-        self._asked = 0
+        self._requests = 0
         self._numbers: dict[str, int] = {}  # KerasTuner counts a trial that goes on as another one; we do not
         self._ids: dict[int, str] = {}  # the last of those that went on from each other
         self._oracle = _oracle(algorithm, epochs, seed, hyperparameters(proposals.space))
@@ -245,9 +245,9 @@ class KerasTunerEngine:
         if self.algorithm != "hyperband" and not self._oracle._retry_queue and (not new or self.proposals.exhausted()):
             return None
         self._oracle.new = new and not self.proposals.exhausted()
-        self._asked += 1
+        self._requests += 1
         with self._stored():
-            trial = self._oracle.create_trial(f"loop-{self._asked}")
+            trial = self._oracle.create_trial(f"loop-{self._requests}")
         if trial.status != TrialStatus.RUNNING:
             return None
         if trial.trial_id in self._again:

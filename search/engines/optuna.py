@@ -73,7 +73,7 @@ class OptunaEngine:
         self._random = random.Random(seed)
         self._study = self._new_study()
         self._next = 0  # number of the next trial
-        self._told = 0  # trials in the study that have ended
+        self._learnt_since = 0  # trials in the study that have ended
         self._running: dict[int, Trial] = {}
         self._reported: dict[int, int] = {}
         self._unpruned: set[int] = set()
@@ -175,15 +175,15 @@ class OptunaEngine:
 
     def _forget(self) -> None:
         """Keep the best trials and a random part of the others, once there are twice as many as are looked at."""
-        self._told += 1
-        if self._told <= 2 * self._looked_at:
+        self._learnt_since += 1
+        if self._learnt_since <= 2 * self._looked_at:
             return
         known = [trial for trial in self._study.get_trials(deepcopy=False) if trial.state in LEARNT_FROM]
         front = {trial.number for trial in self._study.best_trials} if self._costs else set()
         known.sort(key=lambda trial: (trial.number not in front, *_rank(trial)))
         best, rest = known[: self._looked_at // 2], known[self._looked_at // 2 :]
         chosen = best + self._random.sample(rest, min(len(rest), self._looked_at - len(best)))
-        self._told = len(chosen)
+        self._learnt_since = len(chosen)
         running = {number: frozen(self._study, trial) for number, trial in self._running.items()}
         self._study = self._new_study()
         self._study.add_trials(sorted(chosen, key=lambda trial: trial.number))

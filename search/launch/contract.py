@@ -84,14 +84,14 @@ def resumed(folder: StudyFolder, options: Options) -> Contract:
     """Return the contract of a study that goes on.
 
     Raises:
-        InputError: the study cannot be read, or something else is asked for than it began with.
+        InputError: the study cannot be read, or something else is wanted for than it began with.
     """
     known = folder.read()
     definition, text = folder.definition(known), folder.space_file.read_text(encoding="utf-8")
     if options.storage is not None and known.storage is None:
         raise InputError(f"--storage: the study '{folder.name}' began without; a new one can be shared")
     _refuse_other_options(known, definition, options, "resume")
-    if options.under is not None:  # which trial is named may be asked anew
+    if options.under is not None:  # which trial is named may be wanted anew
         checked_limit(options.under, known.objectives)
     source, size = options.data or known.data.source, options.image_size or known.data.image_size
     _require_images(source, size)
@@ -102,7 +102,7 @@ def joined(folder: StudyFolder, options: Options, shared: Shared) -> Contract:
     """Return the contract of a study that other loops work on.
 
     Raises:
-        InputError: its spaces are of another format, or something else is asked for than the others have.
+        InputError: its spaces are of another format, or something else is wanted for than the others have.
     """
     known = study_of(shared, str(options.storage))
     if known.space_format != SPACE_FORMAT:
@@ -137,16 +137,16 @@ def refuse_other_data(study: StudySettings, facts: DataFacts, source: str, optio
 def _require_images(source: str, size: tuple[int, int] | None) -> None:
     require_source(source)
     if size is not None:
-        check_image_size(size, "the image size asked for")
+        check_image_size(size, "the image size wanted for")
 
 
 def _refuse_other_options(study: StudySettings, definition: Definition, options: Options, option: str) -> None:
-    """Raise an InputError where what was asked for is not what the study has, which is searched by `--option`."""
+    """Raise an InputError where what was wanted for is not what the study has, which is searched by `--option`."""
     if options.space is not None or options.answers:
-        asked = answered(load(options.space) if options.space else definition, dict(options.answers))
-        if differences := _differences(definition, asked):
+        wanted = answered(load(options.space) if options.space else definition, dict(options.answers))
+        if differences := _differences(definition, wanted):
             raise InputError(
-                f"--{option}: the study '{study.name}' searches another space than {options.space or 'asked'}:\n"
+                f"--{option}: the study '{study.name}' searches another space than {options.space or 'wanted'}:\n"
                 + "\n".join(f"  {line}" for line in differences)
                 + "\nLeave --space and --set out to go on with the study's own, or begin a new study."
             )
@@ -156,22 +156,22 @@ def _refuse_other_options(study: StudySettings, definition: Definition, options:
             f"not {' and '.join(options.objectives)}"
         )
     for key in FIXED:
-        asked_value, has = getattr(options, key), getattr(study, key)
-        if asked_value is not None and asked_value != has:
-            raise InputError(f"--{option}: the study '{study.name}' has --{key} {has}, not {asked_value}")
+        given, has = getattr(options, key), getattr(study, key)
+        if given is not None and given != has:
+            raise InputError(f"--{option}: the study '{study.name}' has --{key} {has}, not {given}")
 
 
-def _differences(has: Definition, asked: Definition) -> list[str]:
+def _differences(has: Definition, wanted: Definition) -> list[str]:
     """Return what two definitions do not have in common, a line each."""
-    one, other = dict(dimensions(has)), dict(dimensions(asked))
+    one, other = dict(dimensions(has)), dict(dimensions(wanted))
     lines = [
-        f"{name}: the study has {_said(one.get(name))}, asked for is {_said(other.get(name))}"
+        f"{name}: the study has {_said(one.get(name))}, wanted for is {_said(other.get(name))}"
         for name in one | other
         if one.get(name) != other.get(name)
     ]
     for key in ("exact_fit", "limits"):
-        if getattr(has, key) != getattr(asked, key):
-            lines.append(f"{key}: the study has {getattr(has, key)!s}, asked for is {getattr(asked, key)!s}")
+        if getattr(has, key) != getattr(wanted, key):
+            lines.append(f"{key}: the study has {getattr(has, key)!s}, wanted for is {getattr(wanted, key)!s}")
     return lines
 
 

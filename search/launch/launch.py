@@ -103,12 +103,12 @@ def _search_and_export(launched: Launch) -> None:
                     _bring_to_its_bundle(launched)
         except BaseException:  # Ctrl-C too: what is in the record is delivered as far as a few seconds permit
             with suppress(WorkError):  # there is something worse to be told
-                outbox.finish(False, SHORT)
+                outbox.deliver_rest(False, SHORT)
             raise
         try:
             if publisher is not None and not is_published(prepared):
                 publish_result(prepared, outbox.parent, budget, publisher)
-            outbox.finish(True)
+            outbox.deliver_rest(True)
         except WorkError as error:
             raise WorkError(
                 f"{error}. The bundle is in {prepared.folder.bundle}; what could not be delivered is kept: "

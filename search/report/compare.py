@@ -120,8 +120,8 @@ def _rows(facts: Sequence[dict[str, Any]]) -> list[tuple[str, list[str]]]:
 
 def _costs(facts: Sequence[dict[str, Any]]) -> list[str]:
     """Return the costs to compare by: those of the network's arithmetic, and whatever else a study looks at."""
-    asked = {name for fact in facts for name in fact["objectives"]} | {"parameters", "macs"}
-    return [name for name, objective in OBJECTIVES.items() if name in asked and not objective.maximize]
+    wanted = {name for fact in facts for name in fact["objectives"]} | {"parameters", "macs"}
+    return [name for name, objective in OBJECTIVES.items() if name in wanted and not objective.maximize]
 
 
 def _cost(best: dict[str, Any] | None, name: str) -> str:

@@ -178,7 +178,7 @@ def result_lines(folder: StudyFolder) -> list[str]:
     return [
         f"winner: trial {result.best}, validation accuracy {result.val_accuracy:.1%}"
         + (" in its trial" if result.with_validation else "")
-        + (f" ({_in_trial(result)}{again.told})" if again and again.spread is not None else "")
+        + (f" ({_in_trial(result)}{again.summary})" if again and again.spread is not None else "")
         + ("; then trained on the validation images too" if result.with_validation else ""),
         f"test accuracy {test.accuracy:.1%}, 95 % interval {low:.1%} to {high:.1%} ({test.count:,} images)"
         + (f", read {result.tests} times, because the study continued" if result.tests > 1 else ""),

@@ -106,7 +106,7 @@ class SharedEngine:
         self._elsewhere: dict[int, str] = {}  # what runs elsewhere, and the loop that it runs in
         self._ended: set[int] = set()
         self._given_up: set[int] = set()  # of our own, by another loop
-        self._untold: list[int] = []  # trials whose end is in the record, but not in the database yet
+        self._unwritten: list[int] = []  # trials whose end is in the record, but not in the database yet
         self._beaten = time.monotonic()
         self._in_vain: float | None = None  # when there was first nothing to propose, by the database's clock
         self._hopes = False  # whether it is not yet known that all that runs elsewhere is alive
@@ -142,7 +142,7 @@ class SharedEngine:
             if known is None and left is not None:  # it was stored, but never began
                 self.again(number, left)
         self._ask_at, self._in_vain = 0.0, None  # signs of life count from now on
-        self._untold.append(number)
+        self._unwritten.append(number)
         self._reach(self._send)
 
     def open_trials(self) -> dict[int, int]:
@@ -187,13 +187,13 @@ class SharedEngine:
         """Epochs are stored together when the trial ends."""
 
     def ended(self, trial: Trial) -> None:
-        """It was told."""
+        """It was stored."""
 
     def tick(self) -> None:
         """Give a sign of life, a few times a minute."""
         if self._own and time.monotonic() - self._beaten > self.pace.interval:
             self._reach(self._beat)
-        if self._untold:
+        if self._unwritten:
             self._reach(self._send)
 
     # ------------------------------------------------------------------ what is shared
@@ -203,17 +203,17 @@ class SharedEngine:
 
         The database is away, or something runs elsewhere, and it is not known yet whether that loop is alive.
         """
-        return self._hopes or self._away_since is not None or bool(self._untold)
+        return self._hopes or self._away_since is not None or bool(self._unwritten)
 
-    def finish(self) -> dict[int, str]:
+    def running_elsewhere(self) -> dict[int, str]:
         """Write what is not written yet, learn all there is, and return what runs elsewhere, with the loop of each.
 
         Raises:
             WorkError: the database is away for too long.
         """
-        return self.insist(self._finish)
+        return self.retry(self._settled)
 
-    def insist(self, work: Callable[[], T]) -> T:
+    def retry(self, work: Callable[[], T]) -> T:
         """Do something with the database, now or when it is back; WorkError where it is away for too long."""
         while True:
             found = self._reach(work)
@@ -221,7 +221,7 @@ class SharedEngine:
                 return found
             time.sleep(0.1)
 
-    def _finish(self) -> dict[int, str]:
+    def _settled(self) -> dict[int, str]:
         with self.database.locked(self.database.name):
             self._send()
             self._pull()
@@ -302,37 +302,37 @@ class SharedEngine:
 
     def _take_end(self, trial: FrozenTrial) -> None:
         number = trial.number
-        if number in self._own:  # its end is told when it comes
+        if number in self._own:  # its end is stored when it comes
             self._given_up.add(number)
             return
         self._ended.add(number)
         lost, text = is_lost(trial), trial.user_attrs.get("trial")
-        told = None if text is None else Trial.model_validate_json(text)
-        state: State = "interrupted" if lost or told is None else told.state
-        curve = () if lost or told is None else told.val_accuracy
-        costs = () if lost or told is None else costs_of(told, self._objectives)
+        stored = None if text is None else Trial.model_validate_json(text)
+        state: State = "interrupted" if lost or stored is None else stored.state
+        curve = () if lost or stored is None else stored.val_accuracy
+        costs = () if lost or stored is None else costs_of(stored, self._objectives)
         runs = self._elsewhere.pop(number, None) is not None or self._left.pop(number, None) is not None
         if runs:
             if not lost:
-                self._catch_up(number, told)
-            self._inner.tell(number, state, None if told is None else told.value, costs)
+                self._catch_up(number, stored)
+            self._inner.tell(number, state, None if stored is None else stored.value, costs)
         else:
             self._inner.learn(number, trial.params, state, curve, costs)
         if lost:
             self._taken.setdefault(number, trial.user_attrs.get("hash", ""))
             self._lose(number)
             self.again(number, trial.params)
-        elif told is not None:
-            self._taken[number] = told.hash
-            self._tried.add(told.hash)
-        self._keep(number, told, lost)
+        elif stored is not None:
+            self._taken[number] = stored.hash
+            self._tried.add(stored.hash)
+        self._keep(number, stored, lost)
 
-    def _keep(self, number: int, told: Trial | None, lost: bool) -> None:
+    def _keep(self, number: int, stored: Trial | None, lost: bool) -> None:
         """Have the record say of a trial what the database does."""
         known = self._record.trials.get(number)
-        if known is None and told is not None:
-            mine = told.loop == self.loop
-            self._record.add(told.model_copy(update={"loop": None if mine else told.loop}))
+        if known is None and stored is not None:
+            mine = stored.loop == self.loop
+            self._record.add(stored.model_copy(update={"loop": None if mine else stored.loop}))
         elif known is not None and lost:
             self._correct(known)
 
@@ -377,8 +377,8 @@ class SharedEngine:
 
     def _send(self) -> bool:
         """Write the ends of trials that are in the record only."""
-        while self._untold:
-            number = self._untold[0]
+        while self._unwritten:
+            number = self._unwritten[0]
             known = self._record.trials.get(number)
             if known is None:  # it never began
                 ended = create_trial(state=TrialState.FAIL, user_attrs={LOST: True})
@@ -390,7 +390,7 @@ class SharedEngine:
                 assert known is not None, "what never began has failed, and nothing else"
                 self._correct(known)
                 self._lose(number)
-            self._untold.pop(0)
+            self._unwritten.pop(0)
         return True
 
     def _for_the_database(self, trial: Trial, ran_in: str | None = None) -> FrozenTrial:

@@ -54,7 +54,7 @@ class Standing:
         return statistics.stdev(self.values) if len(self.values) > 1 else None
 
     @property
-    def told(self) -> str:
+    def summary(self) -> str:
         """Mean and spread in words, where there were several trainings."""
         assert self.spread is not None
         return f"{self.mean:.1%} mean of {len(self.values)} seeds, standard deviation {self.spread:.1%}"

@@ -64,7 +64,7 @@ class ForkServer:
         self, program: str, output: int, variables: Mapping[str, str] | None = None
     ) -> tuple[Connection, Process]:
         """Have a program forked, as soon as all is imported; see `Starter`."""
-        self.hear()
+        self.receive()
         if self.process.poll() is not None:
             self._die()
             self._begin()
@@ -72,11 +72,11 @@ class ForkServer:
         self._count += 1
         forked = self._programs[self._count] = Forked(self, os.dup(output))
         request = {"number": self._count, "program": program, "variables": dict(variables or {})}
-        with theirs, contextlib.suppress(OSError):  # it dies at this moment, which `hear` finds out
+        with theirs, contextlib.suppress(OSError):  # it dies at this moment, which `receive` finds out
             socket.send_fds(self._control, [json.dumps(request).encode()], [theirs.fileno(), output])
         return Connection(ours.detach()), forked
 
-    def hear(self) -> None:
+    def receive(self) -> None:
         """Take in what the server has said: which processes it has made, and how they ended."""
         while self._control.fileno() >= 0 and select.select([self._control], [], [], 0)[0]:
             try:
@@ -143,13 +143,13 @@ class Forked:
     def pid(self) -> int | None:
         """Its process id; None while it is still to be forked."""
         if self._pid is None:
-            self._server.hear()
+            self._server.receive()
         return self._pid
 
     def poll(self) -> int | None:
         """Return its exit code; None while it runs, or is still to be forked."""
         if self._code is None:
-            self._server.hear()
+            self._server.receive()
         return self._code
 
     def wait(self, timeout: float | None = None) -> int:
@@ -255,7 +255,7 @@ def _ended() -> list[tuple[int, int]]:
 
 
 def _say(control: socket.socket, **message: Any) -> None:
-    with contextlib.suppress(OSError):  # nobody is left to hear it, which the next read finds out
+    with contextlib.suppress(OSError):  # nobody is left to receive it, which the next read finds out
         control.send(json.dumps(message).encode())
 
 

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 PARENT = "CONVSEARCH_PARENT"  # the variable that tells a process which one has started it
-PR_SET_PDEATHSIG = 1  # of prctl(2)
+PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15  # of prctl(2)
+LONGEST_NAME = 15  # characters of a process's name that the system keeps
 TAIL = 2000  # bytes of a dead process's log that are looked at for its last words
 NOISE = ("WARNING", "I0000", "W0000", "E0000")  # how the backend's own log lines begin
 
@@ -28,6 +29,17 @@ def end_with_parent(parent: int | None = None) -> None:
     expected = os.environ.get(PARENT, str(os.getppid())) if parent is None else str(parent)
     if expected != str(os.getppid()):  # it died before that
         os._exit(1)
+
+
+def shown_as(name: str) -> str:
+    """Return how the system shows a process that `name_process` has given a name."""
+    return name[-LONGEST_NAME:]
+
+
+def name_process(name: str) -> None:
+    """Have the system show this process by the end of a name, in `ps` and `top`; where it can (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_NAME, shown_as(name).encode())
 
 
 def how_it_ended(code: int, log: Path) -> str:

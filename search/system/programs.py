@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from ...spaces.errors import InputError, WorkError
-from .processes import end_with_parent, environment, how_it_ended
+from .processes import end_with_parent, environment, how_it_ended, name_process
 
 
 class Process(Protocol):
@@ -150,6 +150,7 @@ def _error(said: Mapping[str, Any]) -> Exception:
 
 def run(program: str, descriptor: int) -> None:
     """Be a program, whose end of the connection is a descriptor."""
+    name_process(program)
     import_module(program).main(Connection(descriptor))
 
 

@@ -61,7 +61,7 @@ def test_and_export(folder: StudyFolder, winner: Winner) -> tuple[Evaluation, fl
             tests=folder.tests(),
             chosen=_chosen(study, record),
             with_validation=winner.with_validation,
-            again=None if again.spread is None else again.told,
+            again=None if again.spread is None else again.summary,
         )
         write_bundle(folder.bundle, model, momentum, facts, dataset, verifier)
     return test, seconds

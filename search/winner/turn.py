@@ -26,7 +26,7 @@ def turn_of(prepared: Prepared, engine: Engine, budget: Budget) -> Iterator[bool
         yield True
         return
     shared = cast("SharedEngine", engine)
-    if running := shared.finish():
+    if running := shared.running_elsewhere():
         loops = ", ".join(sorted(set(running.values())))
         log.info(
             "nothing is left to do here: %s still running elsewhere (%s). The last loop to end trains and exports the "
@@ -37,7 +37,7 @@ def turn_of(prepared: Prepared, engine: Engine, budget: Budget) -> Iterator[bool
         yield False
         return
     with database.alone("winner") as held:
-        note = shared.insist(lambda: database.winner() or {})
+        note = shared.retry(lambda: database.winner() or {})
         study, finished = prepared.study, prepared.record.finished()
         done = (note.get("trials"), note.get("under")) == (finished, study.under) and not note.get("cut")
         if not held or (done and note["loop"] != shared.loop):
@@ -52,4 +52,4 @@ def turn_of(prepared: Prepared, engine: Engine, budget: Budget) -> Iterator[bool
             database.note_winner(made)
             return True
 
-        shared.insist(note_it)
+        shared.retry(note_it)

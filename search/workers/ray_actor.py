@@ -48,7 +48,7 @@ class RayWorker:
         self._messages: SimpleQueue[dict[str, Any]] = SimpleQueue()
         self._answers: SimpleQueue[tuple[int, int, bool]] = SimpleQueue()
         self._stopped: set[int] = set()  # serials; a call to stop may come before the job, or when it is over
-        self._told = time.monotonic()
+        self._sent_at = time.monotonic()
         self._folder: Path | None = None
         threading.Thread(target=self._serve, daemon=True).start()
 
@@ -81,9 +81,9 @@ class RayWorker:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _tell(self, **message: Any) -> None:
+    def _send(self, **message: Any) -> None:
         self._messages.put(message)
-        self._told = time.monotonic()
+        self._sent_at = time.monotonic()
 
     def _serve(self) -> None:
         import ray
@@ -95,9 +95,9 @@ class RayWorker:
         except BaseException as error:  # whatever it is: the loop waits to hear from this thread
             traceback.print_exc()  # into Ray's log of this worker
             lines = str(error).strip().splitlines()
-            self._tell(cannot=f"{type(error).__name__}: {lines[-1] if lines else ''}", node=node)
+            self._send(cannot=f"{type(error).__name__}: {lines[-1] if lines else ''}", node=node)
             return
-        self._tell(ready=node)
+        self._send(ready=node)
         while True:
             self._train(self._assignments.get())
 
@@ -105,7 +105,7 @@ class RayWorker:
         from ..training.trial import DeviceFullError, train
 
         def report(epoch: EpochReport) -> bool:
-            self._tell(epoch=epoch.model_dump())
+            self._send(epoch=epoch.model_dump())
             while given.serial not in self._stopped:
                 serial, number, go_on = self._answers.get()
                 if (serial, number) == (given.serial, epoch.epoch):
@@ -113,11 +113,11 @@ class RayWorker:
             return False
 
         def stop_now() -> bool:
-            if time.monotonic() - self._told > HEARTBEAT:
-                self._tell(alive=True)
+            if time.monotonic() - self._sent_at > HEARTBEAT:
+                self._send(alive=True)
             return given.serial in self._stopped
 
-        self._tell(started=given.job.number)
+        self._send(started=given.job.number)
         try:
             with scratch() as self._folder:
                 weights, checkpoint = self._folder / "job.weights.h5", self._folder / "job.state.npz"
@@ -129,15 +129,15 @@ class RayWorker:
                 outcome = train(given.job.model_copy(update=here), report, stop_now, given.data)
                 files = {"weights": _content(weights), "checkpoint": _content(checkpoint) if outcome.epochs else None}
         except DeviceFullError as error:
-            self._tell(lost=str(error))
+            self._send(lost=str(error))
         except OSError as error:  # writing to the node's disk: not the candidate's fault
             reason = os.strerror(error.errno) if error.errno else str(error)
-            self._tell(broken=f"node {socket.gethostname()}: {error.filename or self._folder}: {reason}")
+            self._send(broken=f"node {socket.gethostname()}: {error.filename or self._folder}: {reason}")
         except Exception as error:  # as a process that dies by it would be, the trial is run again
             traceback.print_exc()  # into Ray's log of this worker
-            self._tell(lost=f"{type(error).__name__}: {error}")
+            self._send(lost=f"{type(error).__name__}: {error}")
         else:
-            self._tell(outcome=outcome.model_dump(mode="json"), **files, holds=own_memory(psutil.Process()))
+            self._send(outcome=outcome.model_dump(mode="json"), **files, holds=own_memory(psutil.Process()))
         self._stopped.discard(given.serial)
 
 

@@ -18,7 +18,7 @@ from test_pages import opened, said, script
 from benchmarks.browser import chromium, new_page, served, wait
 from convsearch.dashboard.navigation import PAGES
 from convsearch.dashboard.reading.progress import progress_of
-from convsearch.dashboard.reading.reader import FRESH, StoreError, told_uri
+from convsearch.dashboard.reading.reader import FRESH, StoreError, shown_uri
 from convsearch.dashboard.reading.store import Store
 from convsearch.dashboard.views.study import VIEWS
 from convsearch.search.delivery.tracking import ARCHITECTURE_FILE, TEST_FILE
@@ -119,9 +119,9 @@ def test_a_home_that_was_deleted_and_made_anew_is_told(tmp_path: Path) -> None:
 
 
 def test_a_password_is_told_to_nobody() -> None:
-    assert told_uri("postgresql://me:secret@host/studies") == "postgresql://me:***@host/studies"
-    assert "secret" not in told_uri("http://me:secret@host:5000")
-    assert told_uri("sqlite:////studies/mlflow.db") == "sqlite:////studies/mlflow.db"
+    assert shown_uri("postgresql://me:secret@host/studies") == "postgresql://me:***@host/studies"
+    assert "secret" not in shown_uri("http://me:secret@host:5000")
+    assert shown_uri("sqlite:////studies/mlflow.db") == "sqlite:////studies/mlflow.db"
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"trial": "one"}', '{"trial": 0, "accuracy": "high"}'])

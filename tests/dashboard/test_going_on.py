@@ -143,7 +143,7 @@ def test_a_shared_study_is_finished_if_the_loop_that_ended_last_finished_it(tmp_
 def test_the_time_left_is_the_lesser_of_what_minutes_and_trials_leave(tmp_path: Path) -> None:
     written = Written(tmp_path, limits=Limits(3, datetime.now(UTC) + timedelta(hours=10)))
     written.add([0.5, 0.6])
-    told = progress_of(study(Store(tmp_path)), tmp_path).told
+    told = progress_of(study(Store(tmp_path)), tmp_path).text
     assert told.startswith("running: 2 of 3 trials, some ")
     assert " h " not in told
 
@@ -155,7 +155,7 @@ def test_a_launch_that_goes_on_is_told_by_its_own_limits(tmp_path: Path) -> None
     until = datetime.now(UTC) + timedelta(minutes=10)
     going_on = Written(tmp_path, limits=Limits(None, until))
     progress = progress_of(study(Store(tmp_path)), tmp_path, until - timedelta(minutes=4))
-    assert progress.told == "running: 2 trials, some 4 min 00 s left"
+    assert progress.text == "running: 2 trials, some 4 min 00 s left"
     going_on.finish()
     Written(tmp_path, limits=Limits(5))
-    assert progress_of(study(Store(tmp_path)), tmp_path).told == "running: 2 of 5 trials"
+    assert progress_of(study(Store(tmp_path)), tmp_path).text == "running: 2 of 5 trials"

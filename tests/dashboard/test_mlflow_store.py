@@ -81,9 +81,9 @@ def test_a_file_that_nobody_has_written_to_is_not_asked_again(tmp_path: Path) ->
     written, store = Written(tmp_path), Store(tmp_path, fresh=0.0)
     written.add([0.5])
     first = study(store)
-    asked = store._kept["birds"].asked
+    stamp = store._kept["birds"].stamp
     assert study(store) is first
-    assert store._kept["birds"].asked is asked
+    assert store._kept["birds"].stamp is stamp
     written.add([0.6])
     assert len(study(store).trials) == 2
 

@@ -17,10 +17,11 @@ from jobs import WIDE, following, job, life
 from terminal import PATIENCE, environment, wait_until
 
 from convsearch.search.data import Dataset, Split
-from convsearch.search.executors.local import LocalExecutor
+from convsearch.search.executors.local import IMPORTED, LocalExecutor
 from convsearch.search.executors.protocol import Broken, Event, Lost, Started
 from convsearch.search.executors.shares import Share
 from convsearch.search.executors.watch import Patience
+from convsearch.search.system.fork_server import ForkServer
 from convsearch.search.system.memory import own_memory
 from convsearch.search.system.programs import Spawner, Starter
 from convsearch.search.values.job import EpochReport, Outcome
@@ -197,6 +198,17 @@ def test_a_worker_that_crashes_loses_its_job_with_the_signals_name(
     does_the_next(executor, digits, tmp_path)
 
 
+def test_when_what_workers_are_forked_from_is_killed_the_job_is_lost_and_another_worker_does_the_next(
+    digits: Dataset, parts: Split, tmp_path: Path
+) -> None:
+    with closing(ForkServer(IMPORTED)) as server, closing(LocalExecutor(tmp_path / "logs", starter=server)) as made:
+        made.submit(job(digits, tmp_path / "w.weights.h5", number=3, epochs=10_000))
+        assert isinstance(following(made), Started)
+        server.process.kill()
+        assert lost(made) == Lost(3, "worker-0", "the worker was killed by signal 9 (SIGKILL)")
+        does_the_next(made, digits, tmp_path)
+
+
 def everything(**more: Any) -> Share:
     """The whole machine for one worker."""
     return Share(**{"cores": tuple(sorted(os.sched_getaffinity(0))), "memory": 2**40} | more)
@@ -215,7 +227,7 @@ def test_a_worker_that_hangs_is_ended_and_loses_its_job(
         os.kill(stopped, signal.SIGSTOP)
         event = lost(made)
         assert (event.number, event.worker) == (3, "worker-0")
-        assert event.reason.startswith("nothing was heard of it for ")
+        assert event.reason.startswith("no heartbeat for ")
         assert not psutil.pid_exists(stopped)
         does_the_next(made, digits, tmp_path)
     finally:
@@ -284,7 +296,7 @@ def test_a_worker_that_needs_more_memory_than_it_may_have_is_ended_and_the_other
     finally:
         made.close()
     assert isinstance(ended[0], Lost)
-    assert "its memory grew past the " in ended[0].reason
+    assert "it used more than its " in ended[0].reason
     assert isinstance(ended[1], Outcome)
     assert ended[1].ended == "complete"
 
@@ -398,7 +410,7 @@ def test_all_workers_read_the_images_from_the_same_pages(
 LOOP = """
 import json, sys, time
 from pathlib import Path
-from convsearch.search.executors.local import LocalExecutor
+from convsearch.search.executors.local import IMPORTED, LocalExecutor
 from convsearch.search.values.job import EpochReport, Job
 executor = LocalExecutor(Path(sys.argv[1]))
 executor.submit(Job.model_validate_json(sys.argv[2]))

@@ -31,7 +31,7 @@ from convsearch.search.executors.shares import Share
 from convsearch.search.executors.watch import Patience
 from convsearch.search.system.scratch import PREFIX
 from convsearch.search.training.checkpoint import saved_epochs
-from convsearch.search.values.job import EpochReport, Outcome
+from convsearch.search.values.job import Checkpoint, EpochReport, Outcome
 from convsearch.spaces.errors import InputError, WorkError
 
 HOST = socket.gethostname()
@@ -156,15 +156,17 @@ def test_what_waits_for_a_worker_is_interrupted_before_it_begins(
     assert {outcome_of(executor).number for _ in range(2)} == {0, 1}
 
 
-def test_a_job_goes_on_from_its_state_wherever_it_is_placed(
+def test_a_job_goes_on_from_its_checkpoint_wherever_it_is_placed(
     executor: RayExecutor, digits: Dataset, tmp_path: Path
 ) -> None:
     state = tmp_path / "0.state.npz"
-    begun = job(digits, tmp_path / "0.weights.h5", epochs=2, state=str(state), schedule_epochs=4)
+    begun = job(digits, tmp_path / "0.weights.h5", epochs=2, checkpoint=Checkpoint(file=str(state)), schedule_epochs=4)
     executor.submit(begun)
     first = outcome_of(executor)
     assert saved_epochs(state) == 2
-    executor.submit(begun.model_copy(update={"begin": 2, "epochs": 4, "best": first.value}))
+    length = begun.length.model_copy(update={"epochs": 4})
+    checkpoint = Checkpoint(file=str(state), epochs=2, best=first.value)
+    executor.submit(begun.model_copy(update={"length": length, "checkpoint": checkpoint}))
     second = outcome_of(executor)
     assert (second.ended, second.epochs) == ("complete", 2)
     assert saved_epochs(state) == 4
@@ -241,7 +243,7 @@ def test_a_worker_that_is_silent_for_too_long_is_given_up(
         os.kill(pid, signal.SIGSTOP)
         made.answer(0, True)
         lost = lost_of(made)
-        assert lost.reason.startswith("nothing was heard of it for ")
+        assert lost.reason.startswith("no heartbeat for ")
         made.submit(job(digits, tmp_path / "w.weights.h5", epochs=1))
         assert outcome_of(made).ended == "complete"
     wait_until(lambda: not actors(), "no worker was left, not even the silent one")

@@ -146,7 +146,7 @@ def test_four_loops_that_ask_at_once_keep_to_the_number_of_trials_in_all(join: J
     assert len({proposal.candidate.hash for proposal in found}) == 30
     assert states(loops[0]) == [TrialState.COMPLETE] * 30
     for loop in loops:
-        assert loop.engine.finish() == {}
+        assert loop.engine.running_elsewhere() == {}
         assert loop.record.finished() == 30
 
 
@@ -177,7 +177,7 @@ def test_what_runs_elsewhere_is_known_to_run_and_what_ended_there_is_learnt_and_
     assert one.record.trials[0].loop is None
     one.end(running.number, "pruned", (0.1,))
     two.end(mine.number)
-    assert two.engine.finish() == {}
+    assert two.engine.running_elsewhere() == {}
     assert two.inner.study.get_trials(deepcopy=False)[1].state == TrialState.PRUNED
     assert [trial.loop for _, trial in sorted(two.record.trials.items())] == ["one", "one", None]
 
@@ -218,9 +218,7 @@ def test_a_loop_that_is_silent_is_given_up_and_its_candidate_tried_again(
     assert states(two) == [TrialState.FAIL, TrialState.RUNNING]
     assert two.record.trials[0].state == "interrupted"
     (note,) = caplog.messages
-    assert re.fullmatch(
-        r"trial 0: nothing was heard of one, where it ran, for \d+ s; its candidate is tried again", note
-    )
+    assert re.fullmatch(r"trial 0: no heartbeat from one, where it ran, for \d+ s; its candidate is tried again", note)
     # The silent one comes back: its trial is not worth going on, and what came of it does not count twice.
     pace.grace = 60
     assert one.ask().number == 2
@@ -228,7 +226,7 @@ def test_a_loop_that_is_silent_is_given_up_and_its_candidate_tried_again(
     one.end(0)
     assert one.record.trials[0].state == "interrupted"
     two.end(1)
-    assert one.engine.finish() == {}
+    assert one.engine.running_elsewhere() == {}
     assert one.record.finished() == 1
 
 
@@ -253,9 +251,9 @@ def test_who_has_nothing_to_do_waits_for_a_sign_of_life_of_the_others_and_no_lon
     one.engine.tick()
     assert two.engine.ask() is None
     assert not two.engine.waiting()
-    assert two.engine.finish() == {0: "one"}
+    assert two.engine.running_elsewhere() == {0: "one"}
     one.end(0)
-    assert two.engine.finish() == {}
+    assert two.engine.running_elsewhere() == {}
     assert one.engine.ask() is None
     assert not one.engine.waiting()
 
@@ -284,7 +282,7 @@ def test_a_trial_that_was_given_up_and_then_fails_is_interrupted_for_all(join: J
     two.ask()
     pace.grace = 60
     one.end(0, "failed")
-    assert one.engine.finish() == {1: "two"}
+    assert one.engine.running_elsewhere() == {1: "two"}
     assert one.record.trials[0].state == two.record.trials[0].state == "interrupted"
 
 
@@ -304,7 +302,7 @@ def test_a_loop_that_comes_back_tells_what_it_knows_of_the_trials_it_left(join: 
     back = join("one")
     assert states(back) == [TrialState.COMPLETE, TrialState.FAIL, TrialState.FAIL]
     assert back.engine.open_trials() == {}
-    assert two.engine.finish() == {}
+    assert two.engine.running_elsewhere() == {}
     assert two.record.trials[0].value == 0.5
     assert [back.ask().candidate, two.ask().candidate] == [third, second]
 
@@ -373,7 +371,7 @@ def test_while_the_database_is_away_what_ends_is_kept_and_told_when_it_is_back(
         postgres.start()
     (note,) = caplog.messages
     assert note.startswith("database 'engines' on 127.0.0.1:")
-    assert "What runs here goes on, and is written when the database is back" in note
+    assert "Running trials continue; results are written when the database is back" in note
     assert PASSWORD not in note
     # However long it was: the others could not be heard, and are not given up.
     pace.grace = 3.0
@@ -396,7 +394,7 @@ def test_a_database_that_stays_away_ends_the_search_with_how_to_go_on(
     try:
         one.end(0)
         with pytest.raises(WorkError, match=f"`convsearch run --study {name} --resume` goes on when it is back"):
-            one.engine.finish()
+            one.engine.running_elsewhere()
     finally:
         postgres.start()
     assert one.record.trials[0].state == "complete"
