@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: env demo test lint sources
+.PHONY: env demo test quick lint sources
 
 env: .venv/ready
 
@@ -26,6 +26,9 @@ demo: env  ## search the embedded digits, export the winner, say how to open it
 
 test: env  ## the whole specification, two files at a time: much of it is waiting for imports
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+quick: env  ## in under a minute: each test that needs neither Keras nor a process of its own (tests/conftest.py)
+	$(BIN)/python -m pytest --quick --numprocesses 2
 
 lint: env
 	$(BIN)/ruff check .

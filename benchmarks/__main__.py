@@ -11,6 +11,7 @@ from .machine import machine
 QUICK = ("candidates", "proposal", "trial", "step", "first_step", "help_text", "show", "demo")
 LONG = ("comparison", "portfolio", "augmentation", "mixup", "surrogate", "logged", "space")
 WORKERS = ("workers", "soak", "scaling", "gpu")
+SUITE = ("suite",)
 DASHBOARD = ("dashboard",)
 
 
@@ -18,7 +19,10 @@ def main() -> None:
     """Run what was asked for and print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "names", nargs="*", choices=[*QUICK, *LONG, *WORKERS, *DASHBOARD, []], help="which; all quick ones by default"
+        "names",
+        nargs="*",
+        choices=[*QUICK, *LONG, *WORKERS, *DASHBOARD, *SUITE, []],
+        help="which; all quick ones by default",
     )
     names = parser.parse_args().names or list(QUICK)
     import_keras()  # which is loud where it is imported plainly

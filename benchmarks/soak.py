@@ -1,7 +1,8 @@
 """A study whose processes are killed at random moments, over and over: nothing may be lost, nothing be there twice.
 
-SOAK_TRIALS (60) and SOAK_KILLS (30) say how long it is, SOAK_SEED which moments. It ends with an error where the
-record, Optuna's storage and MLflow do not agree trial by trial, or where a process or a half-written file is left.
+SOAK_TRIALS (60) and SOAK_KILLS (30) say how long it is, SOAK_PAUSE (8) how many seconds there are between two kills at
+most, SOAK_SEED which moments. It ends with an error where the record, Optuna's storage and MLflow do not agree trial by
+trial, or where a process or a half-written file is left.
 """
 
 import os
@@ -30,7 +31,7 @@ from convsearch.search.study.trial import FINISHED
 from .workers import WORKER
 
 COMMAND = str(Path(sys.executable).with_name("convsearch"))
-PAUSE = 8.0  # seconds between two kills, at most
+PAUSE = float(os.environ.get("SOAK_PAUSE", "8"))
 GIVEN_UP = 40 * 60  # seconds
 
 

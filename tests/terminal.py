@@ -1,27 +1,40 @@
-"""The command as a user types it: a real process, its exit code, and what it prints."""
+"""The command as a user types it: its exit code, and what it prints; in a process of its own, or in the test's."""
 
 import fcntl
+import gc
+import io
+import logging
 import os
 import pty
 import re
+import shutil
 import signal
+import sqlite3
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
 import time
+import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, chdir, closing, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 
 import psutil
 
+from convsearch.search.command.main import main
+from convsearch.search.command.terminal import standard_error
+from convsearch.search.executors.local import PROGRAM
 from convsearch.search.study.folder import StudyFolder
 from convsearch.search.study.home import Home
 from convsearch.search.study.record import Record
+from convsearch.search.system.processes import shown_as
 
 COMMAND = str(Path(sys.executable).with_name("convsearch"))
+WORKER = shown_as(PROGRAM)  # the name of a worker's process
 PATIENCE = 300  # seconds until something that has to happen is given up
 TAKE_THE_TERMINAL = (
     "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
@@ -52,6 +65,15 @@ class Finished:
     def record(self) -> Record:
         return self.folder.record()
 
+    def copied(self, home: Path) -> "Finished":
+        """The same study in a home of its own, to be gone on with or damaged."""
+        shutil.copytree(self.home, home)
+        with closing(sqlite3.connect(home / "mlflow.db")) as store, store:  # which knows artifacts by their full paths
+            for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
+                change = f"UPDATE {table} SET {column} = replace({column}, ?, ?)"
+                store.execute(change, (str(self.home), str(home)))
+        return replace(self, home=home)
+
 
 def environment(**more: str) -> dict[str, str]:
     """The user's environment, without settings of whoever runs the tests."""
@@ -60,7 +82,7 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def convsearch(*arguments: object, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Type a command and wait for its end."""
+    """Type a command, in a process of its own, and wait for its end."""
     return subprocess.run(
         [COMMAND, *map(str, arguments)],
         capture_output=True,
@@ -70,6 +92,87 @@ def convsearch(*arguments: object, cwd: Path | None = None, **variables: str) ->
         timeout=PATIENCE,
         check=False,
     )
+
+
+def typed(*arguments: object, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Type a command in the test's own process, which has imported already what a new one would import for a second.
+
+    For whatever trains nothing: options, messages, reports. What the command leaves behind in the process is undone.
+    """
+    words, users = ["convsearch", *map(str, arguments)], environment(**variables)
+    assert words[1] != "dashboard", "it takes the place of the process that it is typed in"
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, ExitStack() as undone:
+        undone.enter_context(_as_it_was())
+        undone.enter_context(_instead(1, "stdout", out))
+        undone.enter_context(_instead(2, "stderr", err))
+        if cwd is not None:
+            undone.enter_context(chdir(cwd))
+        os.environ.clear()
+        os.environ.update(users)
+        sys.argv = words
+        code = _exit_code()
+        undone.close()
+        return subprocess.CompletedProcess(words, code, *map(_text, (out, err)))
+
+
+def _exit_code() -> int:
+    """Run the command, and return how its process would end."""
+    try:
+        main()
+    except SystemExit as leaving:
+        if isinstance(leaving.code, str):
+            print(leaving.code, file=sys.stderr)
+            return 1
+        return leaving.code or 0
+    except Exception:
+        traceback.print_exc()
+        return 1
+    return 0
+
+
+@contextmanager
+def _instead(descriptor: int, name: str, file: IO[bytes]) -> Iterator[None]:
+    """Have a file in the place of standard output or standard error, for Python and for whatever writes below it."""
+    kept, before = os.dup(descriptor), getattr(sys, name)
+    before.flush()
+    os.dup2(file.fileno(), descriptor)
+    stream = io.TextIOWrapper(io.FileIO(descriptor, "w", closefd=False), "utf-8", write_through=True)
+    setattr(sys, name, stream)
+    try:
+        yield
+    finally:
+        setattr(sys, name, before)
+        os.dup2(kept, descriptor)
+        os.close(kept)
+
+
+@contextmanager
+def _as_it_was() -> Iterator[None]:
+    """Undo what a command leaves behind where it expects its process to end with it."""
+    variables, words, root = dict(os.environ), sys.argv, logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    signals = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    standard_error.cache_clear()  # it would be what standard error was for another command
+    try:
+        yield
+    finally:
+        standard_error().close()
+        standard_error.cache_clear()
+        for number, handler in signals.items():
+            signal.signal(number, handler)
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        if "mlflow" in sys.modules:
+            sys.modules["mlflow"].set_tracking_uri(None)  # first, for it writes the environment
+        sys.argv = words
+        os.environ.clear()
+        os.environ.update(variables)
+        gc.unfreeze()
+
+
+def _text(file: IO[bytes]) -> str:
+    file.seek(0)
+    return file.read().decode()
 
 
 def wait_until(happened: Callable[[], object], what: str) -> None:
@@ -152,7 +255,7 @@ def workers_of(home: Path) -> list[psutil.Process]:
     found = []
     for process in psutil.process_iter():
         try:
-            if "convsearch.search.workers.process" not in process.cmdline():
+            if process.name() != WORKER:
                 continue
             if any(Path(file.path).is_relative_to(home.resolve()) for file in process.open_files()):
                 found.append(process)

@@ -21,9 +21,9 @@ def run_jobs(
     A job whose worker was lost is run again, once, in what is left of its seconds; then it failed.
 
     Args:
-        jobs: the next one is wanted for when a worker is free for it.
+        jobs: the next one is asked for when a worker is free for it.
         executor: what runs them; nothing else may run on it.
-        stop: is wanted a few times a second; when it says so, all jobs are interrupted and no other one begins.
+        stop: is called a few times a second; when it says so, all jobs are interrupted and no other one begins.
         on_epoch: is called for each epoch that is validated.
 
     Raises:

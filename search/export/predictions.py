@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ...spaces.errors import InputError, WorkError
-from ..sources.images import decode
+from ..sources.images import decode, read_header
 from ..system.backend import import_keras
 
 
@@ -23,6 +23,7 @@ def predictions(bundle: Path, paths: list[Path]) -> list[dict[str, Any]]:
     for path in paths:
         if not path.is_file():
             raise InputError(f"{path}: no such image")
+        read_header(path)  # whatever is no image is told before Keras is imported
     keras = import_keras()
     try:
         model = keras.saving.load_model(bundle / "model.keras", safe_mode=True)

@@ -54,7 +54,9 @@ def folder_of(home: Home, options: Options) -> StudyFolder:
     """
     if options.resume:
         return home.existing(str(options.study))
-    name = options.study or f"{_short(options.data or 'digits')}-{datetime.now():%Y%m%d-%H%M%S}"
+    name = options.study
+    if name is None:
+        name = f"{_short(options.data or 'digits')}-{datetime.now():%Y%m%d-%H%M%S}"
     folder = home.study(name)
     if folder.path.exists():
         raise InputError(
@@ -84,14 +86,14 @@ def resumed(folder: StudyFolder, options: Options) -> Contract:
     """Return the contract of a study that goes on.
 
     Raises:
-        InputError: the study cannot be read, or something else is wanted for than it began with.
+        InputError: the study cannot be read, or something else is asked for than it began with.
     """
     known = folder.read()
     definition, text = folder.definition(known), folder.space_file.read_text(encoding="utf-8")
     if options.storage is not None and known.storage is None:
         raise InputError(f"--storage: the study '{folder.name}' began without; a new one can be shared")
     _refuse_other_options(known, definition, options, "resume")
-    if options.under is not None:  # which trial is named may be wanted anew
+    if options.under is not None:  # which trial is named may be chosen anew
         checked_limit(options.under, known.objectives)
     source, size = options.data or known.data.source, options.image_size or known.data.image_size
     _require_images(source, size)
@@ -102,7 +104,7 @@ def joined(folder: StudyFolder, options: Options, shared: Shared) -> Contract:
     """Return the contract of a study that other loops work on.
 
     Raises:
-        InputError: its spaces are of another format, or something else is wanted for than the others have.
+        InputError: its spaces are of another format, or something else is asked for than the others have.
     """
     known = study_of(shared, str(options.storage))
     if known.space_format != SPACE_FORMAT:
@@ -137,16 +139,16 @@ def refuse_other_data(study: StudySettings, facts: DataFacts, source: str, optio
 def _require_images(source: str, size: tuple[int, int] | None) -> None:
     require_source(source)
     if size is not None:
-        check_image_size(size, "the image size wanted for")
+        check_image_size(size, "the image size asked for")
 
 
 def _refuse_other_options(study: StudySettings, definition: Definition, options: Options, option: str) -> None:
-    """Raise an InputError where what was wanted for is not what the study has, which is searched by `--option`."""
+    """Raise an InputError where what was asked for is not what the study has, which is searched by `--option`."""
     if options.space is not None or options.answers:
         wanted = answered(load(options.space) if options.space else definition, dict(options.answers))
         if differences := _differences(definition, wanted):
             raise InputError(
-                f"--{option}: the study '{study.name}' searches another space than {options.space or 'wanted'}:\n"
+                f"--{option}: the study '{study.name}' searches another space than {options.space or 'asked'}:\n"
                 + "\n".join(f"  {line}" for line in differences)
                 + "\nLeave --space and --set out to go on with the study's own, or begin a new study."
             )
@@ -165,13 +167,13 @@ def _differences(has: Definition, wanted: Definition) -> list[str]:
     """Return what two definitions do not have in common, a line each."""
     one, other = dict(dimensions(has)), dict(dimensions(wanted))
     lines = [
-        f"{name}: the study has {_said(one.get(name))}, wanted for is {_said(other.get(name))}"
+        f"{name}: the study has {_said(one.get(name))}, asked for is {_said(other.get(name))}"
         for name in one | other
         if one.get(name) != other.get(name)
     ]
     for key in ("exact_fit", "limits"):
         if getattr(has, key) != getattr(wanted, key):
-            lines.append(f"{key}: the study has {getattr(has, key)!s}, wanted for is {getattr(wanted, key)!s}")
+            lines.append(f"{key}: the study has {getattr(has, key)!s}, asked for is {getattr(wanted, key)!s}")
     return lines
 
 

@@ -193,13 +193,13 @@ def _look_at(file: _File) -> _Seen:
 def _choose_size(
     spec: str, headers: list[Header], image_size: tuple[int, int] | None, notes: list[str]
 ) -> tuple[int, int]:
-    """Return the size for all images: the one wanted for, or the commonest (the largest of equals)."""
+    """Return the size for all images: the one asked for, or the commonest (the largest of equals)."""
     sizes = Counter((header.height, header.width) for header in headers)
     if image_size is not None:
         others = len(headers) - sizes[image_size]
         if others:
             notes.append(
-                f"image size {image_size[0]}x{image_size[1]} as wanted for; "
+                f"image size {image_size[0]}x{image_size[1]} as asked for; "
                 f"{others:,} of {len(headers):,} images have another and are resized"
             )
         return image_size

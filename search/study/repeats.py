@@ -57,7 +57,7 @@ class Standing:
     def summary(self) -> str:
         """Mean and spread in words, where there were several trainings."""
         assert self.spread is not None
-        return f"{self.mean:.1%} mean of {len(self.values)} seeds, standard deviation {self.spread:.1%}"
+        return f"mean of {len(self.values)} seeds {self.mean:.1%}, standard deviation {self.spread:.1%}"
 
 
 class Repeats:

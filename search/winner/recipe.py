@@ -52,7 +52,7 @@ def for_long_training(trial: Trial, space: SearchSpace) -> tuple[Candidate, str]
     recipe = candidate.recipe.model_copy(update={"augmentation": augmentation})
     knows = ", ".join(f"{SAID[name]} {trial.varied[name]:.1%}" for name in added)
     what = " and ".join(SAID[name] for name in added)
-    manner = f", with {what} images too (of validation images it {plain:.1%} plain; {knows})"
+    manner = f", with {what} images too (validation accuracy: plain {plain:.1%}; {knows})"
     return candidate.model_copy(update={"recipe": recipe}), manner
 
 

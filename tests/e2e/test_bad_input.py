@@ -1,7 +1,5 @@
 """What is wrong is said in one message, with exit code 2, before anything is begun."""
 
-import os
-import shutil
 import struct
 import zlib
 from collections.abc import Callable
@@ -10,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from terminal import Finished, begun, convsearch, wait_until
+from terminal import Finished, begun, convsearch, typed, wait_until
+
+from convsearch.search.system.lock import is_held
 
 Refused = Callable[..., str]
 TWO = ["--objective", "val_accuracy", "--objective", "parameters"]
@@ -27,7 +27,7 @@ recipe:
 
 def refused_by(*arguments: object) -> str:
     """Type a command that must be refused; return its one message."""
-    done = convsearch(*arguments)
+    done = typed(*arguments)
     assert done.returncode == 2, done.stderr
     assert done.stdout == ""
     assert done.stderr.startswith("convsearch: ")
@@ -137,11 +137,20 @@ def test_a_study_has_a_plain_name(tmp_path: Path, name: str) -> None:
 
 def test_typing_mistakes_in_the_command_itself_end_with_two_as_well() -> None:
     for arguments in (["serch"], ["run", "--trails", "3"], ["run", "--trials", "three"], ["check", "tiny"]):
-        done = convsearch(*arguments)
+        done = typed(*arguments)
         assert done.returncode == 2
         assert done.stdout == ""
         assert "Traceback" not in done.stderr
         assert "Usage" in done.stderr
+
+
+def test_what_a_shell_gets_of_a_mistake_is_one_line_on_standard_error_and_exit_code_two(home: Path) -> None:
+    """A process of its own; all the others here are typed in the test's."""
+    done = convsearch("run", "--data", "digit", "--study", "mine", "--home", home)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("convsearch: unknown data 'digit': did you mean 'digits'?")
+    assert done.stderr.count("\n") == 1
+    assert not home.exists()
 
 
 # ---------------------------------------------------------------------- the space
@@ -335,6 +344,12 @@ def test_a_home_that_cannot_be_made_is_refused() -> None:
 # ---------------------------------------------------------------------- studies that are there, and that are not
 
 
+@pytest.fixture(scope="module")
+def finished(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """The finished study in a home of its own: whoever asks to go on with it holds its folder for a moment."""
+    return finished.copied(tmp_path_factory.mktemp("finished") / "home")
+
+
 def untouched(finished: Finished) -> dict[str, float]:
     return {str(path): path.stat().st_mtime_ns for path in finished.folder.path.rglob("*") if path.is_file()}
 
@@ -408,11 +423,10 @@ def test_a_study_that_is_damaged_is_named_with_its_file(home: Path) -> None:
     assert "format 99, but this version of Convsearch reads format" in refused_by("show", "mine", "--home", home)
 
 
-def test_a_study_whose_space_is_of_another_format_does_not_go_on(finished: Finished, tmp_path: Path) -> None:
-    shutil.copytree(finished.home, tmp_path / "home")
-    file = tmp_path / "home" / "first" / "study.yaml"
+def test_a_study_whose_space_is_of_another_format_does_not_go_on(copied: Finished) -> None:
+    file = copied.folder.file
     file.write_text(file.read_text().replace("space_format: 1\n", "space_format: 7\n"))
-    message = refused_by("run", "--resume", "--study", "first", "--home", tmp_path / "home")
+    message = refused_by("run", "--resume", "--study", "first", "--home", copied.home)
     assert f"{file}: space_format 7" in message
     assert "begin a new study by --warm-start first" in message
 
@@ -436,21 +450,12 @@ def test_workers_that_cannot_be_are_refused_with_what_can(home: Path, arguments:
     assert not (home / "new").exists()
 
 
-def test_more_workers_than_cores_are_allowed_and_warned_of(tmp_path: Path) -> None:
-    many = len(os.sched_getaffinity(0)) + 1
-    options = ("--space", "tiny", "--trials", 1, "--epochs", 1, "--repeats", 0, "--workers", many)
-    done = convsearch("run", *options, "--study", "crowd", "--home", tmp_path / "home")
-    assert done.returncode == 0, done.stderr
-    assert f"note: {many} workers on {many - 1} cores" in done.stderr
-
-
-def test_a_study_that_is_being_searched_is_not_gone_on_with_by_another_loop(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    options = ("--space", "tiny", "--epochs", 200, "--trials", 1, "--study", "mine", "--home", home)
-    with begun("run", *options):
-        wait_until(lambda: (home / "mine" / "trials.jsonl").exists(), "the search began")
-        message = refused_by("run", "--resume", "--study", "mine", "--home", home)
-    assert "the study 'mine' is being searched by another `convsearch run`" in message
+def test_a_study_that_is_being_searched_is_not_gone_on_with_by_another_loop(copied: Finished) -> None:
+    resume = ("run", "--resume", "--study", "first", "--home", copied.home)
+    with begun(*resume, "--trials", 1000):
+        wait_until(lambda: is_held(copied.folder.path), "the search began")
+        message = refused_by(*resume)
+    assert "the study 'first' is being searched by another `convsearch run`" in message
 
 
 # ---------------------------------------------------------------------- the other verbs

@@ -2,29 +2,25 @@
 
 import io
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
 from bundles import assert_predicts
 from streamlit.testing.v1 import AppTest
-from terminal import PATIENCE, convsearch
+from terminal import PATIENCE, Finished
 
 from convsearch.dashboard.reading.bundle import BundleError, bundle, folder_of, winner
 from convsearch.dashboard.reading.bundle import command as command_of
 from convsearch.search.data import Dataset, Split
 from convsearch.search.study.folder import StudyFolder
-from convsearch.search.study.home import Home
 from convsearch.search.study.runs import Runs
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
-    """A finished study of seven trials on the digits, of which the weights of the best five are kept."""
-    home = tmp_path_factory.mktemp("dashboard") / "home"
-    options = ("--space", "tiny", "--trials", 7, "--epochs", 2, "--pruner", "none", "--repeats", 0, "--seed", 3)
-    done = convsearch("run", *options, "--study", "first", "--home", home)
-    assert done.returncode == 0, done.stderr
-    return Home(home).existing("first")
+def folder(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> StudyFolder:
+    """The finished study, of whose seven trials the weights of the best five are kept, in a home of its own."""
+    return finished.copied(tmp_path_factory.mktemp("dashboard") / "home").folder
 
 
 def script(home: str) -> None:
@@ -107,9 +103,14 @@ def test_a_bundle_that_cannot_be_made_any_more_is_told(folder: StudyFolder, tmp_
         folder.weights(number).write_bytes(damaged)
 
 
-@pytest.mark.parametrize("which", ["winner", "other"])
-def test_a_bundle_that_was_downloaded_predicts_by_itself(which: str, folder: StudyFolder, tmp_path: Path) -> None:
-    number = None if which == "winner" else next(n for n in folder.kept() if n != best_of(folder))
+def test_the_bundle_of_the_winner_is_downloaded_as_it_is(folder: StudyFolder) -> None:
+    with zipfile.ZipFile(io.BytesIO(bundle(folder.path.parent, folder.name, None))) as archive:
+        packed = {Path(name).name: archive.read(name) for name in archive.namelist()}
+    assert packed == {path.name: path.read_bytes() for path in folder.bundle.iterdir()}
+
+
+def test_a_bundle_that_was_downloaded_predicts_by_itself(folder: StudyFolder, tmp_path: Path) -> None:
+    number = next(n for n in folder.kept() if n != best_of(folder))
     archive = io.BytesIO(bundle(folder.path.parent, folder.name, number))
     assert_predicts(archive, folder, tmp_path)
     described = json.loads((tmp_path / "bundle" / "architecture.json").read_text())

@@ -177,7 +177,7 @@ def test_a_search_is_watched_understood_and_taken_home(browser: Browser, tmp_pat
         result = Home(home).existing("story").result()
         assert result is not None
         page.goto(f"{address}/trial?study=story&trial={result.best}")
-        wait(page, "#take-it-away")
+        wait(page, "#download")
         page.get_by_role("button", name="Make the bundle").click()
         with page.expect_download(timeout=PATIENCE * 1000) as download:
             page.get_by_role("button", name="Download it").click(timeout=PATIENCE * 1000)

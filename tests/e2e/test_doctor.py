@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 import pytest
-from terminal import PATIENCE, begun, convsearch, wait_until
+from terminal import PATIENCE, begun, convsearch, typed, wait_until
 
 from convsearch.search.executors.shares import shares
 from convsearch.search.system.machine import this_machine
@@ -106,7 +106,7 @@ def test_each_device_has_trained_a_network_in_each_precision(healthy: dict[str, 
 
 
 def test_people_read_tables_and_what_works(tmp_path: Path) -> None:
-    done = convsearch("doctor", "--home", tmp_path, **TENSORFLOW)
+    done = typed("doctor", "--home", tmp_path, **TENSORFLOW)
     assert done.returncode == 0, done.stdout
     assert "Traceback" not in done.stderr
     lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
@@ -128,7 +128,7 @@ def test_a_backend_that_is_not_installed_is_named_with_what_installs_it(tmp_path
     missing = next((name for name in ("jax", "torch") if find_spec(name) is None), None)
     if missing is None:
         pytest.skip("all backends are installed")
-    done = convsearch("doctor", "--home", tmp_path, KERAS_BACKEND=missing)
+    done = typed("doctor", "--home", tmp_path, KERAS_BACKEND=missing)
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr
     assert "none: what is broken is in their way" in done.stdout
@@ -138,7 +138,7 @@ def test_a_backend_that_is_not_installed_is_named_with_what_installs_it(tmp_path
 
 
 def test_a_backend_that_there_is_not_is_named_with_those_that_there_are(tmp_path: Path) -> None:
-    found = found_by(convsearch("doctor", "--json", "--home", tmp_path, KERAS_BACKEND="theano"))
+    found = found_by(typed("doctor", "--json", "--home", tmp_path, KERAS_BACKEND="theano"))
     assert [one["name"] for one in found["backends"] if one["chosen_by"]] == ["theano"]
     assert found["trials"] == []
     (fault,) = found["faults"]
@@ -150,7 +150,7 @@ def test_a_backend_that_keras_own_file_chooses_is_named_with_that_file(tmp_path:
     file = tmp_path / "keras.json"
     file.write_text('{"backend": "theano"}')
     variables = {"KERAS_BACKEND": "", "KERAS_HOME": str(tmp_path)}
-    found = found_by(convsearch("doctor", "--json", "--home", tmp_path, **variables))
+    found = found_by(typed("doctor", "--json", "--home", tmp_path, **variables))
     assert {one["name"]: one["chosen_by"] for one in found["backends"]}["theano"] == str(file)
     assert found["faults"][0]["what"].startswith(f"{file}: ")
 
@@ -224,7 +224,7 @@ def others(done: "subprocess.CompletedProcess[str]") -> list[dict[str, str]]:
 
 def test_a_server_of_mlflow_that_answers_is_reached(tmp_path: Path, server: str) -> None:
     uri, shown = (server.replace("//", f"//me:{word}@") for word in ("secret", "***"))
-    done = convsearch("doctor", "--json", "--home", tmp_path, MLFLOW_TRACKING_URI=uri, **UNTRIED)
+    done = typed("doctor", "--json", "--home", tmp_path, MLFLOW_TRACKING_URI=uri, **UNTRIED)
     assert found_by(done)["mlflow"] == {"uri": shown, "reachable": True, "said": "answers"}
     assert others(done) == []
 
@@ -240,7 +240,7 @@ def test_a_server_of_mlflow_that_answers_is_reached(tmp_path: Path, server: str)
 def test_a_server_of_mlflow_that_does_not_answer_is_named_without_its_password(
     tmp_path: Path, uri: str, said: str
 ) -> None:
-    done = convsearch("doctor", "--json", "--home", tmp_path, MLFLOW_TRACKING_URI=uri, **UNTRIED)
+    done = typed("doctor", "--json", "--home", tmp_path, MLFLOW_TRACKING_URI=uri, **UNTRIED)
     assert "secret" not in done.stdout + done.stderr
     (fault,) = others(done)
     assert fault["what"].startswith(f"MLflow at {said}")
@@ -249,7 +249,7 @@ def test_a_server_of_mlflow_that_does_not_answer_is_named_without_its_password(
 
 def test_a_store_that_is_damaged_is_named(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_text("this is no database, whatever its name says")
-    (fault,) = others(convsearch("doctor", "--json", "--home", tmp_path, **UNTRIED))
+    (fault,) = others(typed("doctor", "--json", "--home", tmp_path, **UNTRIED))
     assert "file is not a database" in fault["what"]
     assert "move that file away" in fault["remedy"]
 
@@ -261,7 +261,7 @@ def test_a_store_is_read_and_left_as_it_is(tmp_path: Path) -> None:
         database.execute("insert into runs values ('first')")
     database.close()
     before = file.read_bytes()
-    found = found_by(convsearch("doctor", "--json", "--home", tmp_path, **UNTRIED))
+    found = found_by(typed("doctor", "--json", "--home", tmp_path, **UNTRIED))
     assert (found["mlflow"]["reachable"], found["mlflow"]["said"]) == (True, "1 run")
     assert file.read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["mlflow.db"]
@@ -270,7 +270,7 @@ def test_a_store_is_read_and_left_as_it_is(tmp_path: Path) -> None:
 def test_a_home_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     home = tmp_path / "file" / "studies"
-    (fault,) = others(convsearch("doctor", "--json", "--home", home, **UNTRIED))
+    (fault,) = others(typed("doctor", "--json", "--home", home, **UNTRIED))
     assert fault["what"] == f"--home {home}: cannot be written to: Not a directory"
     assert "--home" in fault["remedy"]
     assert (tmp_path / "file").read_text() == "mine"

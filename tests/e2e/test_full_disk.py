@@ -24,7 +24,7 @@ def mounting_works() -> bool:
 STORY = """
 import json, os, subprocess, sys, time
 from pathlib import Path
-from convsearch.search.home import Home
+from convsearch.search.study.home import Home
 from terminal import COMMAND, PATIENCE, SAME, begun, convsearch, wait_until, workers_of
 
 disk = Path(sys.argv[1])

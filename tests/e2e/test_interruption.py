@@ -5,7 +5,6 @@ import re
 import shutil
 import signal
 import subprocess
-import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,13 +17,15 @@ import pytest
 from mlflow.tracking import MlflowClient
 from optuna.trial import TrialState
 from PIL import Image
-from terminal import PATIENCE, SAME, Finished, Terminal, begun, convsearch, wait_until, workers_of
+from terminal import PATIENCE, SAME, Finished, Terminal, begun, convsearch, typed, wait_until, workers_of
 
 from convsearch.search.delivery.optuna_file import FILE
 from convsearch.search.engines.optuna import STUDY
 from convsearch.search.study.home import Home
 from convsearch.search.study.record import Record
+from convsearch.search.study.result import Result
 from convsearch.search.study.trial import Trial
+from convsearch.search.winner.long_training import LONGER
 
 FINISHED = ("complete", "pruned", "failed")
 
@@ -63,94 +64,96 @@ class Interrupted:
     said: str
     told: str
     trials: dict[int, Trial]
+    result: Result
+
+    @property
+    def done(self) -> int:
+        """How many trials were finished, which is also the number of the one that was interrupted."""
+        return len(self.trials) - 1
 
 
 @pytest.fixture(scope="module")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Interrupted:
-    """The same search as `finished`, with Ctrl-C pressed while its third trial ran."""
+    """The same search as `finished`, with Ctrl-C pressed while its third trial ran, or one soon after."""
     place = tmp_path_factory.mktemp("once")
     home = place / "home"
-    with begun("run", *SAME, "--trials", 7, "--study", "first", "--home", home, cwd=place) as process:
+    options = (*SAME, "--trials", 7, "--repeats", 0, "--study", "first", "--home", home)
+    with begun("run", *options, cwd=place) as process:
         wait_until(lambda: runs_while(home, "first", finished=2), "a third trial ran")
         os.killpg(process.pid, signal.SIGINT)
         said, told = process.communicate(timeout=PATIENCE)
-    return Interrupted(home, process.returncode, said, told, record(home, "first").trials)
+    result = Home(home).study("first").result()
+    assert result is not None, told
+    return Interrupted(home, process.returncode, said, told, record(home, "first").trials, result)
 
 
 def test_ctrl_c_ends_the_running_trial_and_goes_on_to_the_report_and_the_export(once: Interrupted) -> None:
     assert once.code == 0, once.told
-    assert "trial 2: interrupted" in once.told
+    assert f"trial {once.done}: interrupted" in once.told
     assert "Traceback" not in once.told
     assert re.search(r"test accuracy \d+\.\d%, 95 % interval", once.said)
-    folder = Home(once.home).study("first")
-    assert (folder.bundle / "model.keras").exists()
-    assert folder.result() is not None
+    assert (Home(once.home).study("first").bundle / "model.keras").exists()
     assert workers_of(once.home) == []
 
 
 def test_the_interrupted_trial_is_noted_everywhere_and_counts_as_not_done(once: Interrupted, tmp_path: Path) -> None:
-    assert [trial.state == "interrupted" for trial in once.trials.values()] == [False, False, True]
+    *before, last = (trial.state for trial in once.trials.values())
+    assert (set(before) <= set(FINISHED), last) == (True, "interrupted")
     states = optuna_states(once.home, "first")
     assert states[TrialState.RUNNING] == 0
     assert states[TrialState.FAIL] == 1  # as near as Optuna has it
     statuses = mlflow_statuses(once.home, "first", tmp_path / "mlflow.db")
-    assert statuses == {"FINISHED": 3, "KILLED": 1}  # two trials and the launch; the interrupted one
+    assert statuses == {"FINISHED": once.done + 1, "KILLED": 1}  # the trials and the launch; the interrupted one
 
 
 def test_one_worker_and_a_seed_find_the_same_candidates_and_the_same_values(
     once: Interrupted, finished: Finished
 ) -> None:
     reference = finished.record.trials
-    for number in (0, 1):
+    for number in range(once.done):
         mine, other = once.trials[number], reference[number]
         assert (mine.hash, mine.values, mine.state, mine.value) == (other.hash, other.values, other.state, other.value)
         assert (mine.loss, mine.accuracy) == (other.loss, other.accuracy)
         assert (mine.val_loss, mine.val_accuracy) == (other.val_loss, other.val_accuracy)
-    assert once.trials[2].hash == reference[2].hash
+    assert once.trials[once.done].hash == reference[once.done].hash
+
+
+@pytest.fixture(scope="module")
+def resumed(once: Interrupted) -> "subprocess.CompletedProcess[str]":
+    """What was said when it went on, to two trials more than were finished."""
+    resume = ("run", "--resume", "--study", "first", "--trials", once.done + 2, "--home", once.home)
+    done = convsearch(*resume, cwd=once.home.parent)
+    assert done.returncode == 0, done.stderr
+    return done
 
 
 def test_resume_runs_the_interrupted_candidate_again_and_goes_on_to_as_many_as_asked(
-    once: Interrupted, tmp_path: Path
+    once: Interrupted, resumed: "subprocess.CompletedProcess[str]", tmp_path: Path
 ) -> None:
-    done = convsearch("run", "--resume", "--study", "first", "--trials", 4, "--home", once.home, cwd=once.home.parent)
-    assert done.returncode == 0, done.stderr
-    assert "2 trials are finished already" in done.stderr
+    count = once.done
+    assert f"{count} trials are finished already" in resumed.stderr
     found = record(once.home, "first")
-    assert {number: found.trials[number] for number in (0, 1, 2)} == once.trials
-    assert list(found.trials) == [0, 1, 2, 3, 4]
-    assert found.trials[3].hash == once.trials[2].hash
-    assert found.trials[3].state in FINISHED
-    assert found.finished() == 4
+    assert {number: found.trials[number] for number in once.trials} == once.trials
+    assert list(found.trials) == list(range(count + 3))
+    again = found.trials[count + 1]
+    assert (again.hash, again.state in FINISHED) == (once.trials[count].hash, True)
+    assert found.finished() == count + 2
     assert found.counts()["interrupted"] == 1
     states = optuna_states(once.home, "first")
-    assert (sum(states.values()), states[TrialState.RUNNING], states[TrialState.FAIL]) == (5, 0, 1)
+    assert (sum(states.values()), states[TrialState.RUNNING], states[TrialState.FAIL]) == (count + 3, 0, 1)
     statuses = mlflow_statuses(once.home, "first", tmp_path / "mlflow.db")
-    assert statuses == {"FINISHED": 6, "KILLED": 1}  # four trials and two launches; the interrupted one
-    assert "4 complete" in done.stdout or re.search(r"\d complete, \d pruned, 1 interrupted", done.stdout)
+    assert statuses == {"FINISHED": count + 4, "KILLED": 1}  # the trials and two launches; the interrupted one
+    assert re.search(r"\d complete, (\d pruned, )?1 interrupted", resumed.stdout)
 
 
-def test_a_winner_whose_training_was_stopped_is_trained_when_the_study_goes_on(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    options = ("--space", "tiny", "--trials", 1, "--epochs", 8, "--repeats", 0, "--seed", 3)
-    with begun("run", *options, "--study", "cut", "--home", home, cwd=tmp_path) as process:
-        assert process.stderr is not None
-        assert any("training the winner" in line for line in process.stderr)
-        os.killpg(process.pid, signal.SIGINT)
-        _, told = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0, told
-    assert "note: the winner's own training was stopped: the weights of its trial are kept" in told
-    first = Home(home).study("cut").result()
-    assert first is not None
-    assert (first.cut, first.with_validation, first.tests) == (True, False, 1)
-
-    done = convsearch("run", "--resume", "--study", "cut", "--home", home)
-    assert done.returncode == 0, done.stderr
-    again = Home(home).study("cut").result()
+def test_the_winners_training_that_ctrl_c_took_is_had_when_the_study_goes_on(
+    once: Interrupted, resumed: "subprocess.CompletedProcess[str]"
+) -> None:
+    assert (once.result.cut, once.result.final, once.result.tests) == (True, None, 1)
+    again = Home(once.home).study("first").result()
     assert again is not None
     assert again.final is not None
-    assert (again.cut, again.with_validation, again.tests, again.final.epochs) == (False, True, 2, 16)
-    done = convsearch("run", "--resume", "--study", "cut", "--home", home)
-    assert "nothing was left to do: the study is finished" in done.stderr
+    assert (again.cut, again.final.epochs, again.tests) == (False, 2 * LONGER, 2)
 
 
 # ---------------------------------------------------------------------- a terminal, Ctrl-C twice, a kill, to the end
@@ -158,11 +161,12 @@ def test_a_winner_whose_training_was_stopped_is_trained_when_the_study_goes_on(t
 GRID = """\
 layers: [1]
 each_layer:
-  filters: [4, 5, 6, 7, 8]
+  filters: [4, 5, 6]
 recipe:
   learning_rate: 0.01
   batch_size: 8
 """
+EPOCHS = 100  # so many that one is seen, by whoever looks four times a second, long before the last one
 
 
 @dataclass(frozen=True)
@@ -211,18 +215,19 @@ class Stopped:
 def twice(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stopped]:
     """A search in a terminal in which Ctrl-C was pressed twice while its second trial ran, or one soon after."""
     run = ("run", "--data", "sky", "--skip-bad", "--class-weights", "--space", "grid.yaml", "--algorithm", "grid")
-    terminal = Terminal(place.path, *run, "--epochs", 25, "--study", "sky")
+    terminal = Terminal(place.path, *run, "--epochs", EPOCHS, "--repeats", 0, "--study", "sky")
     try:
 
         def shown() -> bool:
             assert terminal.process.poll() is None, terminal.seen()
             _, *later = re.split(r"trial [1-9] ", terminal.seen())
-            told = bool(later) and re.search(r"best +\d", later[-1]) and "of 25, validation" in later[-1]
+            told = bool(later) and re.search(r"best +\d", later[-1]) and f"of {EPOCHS}, validation" in later[-1]
             return runs_while(place.home, "sky", finished=1) and told
 
         wait_until(shown, "an epoch of a later trial was seen")
         terminal.press(b"\x03")
-        time.sleep(0.5)  # signals of one kind that come together count once
+        # Signals of one kind that come together count once. When the first one was heard, there is a bundle to be made.
+        wait_until(lambda: record(place.home, "sky").in_state("interrupted"), "the first one was heard")
         terminal.press(b"\x03")
         code = terminal.end()
         statuses = mlflow_statuses(place.home, "sky", tmp_path_factory.mktemp("copy") / "mlflow.db")
@@ -235,7 +240,7 @@ def test_on_a_terminal_a_live_view_shows_trial_epoch_best_and_how_to_end(twice: 
     screen = twice.screen
     assert re.search(r"Convsearch", screen)
     assert re.search(r"\btrial 0 +\S*c\dv?-gap-2", screen)
-    assert re.search(r"epoch \d+ of 25, validation \d+\.\d%, loss \d\.\d{3}", screen)
+    assert re.search(rf"epoch \d+ of {EPOCHS}, validation \d+\.\d%, loss \d\.\d{{3}}", screen)
     assert re.search(r"best +\d+\.\d% +\S*-gap-2", screen)
     assert re.search(r"1 trials, \d+\.\d trials a minute", screen)
     assert "Ctrl-C ends the search and exports the best so far" in screen
@@ -243,7 +248,7 @@ def test_on_a_terminal_a_live_view_shows_trial_epoch_best_and_how_to_end(twice: 
 
 
 def test_what_is_odd_about_the_data_and_how_large_the_grid_is_are_said_before_the_search(twice: Stopped) -> None:
-    assert "the grid holds 5 candidates" in twice.screen
+    assert "the grid holds 3 candidates" in twice.screen
     assert "until the space is exhausted" in twice.screen
     assert "from 20 ('night') to 60 ('day') images" in twice.screen
     assert "small: 80 images" in twice.screen
@@ -265,8 +270,9 @@ def test_ctrl_c_twice_stops_at_once_and_leaves_nothing_running(twice: Stopped) -
 @pytest.fixture(scope="module")
 def killed(twice: Stopped, place: Place) -> dict[int, Trial]:
     """The record after the search went on and its loop was killed in the middle of a trial."""
+    finished = len(twice.trials) - 1
     with begun("run", "--resume", "--study", "sky", "--skip-bad", cwd=place.path) as process:
-        wait_until(lambda: runs_while(place.home, "sky", finished=len(twice.trials)), "it went on to another trial")
+        wait_until(lambda: runs_while(place.home, "sky", finished), "it went on to another trial")
         process.kill()
         process.wait()
         wait_until(lambda: not workers_of(place.home), "the worker ended")
@@ -283,7 +289,7 @@ def test_a_killed_loop_leaves_no_worker_and_loses_no_finished_trial(
 
 
 def test_export_of_a_study_without_a_winner_says_how_to_get_one(killed: dict[int, Trial], place: Place) -> None:
-    done = convsearch("export", "sky", "--to", "out", cwd=place.path)
+    done = typed("export", "sky", "--to", "out", cwd=place.path)
     assert done.returncode == 2
     assert "has no tested winner yet: --resume finishes it" in done.stderr
     assert not (place.path / "out").exists()
@@ -301,8 +307,8 @@ def test_resume_after_a_kill_goes_on_to_the_end_and_leaves_nothing_running(
     # The grid is exhausted: each candidate was finished once, whatever was interrupted in between.
     assert found.counts()["running"] == 0
     hashes = [trial.hash for trial in found.trials.values() if trial.state in FINISHED]
-    assert len(hashes) == len(set(hashes)) == 5
-    assert {trial.values["layer1.filters"] for trial in found.trials.values()} == {4, 5, 6, 7, 8}
+    assert len(hashes) == len(set(hashes)) == 3
+    assert {trial.values["layer1.filters"] for trial in found.trials.values()} == {4, 5, 6}
     assert sorted(found.trials) == list(range(len(found.trials)))
     assert optuna_states(place.home, "sky")[TrialState.RUNNING] == 0
     assert mlflow_statuses(place.home, "sky", tmp_path / "mlflow.db")["RUNNING"] == 0

@@ -1,14 +1,11 @@
 """Searches by the clock: the minutes hold everything, and are what a study that was stopped goes on with."""
 
-import time
 from pathlib import Path
-from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
-from terminal import convsearch
+from terminal import convsearch, typed
 
-from convsearch.search.loop.budget import EXPORT_SECONDS, GRACE
 from convsearch.search.loop.time_used import FILE as SPENT
 from convsearch.search.loop.time_used import time_used
 from convsearch.search.study.folder import StudyFolder
@@ -16,8 +13,7 @@ from convsearch.search.study.home import Home
 from convsearch.search.winner.long_training import MOST
 from convsearch.search.winner.recipe import MANY
 
-MINUTES = 1.2  # in which any machine has a trial; how many, and what is left for the winner, is the machine's affair
-ENOUGH = 2  # minutes that hold a few trials on a slow machine, too, with something left
+MINUTES = 1.0  # in which any machine has a trial; how many, and what is left for the winner, is the machine's affair
 SLACK = 60  # seconds beyond what is promised: tests run side by side, and share what the promise counts on
 
 
@@ -27,53 +23,21 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def said(home: Path) -> tuple[CompletedProcess[str], float]:
-    """What the command said, and the seconds that it took in all."""
-    options = ("--space", "tiny", "--minutes", MINUTES, "--study", "timed", "--home", home)
-    begin = time.perf_counter()
-    done = convsearch("run", *options)
-    return done, time.perf_counter() - begin
-
-
-@pytest.fixture
-def study(said: tuple[CompletedProcess[str], float], home: Path) -> StudyFolder:
-    done, _ = said
+def study(home: Path) -> StudyFolder:
+    """A study that nothing ended but the clock."""
+    done = convsearch("run", "--space", "tiny", "--minutes", MINUTES, "--study", "timed", "--home", home)
     assert done.returncode == 0, done.stderr
     return Home(home).existing("timed")
 
 
-def test_the_minutes_hold_search_repeats_winner_and_export(
-    said: tuple[CompletedProcess[str], float], study: StudyFolder
-) -> None:
-    assert said[1] < 1.05 * 60 * MINUTES + SLACK
+def test_the_minutes_hold_search_repeats_winner_and_export(study: StudyFolder) -> None:
     result = study.result()
     assert result is not None
-    until_export = sum(result.seconds[name] for name in ("beginning", "search", "repeats", "winner"))
-    assert until_export < 60 * MINUTES - EXPORT_SECONDS + GRACE + 3
     assert list(result.seconds) == ["beginning", "search", "repeats", "winner", "testing", "export", "publishing"]
+    assert sum(result.seconds.values()) < 60 * MINUTES + SLACK
     assert (study.bundle / "model.keras").exists()
     assert study.record().best()
     assert study.read().minutes == MINUTES
-
-
-@pytest.mark.parametrize(("engine", "trials"), [("optuna", 2), ("keras-tuner", 5)])
-def test_what_the_search_left_of_the_minutes_goes_to_the_winner(tmp_path: Path, engine: str, trials: int) -> None:
-    limits = ("--trials", trials, "--epochs", 3, "--repeats", 0, "--minutes", ENOUGH)
-    place = ("--study", "timed", "--home", tmp_path)
-    done = convsearch("run", "--engine", engine, "--space", "tiny", *limits, *place)
-    assert done.returncode == 0, done.stderr
-    study = Home(tmp_path).existing("timed")
-    result = study.result()
-    assert result is not None
-    assert result.final is not None
-    assert result.final.epochs > study.read().epochs
-    until_export = sum(result.seconds[name] for name in ("beginning", "search", "repeats", "winner"))
-    assert until_export < 60 * ENOUGH - EXPORT_SECONDS + GRACE + 3
-    record = study.record()
-    assert record.counts()["failed"] == 0
-    assert (study.bundle / "model.keras").exists()
-    if engine == "keras-tuner":  # Hyperband has its rungs in the minutes, too
-        assert any(trial.state == "pruned" or len(trial.spells) > 1 for trial in record.trials.values())
 
 
 def test_the_seconds_that_a_study_takes_are_noted(study: StudyFolder) -> None:
@@ -90,7 +54,7 @@ def spend_the_rest(study: StudyFolder) -> None:
 def test_a_study_whose_minutes_are_spent_has_nothing_left_to_do(study: StudyFolder, home: Path) -> None:
     spend_the_rest(study)
     before = study.result_file.read_bytes()
-    done = convsearch("run", "--resume", "--study", "timed", "--home", home)
+    done = typed("run", "--resume", "--study", "timed", "--home", home)
     assert done.returncode == 0, done.stderr
     assert "nothing was left to do: the study is finished" in done.stderr
     assert study.result_file.read_bytes() == before
@@ -112,7 +76,7 @@ def test_a_study_that_was_killed_goes_on_for_what_is_left_of_its_minutes(study: 
 def test_minutes_in_which_what_there_is_cannot_become_a_bundle_are_refused_when_a_study_goes_on(
     study: StudyFolder, home: Path
 ) -> None:
-    done = convsearch("run", "--resume", "--minutes", 0.1, "--study", "timed", "--home", home)
+    done = typed("run", "--resume", "--minutes", 0.1, "--study", "timed", "--home", home)
     assert done.returncode == 2
     assert "--minutes 0.1: too short" in done.stderr
     assert "from --minutes 0.4 on the best trial so far becomes a bundle" in done.stderr
@@ -122,31 +86,28 @@ def test_minutes_in_which_a_study_without_a_trial_cannot_get_one_are_refused_whe
     study: StudyFolder, home: Path
 ) -> None:
     (study.path / "trials.jsonl").unlink()
-    done = convsearch("run", "--resume", "--minutes", 0.2, "--study", "timed", "--home", home)
+    done = typed("run", "--resume", "--minutes", 0.2, "--study", "timed", "--home", home)
     assert done.returncode == 2
     assert "--minutes 0.2: too short" in done.stderr
 
 
-@pytest.mark.parametrize("clear", [False, True], ids=["hard", "easy"])
-def test_a_long_training_mirrors_images_where_it_may_and_blends_them_where_there_is_much_to_learn(
-    tmp_path: Path, clear: bool
-) -> None:
+def test_what_the_search_left_of_the_minutes_goes_to_the_winner_with_mirrored_images_too(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     epochs = -(-MANY // MOST)  # of the trial: the winner has enough time for so many times as many
     labels = np.arange(200) % 2
-    signal = labels if clear else random.permutation(labels)  # of the hard ones no network learns anything
-    images = np.clip(random.normal(90 + 90 * signal[:, None, None], 20, (200, 8, 8)), 0, 255).astype("uint8")
+    images = np.clip(random.normal(90 + 90 * labels[:, None, None], 20, (200, 8, 8)), 0, 255).astype("uint8")
     np.savez(tmp_path / "images.npz", x_train=images, y_train=labels)
     space = tmp_path / "space.yaml"
     text = "layers: 3\neach_layer: {filters: 4}\naugmentation: {horizontal_flip: [false, true]}\n"
     space.write_text(text + "recipe: {batch_size: 8, learning_rate: 0.01, schedule: cosine}\n")
     options = ("--space", space, "--trials", 1, "--minutes", 6, "--epochs", epochs, "--repeats", 0)
-    place = ("--study", "blends", "--home", tmp_path)
+    place = ("--study", "mirrors", "--home", tmp_path)
     done = convsearch("run", "--data", tmp_path / "images.npz", *options, *place)
     assert done.returncode == 0, done.stderr
-    assert f"for {MANY} epochs" in done.stderr
-    assert ("blended (mixup)" in done.stderr) is not clear
-    if clear:  # where nothing can be learnt, what a mirror keeps is chance
-        assert f"for {MANY} epochs, with mirrored images too (of validation images it knows" in done.stderr
-    card = (tmp_path / "blends" / "bundle" / "MODEL_CARD.md").read_text(encoding="utf-8")
-    assert ("blended (mixup), on the training and the validation images" in card) is not clear
+    told = f"for {MANY} epochs, with mirrored images too (validation accuracy: plain"
+    assert told in done.stderr
+    assert told in (tmp_path / "mirrors" / "bundle" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    result = Home(tmp_path).existing("mirrors").result()
+    assert result is not None
+    assert result.final is not None
+    assert result.final.epochs == MANY

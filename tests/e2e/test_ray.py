@@ -1,4 +1,4 @@
-"""A search on a cluster of two nodes, by the command; one of them is lost on the way."""
+"""Searches on a cluster of two nodes, by the command; one of them is lost on the way, and the head in the end."""
 
 import re
 import subprocess
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from ray.cluster_utils import Cluster
 from ray_cluster import a_cluster, actors
-from terminal import COMMAND, PATIENCE, convsearch, environment, wait_until
+from terminal import COMMAND, PATIENCE, convsearch, environment, typed, wait_until
 
 from convsearch.search.study.home import Home
 from convsearch.search.study.record import Record
@@ -58,19 +58,25 @@ def started(home: Path, cluster: Cluster, trials: int) -> "subprocess.Popen[str]
 
 
 @pytest.fixture(scope="module")
-def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+def cluster() -> Iterator[Cluster]:
+    with a_cluster(nodes=2, cpus=1) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def story(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Story:
+    """A search that loses the second node."""
     home = tmp_path_factory.mktemp("cluster") / "home"
-    with a_cluster(nodes=2, cpus=1) as cluster:
-        process = started(home, cluster, TRIALS)
-        try:
-            wait_until(lambda: both_nodes_are_at_it(home), "each node had finished a trial and ran another one")
-            before = finished(home)
-            cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
-            said, told = process.communicate(timeout=PATIENCE)
-        finally:
-            process.kill()
-            process.wait()
-        yield Story(home / "first", process.returncode, said, told, before, trials(home))
+    process = started(home, cluster, TRIALS)
+    try:
+        wait_until(lambda: both_nodes_are_at_it(home), "each node had finished a trial and ran another one")
+        before = finished(home)
+        cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
+        said, told = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
+        process.wait()
+    return Story(home / "first", process.returncode, said, told, before, trials(home))
 
 
 def test_the_search_ends_with_all_trials_finished_and_a_bundle(story: Story) -> None:
@@ -108,18 +114,19 @@ def test_no_worker_is_left(story: Story) -> None:
     wait_until(lambda: not actors(), "the workers were gone")
 
 
-def test_a_lost_head_ends_the_search_and_what_was_finished_is_there_to_go_on_from(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    with a_cluster(nodes=2, cpus=1) as cluster:
-        process = started(home, cluster, 30)
-        try:
-            wait_until(lambda: len(finished(home)) >= 2, "two trials were finished")
-            cluster.head_node.kill_all_processes(check_alive=False, allow_graceful=False)
-            _, told = process.communicate(timeout=PATIENCE)
-        finally:
-            process.kill()
-            process.wait()
-        head = cluster.address
+@pytest.mark.usefixtures("story")  # after it there is nothing left of the cluster
+def test_a_lost_head_ends_the_search_and_what_was_finished_is_there_to_go_on_from(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    home, head = tmp_path / "home", cluster.address
+    process = started(home, cluster, 1000)
+    try:
+        wait_until(lambda: finished(home), "a trial was finished")
+        cluster.head_node.kill_all_processes(check_alive=False, allow_graceful=False)
+        _, told = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
+        process.wait()
     assert process.returncode == 1
     last = told.splitlines()[-1]
     assert last.startswith(f"convsearch: the Ray cluster is gone: its head, {head}, has not answered for 20 s")
@@ -136,7 +143,7 @@ def test_a_lost_head_ends_the_search_and_what_was_finished_is_there_to_go_on_fro
 
 
 def test_a_cluster_that_is_not_there_is_the_users_mistake(tmp_path: Path) -> None:
-    done = convsearch("run", "--executor", "ray", "--home", tmp_path / "home", RAY_ADDRESS="127.0.0.1:1")
+    done = typed("run", "--executor", "ray", "--home", tmp_path / "home", RAY_ADDRESS="127.0.0.1:1")
     assert done.returncode == 2
     assert re.search(r"convsearch: RAY_ADDRESS=127\.0\.0\.1:1: no Ray cluster can be reached there", done.stderr)
     assert done.stdout == ""
@@ -152,6 +159,6 @@ def test_a_cluster_that_is_not_there_is_the_users_mistake(tmp_path: Path) -> Non
     ],
 )
 def test_options_that_do_not_go_together_are_refused(options: tuple[str, ...], said: str, tmp_path: Path) -> None:
-    done = convsearch("run", *options, "--home", tmp_path / "home")
+    done = typed("run", *options, "--home", tmp_path / "home")
     assert done.returncode == 2
     assert done.stderr.startswith(f"convsearch: {said}")

@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from terminal import PATIENCE, Finished, convsearch, environment
+from terminal import PATIENCE, Finished, convsearch, environment, typed
 
 from convsearch.search.data import Dataset, Split
 from convsearch.search.loop.time_used import time_used
-from convsearch.search.study.home import Home
 from convsearch.search.study.result import Result
 from convsearch.search.system.backend import import_keras
 from convsearch.search.values.proposal import State
@@ -29,7 +28,7 @@ BUNDLE = ["MODEL_CARD.md", "architecture.json", "labels.txt", "model.keras", "mo
 @pytest.fixture(scope="module")
 def shown(finished: Finished) -> dict[str, Any]:
     """The document of `show --json`, asked for from another folder than the search was begun in."""
-    done = convsearch("show", finished.name, "--json", "--home", finished.home, cwd=Path("/"))
+    done = typed("show", finished.name, "--json", "--home", finished.home, cwd=Path("/"))
     assert (done.returncode, done.stderr) == (0, "")
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -83,6 +82,10 @@ def test_logs_of_tensorflow_and_others_do_not_drown_ours(finished: Finished) -> 
     for noise in ("oneDNN", "cuda", "TF-TRT", "WARNING", "Warning", "INFO", "alembic", "I0000", "Registered model"):
         assert noise not in finished.said.stderr
         assert noise not in finished.said.stdout
+
+
+def test_no_traceback_is_shown(finished: Finished) -> None:
+    assert "Traceback" not in finished.said.stderr + finished.said.stdout
 
 
 def test_nothing_half_made_is_left(finished: Finished) -> None:
@@ -195,10 +198,10 @@ def test_the_best_were_trained_again_and_the_best_on_average_is_named_with_its_m
     assert lead["first"] == again[0]["number"]
     assert lead["difference"] == pytest.approx(means[0] - max([means[1], *once]))
     assert lead["difference"] >= 0
-    table = convsearch("show", finished.name, "--home", finished.home).stdout
+    table = typed("show", finished.name, "--home", finished.home).stdout
     verdict = "which is within the noise" if lead["within_noise"] else "more than the noise"
     assert f"trials {lead['first']} and {lead['second']} differ by {lead['difference']:.1%}, {verdict}" in table
-    told = f"{winner['mean']:.1%} on average of 2 seeds, spread {winner['spread']:.1%}"
+    told = f"mean of 2 seeds {winner['mean']:.1%}, standard deviation {winner['spread']:.1%}"
     assert told in table
     assert told in (finished.bundle / "MODEL_CARD.md").read_text(encoding="utf-8")
 
@@ -225,7 +228,7 @@ def test_a_candidate_of_show_json_loads_as_it_was_and_its_figures_are_its_own(sh
 
 
 def test_studies_lists_the_study_with_its_best_and_its_test(finished: Finished, shown: dict[str, Any]) -> None:
-    done = convsearch("studies", "--home", finished.home)
+    done = typed("studies", "--home", finished.home)
     assert done.returncode == 0
     (line,) = [line for line in done.stdout.splitlines() if "first" in line]
     for word in ("digits", "optuna tpe", " 7 ", f"{shown['best']['value']:.1%}", f"{shown['test']['accuracy']:.1%}"):
@@ -233,14 +236,14 @@ def test_studies_lists_the_study_with_its_best_and_its_test(finished: Finished, 
 
 
 def test_studies_of_an_empty_home_says_how_to_make_one_and_makes_nothing(tmp_path: Path) -> None:
-    done = convsearch("studies", "--home", tmp_path / "nothing here")
+    done = typed("studies", "--home", tmp_path / "nothing here")
     assert done.returncode == 0
     assert "`convsearch run` makes one" in done.stdout
     assert not (tmp_path / "nothing here").exists()
 
 
 def test_show_prints_the_same_table_as_run(finished: Finished, result: Result) -> None:
-    done = convsearch("show", finished.name, "--home", finished.home)
+    done = typed("show", finished.name, "--home", finished.home)
     assert (done.returncode, done.stderr) == (0, "")
     table = finished.said.stdout.partition("the best trials")[2].partition("winner:")[0]
     assert table
@@ -249,7 +252,7 @@ def test_show_prints_the_same_table_as_run(finished: Finished, result: Result) -
 
 
 def test_explain_of_a_study_shows_its_winner_with_the_arithmetic_filled_in(finished: Finished, result: Result) -> None:
-    done = convsearch("explain", finished.name, "--home", finished.home)
+    done = typed("explain", finished.name, "--home", finished.home)
     assert done.returncode == 0
     winner = finished.record.trials[result.best].candidate.architecture
     assert str(winner) in done.stdout
@@ -261,13 +264,13 @@ def test_explain_of_a_study_shows_its_winner_with_the_arithmetic_filled_in(finis
 
 
 def test_explain_shows_any_trial_by_its_number(finished: Finished) -> None:
-    done = convsearch("explain", "first:0", "--home", finished.home)
+    done = typed("explain", "first:0", "--home", finished.home)
     assert done.returncode == 0
     assert str(finished.record.trials[0].candidate.architecture) in done.stdout
 
 
 def test_explain_of_the_bundles_file_in_json_has_every_step_and_its_figures(finished: Finished, result: Result) -> None:
-    done = convsearch("explain", finished.bundle / "architecture.json", "--json")
+    done = typed("explain", finished.bundle / "architecture.json", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     found = json.loads(done.stdout)
     winner = finished.record.trials[result.best].candidate.architecture
@@ -282,14 +285,14 @@ def test_explain_of_the_bundles_file_in_json_has_every_step_and_its_figures(fini
 def test_explain_reads_an_architecture_without_a_recipe_too(finished: Finished, tmp_path: Path) -> None:
     architecture = json.loads((finished.bundle / "architecture.json").read_text())["architecture"]
     (tmp_path / "mine.json").write_text(json.dumps(architecture))
-    done = convsearch("explain", tmp_path / "mine.json")
+    done = typed("explain", tmp_path / "mine.json")
     assert done.returncode == 0
     assert str(Architecture.model_validate(architecture)) in done.stdout
 
 
 @pytest.mark.parametrize("space", ["all_convolutional", "classic", "network_in_network", "textbook", "tiny"])
 def test_check_of_each_preset_says_how_large_it_is_and_what_its_candidates_cost(space: str) -> None:
-    done = convsearch("check", space, "--input", "32x32x3", "--json")
+    done = typed("check", space, "--input", "32x32x3", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     found = json.loads(done.stdout)
     assert not [key for key in found if key.startswith("_")]
@@ -304,18 +307,33 @@ def test_check_of_each_preset_says_how_large_it_is_and_what_its_candidates_cost(
 
 
 def test_check_draws_three_examples_and_says_the_size_for_people() -> None:
-    done = convsearch("check", "tiny", "--input", "8x8x1", "--set", "layers=2")
+    done = typed("check", "tiny", "--input", "8x8x1", "--set", "layers=2")
     assert (done.returncode, done.stderr) == (0, "")
     assert "sound: it can be built on 8x8x1" in done.stdout
     assert re.search(r"\d+ dimensions; at most [\d,]+ architectures \(before the limits\)", done.stdout)
     assert "continuous, counted as one value: learning_rate" in done.stdout
-    examples = json.loads(convsearch("check", "tiny", "--input", "8x8x1", "--set", "layers=2", "--json").stdout)
+    examples = json.loads(typed("check", "tiny", "--input", "8x8x1", "--set", "layers=2", "--json").stdout)
     for example in examples["examples"]:
         assert example in done.stdout
 
 
+@pytest.mark.parametrize(
+    "words",
+    [("show", "first"), ("studies",), ("compare", "first", "--json"), ("explain", "first:0"), ("check", "tiny")],
+    ids=lambda words: words[0],
+)
+def test_a_shell_gets_the_same_as_the_tests_that_type_in_their_own_process(
+    finished: Finished, words: tuple[str, ...]
+) -> None:
+    options = ("--input", "8x8x1") if words[0] == "check" else ("--home", finished.home)
+    done, here = convsearch(*words, *options), typed(*words, *options)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout
+    assert (here.returncode, here.stdout, here.stderr) == (0, done.stdout, "")
+
+
 def test_the_version_of_help_names_every_verb() -> None:
-    done = convsearch("--help")
+    done = typed("--help")
     assert (done.returncode, done.stderr) == (0, "")
     for verb in ("run", "studies", "show", "check", "explain", "export", "predict", "dashboard"):
         assert re.search(rf"\b{verb}\b", done.stdout)
@@ -434,7 +452,7 @@ def test_predict_json_names_label_and_confidence_of_each_image_as_the_model_has_
 def test_predict_prints_a_table_for_people(
     finished: Finished, predicted: list[dict[str, Any]], images: list[Path]
 ) -> None:
-    done = convsearch("predict", finished.bundle, *images[:2])
+    done = typed("predict", finished.bundle, *images[:2])
     assert (done.returncode, done.stderr) == (0, "")
     for row in predicted[:2]:
         (line,) = [line for line in done.stdout.splitlines() if Path(row["image"]).name in line]
@@ -480,7 +498,7 @@ def test_export_writes_any_trial_whose_weights_are_kept_and_says_that_it_was_not
     finished: Finished, result: Result, tmp_path: Path, digits: Dataset
 ) -> None:
     trial = finished.record.best(5)[1]
-    done = convsearch("export", f"first:{trial.number}", "--to", tmp_path / "second", "--home", finished.home)
+    done = typed("export", f"first:{trial.number}", "--to", tmp_path / "second", "--home", finished.home)
     assert done.returncode == 0, done.stderr
     assert sorted(path.name for path in (tmp_path / "second").iterdir()) == BUNDLE
     loaded = Candidate.model_validate_json((tmp_path / "second" / "architecture.json").read_text())
@@ -497,7 +515,7 @@ def test_export_writes_any_trial_whose_weights_are_kept_and_says_that_it_was_not
 def test_export_of_a_trial_whose_weights_are_not_kept_names_those_that_are(finished: Finished, tmp_path: Path) -> None:
     kept = sorted(trial.number for trial in finished.record.best(5))
     lost = next(number for number in range(7) if number not in kept)
-    done = convsearch("export", f"first:{lost}", "--to", tmp_path / "lost", "--home", finished.home)
+    done = typed("export", f"first:{lost}", "--to", tmp_path / "lost", "--home", finished.home)
     assert done.returncode == 2
     assert f"its weights are not kept; kept are those of {', '.join(map(str, kept))}" in done.stderr
     assert "Traceback" not in done.stderr
@@ -507,39 +525,35 @@ def test_export_of_a_trial_whose_weights_are_not_kept_names_those_that_are(finis
 def test_export_does_not_write_into_a_folder_that_holds_something(finished: Finished, tmp_path: Path) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("years of work")
-    done = convsearch("export", finished.name, "--to", tmp_path / "mine", "--home", finished.home)
+    done = typed("export", finished.name, "--to", tmp_path / "mine", "--home", finished.home)
     assert done.returncode == 2
     assert "exists already; name a new folder" in done.stderr
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
 
 
-def test_a_finished_study_that_goes_on_with_nothing_to_do_is_not_tested_again(
-    finished: Finished, tmp_path: Path
-) -> None:
-    copy = shutil.copytree(finished.home, tmp_path / "moved")
-    folder = Home(copy).existing(finished.name)
+def test_a_finished_study_that_goes_on_with_nothing_to_do_is_not_tested_again(copied: Finished) -> None:
+    folder = copied.folder
     before = (folder.result_file.read_bytes(), (folder.bundle / "model.keras").stat().st_mtime_ns)
-    done = convsearch("run", "--resume", "--study", finished.name, "--home", copy)
+    done = typed("run", "--resume", "--study", copied.name, "--home", copied.home)
     assert done.returncode == 0, done.stderr
     assert "nothing was left to do: the study is finished" in done.stderr
     assert before == (folder.result_file.read_bytes(), (folder.bundle / "model.keras").stat().st_mtime_ns)
-    assert len(folder.record().trials) == 7
+    assert len(copied.record.trials) == 7
 
 
-def test_trials_that_came_after_the_result_and_before_a_kill_are_considered(finished: Finished, tmp_path: Path) -> None:
-    copy = shutil.copytree(finished.home, tmp_path / "moved")
-    folder = Home(copy).existing(finished.name)
+def test_trials_that_came_after_the_result_and_before_a_kill_are_considered(copied: Finished) -> None:
+    folder = copied.folder
     result = json.loads(folder.result_file.read_text())
     folder.result_file.write_text(json.dumps(result | {"trials": 5}))  # the last two were not there yet
     before = time_used(folder.path)
-    done = convsearch("run", "--resume", "--study", finished.name, "--home", copy)
+    done = convsearch("run", "--resume", "--study", copied.name, "--home", copied.home)
     assert done.returncode == 0, done.stderr
     again = json.loads(folder.result_file.read_text())
     assert (again["trials"], again["tests"]) == (7, 2)
     assert time_used(folder.path) > before
     card = (folder.bundle / "MODEL_CARD.md").read_text()
     assert "read 2 times, because the study went on after a winner was tested" in card
-    assert "looked at 2 times, as the study went on" in done.stdout
+    assert "read 2 times, because the study continued" in done.stdout
 
 
 def test_entries_of_the_portfolio_that_the_space_does_not_allow_are_named(finished: Finished) -> None:

@@ -100,7 +100,7 @@ def test_what_an_import_killed_at_once_has_left_is_never_taken_for_data_and_remo
     script = """
         import os, signal, sys
         from pathlib import Path
-        from convsearch.search.data import open_data
+        from convsearch.search.sources import open_data
         open_data("digits", Path(sys.argv[1]), progress=lambda *_: os.kill(os.getpid(), signal.SIGKILL))
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(script), str(cache)], check=False)
@@ -145,7 +145,7 @@ def test_images_that_cannot_fit_on_the_disk_are_refused_before_any_is_written(tm
 MEASURE = """
     import re, sys
     from pathlib import Path
-    from convsearch.search.data import open_data
+    from convsearch.search.sources import open_data
 
     def peak():
         return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -46,12 +46,16 @@ def no_settings_of_whoever_runs_the_tests(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
+def without_trials(home: Path, name: str) -> StudyFolder:
+    """A study without trials."""
+    made = StudyFolder(home / name)
+    made.create(a_study(name=name), presets()["tiny"].read_text(encoding="utf-8"))
+    return made
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> StudyFolder:
-    """A study without trials."""
-    made = StudyFolder(tmp_path / "home" / "mine")
-    made.create(a_study(), presets()["tiny"].read_text(encoding="utf-8"))
-    return made
+    return without_trials(tmp_path / "home", "mine")
 
 
 class Search:
@@ -71,10 +75,10 @@ class Search:
             self.engine.tell(trial.number, "complete", 0.75)
 
 
-def delivered(uri: str) -> list[Run]:
+def delivered(uri: str, study: str) -> list[Run]:
     """The runs of all trials, in the order in which they were begun."""
     client = MlflowClient(uri)
-    experiment = client.get_experiment_by_name("mine")
+    experiment = client.get_experiment_by_name(study)
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id], "tags.kind = 'trial'", order_by=["attributes.start_time"])
     return list(runs)
@@ -82,7 +86,7 @@ def delivered(uri: str) -> list[Run]:
 
 def require_all_once(folder: StudyFolder, uri: str, count: int) -> None:
     """MLflow, `optuna.db` and the record agree, trial by trial."""
-    runs = delivered(uri)
+    runs = delivered(uri, folder.name)
     assert [run.data.tags["number"] for run in runs] == [str(number) for number in range(count)]
     assert {run.info.status for run in runs} == {"FINISHED"}
     known, client = Runs(folder.path), MlflowClient(uri)
@@ -101,53 +105,42 @@ def store(folder: StudyFolder) -> str:
     return f"sqlite:///{folder.path.parent / 'mlflow.db'}"
 
 
-def test_what_is_in_the_record_before_and_after_the_begin_is_delivered(folder: StudyFolder) -> None:
-    search = Search(folder)
+def test_what_is_in_the_record_before_and_after_the_begin_is_delivered_with_what_the_launch_goes_on_for(
+    folder: StudyFolder,
+) -> None:
+    search, limits = Search(folder), Limits(7, datetime.now(UTC) + timedelta(minutes=3))
     search.trials(2)
-    with closing(Outbox(folder)) as outbox:
-        outbox.wait_until_ready()
-        search.trials(3)
-        outbox.finish(True)
-    require_all_once(folder, store(folder), 5)
-    assert MlflowClient(store(folder)).get_run(outbox.parent).info.status == "FINISHED"
-    assert outbox.process.returncode is not None
-
-
-def test_the_launch_says_what_it_goes_on_for_whatever_its_study_was_begun_with(folder: StudyFolder) -> None:
-    limits = Limits(7, datetime.now(UTC) + timedelta(minutes=3))
     with closing(Outbox(folder, limits)) as outbox:
         outbox.wait_until_ready()
-        outbox.finish(True)
-    run = MlflowClient(store(folder)).get_run(outbox.parent)
-    assert run.data.params["trials"] == "7"
-    assert datetime.fromisoformat(run.data.tags[UNTIL_TAG]) == limits.until
+        search.trials(3)
+        outbox.deliver_rest(True)
+    require_all_once(folder, store(folder), 5)
+    assert outbox.process.returncode is not None
+    launch = MlflowClient(store(folder)).get_run(outbox.parent)
+    assert launch.info.status == "FINISHED"
+    assert launch.data.params["trials"] == "7"  # whatever its study was begun with
+    assert datetime.fromisoformat(launch.data.tags[UNTIL_TAG]) == limits.until
 
 
-def test_however_often_the_delivery_is_killed_nothing_is_lost_and_nothing_is_there_twice(folder: StudyFolder) -> None:
+def test_however_often_the_delivery_is_killed_and_when_the_search_is_over_too_nothing_is_lost_or_there_twice(
+    folder: StudyFolder,
+) -> None:
     search = Search(folder)
     search.trials(12)
     with closing(Outbox(folder)) as outbox:
         outbox.wait_until_ready()
-        for pause in (0.0, 0.03, 0.11, 0.27, 0.4):
-            time.sleep(pause)
+        for pause in (0.03, 0.27):
+            time.sleep(pause)  # somewhere in its work
             outbox.process.kill()
             outbox.process.wait()
             outbox.parent = ""
             outbox.tick()  # the loop sees it, and begins another one
             outbox.wait_until_ready()
-        outbox.finish(True)
-    require_all_once(folder, store(folder), 12)
-
-
-def test_a_delivery_that_is_killed_when_the_search_is_over_goes_on_too(folder: StudyFolder) -> None:
-    search = Search(folder)
-    with closing(Outbox(folder)) as outbox:
-        outbox.wait_until_ready()
-        search.trials(4)
+        search.trials(2)
         outbox.process.kill()
         outbox.process.wait()
-        outbox.finish(True)
-    require_all_once(folder, store(folder), 4)
+        outbox.deliver_rest(True)
+    require_all_once(folder, store(folder), 14)
     assert MlflowClient(store(folder)).get_run(outbox.parent).info.status == "FINISHED"
 
 
@@ -167,21 +160,22 @@ def test_a_delivery_whose_loop_is_killed_ends(folder: StudyFolder) -> None:
     wait_until(lambda: not delivery.is_running(), "the delivery ended")
 
 
-@pytest.mark.parametrize("file", ["mlflow.db", FILE])
-def test_a_database_that_another_program_locks_is_waited_for(folder: StudyFolder, file: str) -> None:
+def test_databases_that_another_program_locks_are_waited_for(folder: StudyFolder) -> None:
     search = Search(folder)
     search.trials(1)
-    place = (folder.path if file == FILE else folder.path.parent) / file
-    with closing(Outbox(folder)) as outbox:
+    places = (folder.path.parent / "mlflow.db", folder.path / FILE)
+    with closing(Outbox(folder)) as outbox, ExitStack() as held:
         outbox.wait_until_ready()
-        wait_until(lambda: place.exists() and Runs(folder.path).of(0), "a first trial was delivered")
-        with closing(sqlite3.connect(place, isolation_level=None, check_same_thread=False, timeout=PATIENCE)) as other:
+        wait_until(lambda: places[1].exists() and Runs(folder.path).of(0), "a first trial was delivered")
+        for seconds, place in enumerate(places, start=2):  # that one lets go while the other one is waited for
+            other = sqlite3.connect(place, isolation_level=None, check_same_thread=False, timeout=PATIENCE)
+            held.enter_context(closing(other))
             other.execute("begin exclusive")
-            search.trials(3)
-            release = threading.Timer(8.0, other.rollback)
+            release = threading.Timer(seconds, other.rollback)
+            held.callback(release.join)
             release.start()
-            outbox.finish(True)
-            release.join()
+        search.trials(3)
+        outbox.deliver_rest(True)
     require_all_once(folder, store(folder), 4)
 
 
@@ -242,9 +236,10 @@ class Server:
             return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    made = Server(tmp_path)
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that answers; whoever stops it starts it again."""
+    made = Server(tmp_path_factory.mktemp("server"))
     made.start()
     yield made
     made.stop()
@@ -255,7 +250,7 @@ def wait_until_told(outbox: Outbox, caplog: pytest.LogCaptureFixture) -> None:
 
     def told() -> bool:
         outbox.tick()
-        return "Trials are kept, and delivered when it is over" in caplog.text
+        return "Trials are kept and will be delivered later" in caplog.text
 
     wait_until(told, "the user was told")
 
@@ -273,19 +268,19 @@ def test_trials_that_end_while_mlflow_cannot_be_reached_are_delivered_in_order_w
         search.trials(4)
         wait_until_told(outbox, caplog)
         with pytest.raises(WorkError, match=f"MLflow at {server.address}"):
-            outbox.finish(True, patience=2)  # whoever cannot wait is told, and loses nothing
+            outbox.deliver_rest(True, patience=2)  # whoever cannot wait is told, and loses nothing
         server.start()
-        outbox.finish(True, patience=PATIENCE)
+        outbox.deliver_rest(True, patience=PATIENCE)
     assert f"MLflow at {server.address}: " in caplog.text
-    assert "MLflow takes trials again" in caplog.text
-    server.stop()
+    assert "MLflow is reachable again" in caplog.text
     require_all_once(folder, server.store, 6)
 
 
 def test_a_delivery_that_is_killed_while_mlflow_cannot_be_reached_goes_on_when_it_can(
-    folder: StudyFolder, server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
+    folder = without_trials(tmp_path / "home", "another")
     search = Search(folder)
     with closing(Outbox(folder)) as outbox:
         outbox.wait_until_ready()
@@ -296,7 +291,6 @@ def test_a_delivery_that_is_killed_while_mlflow_cannot_be_reached_goes_on_when_i
         search.trials(2)
         wait_until_told(outbox, caplog)
         server.start()
-        outbox.finish(True, patience=PATIENCE)
-    assert "MLflow takes trials again" in caplog.text
-    server.stop()
+        outbox.deliver_rest(True, patience=PATIENCE)
+    assert "MLflow is reachable again" in caplog.text
     require_all_once(folder, server.store, 3)

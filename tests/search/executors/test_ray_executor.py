@@ -252,7 +252,7 @@ def test_a_worker_that_is_silent_for_too_long_is_given_up(
 LOOP = """
 import sys
 from convsearch.search.executors.ray import RayExecutor
-from convsearch.search.job import EpochReport, Job
+from convsearch.search.values.job import EpochReport, Job
 executor = RayExecutor(sys.argv[1], workers=1)
 executor.submit(Job.model_validate_json(sys.argv[2]))
 while True:

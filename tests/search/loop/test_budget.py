@@ -53,7 +53,7 @@ def test_no_trial_begins_when_the_searchs_share_of_the_minutes_is_spent() -> Non
 
 
 def test_the_search_ends_while_there_is_time_to_train_the_best_again() -> None:
-    budget = Budget(trials=None, seconds=600, has_result=True, repeats=50)
+    budget = Budget(trials=None, seconds=600, has_result=True, repeat_seconds=50)
     assert budget.repeats_left - budget.search_left == pytest.approx(50, abs=1)
     budget.began = ago(600 * SEARCH_SHARE - 40)
     assert budget.over
@@ -61,15 +61,15 @@ def test_the_search_ends_while_there_is_time_to_train_the_best_again() -> None:
 
 
 def test_slow_trials_do_not_give_all_of_the_searchs_time_to_their_repeats() -> None:
-    budget = Budget(trials=None, seconds=600, has_result=True, repeats=1000)
+    budget = Budget(trials=None, seconds=600, has_result=True, repeat_seconds=1000)
     assert budget.search_left > (SEARCH_SHARE - REPEATS_SHARE) * 500
-    assert Budget(trials=5, seconds=None, repeats=1000).search_left == math.inf
+    assert Budget(trials=5, seconds=None, repeat_seconds=1000).search_left == math.inf
 
 
 def test_the_winner_has_what_is_left_when_the_export_is_provided_for() -> None:
     budget = Budget(trials=None, seconds=600, began=ago(400))
-    assert budget.final_seconds == pytest.approx(200 - EXPORT_SECONDS, abs=1)
-    assert Budget(trials=5, seconds=None).final_seconds is None
+    assert budget.winner_seconds == pytest.approx(200 - EXPORT_SECONDS, abs=1)
+    assert Budget(trials=5, seconds=None).winner_seconds is None
 
 
 def test_without_minutes_the_winner_trains_longer_than_a_trial_by_a_fixed_factor() -> None:

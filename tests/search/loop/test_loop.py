@@ -3,10 +3,10 @@
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pytest
 
 from convsearch.search.data import Dataset, Split
@@ -17,12 +17,13 @@ from convsearch.search.executors.local import LocalExecutor
 from convsearch.search.executors.shares import shares
 from convsearch.search.loop.budget import Budget
 from convsearch.search.loop.loop import HOPELESS, KEPT, Loop
-from convsearch.search.study.folder import STATE
+from convsearch.search.study.folder import CHECKPOINT
 from convsearch.search.study.objectives import DEFAULT, front
 from convsearch.search.study.record import Record
 from convsearch.search.study.trial import Trial
 from convsearch.search.system.machine import this_machine
-from convsearch.search.values.job import EpochReport, Job
+from convsearch.search.system.programs import Starter
+from convsearch.search.values.job import EpochReport, Job, Length
 from convsearch.search.values.proposal import Proposal
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import parse
@@ -64,8 +65,8 @@ class Listening:
 
 
 @pytest.fixture(scope="module")
-def executor(parts: Split, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalExecutor]:
-    made = LocalExecutor(tmp_path_factory.mktemp("logs"))
+def executor(starter: Starter, parts: Split, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalExecutor]:
+    made = LocalExecutor(tmp_path_factory.mktemp("logs"), starter=starter)
     yield made
     made.close()
 
@@ -95,10 +96,9 @@ def make(executor: LocalExecutor, digits: Dataset, parts: Split, tmp_path: Path)
                 candidate=proposal.candidate,
                 data=str(digits.folder),
                 split=str(digits.folder.parent / "split.npz"),
-                epochs=epochs,
-                patience=epochs,
                 seed=proposal.number,
                 weights=str(weights / f"{proposal.number}.weights.h5"),
+                length=Length(epochs=epochs, patience=epochs),
             )
 
         engine = OptunaEngine("random", "none", epochs, 0, Proposals(space, 0), len(objectives) - 1)
@@ -142,7 +142,7 @@ def test_what_it_takes_to_train_the_best_again_is_foretold_after_each_trial(make
     study, _ = make(GOOD, budget, epochs=1)
     study.seconds_to_repeat = lambda: 10.0 * study.record.counts()["complete"]
     study.run()
-    assert budget.repeats == 30.0
+    assert budget.repeat_seconds == 30.0
     assert budget.repeats_left - budget.search_left == pytest.approx(30.0, abs=1)
 
 
@@ -155,16 +155,16 @@ def test_files_that_are_not_ours_among_the_weights_are_left_alone(make: MakeStud
 
 
 def test_the_weights_of_what_was_trained_again_are_kept_whatever_comes(make: MakeStudy) -> None:
-    study, _ = make(GOOD, Budget(trials=None, seconds=None), epochs=1)
-    study.keep, study.kept_anyway = 2, {0, 3}
+    study, _ = make(GOOD, Budget(trials=4, seconds=None), epochs=1)
+    study.keep, study.kept_anyway = 1, {0, 3}
     study.run()
     kept = {int(path.name.partition(".")[0]) for path in study.weights.iterdir()}
-    assert kept == {trial.number for trial in study.record.best(2)} | {0, 3}
+    assert kept == {study.record.best()[0].number} | {0, 3}
 
 
 def test_with_several_objectives_the_weights_of_the_whole_front_are_kept(make: MakeStudy) -> None:
     objectives = ("val_accuracy", "parameters")
-    study, _ = make(GOOD, Budget(trials=None, seconds=None), epochs=1, objectives=objectives)
+    study, _ = make(GOOD, Budget(trials=4, seconds=None), epochs=1, objectives=objectives)
     study.keep = 1
     study.run()
     kept = {int(path.name.partition(".")[0]) for path in study.weights.iterdir()}
@@ -207,7 +207,7 @@ def test_an_interrupted_trial_whose_state_is_not_that_of_the_record_begins_again
     study.run()
     assert (study.record.trials[0].state, study.record.trials[0].epochs) == ("interrupted", 2)
     if saved is not None:  # the kill came when the worker had written, and had not told yet
-        np.savez(study.weights / f"0{STATE}", epochs=saved)
+        np.savez(study.weights / f"0{CHECKPOINT}", epochs=saved)
 
     study.engine = KerasTunerEngine(tmp_path, "random", 4, 0, Proposals(space, 0))
     study.engine.again(0, study.record.trials[0].values)
@@ -215,7 +215,7 @@ def test_an_interrupted_trial_whose_state_is_not_that_of_the_record_begins_again
     study.run()
     (trial,) = study.record.trials.values()
     assert (trial.state, trial.epochs, len(trial.val_accuracy)) == ("complete", 4, 4)
-    assert not (study.weights / f"0{STATE}").exists()
+    assert not (study.weights / f"0{CHECKPOINT}").exists()
 
 
 def test_a_search_in_which_everything_fails_ends_with_the_reason(make: MakeStudy) -> None:
@@ -227,18 +227,20 @@ def test_a_search_in_which_everything_fails_ends_with_the_reason(make: MakeStudy
     assert listening.heard[-1] == "4 failed"
 
 
-def kill_the_worker() -> None:
-    for child in psutil.Process().children():
-        if child.status() != psutil.STATUS_ZOMBIE:  # else it was killed before: a report of its was still on the way
-            os.kill(child.pid, signal.SIGKILL)
+def kill_the_worker(executor: LocalExecutor) -> None:
+    (worker,) = executor.processes()
+    with suppress(ProcessLookupError):  # it was killed before: a report of its was still on the way
+        os.kill(worker, signal.SIGKILL)
 
 
-def test_a_trial_whose_worker_died_is_run_again_and_the_search_goes_on(make: MakeStudy) -> None:
+def test_a_trial_whose_worker_died_is_run_again_and_the_search_goes_on(
+    make: MakeStudy, executor: LocalExecutor
+) -> None:
     kills = iter([True])
 
     def kill_it_once(trial: Trial, report: EpochReport) -> None:
         if (trial.number, report.epoch) == (0, 3) and next(kills, False):
-            kill_the_worker()
+            kill_the_worker(executor)
 
     study, listening = make(GOOD, Budget(trials=2, seconds=None), epochs=8, listening=Listening(kill_it_once))
     study.run()
@@ -251,10 +253,12 @@ def test_a_trial_whose_worker_died_is_run_again_and_the_search_goes_on(make: Mak
     assert [line for line in listening.heard if line.endswith("complete")] == ["0 complete", "1 complete"]
 
 
-def test_a_candidate_that_killed_its_worker_twice_is_failed_with_the_reason(make: MakeStudy) -> None:
+def test_a_candidate_that_killed_its_worker_twice_is_failed_with_the_reason(
+    make: MakeStudy, executor: LocalExecutor
+) -> None:
     def kill_it(trial: Trial, report: EpochReport) -> None:
         if trial.number == 0:
-            kill_the_worker()
+            kill_the_worker(executor)
 
     study, _ = make(GOOD, Budget(trials=2, seconds=None), epochs=4, listening=Listening(kill_it))
     study.run()
@@ -266,14 +270,14 @@ def test_a_candidate_that_killed_its_worker_twice_is_failed_with_the_reason(make
 
 
 def test_a_trial_whose_worker_died_when_the_search_was_over_is_interrupted_and_would_be_run_again(
-    make: MakeStudy,
+    make: MakeStudy, executor: LocalExecutor
 ) -> None:
     budget = Budget(trials=2, seconds=None)
 
     def stop_and_kill(trial: Trial, report: EpochReport) -> None:
         if not budget.stopped:
             budget.stopped = True
-            kill_the_worker()
+            kill_the_worker(executor)
 
     study, _ = make(GOOD, budget, epochs=10_000, listening=Listening(stop_and_kill))
     study.run()
@@ -282,10 +286,10 @@ def test_a_trial_whose_worker_died_when_the_search_was_over_is_interrupted_and_w
 
 
 def test_two_workers_run_two_trials_at_a_time_and_each_number_ends_once(
-    make: MakeStudy, tmp_path_factory: pytest.TempPathFactory
+    make: MakeStudy, starter: Starter, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     study, listening = make(GOOD, Budget(trials=6, seconds=None), epochs=3)
-    study.executor = LocalExecutor(tmp_path_factory.mktemp("logs"), shares(this_machine(), 2))
+    study.executor = LocalExecutor(tmp_path_factory.mktemp("logs"), shares(this_machine(), 2), starter=starter)
     try:
         study.run()
     finally:

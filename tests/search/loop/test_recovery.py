@@ -88,27 +88,49 @@ def test_a_storage_that_was_moved_away_learns_all_that_the_record_has(opened: Op
     assert ask(made).number == 2
 
 
-def test_a_grid_of_keras_tuner_whose_storage_was_moved_away_proposes_the_rest_of_the_space(tmp_path: Path) -> None:
-    filters = [4, 5, 6, 7, 8]
-    text = f"layers: 1\neach_layer: {{filters: {filters}, kernel_size: 3}}\n"
+FILTERS = [4, 5, 6, 7, 8]
+
+
+def grid(folder: Path, record: Record) -> KerasTunerEngine:
+    """A grid search of a space of five candidates, in their order."""
+    text = f"layers: 1\neach_layer: {{filters: {FILTERS}, kernel_size: 3}}\n"
     space = SearchSpace(parse(text, "grid.yaml"), Volume(8, 8, 1), 10)
+    hashes = [t.hash for t in record.trials.values() if t.state not in ("interrupted", "running")]
+    return KerasTunerEngine(folder, "grid", EPOCHS, 0, Proposals(space, 0, hashes, exhaustive=True))
+
+
+def to_its_end(engine: Engine) -> list[Proposal]:
+    """What an engine still proposes, each of which is completed before the next one."""
+    found = []
+    while proposal := engine.ask():
+        found.append(proposal)
+        engine.tell(proposal.number, "complete", 0.5)
+    return found
+
+
+def two_of_the_grid(engine: KerasTunerEngine, record: Record) -> None:
+    for number, value in enumerate((0.25, 0.5)):
+        record.add(ended(ask(engine), "complete", EPOCHS, value))
+        engine.tell(number, "complete", value)
+
+
+def test_a_grid_of_keras_tuner_whose_storage_was_moved_away_proposes_the_rest_of_the_space(tmp_path: Path) -> None:
     record = Record(tmp_path)
-
-    def opened(folder: Path) -> KerasTunerEngine:
-        hashes = [trial.hash for trial in record.trials.values()]
-        return KerasTunerEngine(folder, "grid", EPOCHS, 0, Proposals(space, 0, hashes, exhaustive=True))
-
-    first = opened(tmp_path / "old")
-    for value in (0.25, 0.5):
-        record.add(ended(ask(first), "complete", EPOCHS, value))
-        first.tell(len(record.trials) - 1, "complete", value)
-    again = opened(tmp_path / "new")
+    two_of_the_grid(grid(tmp_path / "old", record), record)
+    again = grid(tmp_path / "new", record)
     settle(record, again, DEFAULT)
-    rest = []
-    while proposal := again.ask():
-        rest.append(proposal.values["layer1.filters"])
-        again.tell(proposal.number, "complete", 0.5)
-    assert rest == filters[2:]
+    assert [proposal.values["layer1.filters"] for proposal in to_its_end(again)] == FILTERS[2:]
+
+
+def test_a_grid_of_keras_tuner_whose_loop_was_killed_goes_on_to_each_candidate_once(tmp_path: Path) -> None:
+    record = Record(tmp_path)
+    engine = grid(tmp_path, record)
+    two_of_the_grid(engine, record)
+    record.add(Trial.begin(ask(engine)))  # it runs when the kill comes
+    again = grid(tmp_path, record)
+    settle(record, again, DEFAULT)
+    rest = [(proposal.number, proposal.values["layer1.filters"]) for proposal in to_its_end(again)]
+    assert rest == list(enumerate(FILTERS))[2:]
 
 
 def hyperband(folder: Path, record: Record) -> KerasTunerEngine:

@@ -156,7 +156,7 @@ def test_the_network_that_is_named_has_its_own_accuracy_beside_the_best_that_was
     assert facts["best"]["mean"] == 0.375
     said = printed([folder])
     assert "75.0%" in said  # the best validation
-    assert "37.5% on average, spread 17.7%" in said
+    assert "mean 37.5%, standard deviation 17.7%" in said
 
 
 def test_whatever_a_study_looks_at_besides_the_accuracy_has_a_row(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_what_was_trained_again_is_told_with_mean_spread_and_whether_chance_alon
     for number, value in ((0, 0.78), (1, 0.77)):
         repeats.add(Repeat(number=number, seed=1, value=value, epochs=1, seconds=1.0))
     lines = standing_lines(made, repeats, Preference(), 500)
-    assert lines[1] == "  trial 0: 79.0% on average, spread 1.4% (80.0%, 78.0%)"
+    assert lines[1] == "  trial 0: mean 79.0%, standard deviation 1.4% (80.0%, 78.0%)"
     assert lines[-1] == "  trials 0 and 1 differ by 1.0%, which is within the noise"
     apart = record_of(tmp_path / "apart", [trial for number, trial in made.trials.items() if number != 1])
     lines = standing_lines(apart, repeats, Preference(), 500)
@@ -91,7 +91,7 @@ def test_one_that_was_trained_once_and_reached_more_than_the_first_on_average_is
     repeats = Repeats(tmp_path)
     repeats.add(Repeat(number=0, seed=1, value=0.76, epochs=1, seconds=1.0))
     assert standing_lines(made, repeats, Preference(), 500)[-1] == (
-        "  trial 1, trained once, reached 1.0% more than trial 0 on average: which is better is not known"
+        "  trial 1, trained once, reached 1.0% more than the mean of trial 0: which one is better is not known"
     )
 
 

@@ -22,7 +22,7 @@ from convsearch.search.sources.keras_datasets import KERAS_DATASETS
 SCRIPT = """
     import json, sys
     from pathlib import Path
-    from convsearch.search.data import open_data
+    from convsearch.search.sources import open_data
     from convsearch.spaces.errors import WorkError
     folder = open_data("keras:fashion_mnist", Path(sys.argv[1])).folder
     failed = {}
@@ -99,7 +99,7 @@ def test_opening_other_data_does_not_import_keras(tmp_path: Path) -> None:
     script = """
         import sys
         from pathlib import Path
-        from convsearch.search.data import open_data
+        from convsearch.search.sources import open_data
         open_data("digits", Path(sys.argv[1]))
         assert not {"keras", "tensorflow"} & set(sys.modules)
     """

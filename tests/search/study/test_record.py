@@ -55,7 +55,7 @@ INTERRUPTED = """
 import random, signal, sys
 from pathlib import Path
 from test_record import begun, ended
-from convsearch.search.record import Record
+from convsearch.search.study.record import Record
 
 folder, source, interrupts = Path(sys.argv[1]), random.Random(0), 0
 signal.signal(signal.SIGALRM, signal.default_int_handler)
@@ -78,7 +78,7 @@ print(interrupts)
 def test_who_is_interrupted_while_a_trials_end_is_written_has_what_stands_on_the_disk(tmp_path: Path) -> None:
     said = subprocess.run(
         [sys.executable, "-c", INTERRUPTED, str(tmp_path)],
-        env=environment(PYTHONPATH=os.pathsep.join(map(str, Path(__file__).parents[:2]))),
+        env=environment(PYTHONPATH=os.pathsep.join(map(str, Path(__file__).parents[:3]))),
         capture_output=True,
         text=True,
         check=False,

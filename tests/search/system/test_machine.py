@@ -16,7 +16,7 @@ from convsearch.search.system.machine import Limits, limits, this_machine
 
 ASK = """
 import dataclasses, json
-from convsearch.search.machine import this_machine
+from convsearch.search.system.machine import this_machine
 print(json.dumps(dataclasses.asdict(this_machine())))
 """
 TWO_GPUS = """\

@@ -1,22 +1,32 @@
 """The winner's own training: for how long, on which images, and which weights are kept."""
 
+import io
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from rich.console import Console
 
 from convsearch.search.data import Dataset, Split
 from convsearch.search.executors.local import LocalExecutor
+from convsearch.search.launch.contract import begun
+from convsearch.search.launch.options import Options
+from convsearch.search.launch.preparation import prepare
 from convsearch.search.loop.budget import EXPORT_SECONDS, GRACE, Budget
+from convsearch.search.study.home import Home
 from convsearch.search.study.trial import Trial
-from convsearch.search.values.job import EpochReport, Job, Seconds
+from convsearch.search.system.programs import Starter
+from convsearch.search.values.job import EpochReport, Job, Length, Seconds
 from convsearch.search.values.proposal import Proposal
-from convsearch.search.winner.long_training import LONGER, MOST, plan_for, train_winner
+from convsearch.search.winner.long_training import LONGER, MOST, plan_for, train_the_best, train_winner
+from convsearch.search.winner.recipe import MANY
 from convsearch.spaces.architecture import Architecture, Candidate, Head, Layer, Recipe
 from convsearch.spaces.arithmetic import Volume
 
 CLOCK = Seconds(building=0.5, tracing=1.0, training=8.0, evaluating=2.0)  # of ten epochs
+LONG = Length(epochs=5000, patience=5000)
 
 
 def trial(value: float, schedule: str = "cosine") -> Trial:
@@ -29,8 +39,8 @@ def trial(value: float, schedule: str = "cosine") -> Trial:
 
 
 @pytest.fixture(scope="module")
-def executor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalExecutor]:
-    found = LocalExecutor(tmp_path_factory.mktemp("logs"))
+def executor(starter: Starter, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalExecutor]:
+    found = LocalExecutor(tmp_path_factory.mktemp("logs"), starter=starter)
     yield found
     found.close()
 
@@ -42,8 +52,7 @@ def job(best: Trial, digits: Dataset, parts: Split, folder: Path, **more: object
         "candidate": best.candidate,
         "data": str(digits.folder),
         "split": str(folder / "split.npz"),
-        "epochs": 3,
-        "patience": 3,
+        "length": Length(epochs=3, patience=3),
         "seed": 2,
         "weights": str(folder / "final.weights.h5"),
     }
@@ -97,7 +106,7 @@ def test_trained_on_the_validation_images_too_the_winner_keeps_the_trials_valida
         "the weights are those of the last epoch."
     )
     assert [report.epoch for report in told] == [1, 2, 3]
-    assert told[-1].reached == f"knows {told[-1].accuracy:.1%} of what it learns from"
+    assert told[-1].reached == f"training {told[-1].accuracy:.1%}"
 
 
 def test_a_training_on_all_images_that_went_wrong_leaves_the_trials_weights(
@@ -143,11 +152,11 @@ def test_where_the_rate_does_not_settle_the_best_validated_epoch_is_kept(
 
 
 @pytest.mark.parametrize(
-    ("change", "budget", "why"),
+    ("change", "late", "why"),
     [
-        ({"data": "/nowhere"}, Budget(None, None), "the winner's own training failed"),
-        ({}, Budget(None, None, stopped=True), "the winner's own training was stopped"),
-        ({}, Budget(None, 1.0, began=time.monotonic() - 100), "the winner's own training was not done in time"),
+        ({"data": "/nowhere"}, False, "the winner's long training failed"),
+        ({}, False, "the winner's long training was stopped"),
+        ({}, True, "the winner's long training did not finish in time"),
     ],
     ids=["failed", "stopped", "late"],
 )
@@ -157,12 +166,19 @@ def test_a_training_that_does_not_come_to_its_end_leaves_the_trials_weights_and_
     parts: Split,
     tmp_path: Path,
     change: dict[str, str],
-    budget: Budget,
+    late: bool,
     why: str,
 ) -> None:
-    best = trial(0.15)
-    wanted = job(best, digits, parts, tmp_path, with_validation=True).model_copy(update={"epochs": 500, **change})
-    winner = train_winner(wanted, best, len(parts.val), Path("4"), executor, budget, lambda report: None)
+    best, budget = trial(0.15), Budget(None, 3600.0 if late else None)
+    wanted = job(best, digits, parts, tmp_path, with_validation=True).model_copy(update={"length": LONG, **change})
+
+    def on_epoch(report: EpochReport) -> None:
+        if late:
+            budget.began -= 2 * 3600.0
+        else:
+            budget.stopped = True  # as by Ctrl-C
+
+    winner = train_winner(wanted, best, len(parts.val), Path("4"), executor, budget, on_epoch)
     assert (winner.weights, winner.with_validation) == (Path("4"), False)
     assert winner.why_kept is not None
     assert winner.why_kept.startswith(why)
@@ -171,11 +187,54 @@ def test_a_training_that_does_not_come_to_its_end_leaves_the_trials_weights_and_
 def test_a_training_that_does_not_end_with_its_time_is_ended_after_a_grace(
     executor: LocalExecutor, digits: Dataset, parts: Split, tmp_path: Path
 ) -> None:
-    best, seconds = trial(0.15), 60.0
-    budget = Budget(None, seconds, began=time.monotonic() - (seconds - EXPORT_SECONDS))  # its time is up now
+    best, seconds, begin = trial(0.15), 60.0, time.monotonic()
+    up = seconds - EXPORT_SECONDS
+    budget = Budget(None, seconds, began=begin - (up + GRACE - 1))  # a second of the grace is left
     wanted = job(best, digits, parts, tmp_path, with_validation=True)
-    wanted = wanted.model_copy(update={"epochs": 5000, "patience": 5000})
-    begin = time.monotonic()
+    wanted = wanted.model_copy(update={"length": LONG})
     winner = train_winner(wanted, best, len(parts.val), Path("4"), executor, budget, lambda report: None)
-    assert winner.why_kept == "the winner's own training was not done in time"
-    assert GRACE - 0.5 < time.monotonic() - begin < GRACE + 40  # all its epochs would take longer
+    assert winner.why_kept == "the winner's long training did not finish in time"
+    assert time.monotonic() - begin > 0.9
+
+
+# ---------------------------------------------------------------------- what it is trained on
+
+SPACE = """
+layers: 1
+each_layer: {filters: 4}
+augmentation: {horizontal_flip: [false, true]}
+recipe: {batch_size: 32, learning_rate: 0.01, schedule: cosine}
+"""
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "manner"),
+    [
+        (0.95, ", with mirrored images too (validation accuracy: plain 95.0%; mirrored 90.0%)"),
+        (
+            0.6,
+            ", with mirrored images too (validation accuracy: plain 60.0%; mirrored 90.0%), and with pairs of them "
+            "blended (mixup)",
+        ),
+    ],
+    ids=["of an accurate trial", "where there is much to learn"],
+)
+def test_a_long_training_mirrors_images_where_it_may_and_blends_them_where_there_is_much_to_learn(
+    executor: LocalExecutor, tmp_path: Path, accuracy: float, manner: str
+) -> None:
+    images = np.random.default_rng(0).normal(90 + 90 * (np.arange(60) % 2)[:, None, None], 20, (60, 8, 8))
+    np.savez(tmp_path / "images.npz", x_train=np.clip(images, 0, 255).astype("uint8"), y_train=np.arange(60) % 2)
+    (tmp_path / "space.yaml").write_text(SPACE)
+    home, epochs = Home(tmp_path / "home"), -(-MANY // MOST)
+    options = Options(
+        home=home.path, data=str(tmp_path / "images.npz"), space=str(tmp_path / "space.yaml"), epochs=epochs
+    )
+    contract = begun(home, home.study("mine"), options)
+    prepared = prepare(home, contract, options, Console(file=io.StringIO()))
+    values = next(values for values in prepared.space.enumerate() if not values["augmentation.horizontal_flip"])
+    known = {"state": "complete", "value": accuracy, "epochs": epochs, "varied": {"horizontal_flip": 0.9}}
+    trial = Trial.begin(Proposal(0, values, prepared.space.candidate(values)))
+    prepared.record.add(trial.model_copy(update=known))
+    winner = train_the_best(prepared, executor, Budget(None, 3600.0), lambda text: None)
+    assert f"for {MANY} epochs{manner}, on the training and the validation images together" in winner.trained
+    assert winner.candidate.recipe.augmentation.horizontal_flip
