@@ -108,6 +108,7 @@ class ToMlflow:
         self.parent = self._tracker.launch(folder.space_file.read_text(encoding="utf-8"), limits)
         self.uri = self._tracker.uri
         self._runs = Runs(folder.path)
+        self._shared = study.storage is not None  # then another loop may have delivered a trial that it gave up
         self._unsure = True  # whether a run may have been made that was not noted
 
     def __call__(self, trial: Trial) -> None:
@@ -119,7 +120,9 @@ class ToMlflow:
             if trial.state in FINISHED:
                 return
         run = self._runs.of(trial.number)
-        if run is None and (self._unsure or trial.state != "running"):  # it may have begun in a loop that is lost
+        if run is None and (
+            self._unsure or self._shared or trial.state != "running"
+        ):  # it may have begun in a loop that is lost
             run = self._tracker.find(trial.number)
         try:
             if run is None:

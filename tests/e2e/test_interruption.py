@@ -166,7 +166,7 @@ recipe:
   learning_rate: 0.01
   batch_size: 8
 """
-EPOCHS = 100  # so many that one is seen, by whoever looks four times a second, long before the last one
+EPOCHS = 40  # so many that one is seen, by whoever looks four times a second, long before the last one
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
 import optuna
@@ -24,7 +23,6 @@ from convsearch.search.system.addresses import checked_storage, mlflow_url, optu
 
 TRIALS = 8
 OPTIONS = ("--space", "tiny", "--epochs", 2, "--trials", TRIALS, "--repeats", 1, "--workers", 1)
-LONGER = ("--space", "tiny", "--epochs", 6, "--repeats", 0, "--workers", 1)
 
 
 class Loop:
@@ -62,21 +60,20 @@ class Loop:
         return [trial.number for trial in self.folder.record().in_state("running")]
 
 
-def let_all_begin(loops: list[Loop]) -> None:
-    """Wait until each of them runs a trial; the workers of those that were quicker are stopped for as long."""
-    stopped: dict[Path, list[psutil.Process]] = {}
+def let_all_begin(loops: list[Loop]) -> dict[Loop, list[psutil.Process]]:
+    """Wait until each of them runs a trial, and return their workers, which are stopped, lest some be done before."""
+    stopped: dict[Loop, list[psutil.Process]] = {}
 
     def all_run() -> bool:
         for loop in loops:
-            if loop.home not in stopped and loop.running() and (workers := workers_of(loop.home)):
+            if loop not in stopped and loop.running() and (workers := workers_of(loop.home)):
                 for worker in workers:
                     worker.suspend()
-                stopped[loop.home] = workers
+                stopped[loop] = workers
         return len(stopped) == len(loops)
 
     wait_until(all_run, "each of them ran a trial")
-    for worker in chain.from_iterable(stopped.values()):
-        worker.resume()
+    return stopped
 
 
 def stored(address: str, study: str) -> list[FrozenTrial]:
@@ -103,15 +100,23 @@ def password() -> Iterator[None]:
         yield
 
 
-# ---------------------------------------------------------------------- four at once
+# ---------------------------------------------------------------------- four, of which one is killed
 
 
 @dataclass(frozen=True)
 class Four:
+    """Four loops, of which `killed` was killed while it ran its trial number `lost`, after their ends."""
+
     place: Path
     address: str
-    loops: list[Loop]
+    killed: Loop
+    lost: int
+    survivors: list[Loop]
     codes: list[int]
+
+    @property
+    def loops(self) -> list[Loop]:
+        return [self.killed, *self.survivors]
 
     @property
     def last(self) -> Loop:
@@ -121,38 +126,74 @@ class Four:
 
     @property
     def others(self) -> list[Loop]:
-        return [loop for loop in self.loops if loop is not self.last]
+        return [loop for loop in self.survivors if loop is not self.last]
+
+
+WAITS = "Running trials continue; results are written when the database is back"
 
 
 @pytest.fixture(scope="module")
 def four(postgres: Server, tmp_path_factory: pytest.TempPathFactory, password: None) -> Iterator[Four]:
-    """Four loops that began at the same moment, and each of which got to run trials, after their ends."""
+    """Four loops that began at the same moment. While each ran a trial the server was restarted, then one was killed.
+
+    The trials of the others ended while there was no server.
+    """
     place, address = tmp_path_factory.mktemp("four"), postgres.make("four")
-    loops = [Loop(place / f"home{number}", "digits", address, *OPTIONS) for number in range(4)]
+    killed, *survivors = loops = [
+        Loop(place / f"home{number}", "digits", address, *OPTIONS, CONVSEARCH_GRACE="20") for number in range(4)
+    ]
     try:
-        let_all_begin(loops)
-        yield Four(place, address, loops, [loop.end() for loop in loops])
+        workers = let_all_begin(loops)
+        postgres.stop()
+        for loop in loops:
+            wait_until(lambda loop=loop: WAITS in loop.said(), "it noticed")  # type: ignore[misc]
+        for loop in survivors:
+            for worker in workers[loop]:
+                worker.resume()
+        for loop in survivors:
+            wait_until(lambda loop=loop: loop.folder.record().finished(), "its trial ended")  # type: ignore[misc]
+        postgres.start()
+        for loop in loops:
+            wait_until(lambda loop=loop: "note: the database is back" in loop.said(), "it was back")  # type: ignore[misc]
+        (lost,) = killed.running()
+        killed.kill()
+        yield Four(place, address, killed, lost, survivors, [loop.end() for loop in survivors])
     finally:
         for loop in loops:
             loop.kill()
 
 
 def test_four_loops_run_every_trial_once_between_them(four: Four) -> None:
-    assert four.codes == [0, 0, 0, 0], [loop.said() for loop in four.loops]
+    assert four.codes == [0, 0, 0], [loop.said() for loop in four.loops]
     trials = stored(four.address, "digits")
-    assert [trial.number for trial in trials] == list(range(TRIALS))
-    assert {trial.state for trial in trials} <= {TrialState.COMPLETE, TrialState.PRUNED}
-    assert len({trial.user_attrs["hash"] for trial in trials}) == TRIALS
-    ran = Counter(trial.user_attrs["loop"] for trial in trials)
-    assert len(ran) == len(four.loops)
-    own = [trial for loop in four.loops for trial in loop.folder.record().trials.values() if trial.loop is None]
-    assert sorted(trial.number for trial in own) == list(range(TRIALS))
+    assert [trial.number for trial in trials] == list(range(len(trials)))
+    assert not [trial for trial in trials if trial.state == TrialState.RUNNING]
+    done = [trial for trial in trials if trial.state in (TrialState.COMPLETE, TrialState.PRUNED)]
+    assert len({trial.user_attrs["hash"] for trial in done}) == len(done) == TRIALS
+    assert {trial.user_attrs["loop"] for trial in done} == {loop.folder.read().loop for loop in four.survivors}
+    records = [loop.folder.record().trials.values() for loop in four.survivors]
+    ended_here = [trial.number for record in records for trial in record if trial.loop is None and trial.value]
+    assert sorted(ended_here) == [trial.number for trial in done]
+
+
+def test_a_server_that_is_restarted_costs_nothing_and_is_told_once(four: Four) -> None:
+    for loop in four.loops:
+        assert loop.said().count(WAITS) == 1
+        assert loop.said().count("note: the database is back") == 1
+
+
+def test_a_trial_of_a_loop_that_is_killed_is_given_up_and_its_candidate_tried_again_by_another(four: Four) -> None:
+    lost = stored(four.address, "digits")[four.lost]
+    assert (lost.state, lost.user_attrs["loop"]) == (TrialState.FAIL, four.killed.folder.read().loop)
+    assert any("no heartbeat from" in loop.said() for loop in four.survivors)
+    trials = four.last.folder.record().trials.values()
+    (again,) = [trial for trial in trials if trial.hash == lost.user_attrs["hash"] and trial.value is not None]
+    assert again.number > lost.number
 
 
 def test_the_last_of_them_knows_all_trials_and_exports_the_one_bundle(four: Four) -> None:
-    assert sum(loop.folder.bundle.exists() for loop in four.loops) == 1
     record = four.last.folder.record()
-    assert sorted(record.trials) == list(range(TRIALS))
+    assert sorted(record.trials) == [trial.number for trial in stored(four.address, "digits")]
     assert record.finished() == TRIALS
     result = four.last.folder.result()
     assert result is not None
@@ -165,11 +206,24 @@ def test_the_last_of_them_knows_all_trials_and_exports_the_one_bundle(four: Four
         assert all(known[number].hash == record.trials[number].hash for number in known)
 
 
-def test_mlflow_has_a_run_for_each_trial_and_for_each_loop_and_none_is_left_open(four: Four) -> None:
+def test_a_loop_that_was_killed_learns_the_rest_when_it_goes_on(four: Four) -> None:
+    count = len(stored(four.address, "digits"))
+    done = typed("run", "--resume", "--study", "digits", "--home", four.killed.home)
+    assert done.returncode == 0, done.stderr
+    told = f"nothing is left to do here: {four.last.folder.read().loop} has exported the winner of {TRIALS} trials"
+    assert told in done.stderr
+    found = four.killed.folder.record()
+    assert (found.finished(), found.trials[four.lost].state) == (TRIALS, "interrupted")
+    assert len(stored(four.address, "digits")) == count
+    assert not four.killed.folder.bundle.exists()
+
+
+def test_mlflow_has_a_run_for_each_trial_and_for_each_launch_and_none_is_left_open(four: Four) -> None:
+    """After the killed loop has gone on, which delivers what it had not come to deliver."""
     runs = mlflow_runs(four.address, "digits")
-    assert numbers_of_runs(runs) == list(range(TRIALS))
-    assert Counter(run.data.tags["kind"] for run in runs) == {"trial": TRIALS, "launch": 4}
-    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert numbers_of_runs(runs) == [trial.number for trial in stored(four.address, "digits")]
+    assert Counter(run.data.tags["kind"] for run in runs)["launch"] == 5
+    assert {run.info.status for run in runs} == {"FINISHED", "KILLED"}
 
 
 def test_each_loop_keeps_its_artifacts_in_its_own_home(four: Four) -> None:
@@ -177,7 +231,9 @@ def test_each_loop_keeps_its_artifacts_in_its_own_home(four: Four) -> None:
     for run in mlflow_runs(four.address, "digits"):
         artifacts = Path(run.info.artifact_uri)
         assert artifacts.is_relative_to(homes[run.data.tags["loop"]])
-        assert (artifacts / ("space.yaml" if run.data.tags["kind"] == "launch" else "architecture.json")).exists()
+        if run.info.status == "FINISHED":  # else it was killed, perhaps before it had written anything
+            kind = "space.yaml" if run.data.tags["kind"] == "launch" else "architecture.json"
+            assert (artifacts / kind).exists()
     assert four.last.folder.result().model_uri  # type: ignore[union-attr]
     assert len(list((four.last.home / "artifacts").rglob("*.keras"))) > 0
     assert not any((loop.home / "digits" / "optuna.db").exists() for loop in four.loops)
@@ -191,15 +247,6 @@ def test_no_password_is_said_or_kept_anywhere(four: Four) -> None:
         storage = loop.folder.read().storage
         assert storage is not None
         assert storage.startswith("postgresql://tester@127.0.0.1:")
-
-
-def test_a_loop_that_ended_early_learns_the_rest_when_it_goes_on(four: Four) -> None:
-    early = min(four.others, key=lambda loop: len(loop.folder.record().trials))
-    done = typed("run", "--resume", "--study", "digits", "--home", early.home)
-    assert done.returncode == 0, done.stderr
-    assert f"nothing is left to do here: {four.last.folder.read().loop} has exported the winner" in done.stderr
-    assert early.folder.record().finished() == TRIALS
-    assert len(stored(four.address, "digits")) == TRIALS
 
 
 def test_a_trial_of_another_loop_is_exported_where_its_weights_are(four: Four) -> None:
@@ -255,54 +302,3 @@ def test_what_cannot_be_shared_is_refused_before_anything_begins(tmp_path: Path)
         assert done.returncode == 2
         assert told in done.stderr
     assert not (tmp_path / "home").exists()
-
-
-# ---------------------------------------------------------------------- a server and a loop that go away
-
-
-WAITS = "Running trials continue; results are written when the database is back"
-
-
-def test_a_server_that_is_restarted_and_a_loop_that_is_killed_cost_nothing(postgres: Server, tmp_path: Path) -> None:
-    address, begun, all_of_them = postgres.make("troubled"), (*LONGER, "--pruner", "none"), 8
-    one, two = loops = [
-        Loop(tmp_path / name, "digits", address, *begun, "--trials", all_of_them, CONVSEARCH_GRACE="12")
-        for name in ("one", "two")
-    ]
-    try:
-        wait_until(lambda: one.running() and two.running(), "both ran a trial")
-        postgres.stop()
-        for loop in loops:
-            wait_until(lambda loop=loop: WAITS in loop.said(), "it noticed")  # type: ignore[misc]
-        postgres.start()
-        for loop in loops:
-            wait_until(lambda loop=loop: "note: the database is back" in loop.said(), "it was back")  # type: ignore[misc]
-            assert loop.said().count(WAITS) == 1
-        before = set(one.running())
-        wait_until(lambda: set(one.running()) - before, "the first one began another trial")
-        one.kill()
-        assert two.end() == 0, two.said()
-    finally:
-        for loop in loops:
-            loop.kill()
-    trials = stored(address, "digits")
-    states = Counter(trial.state for trial in trials)
-    assert (states[TrialState.COMPLETE], states[TrialState.RUNNING]) == (all_of_them, 0)
-    assert len({trial.user_attrs["hash"] for trial in trials if trial.state == TrialState.COMPLETE}) == all_of_them
-    given_up = [trial for trial in trials if trial.state == TrialState.FAIL]
-    (lost,) = [trial for trial in given_up if trial.user_attrs.get("loop") == one.folder.read().loop]
-    assert "no heartbeat from" in two.said()
-    record = two.folder.record()
-    assert record.finished() == all_of_them
-    (again,) = [trial for trial in record.trials.values() if trial.hash == lost.user_attrs["hash"] and trial.value]
-    assert (again.loop, again.number > lost.number) == (None, True)
-
-    runs = mlflow_runs(address, "digits")
-    assert numbers_of_runs(runs) == sorted(trial.number for trial in trials)
-    assert {run.info.status for run in runs} == {"FINISHED", "KILLED"}
-    done = typed("run", "--resume", "--study", "digits", "--home", one.home)
-    assert done.returncode == 0, done.stderr
-    assert f"has exported the winner of {all_of_them} trials" in done.stderr
-    found = one.folder.record()
-    assert (found.finished(), found.trials[lost.number].state) == (all_of_them, "interrupted")
-    assert [two.folder.bundle.exists(), one.folder.bundle.exists()] == [True, False]
