@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -13,19 +13,24 @@ import numpy as np
 import optuna
 import pytest
 from mlflow.tracking import MlflowClient
+from searches import prepared, search
 from terminal import Finished, begun, convsearch, typed, wait_until, workers_of
 
 from convsearch.search.engines.optuna import STUDY
+from convsearch.search.executors.local import LocalExecutor
+from convsearch.search.loop.budget import Budget
 from convsearch.search.study.home import Home
 from convsearch.search.study.record import Record
 from convsearch.search.study.runs import Runs
 from convsearch.search.study.trial import Trial
+from convsearch.search.system.programs import Starter
 from convsearch.search.values.words import counted
+from convsearch.search.winner.long_training import train_the_best
+from convsearch.search.winner.result import export_winner
 from convsearch.spaces.architecture import Candidate
 from convsearch.spaces.definition import presets
 
 RUNGS = ("--engine", "keras-tuner", "--space", "tiny", "--epochs", 9, "--seed", 3)
-MATTERED = "textbook"  # the preset that is searched for so long that it can be said what mattered
 
 
 def record(home: Path, name: str) -> Record:
@@ -40,6 +45,38 @@ def home(finished: Finished, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 # ---------------------------------------------------------------------- every preset
 
+MATTERED = "textbook"  # the preset that is searched for so long that it can be said what mattered
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Dark and light images, so few that every network is soon trained."""
+    labels = np.arange(100) % 2
+    images = np.random.default_rng(0).normal(90 + 90 * labels[:, None, None], 20, (100, 8, 8))
+    np.savez(path := tmp_path_factory.mktemp("few") / "few.npz", x=np.clip(images, 0, 255).astype("uint8"), y=labels)
+    return path
+
+
+def assert_searched_to_a_bundle(home: Path, name: str, trials: int) -> None:
+    study = json.loads(typed("show", name, "--json", "--home", home).stdout)
+    counts = study["counts"]
+    assert counts["complete"] + counts["pruned"] == len(study["trials"]) == trials
+    assert sum(study["test"]["interval_95"]) > 0
+    files = {path.name for path in (home / name / "bundle").iterdir()}
+    assert {"model.keras", "model.py", "predict.py", "MODEL_CARD.md"} <= files
+
+
+@pytest.mark.parametrize("preset", [name for name in presets() if name not in ("tiny", MATTERED)])
+def test_every_preset_is_searched_to_a_bundle(preset: str, few: Path, starter: Starter, tmp_path: Path) -> None:
+    """By the parts of `convsearch run`; the command itself, which knows no presets, searches `tiny` and MATTERED."""
+    home, budget = Home(tmp_path / "home"), Budget(4, None)  # the portfolio has three
+    study = prepared(home, data=str(few), space=preset, epochs=1, repeats=0)
+    with closing(LocalExecutor(study.folder.logs, starter=starter)) as executor:
+        search(study, executor, budget)
+        winner = train_the_best(study, executor, budget, lambda text: None)
+    export_winner(study, winner, budget, starter)
+    assert_searched_to_a_bundle(home.path, "mine", 4)
+
 
 @contextmanager
 def one_core() -> Iterator[None]:
@@ -53,47 +90,22 @@ def one_core() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Dark and light images, so few that every network is soon trained."""
-    labels = np.arange(100) % 2
-    images = np.random.default_rng(0).normal(90 + 90 * labels[:, None, None], 20, (100, 8, 8))
-    np.savez(path := tmp_path_factory.mktemp("few") / "few.npz", x=np.clip(images, 0, 255).astype("uint8"), y=labels)
-    return path
-
-
-@pytest.fixture(scope="module", params=[name for name in presets() if name != "tiny"])
-def searched(request: pytest.FixtureRequest, home: Path, few: Path) -> tuple[str, CompletedProcess[str]]:
-    """A preset, and what was said when Optuna searched it: four trials or more, for the portfolio has three.
-
-    Two workers on one core do it. Of `tiny`, by Optuna and by KerasTuner, there are bundles elsewhere in these tests.
-    """
-    trials = ("--algorithm", "random", "--trials", 10) if request.param == MATTERED else ("--trials", 4)
-    options = ("--data", few, "--space", request.param, *trials, "--epochs", 1, "--repeats", 0, "--workers", 2)
+def mattered(home: Path, few: Path) -> CompletedProcess[str]:
+    """What was said when the preset MATTERED was searched, by two workers on one core."""
+    options = ("--data", few, "--space", MATTERED, "--algorithm", "random", "--trials", 10, "--epochs", 1)
     with one_core():
-        return request.param, convsearch("run", *options, "--study", request.param, "--home", home)
-
-
-def test_every_preset_is_searched_to_a_bundle(searched: tuple[str, CompletedProcess[str]], home: Path) -> None:
-    name, done = searched
+        done = convsearch("run", *options, "--repeats", 0, "--workers", 2, "--study", MATTERED, "--home", home)
     assert done.returncode == 0, done.stderr
-    assert {"model.keras", "model.py", "predict.py", "MODEL_CARD.md"} <= {
-        path.name for path in (home / name / "bundle").iterdir()
-    }
-    study = json.loads(typed("show", name, "--json", "--home", home).stdout)
-    counts = study["counts"]
-    assert counts["complete"] + counts["pruned"] == len(study["trials"]) >= 4
-    assert sum(study["test"]["interval_95"]) > 0
+    return done
 
 
-def test_more_workers_than_cores_are_allowed_and_warned_of(searched: tuple[str, CompletedProcess[str]]) -> None:
-    assert "note: 2 workers on 1 core" in searched[1].stderr
+def test_more_workers_than_cores_are_allowed_and_warned_of(mattered: CompletedProcess[str], home: Path) -> None:
+    assert "note: 2 workers on 1 core" in mattered.stderr
+    assert_searched_to_a_bundle(home, MATTERED, 10)
 
 
-def test_what_mattered_is_shown_in_json_and_in_mlflow(searched: tuple[str, CompletedProcess[str]], home: Path) -> None:
-    if searched[0] != MATTERED:
-        assert "what mattered: too few trials to tell" in searched[1].stdout
-        return
-    assert "what mattered (PED-ANOVA over 10 trials):" in typed("show", MATTERED, "--home", home).stdout
+def test_what_mattered_is_shown_in_json_and_in_mlflow(mattered: CompletedProcess[str], home: Path) -> None:
+    assert "what mattered (PED-ANOVA over 10 trials):" in mattered.stdout
     found = json.loads(typed("show", MATTERED, "--json", "--home", home).stdout)["importances"]
     assert (found["method"], found["trials"]) == ("PED-ANOVA", 10)
     assert sum(found["dimensions"].values()) == pytest.approx(1)

@@ -45,7 +45,7 @@ def fill():
             except OSError:
                 pass
 
-with begun("run", *SAME, "--trials", 2, "--study", "first", "--home", home) as process:
+with begun("run", *SAME, "--trials", 2, "--repeats", 0, "--study", "first", "--home", home) as process:
     wait_until(lambda: any(t["state"] == "complete" for t in trials().values()), "a trial was complete")
     fill()
     finished = {n: t for n, t in trials().items() if t["state"] != "running"}

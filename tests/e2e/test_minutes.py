@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 from terminal import convsearch, typed
 
@@ -10,8 +9,6 @@ from convsearch.search.loop.time_used import FILE as SPENT
 from convsearch.search.loop.time_used import time_used
 from convsearch.search.study.folder import StudyFolder
 from convsearch.search.study.home import Home
-from convsearch.search.winner.long_training import MOST
-from convsearch.search.winner.recipe import MANY
 
 MINUTES = 1.0  # in which any machine has a trial; how many, and what is left for the winner, is the machine's affair
 SLACK = 60  # seconds beyond what is promised: tests run side by side, and share what the promise counts on
@@ -89,25 +86,3 @@ def test_minutes_in_which_a_study_without_a_trial_cannot_get_one_are_refused_whe
     done = typed("run", "--resume", "--minutes", 0.2, "--study", "timed", "--home", home)
     assert done.returncode == 2
     assert "--minutes 0.2: too short" in done.stderr
-
-
-def test_what_the_search_left_of_the_minutes_goes_to_the_winner_with_mirrored_images_too(tmp_path: Path) -> None:
-    random = np.random.default_rng(0)
-    epochs = -(-MANY // MOST)  # of the trial: the winner has enough time for so many times as many
-    labels = np.arange(200) % 2
-    images = np.clip(random.normal(90 + 90 * labels[:, None, None], 20, (200, 8, 8)), 0, 255).astype("uint8")
-    np.savez(tmp_path / "images.npz", x_train=images, y_train=labels)
-    space = tmp_path / "space.yaml"
-    text = "layers: 3\neach_layer: {filters: 4}\naugmentation: {horizontal_flip: [false, true]}\n"
-    space.write_text(text + "recipe: {batch_size: 8, learning_rate: 0.01, schedule: cosine}\n")
-    options = ("--space", space, "--trials", 1, "--minutes", 6, "--epochs", epochs, "--repeats", 0)
-    place = ("--study", "mirrors", "--home", tmp_path)
-    done = convsearch("run", "--data", tmp_path / "images.npz", *options, *place)
-    assert done.returncode == 0, done.stderr
-    told = f"for {MANY} epochs, with mirrored images too (validation accuracy: plain"
-    assert told in done.stderr
-    assert told in (tmp_path / "mirrors" / "bundle" / "MODEL_CARD.md").read_text(encoding="utf-8")
-    result = Home(tmp_path).existing("mirrors").result()
-    assert result is not None
-    assert result.final is not None
-    assert result.final.epochs == MANY

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from ray.cluster_utils import Cluster
 from ray_cluster import a_cluster, actors
-from terminal import COMMAND, PATIENCE, convsearch, environment, typed, wait_until
+from terminal import COMMAND, PATIENCE, begun, environment, typed, wait_until
 
 from convsearch.search.study.home import Home
 from convsearch.search.study.record import Record
@@ -44,7 +44,7 @@ def both_nodes_are_at_it(home: Path) -> bool:
     return len(done) == 2 and sum(trial.state == "running" for trial in now) == 2
 
 
-OPTIONS = ("--space", "tiny", "--epochs", "12", "--seed", "3", "--repeats", "0", "--study", "first")
+OPTIONS = ("--space", "tiny", "--epochs", "6", "--seed", "3", "--repeats", "0", "--study", "first")
 
 
 def started(home: Path, cluster: Cluster, trials: int) -> "subprocess.Popen[str]":
@@ -133,11 +133,9 @@ def test_a_lost_head_ends_the_search_and_what_was_finished_is_there_to_go_on_fro
     assert "Traceback" not in told
     before = finished(home)
     assert {trial.state for trial in trials(home).values()} <= {"complete", "pruned", "interrupted"}
-    enough = str(len(before) + 1)
-    done = convsearch("run", *OPTIONS, "--trials", enough, "--home", home, "--resume")  # with what this machine has
-    assert done.returncode == 0, done.stderr
+    with begun("run", "--resume", "--study", "first", "--trials", 1000, "--home", home):  # with what this machine has
+        wait_until(lambda: len(finished(home)) > len(before), "another trial was finished")
     after = finished(home)
-    assert len(after) == len(before) + 1
     for number, trial in before.items():
         assert after[number] == trial
 

@@ -1,20 +1,19 @@
 """The winner's own training: for how long, on which images, and which weights are kept."""
 
-import io
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from rich.console import Console
+from searches import prepared
 
 from convsearch.search.data import Dataset, Split
 from convsearch.search.executors.local import LocalExecutor
-from convsearch.search.launch.contract import begun
-from convsearch.search.launch.options import Options
-from convsearch.search.launch.preparation import prepare
+from convsearch.search.executors.run_jobs import run_one
 from convsearch.search.loop.budget import EXPORT_SECONDS, GRACE, Budget
+from convsearch.search.loop.jobs import job_of_trial
+from convsearch.search.loop.prepared import Prepared
 from convsearch.search.study.home import Home
 from convsearch.search.study.trial import Trial
 from convsearch.search.system.programs import Starter
@@ -200,41 +199,52 @@ def test_a_training_that_does_not_end_with_its_time_is_ended_after_a_grace(
 # ---------------------------------------------------------------------- what it is trained on
 
 SPACE = """
-layers: 1
+layers: 3
 each_layer: {filters: 4}
 augmentation: {horizontal_flip: [false, true]}
-recipe: {batch_size: 32, learning_rate: 0.01, schedule: cosine}
+recipe: {batch_size: 8, learning_rate: 0.01, schedule: cosine}
 """
+EPOCHS = -(-MANY // MOST)  # of a trial: where there is time enough, the winner's training has MOST times as many
 
 
-@pytest.mark.parametrize(
-    ("accuracy", "manner"),
-    [
-        (0.95, ", with mirrored images too (validation accuracy: plain 95.0%; mirrored 90.0%)"),
-        (
-            0.6,
-            ", with mirrored images too (validation accuracy: plain 60.0%; mirrored 90.0%), and with pairs of them "
-            "blended (mixup)",
-        ),
-    ],
-    ids=["of an accurate trial", "where there is much to learn"],
-)
-def test_a_long_training_mirrors_images_where_it_may_and_blends_them_where_there_is_much_to_learn(
-    executor: LocalExecutor, tmp_path: Path, accuracy: float, manner: str
-) -> None:
-    images = np.random.default_rng(0).normal(90 + 90 * (np.arange(60) % 2)[:, None, None], 20, (60, 8, 8))
-    np.savez(tmp_path / "images.npz", x_train=np.clip(images, 0, 255).astype("uint8"), y_train=np.arange(60) % 2)
+@pytest.fixture
+def study(tmp_path: Path) -> Prepared:
+    """A new study of dark and light images, which may be mirrored."""
+    labels = np.arange(120) % 2
+    images = np.random.default_rng(0).normal(90 + 90 * labels[:, None, None], 20, (120, 8, 8))
+    np.savez(tmp_path / "images.npz", x=np.clip(images, 0, 255).astype("uint8"), y=labels)
     (tmp_path / "space.yaml").write_text(SPACE)
-    home, epochs = Home(tmp_path / "home"), -(-MANY // MOST)
-    options = Options(
-        home=home.path, data=str(tmp_path / "images.npz"), space=str(tmp_path / "space.yaml"), epochs=epochs
+    data, space = str(tmp_path / "images.npz"), str(tmp_path / "space.yaml")
+    return prepared(Home(tmp_path / "home"), data=data, space=space, epochs=EPOCHS)
+
+
+@pytest.fixture
+def plain(study: Prepared) -> Proposal:
+    """Its candidate without mirrored images."""
+    values = next(values for values in study.space.enumerate() if not values["augmentation.horizontal_flip"])
+    return Proposal(0, values, study.space.candidate(values))
+
+
+def test_what_the_search_left_of_the_minutes_goes_to_the_winner_with_mirrored_images_where_it_knows_them(
+    study: Prepared, plain: Proposal, executor: LocalExecutor
+) -> None:
+    begun = Trial.begin(plain)
+    outcome = run_one(job_of_trial(study, plain, begun), executor, lambda: False, lambda report: None)
+    study.record.add(begun.end("complete", outcome, 0.0))
+    winner = train_the_best(study, executor, Budget(1, 3600.0), lambda text: None)
+    knows = f"(validation accuracy: plain {outcome.value:.1%}; mirrored {outcome.varied['horizontal_flip']:.1%})"
+    assert (
+        f"for {MANY} epochs, with mirrored images too {knows}, on the training and the validation images together"
+        in winner.trained
     )
-    contract = begun(home, home.study("mine"), options)
-    prepared = prepare(home, contract, options, Console(file=io.StringIO()))
-    values = next(values for values in prepared.space.enumerate() if not values["augmentation.horizontal_flip"])
-    known = {"state": "complete", "value": accuracy, "epochs": epochs, "varied": {"horizontal_flip": 0.9}}
-    trial = Trial.begin(Proposal(0, values, prepared.space.candidate(values)))
-    prepared.record.add(trial.model_copy(update=known))
-    winner = train_the_best(prepared, executor, Budget(None, 3600.0), lambda text: None)
-    assert f"for {MANY} epochs{manner}, on the training and the validation images together" in winner.trained
     assert winner.candidate.recipe.augmentation.horizontal_flip
+
+
+def test_where_there_is_much_to_learn_and_time_for_many_epochs_images_are_blended_too(
+    study: Prepared, plain: Proposal, executor: LocalExecutor
+) -> None:
+    known = {"state": "complete", "value": 0.6, "epochs": EPOCHS, "varied": {"horizontal_flip": 0.5}}
+    study.record.add(Trial.begin(plain).model_copy(update=known))
+    winner = train_the_best(study, executor, Budget(1, 3600.0), lambda text: None)
+    assert f"for {MANY} epochs, with pairs of images blended (mixup), on the training and the valid" in winner.trained
+    assert not winner.candidate.recipe.augmentation.horizontal_flip  # it knows them less than plain ones
