@@ -17,7 +17,7 @@ from convsearch.search.executors.local import LocalExecutor
 from convsearch.search.executors.run_jobs import run_jobs
 from convsearch.search.executors.shares import Share, shares
 from convsearch.search.sources import open_data
-from convsearch.search.system.backend import gpus_seen
+from convsearch.search.system.backend import visible_gpus
 from convsearch.search.system.machine import this_machine
 from convsearch.search.values.job import EpochReport, Job, Length, Seconds
 from convsearch.spaces.architecture import Architecture, Candidate, Head, Layer, Recipe
@@ -36,7 +36,7 @@ def measure() -> Iterator[tuple[str, str, str]]:
     if not machine.gpus:
         yield what, "blank: this machine has no GPU", ""
         return
-    if not gpus_seen():
+    if not visible_gpus():
         yield what, "blank: the backend does not see the GPU; `convsearch doctor` says what mends it", ""
         return
     one = replace(machine, gpus=machine.gpus[:1])
@@ -82,7 +82,7 @@ def trials_a_minute(shared: Sequence[Share], dataset: Dataset, folder: Path, epo
 
 def _run(jobs: list[Job], executor: LocalExecutor) -> Seconds:
     spent = Seconds()
-    for job, outcome in run_jobs(iter(jobs), executor, stop=lambda: False, told=_ignore):
+    for job, outcome in run_jobs(iter(jobs), executor, stop=lambda: False, on_epoch=_ignore):
         if outcome.ended != "complete":
             raise RuntimeError(f"trial {job.number}: {outcome.error or outcome.ended}")
         spent += outcome.seconds

@@ -24,7 +24,7 @@ HOOK = f"""
 import json, os, sys
 def note(how):
     with open(os.environ["{LOG}"], "a") as file:
-        file.write(json.dumps([how, os.getpid(), sys.orig_argv]) + chr(10))
+        file.write(json.dumps([how, os.environ.get("PYTEST_CURRENT_TEST", ""), sys.orig_argv]) + chr(10))
 if "{LOG}" in os.environ:
     note("start")
     os.register_at_fork(after_in_child=lambda: note("fork"))
@@ -62,7 +62,7 @@ def measure() -> Iterator[tuple[str, str, str]]:
     """Run the suite once, and tell what it took."""
     with tempfile.TemporaryDirectory() as folder:
         log, report = Path(folder) / "starts", Path(folder) / "report.xml"
-        command = [sys.executable, "-m", "pytest", "--numprocesses", "2", "--dist", "loadfile", f"--junitxml={report}"]
+        command = [sys.executable, "-m", "pytest", "--numprocesses", "3", "--dist", "loadfile", f"--junitxml={report}"]
         began = time.monotonic()
         with counted(log):
             code = subprocess.run(command, cwd=ROOT, stdout=sys.stderr, check=False).returncode
@@ -72,9 +72,10 @@ def measure() -> Iterator[tuple[str, str, str]]:
         by_file: Counter[str] = Counter()
         for test in tests:
             by_file[test.get("classname", "").replace(".", "/")] += float(test.get("time", 0))  # type: ignore[assignment]
-        for file, taken in by_file.most_common(SHOWN):
-            yield f"`{file}.py`", f"{taken:.0f} s", ""
         starts = [json.loads(line) for line in log.read_text().splitlines()]
+        for file, taken in by_file.most_common(SHOWN):
+            begun = Counter(how for how, test, _ in starts if test.startswith(f"{file}.py"))
+            yield f"`{file}.py`", f"{taken:.0f} s; {begun['start']} processes started, {begun['fork']} forked", ""
     kinds = Counter(_kind(" ".join(words)) for how, _, words in starts if how == "start")
     for kind, count in kinds.most_common():
         yield kind, f"{count:,}", ""

@@ -220,7 +220,7 @@ def _resumed(home: Path) -> float:
     loop.wait()
     folder = Home(home).study("known")
     study, record = folder.read(), folder.record()
-    _fill(record, OptunaEngine("random", "none", 8, 0, Proposals(folder.space(study), 0, ["begin"]), known=1))
+    _fill(record, OptunaEngine("random", "none", 8, 0, Proposals(folder.space(study), 0, ["begin"]), recorded=1))
     with closing(Outbox(folder)) as outbox:  # as if each had been delivered when it ended
         outbox.wait_until_ready()
         outbox.deliver_rest(True)

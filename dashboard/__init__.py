@@ -1,1 +1,1 @@
-"""What was found: a Streamlit application that reads MLflow and writes nothing."""
+"""The dashboard: a Streamlit application that reads MLflow and writes nothing."""

@@ -11,18 +11,18 @@ from .page import live
 from .views import compare, studies, study, trial
 
 PAGES: dict[str, tuple[ModuleType, str, str]] = {
-    "studies": (studies, ":material/list:", "All studies: how far they are, and the best that each has found."),
+    "studies": (studies, ":material/list:", "All studies: their progress, and the best that each has found."),
     "study": (study, ":material/insights:", "One study: its trials, and what they have in common."),
-    "trial": (trial, ":material/layers:", "One trial: its network, how it learnt, where its time went."),
+    "trial": (trial, ":material/layers:", "One trial: its network, its learning curves, where its time went."),
     "compare": (compare, ":material/compare_arrows:", "Two to four trials side by side."),
 }
-# What is about to be drawn anew would begin to fade. On a page that goes on by itself that flickers, and each part of
-# it is a layer of its own to the browser then, a sixth of its work.
+# Streamlit fades elements that are about to be redrawn. On a page that updates itself that flickers, and each element
+# becomes a separate layer in the browser, a sixth of its work.
 CALM = "<style>.stElementContainer { opacity: 1 !important; transition: none !important }</style>"
 
 
 def navigate(home: Path, first: str = "studies") -> None:
-    """Show the page that the address names; `first` where it names none."""
+    """Show the page that the address names; `first` if it names none."""
     pages = {
         name: Page(
             live.explained(partial(view.page, home)),

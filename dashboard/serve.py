@@ -1,4 +1,4 @@
-"""Becomes the server of the dashboard."""
+"""Replaces this process by the server of the dashboard."""
 
 import os
 import socket
@@ -9,14 +9,14 @@ from typing import NoReturn
 from ..spaces.errors import InputError
 
 ADDRESS = "127.0.0.1"
-NOBODY = "https://nobody.invalid"  # a name that nobody can have (RFC 2606)
+NOBODY = "https://nobody.invalid"  # a name that cannot exist (RFC 2606)
 OPTIONS = {
     "browser.gatherUsageStats": "false",
-    # Whose pages may steer ours from around it: Streamlit would let those of its cloud, and try each of their names.
+    # Sites that may embed and control the page: Streamlit would allow those of its cloud, and look each of them up.
     "client.allowedOrigins": NOBODY,
     "client.showErrorDetails": "none",
     "client.toolbarMode": "viewer",
-    # It would look for garbage after each run of a page: 0.2 s, nearly all of it among what is loaded once and stays.
+    # A garbage collection after each run of a page would take 0.2 s, nearly all of it for permanent objects.
     "runner.postScriptGC": "false",
     "server.fileWatcherType": "none",
     "server.headless": "true",
@@ -27,7 +27,7 @@ OPTIONS = {
 
 
 def serve(home: Path, port: int, host: str = ADDRESS) -> NoReturn:
-    """Become the server of a home's dashboard, on this machine alone where no other `host` is named, until Ctrl-C.
+    """Serve a home's dashboard until Ctrl-C, by default only to this machine.
 
     Raises:
         InputError: the address cannot be served on.
@@ -40,7 +40,7 @@ def serve(home: Path, port: int, host: str = ADDRESS) -> NoReturn:
 
 
 def _check(host: str, port: int) -> None:
-    """See whether a server could listen there; Streamlit would say it less well, or take another port."""
+    """Check that a server can listen there; Streamlit's error is less clear, or it takes another port."""
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
             0
@@ -50,6 +50,6 @@ def _check(host: str, port: int) -> None:
             probe.bind(address)
     except OSError as error:
         raise InputError(
-            f"{host}:{port} cannot be served on: {error.strerror or error}; name another port by --port, or another "
-            "address by --host"
+            f"{host}:{port} cannot be served on: {error.strerror or error}; choose another port with --port, or "
+            "another address with --host"
         ) from error

@@ -1,4 +1,4 @@
-"""What `streamlit run server.py -- HOME` serves: the pages, with what they need loaded before anybody asks."""
+"""What `streamlit run server.py -- HOME` serves: the pages, with their modules loaded and studies read in advance."""
 
 import asyncio
 import sys
@@ -16,12 +16,12 @@ from convsearch.dashboard import navigation  # noqa: F401  (the pages take half 
 from convsearch.dashboard.page import live, news
 from convsearch.dashboard.reading.reader import StoreError
 
-MOMENT = 2.0  # seconds that the first viewer waits for a server that is ready, instead of before one that is not
+MOMENT = 2.0  # seconds for which start-up waits for the studies, so that the first viewer need not
 
 
 @asynccontextmanager
 async def ready(app: st.App) -> AsyncIterator[None]:
-    """Begin to read the studies when the server begins, not when the first viewer comes."""
+    """Start reading the studies when the server starts, not when the first viewer comes."""
     reading = threading.Thread(target=_read_ahead, args=(Path(sys.argv[1]),), daemon=True)
     reading.start()
     await asyncio.to_thread(reading.join, MOMENT)
@@ -29,13 +29,13 @@ async def ready(app: st.App) -> AsyncIterator[None]:
 
 
 def _read_ahead(home: Path) -> None:
-    with suppress(StoreError):  # which the pages will tell
+    with suppress(StoreError):  # the pages will show it
         for name in live.store(home).names():
             live.store(home).study(name)
 
 
 async def tell_news(request: Request) -> PlainTextResponse:
-    """Answer whether a page is as new as can be."""
+    """Return the digest of what pages show, which browsers compare with theirs."""
     studies = request.query_params.getlist("study")
     return PlainTextResponse(await asyncio.to_thread(news.news, live.store(Path(sys.argv[1])), studies))
 

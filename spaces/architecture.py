@@ -48,8 +48,8 @@ class Value(BaseModel):
 class Layer(Value):
     """One layer: convolution, normalisation, activation, a 1 x 1 convolution, pooling, dropout, in this order.
 
-    `one_by_one` is the number of filters of a 1 x 1 convolution after the first one (0: none), with a normalisation
-    and activation of its own. `pool_size` and `pool_stride` are 0 where nothing is pooled.
+    `one_by_one` is the number of filters of a 1 x 1 convolution after the first one (0: none), with its own
+    normalisation and activation. `pool_size` and `pool_stride` are 0 where nothing is pooled.
     """
 
     filters: Count
@@ -131,7 +131,7 @@ class Architecture(Value):
 
     @cached_property
     def totals(self) -> tuple[int, int, int]:
-        """Parameters, MACs and bytes of activations, as the properties of these names have them."""
+        """Parameters, MACs and bytes of activations: all three from a single walk, as each walk is costly."""
         steps = self.steps
         return (
             sum(step.parameters for step in steps),
@@ -151,17 +151,17 @@ class Architecture(Value):
 
     @property
     def size_kb(self) -> float:
-        """Kilobytes (1,000 bytes) of all weights in float32: the exported file but for some 30 kB of description."""
+        """Kilobytes (1,000 bytes) of all weights in float32: the exported file, less some 30 kB of metadata."""
         return BYTES_PER_VALUE * self.parameters / 1000
 
     @property
     def activation_bytes(self) -> int:
-        """Bytes of all layers' outputs for one image in float32: what training keeps for the way back."""
+        """Bytes of all layers' outputs for one image in float32: what training keeps for the backward pass."""
         return self.totals[2]
 
 
 class _Walk:
-    """Follows the volume through an architecture and notes one Step for each Keras layer."""
+    """Follows the volume through an architecture and records one Step for each Keras layer."""
 
     def __init__(self, architecture: Architecture) -> None:
         self.steps: list[Step] = []
@@ -172,11 +172,11 @@ class _Walk:
         self._head(architecture.head, architecture.classes)
 
     def _same(self, name: str, kind: str, parameters: int = 0) -> None:
-        """Note a layer that keeps the volume."""
+        """Record a layer that keeps the volume."""
         self.steps.append(Step(name, kind, self.volume, self.volume, receptive_field=self.field, parameters=parameters))
 
     def _slide(self, name: str, kind: str, size: int, stride: int, padding: Padding, filters: int, bias: bool) -> None:
-        """Note a filter, or a pool (no filters)."""
+        """Record a filter, or a pool (no filters)."""
         before = self.volume
         after = output_volume(before, size, stride, padding, filters or None)
         self.field = receptive_field(self.field, self.jump, size)
@@ -225,10 +225,10 @@ class _Walk:
 class Augmentation(Value):
     """How training images are varied, each by its strength; 0 or false is off. Validation and test see none of it.
 
-    `greyscale` is the share of images that lose their colours; the flips happen to half the images; `crop` cuts a
-    window of (1 - crop) of each side at a random place and enlarges it again; `colour_jitter` varies brightness,
-    contrast, saturation and (a quarter as far) hue by up to this share; `translation` shifts by up to this share of
-    the side, `rotation` turns by up to so many degrees, both with the edge mirrored.
+    `greyscale` is the share of images that lose their colours; the flips happen to half the images; `crop` cuts out a
+    window of (1 - crop) of each side at a random place and resizes it to the full size; `colour_jitter` varies
+    brightness, contrast, saturation and (a quarter as far) hue by up to this share; `translation` shifts by up to
+    this share of the side, `rotation` rotates by up to this many degrees; both fill the gap with a mirror image.
     """
 
     greyscale: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -256,7 +256,7 @@ class Recipe(Value):
 
     @property
     def settles(self) -> bool:
-        """Whether the learning rate ends near zero, so that the last epoch is as good as any before it."""
+        """Whether the learning rate ends near zero, so that the last epoch is as good as any earlier one."""
         return self.schedule != "constant"
 
 
@@ -268,7 +268,7 @@ class Candidate(Value):
 
     @cached_property
     def hash(self) -> str:
-        """A name for the value: equal candidates have equal hashes, on every machine."""
+        """A digest of the value: equal candidates have equal hashes on every machine."""
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -1,6 +1,6 @@
 """The arithmetic of convolutional networks: volumes, receptive fields, parameters, multiplications, memory.
 
-Pure functions of whole numbers; nothing here knows Keras, and a property test holds every figure to it. One formula
+Pure functions of whole numbers without Keras; a property test checks every figure against Keras. One formula
 stands behind all shapes, for filters and pools alike (see `output_size`):
 
     O = (W - K + 2P) / S + 1
@@ -57,7 +57,7 @@ POOLS = ("max", "average", "l2")
 
 
 def doubled_padding(kernel_size: int, padding: Padding) -> int:
-    """Return 2P, the zeros added to one axis in all.
+    """Return 2P, the total number of zeros added along one axis.
 
     For `same` this is K - 1, which makes the formula give W / S rounded up, exactly what Keras returns. (Where S does
     not divide W - 1, Keras adds fewer zeros than that, and gets the same output size.)
@@ -94,7 +94,7 @@ def fits_exactly(size: int, kernel_size: int, stride: int = 1, padding: Padding 
 def output_volume(
     before: Volume, kernel_size: int, stride: int, padding: Padding, filters: int | None = None
 ) -> Volume:
-    """Return the volume behind a filter or pool; a depth of `filters`, or the same depth for a pool."""
+    """Return the output volume of a filter or pool; its depth is `filters`, or unchanged for a pool."""
     return Volume(
         output_size(before.height, kernel_size, stride, padding),
         output_size(before.width, kernel_size, stride, padding),
@@ -127,14 +127,14 @@ def receptive_field(field: int, jump: int, kernel_size: int) -> int:
 
 
 def seen(steps: Sequence[Step], row: int, column: int) -> tuple[range, range]:
-    """Return the rows and columns of the input that a value behind the last of some steps sees.
+    """Return the rows and columns of the input that one output value of the last step sees.
 
-    They may reach over the edge, to the zeros there. It is followed back from step to step: the place i of an axis
-    sees the places i S - P to i S - P + K - 1 of the axis before, where P is the zeros that are added before it, half
-    of them all, rounded down.
+    They may reach past the edge, into the padding. The value is traced back step by step: position i of an axis sees
+    positions i S - P to i S - P + K - 1 of the input's axis, where P is the number of zeros added in front, half of
+    the total, rounded down.
 
     Args:
-        steps: from the input on, filters and pools, and what works on each value.
+        steps: all steps from the input on, elementwise ones too.
         row: of the value, in the last volume.
         column: of the value, in the last volume.
     """

@@ -30,7 +30,7 @@ from .domain import Domain
 from .errors import InputError, nearest
 from .fitting import AS_POOL_SIZE
 
-FORMAT = 1  # raised whenever the same file would mean other dimensions or candidates: an older study cannot go on then
+FORMAT = 1  # raised whenever the same file would yield other dimensions or candidates: older studies cannot continue
 
 
 def _words(*words: Choice) -> BeforeValidator:
@@ -114,9 +114,9 @@ class AugmentationSection(Section):
 
 
 class Limits(BaseModel):
-    """What no candidate may exceed: weights, and multiply-accumulates and MB of activations for one image.
+    """What no candidate may exceed: weights, and for one image multiply-accumulates and MB of activations.
 
-    `max_macs_per_pixel` is the same limit for images of any size: multiply-accumulates by pixel of the input.
+    `max_macs_per_pixel` limits multiply-accumulates for images of any size: it is per pixel of the input.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -136,7 +136,7 @@ def _limit(value: Any, whole: bool) -> Any:
 
 
 class Definition(BaseModel):
-    """A space as its file says it, before it is bound to an input."""
+    """A space as its file describes it, before it is bound to an input."""
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
@@ -161,16 +161,18 @@ class Definition(BaseModel):
         for key in self.each_layer.dimensions():
             if key in self.all_layers.dimensions():
                 raise ValueError(
-                    f"`{key}` stands in `all_layers` (one choice for all) and in `each_layer` (one for each): "
-                    "keep one of the two"
+                    f"`{key}` is in both `all_layers` (one choice for all) and `each_layer` (one for each): "
+                    "keep only one"
                 )
         for number in self.by_layer:
             if not 1 <= number <= self.most_layers:
-                raise ValueError(f"`by_layer` names layer {number}, but `layers` goes from 1 to {self.most_layers}")
+                raise ValueError(
+                    f"`by_layer` names layer {number}, but the layers are numbered from 1 to {self.most_layers}"
+                )
         return self
 
 
-# What a key is where the space does not say it.
+# The values of keys that the space does not mention.
 DEFAULTS: dict[str, dict[str, Choice]] = {
     "layer": {key: f.default for key, f in Layer.model_fields.items() if key != "filters"}
     | {"filters": 32, "pool_size": 2, "pool_stride": AS_POOL_SIZE},
@@ -183,7 +185,7 @@ LAYER_KEYS = tuple(DEFAULTS["layer"])
 
 
 def dimensions(definition: Definition) -> Iterator[tuple[str, Dimension]]:
-    """Yield every dimension by its name, fixed ones too, in the order in which a network is read."""
+    """Yield every dimension with its name, fixed ones too, in the order of the network."""
     yield "layers", definition.layers
     given = definition.all_layers.dimensions()
     for key in LAYER_KEYS:
@@ -219,8 +221,7 @@ def load(name_or_path: str) -> Definition:
     """Read a space from a YAML file, or a preset by its name.
 
     Raises:
-        InputError: with one line for each thing that is wrong: the file, the line, the key, the value and what would
-            be right.
+        InputError: with one line for each mistake: the file, the line, the key, the value and what would be right.
     """
     ready = presets()
     if name_or_path in ready:
@@ -233,13 +234,13 @@ def load(name_or_path: str) -> Definition:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no UTF-8 text"
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise InputError(f"{path}: the space cannot be read: {reason}") from error
     return parse(text, str(path))
 
 
 def parse(text: str, source: str) -> Definition:
-    """Read a space from YAML text; `source` is the name that errors give it."""
+    """Read a space from YAML text; errors call it `source`."""
     try:
         # Checked as a tree first: it knows the lines, and the plain reader lets a second key overwrite the first.
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
@@ -248,16 +249,16 @@ def parse(text: str, source: str) -> Definition:
         mark = getattr(error, "problem_mark", None)
         place = f"{source}:{mark.line + 1}" if mark else source
         problem = getattr(error, "problem", None) or error
-        raise InputError(f"{place}: this is no YAML: {problem}") from error
+        raise InputError(f"{place}: this is not valid YAML: {problem}") from error
     if not isinstance(data, dict):
         keys = ", ".join(Definition.model_fields)
         raise InputError(f"{source}: a space is a YAML mapping with these keys: {keys}")
     try:
-        for line, key in _twice(tree):
-            raise InputError(f"{source}:{line}: the key '{key}' stands there twice")
+        for line, key in _duplicates(tree):
+            raise InputError(f"{source}:{line}: duplicate key '{key}'")
         return Definition.model_validate(data)
     except RecursionError as error:
-        raise InputError(f"{source}: an alias (`*name`) stands inside of what it repeats") from error
+        raise InputError(f"{source}: an alias (`*name`) refers to itself") from error
     except ValidationError as error:
         raise InputError("\n".join(_explain(error, tree, source))) from error
 
@@ -299,7 +300,7 @@ def _answer(definition: Definition, name: str, value: Any) -> dict[str, Any]:
 
 
 def _answer_layer(data: dict[str, Any], number: str, key: str, value: Any) -> None:
-    """Put a value where layer `number` (or, without one, every layer) finds it."""
+    """Set a key of layer `number`, or of every layer where that is empty."""
     if number:
         data["by_layer"].setdefault(int(number), {})[key] = value
         return
@@ -310,7 +311,7 @@ def _answer_layer(data: dict[str, Any], number: str, key: str, value: Any) -> No
 
 
 def _data(definition: Definition) -> dict[str, Any]:
-    """Return what was given of a definition, in the form of its file."""
+    """Return the keys that a definition was given, in the form of its file."""
     data: dict[str, Any] = dict(definition)
     for key, value in definition:
         if isinstance(value, Section):
@@ -326,17 +327,17 @@ def _plain(text: str) -> Any:
         return text
 
 
-def _twice(node: yaml.Node | None) -> Iterator[tuple[int, str]]:
+def _duplicates(node: yaml.Node | None) -> Iterator[tuple[int, str]]:
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
             if str(key.value) in seen:
                 yield key.start_mark.line + 1, str(key.value)
             seen.add(str(key.value))
-            yield from _twice(value)
+            yield from _duplicates(value)
     elif isinstance(node, yaml.SequenceNode):
         for item in node.value:
-            yield from _twice(item)
+            yield from _duplicates(item)
 
 
 def _explain(error: ValidationError, tree: yaml.Node | None, source: str) -> Iterator[str]:
@@ -354,9 +355,9 @@ def _explain(error: ValidationError, tree: yaml.Node | None, source: str) -> Ite
         message = message[0].lower() + message[1:] if message.startswith("Input should") else message
         if mistake["type"] in ("model_type", "dict_type"):
             known = "numbers of layers, as in `1: {filters: 16}`" if path == ["by_layer"] else ", ".join(_section(path))
-            message = f"{mistake['input']!r} is no section; its keys are {known}"
+            message = f"{mistake['input']!r} is not a section; its keys are {known}"
         if mistake["type"] == "missing":
-            message = "this key is missing; it says how many layers there may be, as in `layers: [2, 3, 4]`"
+            message = "this key is required; it sets the number of layers, as in `layers: [2, 3, 4]`"
         yield f"{where}{key}: {message}" if key else f"{where}{message}"
 
 

@@ -1,4 +1,4 @@
-"""One thing a space leaves open: options to choose from, or a range of numbers. A fixed thing has one option."""
+"""One dimension of a space: options to choose from, or a range of numbers. A fixed dimension has one option."""
 
 import math
 import random
@@ -19,7 +19,7 @@ class Options:
         return len(self.values) == 1
 
     def distance(self, one: Choice, other: Choice) -> float:
-        """How far two values are apart: by size for numbers, by place in the list for words."""
+        """How far apart two values are: by size for numbers, by position in the list for words."""
         if _number(one) and _number(other):
             return abs(float(one) - float(other))
         return abs(self.values.index(one) - self.values.index(other))

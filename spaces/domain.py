@@ -1,6 +1,6 @@
 """The values that one key of a space takes, and how a YAML value becomes a dimension.
 
-Every value may be fixed (`3`), a list of options (`[3, 5]`) or a range (`{min: 1, max: 7, step: 2}`).
+A value may be fixed (`3`), a list of options (`[3, 5]`) or a range (`{min: 1, max: 7, step: 2}`).
 """
 
 import math
@@ -20,7 +20,7 @@ class Domain:
     high: float = -math.inf
     whole: bool = True
     words: tuple[Choice, ...] = ()
-    off: bool = False  # whether `off` stands for 0, as strengths have it
+    off: bool = False  # whether `off` means 0, as for strengths
     finite: bool = False  # whether a range must be one of whole numbers or have a step
 
     def __call__(self, value: Any) -> Dimension:
@@ -35,7 +35,7 @@ class Domain:
             options = tuple(self._one(item) for item in value)
             for i, option in enumerate(options):
                 if option in options[:i]:
-                    raise ValueError(f"{option!r} stands in the list twice")
+                    raise ValueError(f"{option!r} is in the list twice")
             return Options(options)
         return Options((self._one(value),))
 
@@ -57,7 +57,7 @@ class Domain:
         if not self.numbers or isinstance(value, bool) or not isinstance(value, int | float):
             hint = nearest(value, self.words) if self.words else ""
             also = f"{hint}; or {self}" if hint and self.numbers else hint or f"it takes {self}"
-            raise ValueError(f"{value!r} is no value for this key; {also}")
+            raise ValueError(f"{value!r} is not a valid value; {also}")
         if not self.low <= value <= self.high:  # no NaN either
             raise ValueError(f"{_short(value)} is out of bounds; it takes {self}")
         if self.whole and value != int(value):
@@ -68,31 +68,31 @@ class Domain:
         known = ("min", "max", "step", "log")
         for key in value:
             if key not in known:
-                raise ValueError(f"{key!r} is no part of a range; {nearest(key, known)}")
+                raise ValueError(f"{key!r} is not part of a range; {nearest(key, known)}")
         if "min" not in value or "max" not in value:
-            raise ValueError("a range has both `min` and `max`")
+            raise ValueError("a range needs both `min` and `max`")
         if not self.numbers:
-            raise ValueError(f"a range is for numbers; here: {', '.join(map(str, self.words))}")
+            raise ValueError(f"a range is for numbers; this key takes {', '.join(map(str, self.words))}")
         low, high = self._one(value["min"]), self._one(value["max"])
         step, log = value.get("step"), value.get("log", False)
         if isinstance(low, str) or isinstance(high, str):
-            raise ValueError("`min` and `max` are numbers")
+            raise ValueError("`min` and `max` must be numbers")
         if low > high:
             raise ValueError(f"the range is upside down: min {low:g} is above max {high:g}")
         if low == high:
             return Options((low,))
         if not isinstance(log, bool):
-            raise ValueError(f"`log` is true or false, not {log!r}")
+            raise ValueError(f"`log` must be true or false, not {log!r}")
         if log and (low <= 0 or step is not None):
-            raise ValueError("a logarithmic range starts above 0 and has no step")
+            raise ValueError("a logarithmic range must start above 0 and cannot have a step")
         if step is not None and (
             isinstance(step, bool) or not isinstance(step, int | float) or not 0 < step <= high - low
         ):
-            raise ValueError(f"`step` is a number above 0 and at most max - min, not {step!r}")
+            raise ValueError(f"`step` must be a number above 0 and at most max - min, not {step!r}")
         if step is not None and self.whole and step != int(step):
-            raise ValueError(f"`step` is a whole number here, not {step!r}")
+            raise ValueError(f"`step` must be a whole number here, not {step!r}")
         if self.finite and log:
-            raise ValueError("this key takes no logarithmic range: name the options in a list")
+            raise ValueError("this key does not accept a logarithmic range: list the options instead")
         found = Range(float(low), float(high), step, log, self.whole)
         return Options(found.values) if self.finite and found.values else found
 

@@ -1,11 +1,11 @@
-"""The errors that a person can mend, and the one way in which a wrong name is answered with the right one."""
+"""The errors that a person can fix, and the suggestion for a misspelt name."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
 class InputError(ValueError):
-    """What the user gave is wrong. The message names the place, the value and what would be right; exit code 2."""
+    """The user's input is wrong. The message names the place, the value and what would be right; exit code 2."""
 
 
 class WorkError(RuntimeError):
@@ -13,7 +13,7 @@ class WorkError(RuntimeError):
 
 
 def nearest(name: object, known: Iterable[object]) -> str:
-    """Return what to say after a wrong name: the nearest right one and the full list of what is known.
+    """Return the hint for an unknown name: the closest known one, if any, and the full list.
 
     >>> nearest("relo", ["relu", "tanh"])
     "did you mean 'relu'? Known: relu, tanh"
@@ -23,5 +23,5 @@ def nearest(name: object, known: Iterable[object]) -> str:
     listed = "Known: " + ", ".join(names)
     if not close:
         return listed
-    right = next(n for n in names if n.lower() == close[0])
-    return f"did you mean '{right}'? {listed}"
+    closest = next(n for n in names if n.lower() == close[0])
+    return f"did you mean '{closest}'? {listed}"

@@ -1,9 +1,9 @@
-"""Which filters and pools fit a volume, with room left for the layers to come.
+"""Which filters and pools fit a volume and leave room for the remaining layers.
 
 A layer's geometry is what changes the height and width: kernel size, stride, padding, pooling and the pool's size and
-stride. `Fitting` answers, for layer i at a given volume with so many layers to go, which geometries can be completed
-to a whole network, which of them is nearest to a wish, and how many there are. All answers are remembered: the same
-few volumes come back for every candidate.
+stride. For layer i, a given volume and the number of layers to go, `Fitting` tells which geometries can be completed
+to a whole network, which of them is nearest to a requested one, and how many there are. All results are cached: the
+same few volumes come up for every candidate.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -32,7 +32,7 @@ class Geometry(NamedTuple):
         return self._replace(pool_size=0, pool_stride=0) if self.pooling == "none" else self
 
     def after(self, side: int, exact: bool) -> int:
-        """Return the side behind the layer, 0 where it does not fit (or leaves a remainder, with `exact`)."""
+        """Return the output side of the layer, 0 where it does not fit (or leaves a remainder, with `exact`)."""
         size, stride, padding = self.kernel_size, self.stride, self.padding
         if exact and not fits_exactly(side, size, stride, padding):
             return 0
@@ -46,7 +46,7 @@ class Geometry(NamedTuple):
 
 
 GEOMETRY = Geometry._fields
-POOL_SIZES = ("pool_size", "pool_stride")  # without a meaning where nothing is pooled
+POOL_SIZES = ("pool_size", "pool_stride")  # unused where nothing is pooled
 Side = tuple[int, int]
 
 
@@ -56,7 +56,7 @@ class Fitting:
     def __init__(self, options: Sequence[Sequence[Options]], exact_fit: bool) -> None:
         self.options = options
         self.exact_fit = exact_fit
-        # Bound caches: they live and die with this object.
+        # Caches per instance: they are freed with this object.
         self.after = cache(self._compute_after)
         self.possible = cache(self._compute_possible)
         self.fitting = cache(self._compute_fitting)
@@ -71,13 +71,13 @@ class Fitting:
         seen = set()
         for values in product(*(dimension.values for dimension in self.options[layer])):
             geometry = Geometry(*values).without_pool_sizes()  # type: ignore[arg-type]
-            sound = not isinstance(geometry.padding, int) or geometry.padding < geometry.kernel_size
-            if sound and geometry not in seen:
+            valid = not isinstance(geometry.padding, int) or geometry.padding < geometry.kernel_size
+            if valid and geometry not in seen:
                 seen.add(geometry)
                 yield geometry
 
     def _compute_after(self, layer: int, side: Side) -> dict[Geometry, Side]:
-        """Return the geometries of a layer that fit this volume, with the height and width behind each."""
+        """Return the geometries of a layer that fit this volume, with the output height and width of each."""
         found = {}
         for geometry in self.choices(layer):
             height = geometry.after(side[0], self.exact_fit)
@@ -94,7 +94,7 @@ class Fitting:
         return any(self.possible(layer + 1, after, to_go - 1) for after in reachable)
 
     def _compute_fitting(self, layer: int, side: Side, to_go: int) -> dict[Geometry, Side]:
-        """Return the geometries of a layer that fit and leave room for the others, with the side behind each."""
+        """Return the geometries of a layer that fit and leave room for the others, with the output side of each."""
         return {
             geometry: after
             for geometry, after in self.after(layer, side).items()
@@ -115,7 +115,7 @@ class Fitting:
         return nearest[0], fitting[nearest[0]]
 
     def _distances(self, layer: int, wish: Geometry) -> list[Callable[[Geometry], float]]:
-        """Return how far a geometry is from the wish, field by field in the order in which fields are settled."""
+        """Return functions that measure a geometry's distance from the wish, one per field, by priority."""
         kernel_size, stride, _, pooling, pool_size, pool_stride = self.options[layer]
         wished_zeros = doubled_padding(wish.kernel_size, wish.padding)
         distances: list[Callable[[Geometry], float]] = [

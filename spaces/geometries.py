@@ -1,8 +1,8 @@
 """Which geometries the networks of a space can have on an input, all layers together.
 
 Layers may share some of their geometry, as `all_layers.kernel_size`. For each choice of what is shared there is one
-`Fitting` of the layers; this looks through them: how deep a network may be, which shared choice is nearest to a wish,
-and how many geometries there are.
+`Fitting` of the layers; this class searches them for how deep a network may be, which shared choice is
+nearest to a requested one, and how many geometries there are.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -72,8 +72,8 @@ class Geometries:
         return tuple(count for count in self.depths if any(self.possible(choice, count) for choice in shared))
 
     def nearest_shared(self, count: int, values: Mapping[str, Choice]) -> SharedChoice:
-        """Return the shared geometry nearest to what is wished for, for which `count` layers can be built."""
-        # Those without a meaning were dropped: pool sizes where nothing is pooled, keys that each layer has of its own.
+        """Return the shared geometry nearest to the requested one for which `count` layers can be built."""
+        # Unused ones were dropped: pool sizes where nothing is pooled, keys that each layer sets itself.
         dropped = [
             name
             for name in self.shared
@@ -113,29 +113,29 @@ class Geometries:
         return total
 
     def dead_end(self) -> str:
-        """Follow the gentlest geometries until no filter fits, and tell the volumes on the way."""
+        """Explain why nothing fits: list the volumes behind the geometries that shrink least, until no filter fits."""
         count = self.depths[0]
         best: list[str] = []
         for shared in self.shared_choices():
-            fitting, side, tale = self.fitting(shared), self.side, []
+            fitting, side, trace = self.fitting(shared), self.side, []
             for i in range(count):
                 after = fitting.after(i, side)
                 if not after:
                     sizes = sorted({str(size) for size in fitting.options[i][0].values}, key=int)
                     exact = " without a remainder" if self.exact_fit else ""
-                    tale.append(
+                    trace.append(
                         f"  layer {i + 1}: no filter of size {', '.join(sizes)} (with its pool) fits "
                         f"{side[0]}x{side[1]}{exact}"
                     )
                     break
                 geometry, behind = max(after.items(), key=lambda item: item[1])
-                tale.append(
+                trace.append(
                     f"  layer {i + 1}: {side[0]}x{side[1]} -> {behind[0]}x{behind[1]}"
                     f"   (K={geometry.kernel_size}, S={geometry.stride}, padding {geometry.padding}, "
                     f"pooling {geometry.pooling})"
                 )
                 side = behind
-            best = max(best, tale, key=len)
+            best = max(best, trace, key=len)
         return (
             f"nothing in this space fits the input {self.input} with {count} layer{'s' if count > 1 else ''} or more:\n"
             + "\n".join(best)

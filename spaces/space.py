@@ -1,7 +1,8 @@
 """SearchSpace: a flat, ordered list of named dimensions; values in, candidates out, valid by construction.
 
 A space is a definition bound to an input volume and a number of classes. Engines choose a value for each of
-`space.dimensions` and know nothing of networks; `fit` brings the values to what can be built; `candidate` builds.
+`space.dimensions` and know nothing of networks; `fit` replaces the values by the nearest that can be built; `candidate`
+builds.
 """
 
 import random
@@ -20,10 +21,10 @@ from .fitting import AS_POOL_SIZE, GEOMETRY, POOL_SIZES, Fitting, Geometry, Side
 from .geometries import Geometries
 
 Values = dict[str, Choice]
-# Without their colours to lose, images of one channel have no use for these.
+# Has no effect on images of one channel.
 COLOUR_ONLY = "augmentation.greyscale"
 VARIATIONS = 2000  # of one proposal at most
-PROBES = 500  # random candidates that are tried before limits are called impossible
+PROBES = 500  # random candidates that are tried before limits are declared impossible
 
 
 class Suggests(Protocol):
@@ -49,7 +50,7 @@ class SearchSpace:
     `augmentation.rotation`.
 
     Raises:
-        InputError: nothing fits the input, or nothing that was tried keeps the limits.
+        InputError: nothing fits the input, or nothing that was tried stays within the limits.
     """
 
     def __init__(self, definition: Definition, input: Volume, classes: int) -> None:
@@ -71,14 +72,14 @@ class SearchSpace:
     # ------------------------------------------------------------------ values to candidates
 
     def fit(self, values: Mapping[str, Choice]) -> Values:
-        """Return the nearest values that can be built on the input, without those that have no meaning.
+        """Return the nearest values that can be built on the input, without those that have no effect.
 
-        Walks the layers in order; each value that does not fit the volume, or would leave no room for the layers to
-        come, gives way to the nearest that does. Deterministic; what already fits stays as it is, so that
+        Visits the layers in order; each value that does not fit the volume, or would leave no room for the remaining
+        layers, is replaced by the nearest that does. Deterministic; what already fits stays as it is, so that
         fit(fit(v)) == fit(v).
 
         Raises:
-            KeyError: a dimension that has a meaning here has no value.
+            KeyError: a dimension that has an effect has no value.
             ValueError: a value that is not in its dimension's domain, such as an unknown activation.
         """
         fitted: Values = {}
@@ -99,7 +100,7 @@ class SearchSpace:
                     fitted[name] = self._value(name, values)
         hidden = int(self._value("head.hidden_layers", values))
         for name in self._rest:
-            if self._means_something(name, hidden):
+            if self._has_effect(name, hidden):
                 fitted[name] = self._value(name, values)
         # In the order of the dimensions, whatever order they were settled in.
         return {name: fitted[name] for name in self.dimensions if name in fitted}
@@ -121,7 +122,7 @@ class SearchSpace:
         augmentation = {
             key: merged[name]
             for key in DEFAULTS["augmentation"]
-            if (name := f"augmentation.{key}") in merged and self._means_something(name, hidden)
+            if (name := f"augmentation.{key}") in merged and self._has_effect(name, hidden)
         }
         return Candidate(
             architecture=Architecture(input=self.input, layers=layers, head=head, classes=self.classes),
@@ -153,11 +154,11 @@ class SearchSpace:
         return None
 
     def draw(self, random_source: random.Random) -> Values:
-        """Return fitted values of a random proposal; limits are not looked at."""
+        """Return fitted values of a random proposal; limits are ignored."""
         return self.fit({name: d.draw(random_source) for name, d in self.dimensions.items()})
 
     def perturb(self, values: Mapping[str, Choice], changes: int, random_source: random.Random) -> Values:
-        """Return fitted values that differ from `values` by about so many fresh draws."""
+        """Return fitted values that differ from `values` in about `changes` freshly drawn dimensions."""
         full = {name: d.draw(random_source) for name, d in self.dimensions.items()}
         fresh = set(random_source.sample(list(full), min(changes, len(full))))
         kept = {name: value for name, value in values.items() if name in full and name not in fresh}
@@ -169,9 +170,9 @@ class SearchSpace:
             yield self.perturb(values, 1 + attempt * len(self.dimensions) // VARIATIONS, random_source)
 
     def condition(self, name: str) -> tuple[str, int] | None:
-        """Return the open dimension on which it depends whether `name` has a meaning, and the least value it needs.
+        """Return the open dimension that decides whether `name` has an effect, and the least value it must have.
 
-        A layer's dimensions need as many layers, those of a hidden dense layer as many hidden layers; None for others.
+        The dimensions of layer n need n layers, those of hidden layer n need n hidden layers; None for others.
         """
         section, _, key = name.rpartition(".")
         number = section.removeprefix("layer")
@@ -184,13 +185,13 @@ class SearchSpace:
         return (parent, least) if parent in self.dimensions else None
 
     def suggest(self, trial: Suggests) -> Candidate:
-        """Return the candidate of an Optuna trial, for an objective of one's own.
+        """Return the candidate of an Optuna trial, for use in your own objective.
 
-        Every open dimension that has a meaning is suggested by its name; what the trial suggests is then brought to the
-        nearest that can be built and keeps the limits.
+        Every open dimension that has an effect is suggested by its name; the suggested values are then replaced by the
+        nearest that can be built within the limits.
 
         Args:
-            trial: an `optuna.Trial`, or what suggests as it does.
+            trial: an `optuna.Trial`, or anything with the same `suggest_*` methods.
         """
         values: Values = {}
         for name, dimension in self.dimensions.items():
@@ -202,7 +203,7 @@ class SearchSpace:
         return self.candidate(self.within_limits(self.fit(values)))
 
     def within_limits(self, fitted: Values) -> Values:
-        """Return fitted values that keep the limits: these, or the first of their variations that does.
+        """Return fitted values within the limits: these, or the first of their variations that stays within them.
 
         Raises:
             InputError: none was found.
@@ -212,20 +213,20 @@ class SearchSpace:
         for other in self.variations(fitted, random.Random(repr(sorted(fitted.items())))):
             if self.excess(self.candidate(other)) is None:
                 return other
-        raise InputError(f"of {VARIATIONS} variations of a proposal none keeps the limits {self.definition.limits}")
+        raise InputError(f"none of {VARIATIONS} variations of a proposal is within the limits {self.definition.limits}")
 
     # ------------------------------------------------------------------ how large it is
 
     @property
     def continuous(self) -> list[str]:
-        """The names of the dimensions with endlessly many values."""
+        """The names of the dimensions with infinitely many values."""
         return [name for name, dimension in self.dimensions.items() if dimension.values is None]
 
     @cached_property
     def architectures(self) -> int:
         """How many architectures the space holds, limits aside; a continuous dimension counts as one value.
 
-        Every setting counts, even where two amount to the same, as padding `valid` and 0 do.
+        Every setting counts, even where two are equivalent, as padding `valid` and 0 are.
         """
         geometries = self.geometries
         return self._ways_of_head() * sum(
@@ -238,7 +239,7 @@ class SearchSpace:
     def recipes(self) -> int:
         """How many recipes the space holds; a continuous dimension counts as one value."""
         return self._ways(
-            name for name in self._rest if not name.startswith("head.") and self._means_something(name, hidden=0)
+            name for name in self._rest if not name.startswith("head.") and self._has_effect(name, hidden=0)
         )
 
     def require_enumerable(self) -> None:
@@ -255,7 +256,7 @@ class SearchSpace:
         self.require_enumerable()
         seen = set()
         for values in self._enumerate():
-            # Shared dimensions without a meaning make the same candidate come up more than once.
+            # Shared dimensions without an effect yield the same candidate more than once.
             fitted = self.fit(values)
             candidate = self.candidate(fitted)
             if candidate.hash not in seen:
@@ -265,7 +266,7 @@ class SearchSpace:
 
     def _enumerate(self) -> Iterator[Values]:
         geometries = self.geometries
-        rest = [name for name in self._rest if self._means_something(name, hidden=99)]
+        rest = [name for name in self._rest if self._has_effect(name, hidden=99)]
         free = [f"all_layers.{k}" for k in LAYER_KEYS if k not in GEOMETRY]
         free = [name for name in free if name in self.dimensions]
         for count, shared in product(geometries.depths, geometries.shared_choices()):
@@ -275,7 +276,7 @@ class SearchSpace:
             for common in self._product(free):
                 for layers in self._enumerate_layers(geometries.fitting(shared), 0, geometries.side, count):
                     for hidden in self._options("head.hidden_layers"):
-                        named = [n for n in rest if self._means_something(n, int(hidden))]
+                        named = [n for n in rest if self._has_effect(n, int(hidden))]
                         named = [n for n in named if n != "head.hidden_layers"]
                         for other in self._product(named):
                             yield start | common | layers | {"head.hidden_layers": hidden} | other
@@ -311,7 +312,7 @@ class SearchSpace:
         if name in settled:
             return settled[name]
         if name not in values and key in POOL_SIZES:
-            # Without a pool its sizes were dropped; where one has to be put in, any size is as near as another.
+            # Without a pool its sizes were dropped; where one has to be inserted, any size is as near as another.
             return self._options(name)[0]
         return self._value(name, values)
 
@@ -339,9 +340,7 @@ class SearchSpace:
             ways += self._ways(
                 name
                 for name in self._rest
-                if name.startswith("head.")
-                and name != "head.hidden_layers"
-                and self._means_something(name, int(hidden))
+                if name.startswith("head.") and name != "head.hidden_layers" and self._has_effect(name, int(hidden))
             )
         return ways
 
@@ -350,7 +349,7 @@ class SearchSpace:
         """The open dimensions of head, recipe and augmentation."""
         return [name for name in self.dimensions if name != "layers" and not _of_layers(name)]
 
-    def _means_something(self, name: str, hidden: int) -> bool:
+    def _has_effect(self, name: str, hidden: int) -> bool:
         if name.startswith("head.units"):
             return int(name.removeprefix("head.units")) <= hidden
         if name == "head.activation":
@@ -363,9 +362,9 @@ class SearchSpace:
             chosen["pool_size"] = chosen["pool_stride"] = 0
         elif chosen["pool_stride"] == AS_POOL_SIZE:
             chosen["pool_stride"] = chosen["pool_size"]
-        return _made(**chosen)
+        return _shared_layer(**chosen)
 
-    # ------------------------------------------------------------------ is there anything in it
+    # ------------------------------------------------------------------ is it empty
 
     def _check(self) -> None:
         if not self.geometries.buildable:
@@ -383,14 +382,14 @@ class SearchSpace:
                 smallest = architecture
         assert smallest is not None
         raise InputError(
-            f"no architecture keeps the limits {limits} on {self.input}: of {PROBES} small ones that were tried "
+            f"no architecture stays within the limits {limits} for {self.input}: of {PROBES} small ones tried, "
             f"the smallest, {smallest}, has {smallest.parameters:,} parameters, {smallest.macs:,} MACs and "
             f"{smallest.activation_bytes / 1e6:.3g} MB of activations; raise the limits, "
             "allow fewer filters, or make the images smaller"
         )
 
     def _small(self, random_source: random.Random) -> Values:
-        """Return fitted values that lean to small networks: most numbers at their lower end."""
+        """Return fitted values biased towards small networks: most numbers at their lower end."""
         values = {}
         for name, dimension in self.dimensions.items():
             values[name] = dimension.draw(random_source)
@@ -402,8 +401,8 @@ class SearchSpace:
 
 
 @lru_cache(maxsize=10_000, typed=True)
-def _made(**chosen: Any) -> Layer:
-    """Return a layer; where the same is chosen again, the same one, for a study holds thousands of networks."""
+def _shared_layer(**chosen: Any) -> Layer:
+    """Return a layer; equal ones are shared, because a study holds thousands of networks."""
     return Layer.model_validate(chosen)
 
 

@@ -1,4 +1,4 @@
-"""A candidate of one space in another: the values there that come nearest to it."""
+"""Translates a candidate of one space to the nearest values of another."""
 
 from .architecture import Candidate
 from .dimension import Choice, Dimension, Options
@@ -7,16 +7,16 @@ from .space import SearchSpace, Values
 
 
 def values_near(space: SearchSpace, candidate: Candidate) -> Values | None:
-    """Return the fitted values of `space` that come nearest to a candidate of any space and any input.
+    """Return the fitted values of `space` nearest to a candidate of any space and any input.
 
-    What the space does not know (a word that is none of its options) is replaced by its first option; what all layers
-    share there is taken from the candidate's first layer. None where the nearest exceeds the limits.
+    A word that is not among the space's options is replaced by the first option; what all layers share in this space
+    is taken from the candidate's first layer. None if the nearest candidate exceeds the limits.
     """
     flat: dict[str, Choice] = dict(candidate.flat())
     for number, layer in enumerate(candidate.architecture.layers, start=1):
         if layer.pooling != "none" and layer.pool_stride == layer.pool_size:
             flat[f"layer{number}.pool_stride"] = AS_POOL_SIZE
-        if layer.pooling == "none":  # its sizes stand at 0 and mean nothing
+        if layer.pooling == "none":  # its sizes are 0 and mean nothing
             del flat[f"layer{number}.pool_size"], flat[f"layer{number}.pool_stride"]
     values = {name: _nearest(name, dimension, flat) for name, dimension in space.dimensions.items()}
     fitted = space.fit(values)

@@ -1,6 +1,7 @@
 """What many tests share: the digits as arrays, and one search that is done once and read by all."""
 
 import fcntl
+import gc
 import os
 import shutil
 import signal
@@ -61,6 +62,14 @@ def leave_out(event: str, arguments: tuple[object, ...]) -> None:
         pytest.skip("not quick: it starts a process", allow_module_level=True)
     if event == "import" and str(arguments[0]) in LONG_TO_IMPORT:
         pytest.skip(f"not quick: it imports {arguments[0]}", allow_module_level=True)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def what_earlier_files_left_is_scanned_no_more() -> Iterator[None]:
+    """Keep collections short: Keras collects all garbage before each network, and libraries leave millions of objects."""
+    yield
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

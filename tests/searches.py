@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 
 from convsearch.search.executors.protocol import Executor
-from convsearch.search.launch.contract import begun
+from convsearch.search.launch.contract import new_contract
 from convsearch.search.launch.options import Options
 from convsearch.search.launch.preparation import prepare
 from convsearch.search.launch.wiring import engine_for
@@ -20,7 +20,7 @@ from convsearch.search.study.home import Home
 def prepared(home: Home, **asked_for: Any) -> Prepared:
     """A new study, `mine`, in a home."""
     options = Options(home=home.path, **asked_for)
-    return prepare(home, begun(home, home.study("mine"), options), options, Console(file=io.StringIO()))
+    return prepare(home, new_contract(home, home.study("mine"), options), options, Console(file=io.StringIO()))
 
 
 def search(study: Prepared, executor: Executor, budget: Budget) -> None:

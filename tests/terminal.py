@@ -1,7 +1,6 @@
 """The command as a user types it: its exit code, and what it prints; in a process of its own, or in the test's."""
 
 import fcntl
-import gc
 import io
 import logging
 import os
@@ -167,7 +166,6 @@ def _as_it_was() -> Iterator[None]:
         sys.argv = words
         os.environ.clear()
         os.environ.update(variables)
-        gc.unfreeze()
 
 
 def _text(file: IO[bytes]) -> str:

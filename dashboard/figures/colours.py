@@ -1,4 +1,4 @@
-"""The colours of what has an order or a meaning, the same in all figures, and seen on light and on dark ground."""
+"""Colours with an order or a meaning, the same in all figures, and legible in light and dark themes."""
 
 STATES = {
     "complete": "#2e9e5b",

@@ -1,4 +1,4 @@
-"""How the best grew: over the trials, or over the time that the search has run."""
+"""How the best accuracy grew: over the trials, or over the time of the search."""
 
 from collections.abc import Mapping
 
@@ -17,7 +17,7 @@ def course(trials: pd.DataFrame, over: str = "trial", began: pd.Timestamp | None
     Args:
         trials: as `reading.study.Study` has them.
         over: `trial` counts them; `time` is minutes since the first began.
-        began: when it did, where `trials` are not all of them.
+        began: when the first began, if `trials` are not all of them.
     """
     known = trials.dropna(subset=["validation"])
     if over == "time":

@@ -1,4 +1,4 @@
-"""Train against validation: which trials know what they learn from better than what they have not seen."""
+"""Training against validation: which trials do better on training images than on others."""
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -7,7 +7,7 @@ from .thinned import thinned
 
 
 def fit(trials: pd.DataFrame) -> go.Figure:
-    """Return each trial at its validation accuracy and its gap; far above zero is overfitted."""
+    """Return each trial at its validation accuracy and its gap; far above zero means overfitting."""
     known = thinned(trials.dropna(subset=["validation", "gap"]))
     figure = go.Figure()
     figure.add_scatter(

@@ -1,4 +1,4 @@
-"""Which trials no other one beats in two measures."""
+"""The Pareto front of two measures."""
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -11,7 +11,7 @@ HIGHER_IS_BETTER = ("validation",)
 def front(trials: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
     """Return the trials that none beats in both measures, by the first of them (Pareto), of those that are complete.
 
-    More is better of the accuracy, less of all others.
+    Accuracy is maximised, all other measures are minimised.
     """
     known = trials[trials["state"] == "complete"].dropna(subset=[one, other])
     signs = [-1 if name in HIGHER_IS_BETTER else 1 for name in (one, other)]

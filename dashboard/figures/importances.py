@@ -1,4 +1,4 @@
-"""How much each dimension had to do with success."""
+"""How much each dimension mattered."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Learning curves, one over the other."""
+"""Learning curves of several trials, or of one."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from plotly.colors import qualitative, sample_colorscale
 
 from .colours import MISSING, SCALE
 
-FEW = 15  # epochs, up to which each has its number
+FEW = 15  # epochs up to which each has a tick
 
 
 def curves(
@@ -19,7 +19,7 @@ def curves(
     """Return a line for each trial.
 
     Args:
-        found: the curves by trial, a row an epoch.
+        found: the curves by trial, one row per epoch.
         measure: which of them.
         trials: the table that `coloured_by` is a column of.
     """
@@ -28,9 +28,9 @@ def curves(
     figure = go.Figure()
     for number, table in found.items():
         line = {} if values is None else {"color": colours.get(number, MISSING)}
-        told = f"trial {number}" if values is None else f"trial {number}: {_told(values.loc[number])}"
+        label = f"trial {number}" if values is None else f"trial {number}: {_label(values.loc[number])}"
         figure.add_scatter(
-            x=table.index, y=table[measure], mode="lines+markers", name=told, line=line, marker={"size": 4}
+            x=table.index, y=table[measure], mode="lines+markers", name=label, line=line, marker={"size": 4}
         )
     if all(len(table) <= FEW for table in found.values()):
         figure.update_xaxes(dtick=1)
@@ -52,7 +52,7 @@ NAMES = {
 }
 
 
-def _told(value: Any) -> str:
+def _label(value: Any) -> str:
     if pd.isna(value):
         return "–"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
@@ -74,11 +74,11 @@ def learning(curves: pd.DataFrame) -> go.Figure:
     """Return a line for training and one for validation.
 
     Args:
-        curves: a row an epoch.
+        curves: one row per epoch.
     """
     figure = go.Figure()
-    for name, told in (("accuracy", "training"), ("val_accuracy", "validation")):
-        figure.add_scatter(x=curves.index, y=curves[name], mode="lines+markers", name=told)
+    for name, label in (("accuracy", "training"), ("val_accuracy", "validation")):
+        figure.add_scatter(x=curves.index, y=curves[name], mode="lines+markers", name=label)
     if len(curves) <= FEW:
         figure.update_xaxes(dtick=1)
     figure.update_layout(xaxis_title="epoch", yaxis_title="accuracy", yaxis_tickformat=".2~%", uirevision="learning")

@@ -14,17 +14,17 @@ from ..reading.rows import OPTION
 from .colours import SCALE
 from .thinned import thinned
 
-TICKS = 10  # values of a number, up to which each has a mark on its axis
+TICKS = 10  # distinct numbers up to which each has a tick
 MOST = 300  # lines
-APART = 0.06  # of the axis, that its marks are apart at least
+APART = 0.06  # least distance of ticks, as a fraction of the axis
 SHADES = 10  # of lines, the most accurate last, so that they lie over the others
 
 
 def parallel(trials: pd.DataFrame, options: Sequence[str]) -> go.Figure:
-    """Return the axes of `options` and of the validation accuracy; those who have no such option lie at the bottom.
+    """Return the axes of `options` and of validation accuracy; trials without an option lie at the bottom of its axis.
 
-    Each line has a mark on each axis, with the trial's number as its `customdata`: what is drawn a box around on an
-    axis can be taken for a choice of trials.
+    Each line has a mark on each axis, with the trial's number as its `customdata`, so that a box around a part of an
+    axis selects trials.
     """
     known = thinned(trials.dropna(subset=["validation"]), MOST).sort_values("validation")
     axes = [_Axis(name, known[OPTION + name]) for name in options]

@@ -6,7 +6,7 @@ MOST = 2000  # marks that a browser draws in a quarter of a second
 
 
 def thinned(trials: pd.DataFrame, most: int = MOST) -> pd.DataFrame:
-    """Return at most so many trials, in their order: the most accurate half of them, the others by lot."""
+    """Return at most `most` trials, in their order: half of them the most accurate, the others random."""
     if len(trials) <= most:
         return trials
     ranked = trials["validation"].rank(method="first", ascending=False, na_option="bottom")

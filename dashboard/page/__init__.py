@@ -1,1 +1,1 @@
-"""What all pages share: their address, what is drawn anew and when, how figures and words are shown."""
+"""Shared by all pages: their address, when they are redrawn, how figures and text are shown."""

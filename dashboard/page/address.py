@@ -1,4 +1,4 @@
-"""Choices that stand in the address, so that whoever is sent it sees the same."""
+"""Choices that are kept in the address, so that sharing a link shares the view."""
 
 from collections.abc import Iterable, Sequence
 from typing import Literal, TypeVar
@@ -9,9 +9,9 @@ T = TypeVar("T")
 
 
 def chosen(label: str, options: Sequence[T], first: T, key: str, width: int | Literal["stretch"] = "stretch") -> T:
-    """Have one of several chosen, by the address or by hand; the address names it even if it is the `first`.
+    """Let the viewer choose an option, in the address or by hand; the address names it even if it is the `first`.
 
-    What is first may be another one tomorrow, and Streamlit leaves out of an address what a widget begins with.
+    The first may be another one tomorrow, and Streamlit omits a widget's initial value from the address.
     """
     begin_with(key, [first], options, first)
     found = st.selectbox(
@@ -28,10 +28,10 @@ def chosen(label: str, options: Sequence[T], first: T, key: str, width: int | Li
 
 
 def begin_with(key: str, words: Sequence[object], options: Iterable[object], value: object) -> None:
-    """Have a widget begin with a value, and the address name it in words, unless the address has other ones."""
-    asked, there = st.query_params.get_all(key), set(map(str, options))
+    """Set a widget's initial value, and name it in the address, unless the address has a valid one already."""
+    requested, available = st.query_params.get_all(key), set(map(str, options))
     kept = st.session_state.get(key)
-    vanished = not isinstance(kept, list) and str(kept) not in there  # of another study, or deleted
-    if (kept is None or vanished) and not (asked and there.issuperset(asked)):
+    vanished = not isinstance(kept, list) and str(kept) not in available  # of another study, or deleted
+    if (kept is None or vanished) and not (requested and available.issuperset(requested)):
         st.session_state[key] = value
         st.query_params[key] = list(map(str, words))

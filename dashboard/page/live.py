@@ -1,4 +1,4 @@
-"""What pages read, and that they are drawn again as soon as there is something new."""
+"""Reads the data of pages, and has them redrawn as soon as there is something new."""
 
 import logging
 import shlex
@@ -25,7 +25,7 @@ from . import news
 from .address import chosen
 from .words import plain
 
-WIDTH = 360  # pixels of the box that a study is chosen in
+WIDTH = 360  # pixels of the study's select box
 P = ParamSpec("P")
 
 
@@ -36,7 +36,7 @@ def store(home: Path) -> Store:
 
 
 def explained(draw: Callable[P, None]) -> Callable[P, None]:
-    """Have a page, or a part of one, say in its place why MLflow cannot be read, and try again until it can."""
+    """Make a page show why MLflow cannot be read, and retry until it can."""
 
     @wraps(draw)
     def page(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -44,20 +44,20 @@ def explained(draw: Callable[P, None]) -> Callable[P, None]:
             draw(*args, **kwargs)
         except StoreError as error:
             st.error(f"{plain(str(error))}\n\n{plain(error.remedy)}", title="MLflow cannot be read")
-            news.watch_for_an_answer()
+            news.watch_for_recovery()
 
     return page
 
 
 def names_or_stop(home: Path) -> list[str]:
-    """Return the names of all studies; where there is none, say how one comes to be."""
+    """Return the names of all studies; if there are none, show how to create one and stop."""
     if not (names := store(home).names()):
-        st.info("A search makes one; leave this page open, and it will appear.", title="No study yet")
+        st.info("A search creates one; leave this page open, and it will appear.", title="No study yet")
         st.code(f"convsearch run --home {shlex.quote(str(home))}", language="shell")
         for name, uri in _elsewhere(home):
             st.info(
-                f"The runs of {plain(name)} are in the database that it shares: set `MLFLOW_TRACKING_URI` to "
-                f"{plain(uri)}, with the password in it, and begin the dashboard again.",
+                f"The runs of {plain(name)} are in its shared database: set `MLFLOW_TRACKING_URI` to "
+                f"{plain(uri)}, with the password in it, and restart the dashboard.",
                 title="A shared study",
             )
         watch(home, [])
@@ -66,7 +66,7 @@ def names_or_stop(home: Path) -> list[str]:
 
 
 def _elsewhere(home: Path) -> Iterator[tuple[str, str]]:
-    """Yield the studies of a home whose runs are in a database, with its address."""
+    """Yield the studies of a home whose runs are in a database, and its address."""
     for folder in Home(home).studies():
         with suppress(InputError):
             if (storage := folder.read().storage) is not None:
@@ -74,38 +74,38 @@ def _elsewhere(home: Path) -> Iterator[tuple[str, str]]:
 
 
 def chosen_study(home: Path, label: str = "Study", key: str = "study") -> Study:
-    """Have a study chosen, by the address or by hand, and read it."""
+    """Let the viewer choose a study, in the address or by hand, and read it."""
     names = names_or_stop(home)
-    asked = st.query_params.get(key)
-    if asked is not None and asked not in names:
-        _nothing(home, f"There is no study {plain(repr(asked))} here (any more).")
+    requested = st.query_params.get(key)
+    if requested is not None and requested not in names:
+        _stop_with(home, f"There is no study {plain(repr(requested))} here (any more).")
     name = chosen(label, names, names[0], key, WIDTH)
     study = read(home, name)
     if study is None:
-        _nothing(home, f"The study {plain(repr(name))} was deleted.")
+        _stop_with(home, f"The study {plain(repr(name))} was deleted.")
     return study
 
 
-def _nothing(home: Path, why: str) -> NoReturn:
+def _stop_with(home: Path, why: str) -> NoReturn:
     st.warning(why)
     st.page_link(st.session_state["pages"]["studies"], label="All studies")
     watch(home, [])
     st.stop()
 
 
-def part(what: str, draw: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
-    """Draw a part of a page; where data that nobody thought of break it, say so in its place: the rest goes on."""
+def part(title: str, draw: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
+    """Draw a part of a page; if unexpected data break it, show the error in its place and go on with the rest."""
     try:
         draw(*args, **kwargs)
     except StoreError:
         raise
     except Exception as error:
-        logging.getLogger(__name__).exception(what)
-        st.error(plain(f"{type(error).__name__}: {error}"), title=f"{what} cannot be shown")
+        logging.getLogger(__name__).exception(title)
+        st.error(plain(f"{type(error).__name__}: {error}"), title=f"{title} cannot be shown")
 
 
 def read(home: Path, name: str) -> Study | None:
-    """Return a study as it is now, with a bar while it is read for the first time; None where it was deleted."""
+    """Return a study as it is now, with a progress bar while it is first read; None if it was deleted."""
     place = st.empty()
     found = store(home).study(name, lambda share: place.progress(share, f"reading the runs of {plain(name)}"))
     place.empty()
@@ -113,10 +113,12 @@ def read(home: Path, name: str) -> Study | None:
 
 
 def candidate(home: Path, trial: "pd.Series[Any]") -> Candidate | None:
-    """Return the candidate of a trial's row; where MLflow does not have it, say so, and return None."""
+    """Return the candidate of a trial's row; if MLflow does not have it, show a warning and return None."""
     text = store(home).text(trial["run"], ARCHITECTURE_FILE)
     if text is None:
-        st.warning("The file was deleted, or the trial runs still.", title=f"MLflow has no {ARCHITECTURE_FILE} of it")
+        st.warning(
+            "The file was deleted, or the trial is still running.", title=f"MLflow has no {ARCHITECTURE_FILE} of it"
+        )
         return None
     try:
         return Candidate.model_validate_json(text)
@@ -126,6 +128,6 @@ def candidate(home: Path, trial: "pd.Series[Any]") -> Candidate | None:
 
 
 def watch(home: Path, drawn: Sequence[Study]) -> None:
-    """Draw the page again as soon as there is something new: in a study that is drawn on it, or another study."""
+    """Redraw the page as soon as one of the drawn studies changes, or studies appear or disappear."""
     running = any(progress_of(study, home).state == "running" for study in drawn)
     news.watch(store(home), {study.name: study.version for study in drawn}, running)

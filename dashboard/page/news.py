@@ -1,7 +1,7 @@
-"""Pages are drawn again as soon as there is something new: the browser asks, and only then has its page drawn.
+"""Redraws pages as soon as there is something new: the browser polls, and requests a redraw only then.
 
-A fragment that looks by itself would run a part of the page each time: 0.07 s of server and browser, beside a search
-that wants both. A question has no page drawn for it, and a page that nobody sees asks none.
+A Streamlit fragment that polls would run part of the page each time: 0.07 s of server and browser time, next to a
+search that needs both. A poll runs no page, and a hidden page does not poll.
 """
 
 import hashlib
@@ -16,14 +16,14 @@ from ..reading.reader import StoreError
 from ..reading.store import Store
 
 PATH = "/news"
-EVERY = 2.0  # seconds between two questions
-FIRST = 4.3  # seconds from a page until the first: where trials end all the time, it is drawn no more often
-AGAIN = 30.0  # seconds after which the time that is left of a search is told anew, though nothing has come
+EVERY = 2.0  # seconds between polls
+FIRST = 4.3  # seconds from a redraw to the first poll: limits redraws when trials end all the time
+AGAIN = 30.0  # seconds after which a running search is redrawn without news, for the time left
 
 _watcher = st.components.v2.component(
     "convsearch.news",
     js="""
-const latest = new WeakMap();  // of each place, the call that is in force: there is one for each page that is drawn
+const latest = new WeakMap();  // by element, the call that is in force: each redraw makes one
 
 export default ({ data, parentElement, setTriggerValue }) => {
     const call = {};
@@ -37,7 +37,7 @@ export default ({ data, parentElement, setTriggerValue }) => {
                 const late = data.again && Date.now() - drawn > data.again;
                 news = answer.ok && (late || (await answer.text()) !== data.seen);
             } catch {
-                // The server is away, which Streamlit says by itself.
+                // The server is unreachable, which Streamlit reports itself.
             }
         }
         if (latest.get(parentElement) !== call) return;
@@ -52,28 +52,29 @@ export default ({ data, parentElement, setTriggerValue }) => {
 
 
 def news(store: Store, studies: Iterable[str]) -> str:
-    """Return what changes whenever there is something new in one of these studies, or another study."""
+    """Return a digest that changes whenever one of these studies or the list of studies does."""
     try:
         names = store.names()
-        found = {name: store.study(name) if name in names else None for name in studies}  # anybody may ask for anything
+        # The request may name anything.
+        found = {name: store.study(name) if name in names else None for name in studies}
     except StoreError:
-        return ""  # which the page tells
+        return ""  # the page shows the error
     return _digest(names, {name: None if study is None else study.version for name, study in found.items()})
 
 
 def watch(store: Store, versions: Mapping[str, int], running: bool) -> None:
-    """Have the page drawn again as soon as there is something new; it is to be the last thing on it.
+    """Have the page redrawn as soon as there is something new; to be called at the end of the page.
 
     Args:
         store: whose studies are drawn.
         versions: of the studies that are drawn.
-        running: whether one of them runs, so that time goes on though nothing is new.
+        running: whether one of them is running, so that the time left changes without news.
     """
     _mount(_digest(store.names(), versions), list(versions), running)
 
 
-def watch_for_an_answer() -> None:
-    """Have the page drawn again as soon as MLflow can be read."""
+def watch_for_recovery() -> None:
+    """Have the page redrawn as soon as MLflow can be read."""
     _mount("", [], False)
 
 
@@ -84,7 +85,7 @@ def _mount(seen: str, studies: list[str], running: bool) -> None:
         "first": 1000 * FIRST,
         "every": 1000 * EVERY,
         "again": 1000 * AGAIN if running else None,
-        "drawn": time.time(),  # for the browser is told only what has changed, and is to begin anew
+        "drawn": time.time(),  # always differs, so that the browser starts over
     }
     _watcher(key="news", data=data, on_news_change=lambda: None)
 

@@ -1,4 +1,4 @@
-"""How figures and drawings are shown: words in them as text, with what can be done to them by a frame or a click."""
+"""Shows figures and drawings: their text unformatted, with zooming and selection by mouse."""
 
 from base64 import b64encode
 from functools import partial
@@ -13,52 +13,52 @@ from ...spaces.architecture import Architecture
 from ...spaces.drawing.picture import picture
 from . import zoom
 
-READABLE = 0.55  # of its natural width, down to which a drawing is made smaller; from then on it scrolls
-# Plotly's own tools: what they do is forgotten when trials arrive, and `zoom.py` does it instead.
+READABLE = 0.55  # least fraction of its natural width that a drawing is scaled to before it scrolls
+# Plotly's own tools lose their effect when trials arrive; `zoom.py` replaces them.
 TOOLS = ("zoom2d", "pan2d", "select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d", "resetScale2d")
 
 
 def figure(found: go.Figure, name: str, alt: str) -> None:
-    """Show a figure, all of whose words are text and no markup; its tool bar writes it as SVG."""
+    """Show a figure with its text unformatted; its tool bar saves it as SVG."""
     st.plotly_chart(found, **_options(found, name, alt))
 
 
 def zoomable(found: go.Figure, name: str, alt: str) -> None:
-    """Show a figure, whose part in a frame that somebody draws is zoomed into."""
-    what = f"{name}, {found.layout.uirevision}"  # the same figure may have other axes
-    if (part := zoom.chosen_part(what)) is not None:
+    """Show a figure that zooms into a frame drawn by the viewer."""
+    key = f"{name}, {found.layout.uirevision}"  # the same figure may have other axes
+    if (part := zoom.chosen_part(key)) is not None:
         zoom.zoom_into(found, part)
-    _framed(found, what, name, alt)
+    _framed(found, key, name, alt)
     if part is None and zoom.by_mouse():
         st.caption("Draw a frame to zoom into it.")
     elif part is not None:
-        _all_again("Show all", what, name)
+        _reset_button("Show all", key, name)
 
 
 def selectable(found: go.Figure, name: str, alt: str) -> list[int]:
-    """Show a figure, and return the trials that somebody has drawn a frame around."""
-    what = f"{name}, {found.layout.uirevision}"
-    part = zoom.chosen_part(what)
+    """Show a figure, and return the trials in a frame drawn by the viewer."""
+    key = f"{name}, {found.layout.uirevision}"
+    part = zoom.chosen_part(key)
     if part is not None:
         zoom.mark(found, part)
-    _framed(found, what, name, alt)
+    _framed(found, key, name, alt)
     if part is None:
         return []
-    _all_again("No frame", what, name)
+    _reset_button("No frame", key, name)
     return zoom.trials_in(found, part)
 
 
-def _framed(found: go.Figure, what: str, name: str, alt: str) -> None:
+def _framed(found: go.Figure, key: str, name: str, alt: str) -> None:
     found.update_layout(dragmode="select" if zoom.by_mouse() else False)
     options = _options(found, name, alt)
     if zoom.by_mouse():
-        st.plotly_chart(found, **options, on_select=partial(zoom.keep, what, options["key"]), selection_mode="box")
+        st.plotly_chart(found, **options, on_select=partial(zoom.keep, key, options["key"]), selection_mode="box")
     else:
         st.plotly_chart(found, **options)
 
 
-def _all_again(label: str, what: str, name: str) -> None:
-    st.button(label, key=f"all-{name}", icon=":material/zoom_out:", on_click=zoom.show_all, args=(what,))
+def _reset_button(label: str, key: str, name: str) -> None:
+    st.button(label, key=f"all-{name}", icon=":material/zoom_out:", on_click=zoom.show_all, args=(key,))
 
 
 def _options(found: go.Figure, name: str, alt: str) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def _options(found: go.Figure, name: str, alt: str) -> dict[str, Any]:
 
 
 def _escape(trace: Any) -> None:
-    """Have plotly show the words of a trace as they are; it takes some HTML in them for markup."""
+    """Escape the text of a trace, because plotly interprets some HTML in it."""
     for name in ("name", "x", "y", "customdata"):
         values = getattr(trace, name, None)
         if isinstance(values, str):
@@ -88,11 +88,11 @@ def _escape(trace: Any) -> None:
 
 
 def drawing(architecture: Architecture, name: str, marked: frozenset[int] = frozenset()) -> None:
-    """Show a network's volumes, as wide as there is room; on a narrow page it scrolls, by the arrow keys as well.
+    """Show a network's volumes, as wide as the page; on a narrow page it scrolls, also with the arrow keys.
 
     Args:
         architecture: what is drawn.
-        name: of the file that is offered, without its ending.
+        name: of the download, without its extension.
         marked: the stages that differ from those of others.
     """
     drawn = picture(architecture, marked)

@@ -1,4 +1,4 @@
-"""Words on pages: as they are, whatever they look like."""
+"""Text on pages."""
 
 import pandas as pd
 
@@ -6,7 +6,7 @@ from ...search.study.trial import STATES
 
 
 def plain(text: str) -> str:
-    """Return text that Markdown shows as it is."""
+    """Return the text escaped for Markdown."""
     return "".join(f"\\{letter}" if letter in "\\`*_{}[]()<>#+-.!|:$~&@" else letter for letter in text)
 
 

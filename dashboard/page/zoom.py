@@ -1,7 +1,7 @@
-"""What part of a figure is looked at: a frame that is drawn with the mouse is zoomed into, or chooses trials.
+"""The visible part of a figure: a frame drawn with the mouse zooms in, or selects trials.
 
-Streamlit makes a figure anew whenever its data change, and forgets what was drawn on it. So the part is kept
-here, where it outlasts the trials that arrive, and in the address, by which somebody else sees the same.
+Streamlit rebuilds a figure whenever its data change, and forgets the selection. So the part is kept here, where it
+outlasts arriving trials, and in the address, so that a shared link shows the same.
 """
 
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
-ZOOM = "zoom"  # what the address calls it
+ZOOM = "zoom"  # its key in the address
 ZOOMS = "zooms"  # in the session: the part of each figure
 
 FRAME = "#6b7280"
 
 Place = float | str
-"""A number, or a moment on an axis of time."""
+"""A number, or a time on a time axis."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Part:
 
 
 def of_frame(box: dict[str, Any]) -> Part | None:
-    """Return the part that a frame encloses; None where it is as thin as a click."""
+    """Return the part inside a frame; None if it has no area, as after a click."""
     (left, right), (bottom, top) = (sorted(map(_number, box[axis])) for axis in ("x", "y"))
     return None if left == right or bottom == top else Part(left, right, bottom, top)
 
@@ -46,7 +46,7 @@ def _number(place: Any) -> Place:
 
 
 def of_words(text: str) -> Part | None:
-    """Return the part that an address names; None where it names none."""
+    """Parse the part in an address; None if it is invalid."""
     places = [_place(word) for word in text.split(",")]
     if len(places) != 4:
         return None
@@ -66,7 +66,7 @@ def _place(word: str) -> Place | None:
 
 
 def chosen_part(name: str) -> Part | None:
-    """Return the part of a figure that is asked for, by a frame or by the address; None for all of it."""
+    """Return the part of a figure chosen by a frame or in the address; None for all of it."""
     parts: dict[str, Part | None] = st.session_state.setdefault(ZOOMS, {})
     if not parts:
         parts[name] = of_words(st.query_params.get(ZOOM, ""))
@@ -79,7 +79,7 @@ def chosen_part(name: str) -> Part | None:
 
 
 def by_mouse() -> bool:
-    """Whether frames can be drawn: a finger that wants to scroll would draw them, too."""
+    """Whether frames can be drawn: on a phone, scrolling would draw them too."""
     return "Mobi" not in (st.context.headers.get("User-Agent") or "")
 
 
@@ -97,7 +97,7 @@ def mark(figure: go.Figure, part: Part) -> None:
 
 
 def trials_in(figure: go.Figure, part: Part) -> list[int]:
-    """Return the trials of which a mark lies in a part of a figure; each mark's `customdata` is its trial."""
+    """Return the trials with a mark inside a part of a figure; each mark's `customdata` is its trial."""
     found: set[int] = set()
     for trace in figure.data:
         x, y = np.asarray(trace.x, dtype=float), np.asarray(trace.y, dtype=float)
@@ -114,12 +114,12 @@ def _set(axis: Any, low: Place, high: Place) -> None:
 
 
 def keep(name: str, key: str) -> None:
-    """Keep the frame that was drawn in the figure of a key."""
+    """Store the frame that was drawn in the figure with this widget key."""
     frames = st.session_state[key].selection.box
     if frames and (part := of_frame(frames[-1])) is not None:
         st.session_state[ZOOMS][name] = part
 
 
 def show_all(name: str) -> None:
-    """Show a figure whole again."""
+    """Show the whole figure again."""
     st.session_state[ZOOMS][name] = None

@@ -1,1 +1,1 @@
-"""What is read: the runs of MLflow as tables, and the bundles made of them."""
+"""Reads MLflow's runs as tables, and makes bundles of them."""

@@ -1,4 +1,4 @@
-"""A trial's bundle to download: made by the same command that anybody may type, in a process of its own."""
+"""A trial's bundle to download: made by the command `convsearch export`, in a separate process."""
 
 import io
 import subprocess
@@ -16,7 +16,7 @@ from ...search.system.processes import environment
 from ...spaces.errors import InputError
 
 PROGRAM = "from convsearch.search.command.main import main; main()"
-PATIENCE = 300  # seconds
+PATIENCE = 300  # seconds for a bundle
 MAKING = threading.Lock()
 
 
@@ -28,7 +28,7 @@ def folder_of(home: Path, study: str, number: int, run: str) -> StudyFolder:
     """Return the folder of the study that a trial's run belongs to.
 
     Raises:
-        BundleError: it is not in this home, or one of the same name is another study.
+        BundleError: it is not in this home, or the study of this name there is another one.
     """
     try:
         folder = Home(home).existing(study)
@@ -55,7 +55,7 @@ def winner(folder: StudyFolder) -> int | None:
 
 
 def command(home: Path, study: str, number: int | None) -> list[str]:
-    """Return the words to type, but for the program's name and where to; `number` is None for the winner."""
+    """Return the arguments of the command without `--to`; `number` is None for the winner."""
     return ["export", study if number is None else f"{study}:{number}", "--home", str(home)]
 
 
@@ -63,18 +63,18 @@ def bundle(home: Path, study: str, number: int | None) -> bytes:
     """Return the bundle as a zip file.
 
     Raises:
-        BundleError: the command says why not.
+        BundleError: the command failed; the message is its own.
     """
-    if not MAKING.acquire(blocking=False):  # each of them is a process with all of Keras in it
+    if not MAKING.acquire(blocking=False):  # each is a process that imports all of Keras
         raise BundleError("Another bundle is being made; try again in a moment.")
     try:
         with tempfile.TemporaryDirectory() as place:
-            return _made(command(home, study, number), Path(place))
+            return _zipped(command(home, study, number), Path(place))
     finally:
         MAKING.release()
 
 
-def _made(words: list[str], place: Path) -> bytes:
+def _zipped(words: list[str], place: Path) -> bytes:
     to = place / "bundle"
     try:
         done = subprocess.run(
@@ -87,7 +87,7 @@ def _made(words: list[str], place: Path) -> bytes:
             cwd=place,
         )
     except subprocess.TimeoutExpired as error:
-        raise BundleError(f"It was not there after {PATIENCE} seconds.") from error
+        raise BundleError(f"It was not ready after {PATIENCE} seconds.") from error
     if done.returncode:
         raise BundleError(done.stderr.strip().removeprefix("convsearch: "))
     packed = io.BytesIO()

@@ -1,6 +1,6 @@
-"""What was read of MLflow, kept in the user's cache, so that the next dashboard asks only for what changed since.
+"""Copies of MLflow's runs in the user's cache, so that the next dashboard queries only the changes.
 
-A copy may be deleted at any time, and is not written to where it cannot be: it is only ever a shorter way.
+A copy may be deleted at any time, and failures to write one are ignored: it only saves time.
 """
 
 import hashlib
@@ -12,29 +12,29 @@ import pandas as pd
 from mlflow.entities import Experiment
 from platformdirs import user_cache_path
 
-FORMAT = 2  # of the tables: copies of another one are not looked for
+FORMAT = 2  # of the tables: copies of other formats are ignored
 
 
 def place_of(uri: str, experiment: Experiment) -> Path:
-    """Return where the copy of an experiment's runs is; another one of the same name and number has another place."""
+    """Return the path of the copy of an experiment's runs; a new experiment of the same name and ID has another."""
     key = f"{FORMAT}\n{uri}\n{experiment.experiment_id}\n{experiment.name}\n{experiment.creation_time}"
     return user_cache_path("convsearch") / "dashboard" / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.parquet"
 
 
 def load(place: Path) -> pd.DataFrame | None:
-    """Return a copy, or None where there is none that can be read."""
+    """Return a copy, or None if there is none that can be read."""
     try:
         found = pd.read_parquet(place)
-    except (OSError, ValueError):  # which pyarrow's errors are
+    except (OSError, ValueError):  # pyarrow's errors are ValueErrors
         return None
-    # As `rows.py` has them; Parquet has types of its own for text, and for columns in which nothing is known.
+    # The types of `rows.py`; Parquet has others for text, and for columns without values.
     words: pd.DataFrame = found.select_dtypes(["object", "str"]).astype(object)
     others = found.drop(columns=words.columns)
     return pd.concat([others, words.where(words.notna(), np.nan)], axis=1)[found.columns]
 
 
 def save(place: Path, table: pd.DataFrame) -> None:
-    """Write a copy, whole or not at all."""
+    """Write a copy atomically."""
     partial = place.with_suffix(".partial")
     with suppress(OSError):
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""How far a study is: whether it runs, and how long it will."""
+"""The progress of a study: whether it is running, and for how much longer."""
 
 import os
 from dataclasses import dataclass
@@ -16,20 +16,20 @@ from .study import Launch, Study
 
 @dataclass(frozen=True)
 class Progress:
-    """`state` is running, finished, interrupted or empty; `text` says it with what is known of how far it is."""
+    """`state` is running, finished, interrupted or empty; `text` adds how far it is, as far as that is known."""
 
     state: str
     text: str
 
 
-INTERRUPTED = Progress("interrupted", "interrupted: convsearch run --resume goes on")
+INTERRUPTED = Progress("interrupted", "interrupted: convsearch run --resume continues it")
 
 
 def progress_of(study: Study, home: Path, now: datetime | None = None) -> Progress:
-    """Return how far a study is, by its launches: several may run at once, where loops share it.
+    """Return the progress of a study by its launches: several may run at once if loops share it.
 
-    A launch that was killed is open in MLflow until the next one; whether its loop is still there, its folder says,
-    where the study is in this home.
+    A launch that was killed stays RUNNING in MLflow until the next one; if the study is in this home, the lock on its
+    folder tells whether its loop is alive.
     """
     if not study.launches:
         return Progress("empty", "no launch")
@@ -56,7 +56,7 @@ def _folder(home: Path, name: str) -> StudyFolder | None:
 def _how_far(study: Study, launch: Launch, now: datetime) -> str:
     done = int((~study.trials["state"].isin(["running", "interrupted"])).sum()) if len(study.trials) else 0
     trials, until = _trials(launch), _until(launch)
-    told = f"running: {done:,} trials" if trials is None else f"running: {done:,} of {trials:,} trials"
+    text = f"running: {done:,} trials" if trials is None else f"running: {done:,} of {trials:,} trials"
     left: list[timedelta] = []
     if until is not None:
         left.append(until - now)
@@ -67,13 +67,13 @@ def _how_far(study: Study, launch: Launch, now: datetime) -> str:
         elif ended:
             left.append((now - launch.began) / ended * (trials - done))
     if not left:
-        return told
+        return text
     least = min(left).total_seconds()
-    return f"{told}, at its end" if least <= 0 else f"{told}, some {duration(least)} left"
+    return f"{text}, finishing" if least <= 0 else f"{text}, about {duration(least)} left"
 
 
 def _trials(launch: Launch) -> int | None:
-    """Return how many trials of the study there are to be; None where the launch has no limit, or none to be read."""
+    """Return the study's limit on trials; None if the launch has none, or it cannot be read."""
     try:
         return int(launch.params["trials"])
     except (KeyError, ValueError):
@@ -81,7 +81,7 @@ def _trials(launch: Launch) -> int | None:
 
 
 def _until(launch: Launch) -> datetime | None:
-    """Return when its minutes are over; None where the launch has no limit, or none to be read."""
+    """Return when the launch's time is up; None if it has no limit, or it cannot be read."""
     try:
         return datetime.fromisoformat(launch.tags[UNTIL_TAG]).astimezone(UTC)
     except (KeyError, ValueError):

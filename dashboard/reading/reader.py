@@ -1,4 +1,4 @@
-"""MLflow, stamp: what it answers, how old an answer is, what is told where it cannot be read. Nothing is written."""
+"""Queries MLflow: its answers, how old they are, and errors where it cannot be read. Nothing is written."""
 
 import gc
 import logging
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")  # seconds; whoever looks is told instead of kept waiting
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")  # seconds; show an error rather than keep a viewer waiting
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
@@ -25,9 +25,9 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from ...search.delivery.tracking import DATA_TAG
 
-PAGE = 500  # runs that are stamp for at a time
-FAILED = 3.0  # seconds for which a server that failed is not stamp again
-FRESH = 1.0  # seconds for which nobody asks MLflow again
+PAGE = 500  # runs per query
+FAILED = 3.0  # seconds for which a failed server is not queried again
+FRESH = 1.0  # seconds for which an answer is reused
 
 
 class StoreError(Exception):
@@ -40,7 +40,7 @@ class StoreError(Exception):
 
 @dataclass(frozen=True)
 class Stamp:
-    """When MLflow was stamp, by the monotonic clock, and the state of its file then; None where it has no file."""
+    """When MLflow was queried, by the monotonic clock, and the state of its file then; None if there is no file."""
 
     at: float
     file: tuple[int, ...] | None
@@ -50,15 +50,15 @@ NEVER = Stamp(float("-inf"), None)
 
 
 class Reader:
-    """Asks one store of MLflow. Every method raises StoreError where it cannot be read."""
+    """Queries one MLflow store. Every method raises StoreError if it cannot be read."""
 
     def __init__(self, uri: str, fresh: float = FRESH, page: int = PAGE) -> None:
-        """Begin with nothing stamp.
+        """Start without a query.
 
         Args:
             uri: of the store.
-            fresh: seconds for which an answer is as good as new.
-            page: runs that are stamp for at a time.
+            fresh: seconds for which an answer counts as current.
+            page: runs per query.
         """
         self.uri = uri
         self.path = Path(uri.partition(":///")[2]) if uri.startswith("sqlite:") else None
@@ -66,37 +66,37 @@ class Reader:
         self._fresh = fresh
         self._failed: tuple[float, StoreError] | None = None
         self._inode: int | None = None  # of the file that MLflow has opened
-        self._made: MlflowClient | None = None
+        self._opened: MlflowClient | None = None
         for name in ("mlflow", "alembic", "urllib3"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)  # what they log as an error they raise as well
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # they also raise the errors that they log
 
-    # ------------------------------------------------------------------ when it was stamp
+    # ------------------------------------------------------------------ how old an answer is
 
     def now(self) -> Stamp:
-        """Return what tells later whether something may be new; to be called before asking."""
+        """Return a stamp to compare with later; take it before a query."""
         return Stamp(time.monotonic(), self._file())
 
     def is_fresh(self, stamp: Stamp) -> bool:
-        """Whether nothing can be new: it was stamp just now, or its file is the one that it was then."""
+        """Whether nothing can have changed: the stamp is recent, or the file is unchanged since."""
         if time.monotonic() - stamp.at < self._fresh:
             return True
         return stamp.file is not None and stamp.file == self._file()
 
     def _file(self) -> tuple[int, ...] | None:
-        """Return what changes whenever somebody writes to MLflow's SQLite file; None where it is in no file."""
+        """Return a value that changes whenever MLflow's SQLite file does; None if there is no file."""
         if self.path is None:
             return None
         found: tuple[int, ...] = ()
         for path in (self.path, self.path.with_name(self.path.name + "-wal")):
             with suppress(OSError):
-                facts = path.stat()
-                found += (facts.st_ino, facts.st_size, facts.st_mtime_ns)
+                status = path.stat()
+                found += (status.st_ino, status.st_size, status.st_mtime_ns)
         return found or None
 
-    # ------------------------------------------------------------------ what it is stamp for
+    # ------------------------------------------------------------------ queries
 
     def experiments(self) -> list[Experiment]:
-        """Return the experiments that are studies, the newest first; none where there is no store yet."""
+        """Return the experiments that are studies, newest first; none if there is no store yet."""
         if not self._is_there():
             return []
         with self._read():
@@ -104,14 +104,14 @@ class Reader:
         return [experiment for experiment in found if DATA_TAG in experiment.tags]  # a server may have others
 
     def runs(self, experiments: Sequence[str], which: str) -> Iterator[Run]:
-        """Yield runs of experiments, by their IDs, in the order in which they began; of no experiment none.
+        """Yield runs of experiments in the order in which they began.
 
         Args:
             experiments: their IDs.
-            which: a condition in MLflow's language.
+            which: a filter in MLflow's syntax.
         """
         token = None
-        while experiments:  # of none, MLflow would look through all
+        while experiments:  # without any, MLflow would search all of them
             page = self._page(experiments, which, ["attributes.start_time ASC"], self.page, token)
             yield from page
             token = page.token
@@ -119,21 +119,21 @@ class Reader:
                 return
 
     def newest(self, experiment: str, which: str) -> Sequence[Run]:
-        """Return the run of an experiment that began last; nothing where there is none."""
+        """Return the run of an experiment that began last, if any."""
         return list(self._page([experiment], which, ["attributes.start_time DESC"], 1, None))
 
-    def moved(
+    def changed(
         self, experiments: Sequence[str], which: str, since: int, ran: Iterable[str], running: Mapping[str, Run]
     ) -> dict[str, Run]:
-        """Return the runs that may have changed, by their IDs: those that run, that have ended, that did run.
+        """Return the runs that may have changed, by their IDs: running, recently ended, and formerly running ones.
 
         Args:
             experiments: their IDs.
-            which: a condition in MLflow's language.
+            which: a filter in MLflow's syntax.
             since: when the others had ended for good, in milliseconds since 1970.
-            ran: the IDs of those that ran when it was stamp before: they may have ended longer ago than any clock
-                should have it. One that is not returned was deleted.
-            running: those that run now.
+            ran: the IDs of those that were running at the last query: clocks may disagree about when they ended. One
+                that is not returned was deleted.
+            running: those that are running now.
         """
         ended = self.runs(experiments, f"{which} and attributes.end_time >= {since}")
         found = {**running, **{run.info.run_id: run for run in ended}}
@@ -148,7 +148,7 @@ class Reader:
             return {found.step: found.value for found in self._client().get_metric_history(run_id, metric)}
 
     def text(self, run_id: str, path: str) -> str | None:
-        """Return an artifact of a run as text, or None where it is missing, or outside of the run."""
+        """Return an artifact of a run as text, or None if it is missing, or outside the run."""
         if ".." in Path(path).parts or Path(path).is_absolute():  # MLflow would follow it
             return None
         with self._read(), tempfile.TemporaryDirectory() as place:
@@ -162,19 +162,19 @@ class Reader:
         with self._read(), _uncollected():
             return self._client().search_runs(list(experiments), which, ViewType.ACTIVE_ONLY, count, order, token)
 
-    # ------------------------------------------------------------------ whom it asks
+    # ------------------------------------------------------------------ the store
 
     def _is_there(self) -> bool:
-        """Whether there is a whole store to read.
+        """Whether there is a complete store to read.
 
-        MLflow would make what is missing; two that do so at once, a search that begins and this, would spoil it. The
-        last thing that it makes is its first experiment.
+        MLflow would create what is missing; if a starting search and the dashboard did so at once, they would corrupt
+        it. Its first experiment is the last thing that MLflow creates.
         """
         if self.path is None or not self.path.exists():
             return self.path is None
-        if self._made is not None:
-            if self.path.stat().st_ino != self._inode:  # MLflow reads the old one on
-                raise StoreError(f"{self.path} was deleted and made anew.", "Begin the dashboard again.")
+        if self._opened is not None:
+            if self.path.stat().st_ino != self._inode:  # MLflow keeps reading the old one
+                raise StoreError(f"{self.path} was deleted and recreated.", "Restart the dashboard.")
             return True
         try:
             with closing(sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True)) as database:
@@ -185,29 +185,29 @@ class Reader:
             raise _store_error(self.uri, error) from error
 
     def _client(self) -> MlflowClient:
-        if self._made is None:
+        if self._opened is None:
             self._inode = None if self.path is None else self.path.stat().st_ino
-            self._made = MlflowClient(self.uri)
-        return self._made
+            self._opened = MlflowClient(self.uri)
+        return self._opened
 
     @contextmanager
     def _read(self) -> Iterator[None]:
-        """Tell what MLflow fails with; for a while, all who ask have the same answer, instead of waiting in a row."""
+        """Convert MLflow's errors to StoreError; for a while, all viewers get the same error without waiting."""
         if self._failed is not None and time.monotonic() - self._failed[0] < FAILED:
             raise self._failed[1]
         try:
             yield
         except (MlflowException, SQLAlchemyError, OSError) as error:
-            told = _store_error(self.uri, error)
-            self._failed = time.monotonic(), told
-            raise told from error
+            failure = _store_error(self.uri, error)
+            self._failed = time.monotonic(), failure
+            raise failure from error
 
 
 @contextmanager
 def _uncollected() -> Iterator[None]:
-    """Keep Python from looking for garbage: a page is a hundred thousand objects, all of them in use.
+    """Disable garbage collection: a page is a hundred thousand objects, all of them in use.
 
-    It would take two thirds of the time. Where two threads are at it, one may end it for the other, which is only slow.
+    It would take two thirds of the time. With two threads, one may enable it again for the other, which is only slow.
     """
     collected = gc.isenabled()
     gc.disable()
@@ -228,12 +228,12 @@ def shown_uri(uri: str) -> str:
 
 def _store_error(uri: str, error: Exception) -> StoreError:
     line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    told = shown_uri(uri)
+    shown = shown_uri(uri)
     if "out-of-date database schema" in str(error):
-        remedy = f"Keep a copy of it, then: mlflow db upgrade {told}"
-        return StoreError(f"The store of MLflow at {told} is of another version.", remedy)
+        remedy = f"Keep a copy of it, then: mlflow db upgrade {shown}"
+        return StoreError(f"The MLflow store at {shown} is of another version.", remedy)
     if uri.startswith("http") and "error code" not in line:
-        return StoreError(f"The MLflow server at {told} does not answer.", "See to the server; this page tries again.")
+        return StoreError(f"The MLflow server at {shown} does not answer.", "Check the server; this page tries again.")
     return StoreError(
-        f"MLflow cannot be read at {told}: {line.replace(uri, told)}", "convsearch doctor says what is wrong with it."
+        f"MLflow cannot be read at {shown}: {line.replace(uri, shown)}", "convsearch doctor says what is wrong with it."
     )

@@ -1,4 +1,4 @@
-"""Runs of MLflow as a table of trials: a row a trial, a column for each tag, measure and option."""
+"""MLflow's runs as a table of trials: one row per trial, one column for each tag, measure and option."""
 
 import re
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import pandas as pd
 from mlflow.entities import Run
 from numpy.typing import NDArray
 
-OPTION = "option."  # what the columns of a trial's options begin with
+OPTION = "option."  # the prefix of the columns of options
 
 MEASURES = {  # MLflow's names and ours
     "best_val_accuracy": "validation",
@@ -34,9 +34,9 @@ TAGS = ("state", "worker", "error", "lost", "architecture", "hash")
 def table_of(runs: Sequence[Run]) -> pd.DataFrame:
     """Return runs of trials as a table, by their numbers.
 
-    Text is of the type of any object, and NaN where there is none: pandas sees to all columns of that type at once.
+    Text has dtype object, with NaN where there is none: pandas handles all columns of one dtype at once.
     """
-    whole = [run for run in runs if NUMBER.fullmatch(run.data.tags.get("number", ""))]  # others are damaged
+    whole = [run for run in runs if NUMBER.fullmatch(run.data.tags.get("number", ""))]  # the others are damaged
     moments = pd.DataFrame(map(_moments, whole), columns=["began", "ended"])
     parts = [
         pd.DataFrame({"trial": [int(run.data.tags["number"]) for run in whole]}, dtype="int64"),
@@ -51,7 +51,7 @@ def table_of(runs: Sequence[Run]) -> pd.DataFrame:
 def _words(run: Run) -> list[str | float]:
     words: dict[str, str | float] = {name: run.data.tags.get(name, np.nan) for name in TAGS}
     if words["state"] in ("complete", "pruned"):
-        words["error"] = np.nan  # of an interruption that it has gone on from
+        words["error"] = np.nan  # of an interruption after which it continued
     return [run.info.run_id, *words.values()]
 
 
@@ -65,7 +65,7 @@ def _measures(run: Run) -> list[float | None]:
 
 
 def merged(table: pd.DataFrame, changed: pd.DataFrame) -> pd.DataFrame:
-    """Return a table with the rows that have changed, or are new, as they are now."""
+    """Return the table with changed rows replaced and new ones added."""
     if table.empty or changed.empty:
         return changed if table.empty else table
     names = table.columns.union(changed.columns, sort=False)  # pandas would do the same, but one column at a time
@@ -74,26 +74,26 @@ def merged(table: pd.DataFrame, changed: pd.DataFrame) -> pd.DataFrame:
 
 
 def _sorted(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows by number; where a number has two runs, which no search makes, the later one."""
+    """Return the rows sorted by number; if a number has two runs, which no search creates, only the later one."""
     found = table.sort_values(["trial", "began"], ignore_index=True)
     return found.drop_duplicates("trial", keep="last", ignore_index=True)
 
 
 def typed(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """Return a table whose options are numbers where all of them are, and the names of those that differ."""
+    """Return the table with all-numeric options as numbers, and the names of the options that differ."""
     options = [name for name in table.columns if name.startswith(OPTION)]
     words = table[options].to_numpy(dtype=object)
     found: dict[str, NDArray[Any]] = {}
     differ: list[str] = []
     for place, name in enumerate(options):
-        # An option has few values that differ, so that each of them is looked at once.
+        # An option has few distinct values, so each is parsed only once.
         codes, values = pd.factorize(words[:, place])
         if len(values) > 1:
             differ.append(name.removeprefix(OPTION))
         numbers = pd.to_numeric(values, errors="coerce")
         if np.isnan(numbers).any():
             continue
-        if (codes < 0).any():  # no value, which then is the last
+        if (codes < 0).any():  # missing values have code -1, the last
             numbers = np.append(numbers, np.nan)
         found[name] = numbers[codes]
     words_and_others = table.drop(columns=list(found))
@@ -101,5 +101,5 @@ def typed(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
 
 def moment(milliseconds: int) -> datetime:
-    """Return a moment of MLflow's, milliseconds since 1970, in UTC."""
+    """Return one of MLflow's times, in milliseconds since 1970, as a datetime in UTC."""
     return datetime.fromtimestamp(milliseconds / 1000, UTC)

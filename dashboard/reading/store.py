@@ -1,7 +1,7 @@
-"""The runs of MLflow as tables: all are read once, and from then on only what has changed.
+"""MLflow's runs as tables: all are read once, and from then on only the changes.
 
-MLflow takes more than a millisecond for a run, so that ten thousand trials take a while the first time. What is read
-is kept for all who look, and for the next time in the user's cache (`copies.py`).
+MLflow takes more than a millisecond per run, so ten thousand trials take a while the first time. What was read is
+shared by all viewers, and kept in the user's cache for the next time (`copies.py`).
 """
 
 import threading
@@ -22,21 +22,21 @@ from .reader import FRESH, NEVER, PAGE, Reader, Stamp
 from .rows import merged, moment, table_of, typed
 from .study import Launch, Study
 
-WORTH_COPYING, COPIED = 200, 60.0  # runs, from which on a study is copied; seconds between two copies of it
-# Milliseconds: what ended within them is stamp for again, for it may have come after what ended later. A loop delivers
-# in order, but for what it does within the same moment; several loops do not, up to the minutes that one may be away.
+WORTH_COPYING, COPIED = 200, 60.0  # least runs of a study that is copied; seconds between copies
+# Milliseconds: runs that ended within them are queried again, as they may have arrived after runs that ended later.
+# A loop delivers in order, except within a moment; of several loops, one may be offline for minutes.
 OVERLAP, OVERLAP_SHARED = 2_000, 600_000
 TRIAL, LAUNCH = "trial", "launch"  # the kinds of runs
 Progress = Callable[[float], object]
-"""Is told which share of a study has been read."""
+"""Called with the fraction of a study that has been read."""
 
 _Mark = tuple[str | None, int | None]
-"""The state of a trial's run, and when it ended, in milliseconds since 1970; None while it runs."""
+"""The state of a trial's run, and when it ended, in milliseconds since 1970; None while it is running."""
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """What studies there are, by name, the newest first; the launches, by experiment and run; what runs."""
+    """The studies by name, newest first; their launches, by experiment and run; the running runs."""
 
     stamp: Stamp = NEVER
     experiments: dict[str, Experiment] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class _Seen:
     running: dict[str, Run] = field(default_factory=dict)  # launches and trials, by run
 
     def runs(self, kind: str, experiments: Container[str]) -> dict[str, Run]:
-        """Return what runs, of a kind and in some experiments."""
+        """Return the running runs of a kind in some experiments."""
         return {
             run_id: run
             for run_id, run in self.running.items()
@@ -54,13 +54,13 @@ class _Seen:
 
 @dataclass
 class _Kept:
-    """What is kept of a study, and what it takes to ask for the rest."""
+    """What was read of a study, and what is needed to query the changes."""
 
     study: Study | None = None
     runs: pd.DataFrame = field(default_factory=lambda: table_of([]))  # as MLflow has them: all options are text
     stamp: Stamp = NEVER
     newest_end: int = 0  # milliseconds since 1970
-    saved: float = float("-inf")  # when it was copied last, by the monotonic clock
+    saved: float = float("-inf")  # when it was last copied, by the monotonic clock
     marks: dict[str, _Mark] = field(default_factory=dict)  # of all runs, damaged ones too
     curves: dict[str, pd.DataFrame] = field(default_factory=dict)  # of runs that have ended
 
@@ -69,34 +69,34 @@ class _Kept:
         return {run for run, (_, end) in self.marks.items() if end is None}
 
     def is_at_rest(self, launches: tuple[Launch, ...]) -> bool:
-        """Whether nothing can have changed: no launch is open, none is new, and all trials have ended."""
-        is_open = any(launch.status == "RUNNING" for launch in launches)
-        return self.study is not None and self.study.launches == launches and not is_open and not self.running()
+        """Whether nothing can have changed: no launch is running or new, and all trials have ended."""
+        is_running = any(launch.status == "RUNNING" for launch in launches)
+        return self.study is not None and self.study.launches == launches and not is_running and not self.running()
 
 
 class Store:
-    """Reads where a home's runs are logged; one for all who look at it."""
+    """Reads the runs of a home; one instance serves all viewers."""
 
     def __init__(self, home: Path, fresh: float = FRESH, page: int = PAGE, worth_copying: int = WORTH_COPYING) -> None:
         """Begin with nothing read.
 
         Args:
             home: whose runs are read.
-            fresh: seconds for which nobody asks MLflow again.
-            page: runs that are stamp for at a time.
-            worth_copying: runs, from which on a study is copied to the user's cache.
+            fresh: seconds for which an answer of MLflow is reused.
+            page: runs per query.
+            worth_copying: least runs of a study that is copied to the user's cache.
         """
         self.reader = Reader(tracking_uri(Home(home)), fresh, page)
         self._worth_copying = worth_copying
         self._seen = _Seen()
         self._kept: dict[str, _Kept] = {}
         self._locks: dict[str, threading.Lock] = {}
-        self._shares: dict[str, float] = {}  # which share has been read of what is read for the first time
+        self._shares: dict[str, float] = {}  # the fraction read of studies that are read for the first time
         self._texts: dict[tuple[str, str], str] = {}
         self._lock, self._seeing = threading.Lock(), threading.Lock()
 
     def names(self) -> list[str]:
-        """Return the names of all studies, the newest first.
+        """Return the names of all studies, newest first.
 
         Raises:
             StoreError: MLflow cannot be read.
@@ -104,18 +104,18 @@ class Store:
         return list(self._look().experiments)
 
     def study(self, name: str, progress: Progress = lambda share: None) -> Study | None:
-        """Return a study as it is now, or None where there is none of this name.
+        """Return a study as it is now, or None if there is none of this name.
 
         Args:
-            name: of the study; it may be anything that somebody typed.
-            progress: is told how much has been read, when it is read for the first time.
+            name: of the study; any text that a viewer typed.
+            progress: called with the fraction read, when the study is read for the first time.
 
         Raises:
             StoreError: MLflow cannot be read.
         """
         with self._lock:
             lock = self._locks.setdefault(name, threading.Lock())
-        while not lock.acquire(timeout=0.2):  # whoever comes second waits, and has what the first one has read
+        while not lock.acquire(timeout=0.2):  # a second viewer waits, and gets what the first has read
             progress(self._shares.get(name, 0.0))
         try:
             kept = self._kept.get(name)
@@ -130,21 +130,21 @@ class Store:
             lock.release()
 
     def curves(self, study: Study, trials: Iterable[int]) -> dict[int, pd.DataFrame]:
-        """Return the learning curves of trials, a row an epoch: CURVES.
+        """Return the learning curves of trials, one row per epoch and one column per name in CURVES.
 
         Raises:
             StoreError: MLflow cannot be read.
         """
-        there = set(study.trials["trial"])
-        return {number: self._curve(study.name, study.row(number)) for number in trials if number in there}
+        known = set(study.trials["trial"])
+        return {number: self._curve(study.name, study.row(number)) for number in trials if number in known}
 
     def text(self, run_id: str, path: str, keep: bool = False) -> str | None:
-        """Return an artifact of a run as text, or None where it is missing, or outside of the run.
+        """Return an artifact of a run as text, or None if it is missing, or outside the run.
 
         Args:
             run_id: of the run.
             path: of the artifact.
-            keep: whether it is stamp for again and again, and never changes.
+            keep: whether to cache it, because it never changes.
 
         Raises:
             StoreError: MLflow cannot be read.
@@ -159,31 +159,31 @@ class Store:
     # ------------------------------------------------------------------ what is read
 
     def _look(self) -> _Seen:
-        """Return what there is now: for all studies at once, however many there are."""
+        """Return what exists now, with the same few queries however many studies there are."""
         with self._seeing:
             if not self.reader.is_fresh(self._seen.stamp):
                 stamp = self.reader.now()
                 experiments = {experiment.name: experiment for experiment in self.reader.experiments()}
-                there = [experiment.experiment_id for experiment in experiments.values()]
-                running = {run.info.run_id: run for run in self.reader.runs(there, "attributes.status = 'RUNNING'")}
+                ids = [experiment.experiment_id for experiment in experiments.values()]
+                running = {run.info.run_id: run for run in self.reader.runs(ids, "attributes.status = 'RUNNING'")}
                 seen = _Seen(stamp, experiments, self._seen.launches, running)
-                self._seen = replace(seen, launches=self._launches(seen, there))
+                self._seen = replace(seen, launches=self._launches(seen, ids))
             return self._seen
 
-    def _launches(self, seen: _Seen, there: list[str]) -> dict[str, dict[str, Run]]:
-        """Return the runs of all launches: of studies that are new all, of the others what may have changed.
+    def _launches(self, seen: _Seen, ids: list[str]) -> dict[str, dict[str, Run]]:
+        """Return the runs of all launches: queries all those of new studies, and of others those that may have changed.
 
         Args:
-            seen: what is seen now, with the launches that were seen before.
-            there: the experiments that there are.
+            seen: what exists now, with the launches of the last query.
+            ids: the experiments that exist.
         """
-        known = {one: seen.launches[one] for one in there if one in seen.launches}
-        runs = list(self.reader.runs([one for one in there if one not in known], _of(LAUNCH)))
+        known = {one: seen.launches[one] for one in ids if one in seen.launches}
+        runs = list(self.reader.runs([one for one in ids if one not in known], _of(LAUNCH)))
         before = [run.info for launches in known.values() for run in launches.values()]
         since = max((info.end_time or 0 for info in before), default=0) - OVERLAP_SHARED
         ran = {info.run_id for info in before if info.status == "RUNNING"}
-        runs += self.reader.moved(list(known), _of(LAUNCH), since, ran, seen.runs(LAUNCH, known)).values()
-        found = {one: {run_id: run for run_id, run in known.get(one, {}).items() if run_id not in ran} for one in there}
+        runs += self.reader.changed(list(known), _of(LAUNCH), since, ran, seen.runs(LAUNCH, known)).values()
+        found = {one: {run_id: run for run_id, run in known.get(one, {}).items() if run_id not in ran} for one in ids}
         for run in runs:
             found[run.info.experiment_id][run.info.run_id] = run
         return found
@@ -194,7 +194,7 @@ class Store:
         if experiment is None:
             return None
         if kept is not None and (kept.study is None or kept.study.created != moment(experiment.creation_time)):
-            kept = None  # it was deleted, and another one made of the same name
+            kept = None  # it was deleted, and another one created under the same name
         place = copies.place_of(self.reader.uri, experiment)
         if kept is None and (copy := copies.load(place)) is not None:
             kept = _of_copy(name, experiment, copy)
@@ -211,13 +211,13 @@ class Store:
         before, table = kept.study, merged(kept.runs, table_of(runs))
         changed = before is None or bool(runs) or before.launches != launches
         marks = kept.marks | {run.info.run_id: _mark(run) for run in runs}
-        made = replace(kept, runs=table, stamp=seen.stamp, marks=marks)
+        refreshed = replace(kept, runs=table, stamp=seen.stamp, marks=marks)
         for run in runs:
-            made.curves.pop(run.info.run_id, None)  # it has gone on
-        made.newest_end = max([kept.newest_end, *(run.info.end_time or 0 for run in runs)])
+            refreshed.curves.pop(run.info.run_id, None)  # it has continued
+        refreshed.newest_end = max([kept.newest_end, *(run.info.end_time or 0 for run in runs)])
         if before is None or changed:
             trials, options = typed(table)
-            made.study = Study(
+            refreshed.study = Study(
                 name=name,
                 experiment_id=experiment.experiment_id,
                 data=experiment.tags.get(DATA_TAG, ""),
@@ -228,10 +228,10 @@ class Store:
                 options=options,
                 version=(before.version if before else 0) + 1,
             )
-        if changed and len(table) >= self._worth_copying and seen.stamp.at - made.saved > COPIED:
+        if changed and len(table) >= self._worth_copying and seen.stamp.at - refreshed.saved > COPIED:
             copies.save(place, table)
-            made.saved = seen.stamp.at
-        return made
+            refreshed.saved = seen.stamp.at
+        return refreshed
 
     def _all(self, experiment: Experiment, progress: Progress) -> Iterator[Run]:
         """Yield the runs of all trials."""
@@ -244,13 +244,13 @@ class Store:
             yield run
 
     def _changed(self, experiment: Experiment, kept: _Kept, shared: bool, running: Mapping[str, Run]) -> Iterator[Run]:
-        """Yield the runs of trials that are not as they were."""
+        """Yield the runs of trials that have changed."""
         since = kept.newest_end - (OVERLAP_SHARED if shared else OVERLAP)
-        found = self.reader.moved([experiment.experiment_id], _of(TRIAL), since, kept.running(), running)
+        found = self.reader.changed([experiment.experiment_id], _of(TRIAL), since, kept.running(), running)
         yield from (run for run_id, run in found.items() if kept.marks.get(run_id) != _mark(run))
 
     def _curve(self, name: str, trial: "pd.Series[Any]") -> pd.DataFrame:
-        known = self._kept.get(name)  # another viewer may have seen that it was deleted
+        known = self._kept.get(name)  # another viewer may have removed it after it was deleted
         kept = {} if known is None else known.curves
         if trial["run"] not in kept:
             table = pd.DataFrame({curve: self.reader.history(trial["run"], curve) for curve in CURVES}).sort_index()
@@ -262,7 +262,7 @@ class Store:
 
 
 def _of_copy(name: str, experiment: Experiment, copy: pd.DataFrame) -> _Kept:
-    """Return what is known by a copy: what had ended, for good or to go on."""
+    """Return the state of a copy, with all runs that had ended, also those that may continue."""
     study = Study(name, experiment.experiment_id, "", "", moment(experiment.creation_time), (), copy)
     ends = [None if pd.isna(end) else round(end.timestamp() * 1000) for end in copy["ended"]]
     marks = dict(zip(copy["run"], zip(copy["state"], ends, strict=True), strict=True))
@@ -271,12 +271,12 @@ def _of_copy(name: str, experiment: Experiment, copy: pd.DataFrame) -> _Kept:
 
 
 def _of(kind: str) -> str:
-    """Return the condition on runs of a kind, in MLflow's language."""
+    """Return the filter for runs of a kind, in MLflow's syntax."""
     return f"tags.kind = '{kind}'"
 
 
 def _mark(run: Run) -> _Mark:
-    """Return what changes whenever a run does."""
+    """Return a value that changes whenever the run does."""
     return run.data.tags.get("state"), run.info.end_time if run.info.status != "RUNNING" else None
 
 

@@ -1,4 +1,4 @@
-"""A study as the pages have it: its launches, and the table of its trials."""
+"""A study for the pages: its launches, and the table of its trials."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ IMPORTANCE = "importance."
 
 @dataclass(frozen=True)
 class Launch:
-    """One launch of a study: its run, when it began and ended, and what it was asked for."""
+    """One launch of a study: its run, when it began and ended, and its options."""
 
     run_id: str
     status: str
@@ -26,7 +26,7 @@ class Launch:
 
     @property
     def importances(self) -> dict[str, float]:
-        """The share of each dimension; empty where nothing is known yet."""
+        """The share of each dimension; empty if unknown."""
         return {
             name.removeprefix(IMPORTANCE): share for name, share in self.metrics.items() if name.startswith(IMPORTANCE)
         }
@@ -34,7 +34,7 @@ class Launch:
 
 @dataclass(frozen=True)
 class Study:
-    """A study as it was read last. `version` counts its changes; `trials` has a row for each, by number.
+    """A study as it was last read. `version` counts its changes; `trials` has a row for each, by number.
 
     The columns of `trials` are `trial`, `run`, `began` and `ended` (UTC), TAGS, the names of MEASURES, and one for each
     option, whose name begins with OPTION. `options` are the names of those that differ between trials.
@@ -52,18 +52,18 @@ class Study:
 
     @property
     def engine(self) -> str:
-        """The engine and its algorithm, as the last launch had them."""
+        """The engine and algorithm of the last launch."""
         tags = self.launches[-1].tags if self.launches else {}
         return " ".join(tags[name] for name in ("engine", "algorithm") if name in tags)
 
     @property
     def shared(self) -> bool:
-        """Whether several loops work on it, whose trials come in no order."""
+        """Whether several loops share it, whose trials arrive in no particular order."""
         return any("loop" in launch.tags for launch in self.launches)
 
     @cached_property
     def best(self) -> "pd.Series[Any] | None":
-        """The row of the most accurate trial, if any has reached something: of those that were trained to their end."""
+        """The row of the most accurate trial, if any; of the complete ones if there are any."""
         validation = self.trials["validation"].to_numpy()
         known = ~np.isnan(validation)
         complete = known & (self.trials["state"] == "complete").to_numpy()
@@ -72,9 +72,9 @@ class Study:
 
     @property
     def importances(self) -> dict[str, float]:
-        """The share of each dimension, as the last launch that knew them has them; empty where none did."""
+        """The share of each dimension, by the last launch that has them; empty if none does."""
         return next((launch.importances for launch in reversed(self.launches) if launch.importances), {})
 
     def row(self, number: int) -> "pd.Series[Any]":
-        """Return the row of a trial that there is."""
+        """Return the row of an existing trial."""
         return self.trials[self.trials["trial"] == number].iloc[0]

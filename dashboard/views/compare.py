@@ -57,23 +57,23 @@ def _trials(home: Path) -> list[Study]:
 
 
 def _drawings(home: Path, trials: Mapping[str, "pd.Series[Any]"], name: str) -> None:
-    """Draw networks, one under the other, with what another of them does not have set off."""
-    places = {told: st.container(border=True) for told in trials}
+    """Draw networks, one under the other, highlighting what another of them does not have."""
+    places = {label: st.container(border=True) for label in trials}
     candidates = {}
-    for told, trial in trials.items():
-        with places[told]:
+    for label, trial in trials.items():
+        with places[label]:
             value = "" if pd.isna(trial["validation"]) else f": {trial['validation']:.1%}"
-            st.markdown(f"**{plain(told)}**{value}")
+            st.markdown(f"**{plain(label)}**{value}")
             if (candidate := live.candidate(home, trial)) is not None:
-                candidates[told] = candidate.architecture
-    for (told, architecture), marked in zip(candidates.items(), differing(list(candidates.values())), strict=True):
-        with places[told]:
-            live.part("The network", shown.drawing, architecture, f"{name}-{told}".replace(" ", "-"), marked)
-    st.caption("On yellow ground: layers that another of them does not have, or has otherwise.")
+                candidates[label] = candidate.architecture
+    for (label, architecture), marked in zip(candidates.items(), differing(list(candidates.values())), strict=True):
+        with places[label]:
+            live.part("The network", shown.drawing, architecture, f"{name}-{label}".replace(" ", "-"), marked)
+    st.caption("Highlighted in yellow: layers that another of them lacks, or has with other settings.")
 
 
 def _differences(table: pd.DataFrame) -> None:
-    """Show the measures and options in which trials differ, a column a trial."""
+    """Show the measures and options in which trials differ, one column per trial."""
     st.subheader("What differs")
     rows = {}
     for name in table.columns.drop(["run", "hash", "began", "ended", "lost", "worker"]):

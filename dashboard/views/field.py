@@ -1,4 +1,4 @@
-"""What the layers of a network see of an image of the study."""
+"""What the layers of a network see of one of the study's images."""
 
 import streamlit as st
 
@@ -11,21 +11,21 @@ from ..page import shown
 
 
 def show_field(architecture: Architecture, name: str, folder: StudyFolder | None) -> None:
-    """Draw the receptive fields over an image of the study's; without its folder there is none."""
+    """Draw the receptive fields over one of the study's images; without its folder there are none."""
     seen_by = fields(architecture)
     if not seen_by:
         return
     st.subheader("Receptive field")
     if (dataset := dataset_of(folder)) is None:
-        st.info("They are in the home that the study was run in.", title="The images are not here")
+        st.info("They are in the home in which the study was run.", title="The images are not here")
         return
-    asked = st.number_input("Image", 0, len(dataset) - 1, 0, key="image", bind="query-params", width=160)
+    number = st.number_input("Image", 0, len(dataset) - 1, 0, key="image", bind="query-params", width=160)
     images = dataset.images()
-    shown.figure(field(images[int(asked)], seen_by), f"{name}-field", "What the middle value of each layer sees")
+    shown.figure(field(images[int(number)], seen_by), f"{name}-field", "What the middle value of each layer sees")
 
 
 def dataset_of(folder: StudyFolder | None) -> Dataset | None:
-    """Return a study's images; None where they, or its folder, are not here, or cannot be read."""
+    """Return a study's images; None if they, or its folder, are not here or cannot be read."""
     if folder is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""All studies, a line each: how far they are, and the best that each has found."""
+"""All studies, one per line: their progress, and the best that each has found."""
 
 from pathlib import Path
 from urllib.parse import quote

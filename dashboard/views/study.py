@@ -1,4 +1,4 @@
-"""One study: its trials, and what can be seen of them. Live while it runs; every view has its address."""
+"""One study: views of its trials. Live while it runs; every view has its own address."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -39,7 +39,7 @@ FORMATS = {
     "seconds": st.column_config.NumberColumn(format="%.1f"),
 }
 SELECTED = "selected"  # the key of the leaderboard, and what the address calls its selected trials
-OVERLAID = 10  # curves that are shown where nothing else is asked for
+OVERLAID = 10  # curves shown by default
 AXES = 8  # of parallel coordinates, where nothing else is asked for
 
 
@@ -69,10 +69,10 @@ def _head(home: Path, study: Study) -> None:
         st.metric("State", progress.state, border=True, help=progress.text)
         st.metric("Data", plain(study.data) or "–", border=True)
         st.metric("Engine", plain(study.engine) or "–", border=True)
-    told = progress.text
+    summary = progress.text
     if best is not None:
-        told = f"Best: trial {best['trial']}, {plain(str(best['architecture']))}; {told}"
-    st.caption(told)
+        summary = f"Best: trial {best['trial']}, {plain(str(best['architecture']))}; {summary}"
+    st.caption(summary)
     if (tested := test_of(home, study)) is not None:
         number, test = tested
         st.page_link(
@@ -88,7 +88,7 @@ def _view(home: Path, study: Study, view: str) -> None:
         return
     trials = _filtered(study)
     if trials.empty:
-        st.info("Choose other states, or other words.", title="No trial is like that")
+        st.info("Choose other states, or another text.", title="No trial matches")
     elif view not in ("Leaderboard", "Failures", "Workers") and trials["validation"].isna().all():
         _nothing_finished(trials)
     else:
@@ -103,7 +103,7 @@ def _nothing_finished(trials: pd.DataFrame) -> None:
 
 
 def _filtered(study: Study) -> pd.DataFrame:
-    """Return the trials that are asked for, by state and by the words in their architecture."""
+    """Return the trials that match the chosen states and the text in their architecture."""
     trials = study.trials
     with st.container(horizontal=True, vertical_alignment="bottom"):
         states = st.pills("States", STATES, selection_mode="multi", key="states", bind="query-params")
@@ -145,9 +145,9 @@ def _leaderboard(home: Path, study: Study, trials: pd.DataFrame) -> None:
 
 
 def _selected(numbers: list[int], study: str) -> list[int]:
-    """Return the trials that are selected; their rows are marked again where they stand now, when others have come.
+    """Return the selected trials; move the selection to their current rows when others have arrived.
 
-    The table knows selected rows by their places alone, so what stood at these places when it was drawn is kept.
+    The table knows selected rows only by their index, so the trials of all rows are kept from the last drawing.
 
     Args:
         numbers: of the trials in the order in which they are about to be shown.
@@ -159,7 +159,7 @@ def _selected(numbers: list[int], study: str) -> list[int]:
         chosen = [int(word) for word in st.query_params.get(SELECTED, "").split(",") if NUMBER.fullmatch(word)]
     elif drawn_of != study:
         chosen = []
-    elif SELECTED in st.session_state:  # it is not while another view is shown
+    elif SELECTED in st.session_state:  # not while another view is shown
         rows = st.session_state[SELECTED]["selection"]["rows"]
         visible = set(drawn)
         hidden = [number for number in chosen if number not in visible]  # by a filter
@@ -182,8 +182,8 @@ def _links(name: str, numbers: list[int]) -> None:
             pages["trial"], label=f"Open trial {numbers[0]}", query_params={"study": name, "trial": str(numbers[0])}
         )
     elif 2 <= len(numbers) <= 4:
-        asked = [("study", name), *(("trials", str(number)) for number in numbers)]
-        st.page_link(pages["compare"], label="Compare these trials", query_params=asked)
+        query = [("study", name), *(("trials", str(number)) for number in numbers)]
+        st.page_link(pages["compare"], label="Compare these trials", query_params=query)
     else:
         st.caption("Select one trial to open it, two to four to compare them.")
 
@@ -198,11 +198,11 @@ def _course(home: Path, study: Study, trials: pd.DataFrame) -> None:
 
 
 def _of_all(trials: pd.DataFrame, most: int = MARKS) -> None:
-    """Say so, where not all trials are drawn."""
+    """Show a caption if not all trials are drawn."""
     count = int(trials["validation"].notna().sum())
     if count > most:
         half = f"{most // 2:,}"
-        st.caption(f"{most:,} of {count:,} trials are drawn: the {half} most accurate, and {half} others by lot.")
+        st.caption(f"{most:,} of {count:,} trials are drawn: the {half} most accurate, and {half} others at random.")
 
 
 def _curves(home: Path, study: Study, trials: pd.DataFrame) -> None:
@@ -219,15 +219,17 @@ def _curves(home: Path, study: Study, trials: pd.DataFrame) -> None:
 
 
 def _fit(home: Path, study: Study, trials: pd.DataFrame) -> None:
-    st.caption("Far above zero is overfitted: what is learnt by heart. Around zero with little accuracy: underfitted.")
-    shown.zoomable(fit(trials), f"{study.name}-fit", "How much better trials do on what they learn from")
+    st.caption(
+        "Far above zero: overfitting, the network has memorised its images. Near zero with low accuracy: underfitting."
+    )
+    shown.zoomable(fit(trials), f"{study.name}-fit", "How much better trials do on training images")
     _of_all(trials)
 
 
 def _importances(home: Path, study: Study, trials: pd.DataFrame) -> None:
     shares = study.importances
     if not shares:
-        st.info("They are worked out when the search has ended, from ten trials on.", title="No importances yet")
+        st.info("They are computed when the search has ended, from ten trials up.", title="No importances yet")
         return
     shown.figure(importances(shares), f"{study.name}-importances", "What mattered, by PED-ANOVA")
 
@@ -300,7 +302,8 @@ def _failures(home: Path, study: Study, trials: pd.DataFrame) -> None:
         st.success("No trial of this study has failed.")
         return
     reasons = failed["error"].fillna("no reason was given")
-    alike = reasons.str.replace(r"[0-9]+(\.[0-9]+)?", "#", regex=True)  # they differ in an epoch, or a number of bytes
+    # Messages of one kind may differ in an epoch, or a number of bytes.
+    alike = reasons.str.replace(r"[0-9]+(\.[0-9]+)?", "#", regex=True)
     for _, rows in sorted(failed.groupby(alike, sort=False), key=lambda found: -len(found[1])):
         with st.container(border=True):
             st.text(reasons[rows.index[0]])
@@ -309,7 +312,7 @@ def _failures(home: Path, study: Study, trials: pd.DataFrame) -> None:
                 rows[["trial", "architecture", "worker", "error"]],
                 hide_index=True,
                 key=f"failed-{rows['trial'].iloc[0]}",
-                alt="The trials that failed so",
+                alt="The trials with this failure",
             )
 
 

@@ -1,4 +1,4 @@
-"""How a study's winner did on the test images: what it took for what, and the images that it got wrong."""
+"""A study's winner on the test images: its confusion matrix, and the images that it got wrong."""
 
 import json
 from pathlib import Path
@@ -17,11 +17,11 @@ from ..reading.study import Study
 from .field import dataset_of
 
 SHOWN = 24  # images
-LARGE = 96  # pixels that an image is drawn with, at least
+LARGE = 96  # least pixels of an image as drawn
 
 
 def test_of(home: Path, study: Study) -> tuple[int, Evaluation] | None:
-    """Return the winner's number and its test, as the last launch that tested one has it."""
+    """Return the winner's number and its test, by the last launch that tested one."""
     for launch in reversed(study.launches):
         if "test_accuracy" not in launch.metrics:
             continue
@@ -39,23 +39,25 @@ def show_test(test: Evaluation, name: str, folder: StudyFolder | None) -> None:
     st.subheader("Test")
     low, high = test.interval_95
     interval = f"95 % interval {low:.1%} to {high:.1%}"
-    st.markdown(f"**{test.accuracy:.1%}** of {test.count:,} images that nothing had seen before ({interval}).")
+    st.markdown(f"**{test.accuracy:.1%}** of {test.count:,} images that it had never seen before ({interval}).")
     dataset = dataset_of(folder)
     classes = [str(number) for number in range(len(test.confusion))] if dataset is None else list(dataset.classes)
     shown.figure(confusion(test.confusion, classes), f"{name}-confusion", "What was taken for what")
     if not test.mistakes:
         return
-    st.markdown(f"**What it got wrong**, the surest first ({min(SHOWN, len(test.mistakes))} of {len(test.mistakes)})")
+    st.markdown(
+        f"**What it got wrong**, the most confident first ({min(SHOWN, len(test.mistakes))} of {len(test.mistakes)})"
+    )
     if dataset is None:
-        st.info("They are in the home that the study was run in.", title="The images are not here")
+        st.info("They are in the home in which the study was run.", title="The images are not here")
         return
     images = dataset.images()
     with st.container(horizontal=True):
         for mistake in test.mistakes[:SHOWN]:
             if max(mistake.label, mistake.guess) >= len(classes) or mistake.image >= len(images):
                 continue  # of other data
-            said = f"{classes[mistake.label]} taken for {classes[mistake.guess]}, {mistake.confidence:.0%}"
-            st.image(enlarged(images[mistake.image]), plain(said), LARGE + 24, alt=said)
+            caption = f"{classes[mistake.label]} taken for {classes[mistake.guess]}, {mistake.confidence:.0%}"
+            st.image(enlarged(images[mistake.image]), plain(caption), LARGE + 24, alt=caption)
 
 
 def enlarged(image: np.ndarray) -> np.ndarray:

@@ -21,9 +21,9 @@ from ..reading.study import Study
 from .field import show_field
 from .tested import show_test, test_of
 
-MLFLOW_PORT = 5000  # which is MLflow's own choice
-BUNDLE = "bundles"  # in the session: the bundle that was made last, by its trial's run
-SECONDS = " (s)"  # how the measures of a part of the time end
+MLFLOW_PORT = 5000  # MLflow's default
+BUNDLE = "bundles"  # in the session: the last bundle made, by its trial's run
+SECONDS = " (s)"  # the suffix of measures that are parts of the time
 
 
 def page(home: Path) -> None:
@@ -31,14 +31,14 @@ def page(home: Path) -> None:
     st.title("Trial")
     with st.container(horizontal=True):
         study = live.chosen_study(home)
-        numbers, asked = study.trials["trial"].tolist(), st.query_params.get("trial")
+        numbers, requested = study.trials["trial"].tolist(), st.query_params.get("trial")
         number = None
-        if asked is None or asked in map(str, numbers):
+        if requested is None or requested in map(str, numbers):
             number = address.chosen("Trial", numbers, _first(home, study), "trial", 160)
     if not numbers:
         st.info("The first trial is about to begin.", title="No trial yet")
     elif number is None:
-        st.warning(f"This study has no trial {plain(repr(asked))}.")
+        st.warning(f"This study has no trial {plain(repr(requested))}.")
         st.page_link(st.session_state["pages"]["study"], label="The study", query_params={"study": study.name})
     else:
         _trial(home, study, study.row(number))
@@ -123,9 +123,9 @@ def _recipe(candidate: Candidate) -> None:
     st.subheader("Recipe")
     recipe = candidate.recipe.model_dump(mode="json")
     varied = {f"augmentation: {name}": value for name, value in recipe.pop("augmentation").items() if value}
-    told = [(name, f"{value:g}" if isinstance(value, float) else str(value)) for name, value in recipe.items()]
-    told += [(name, str(value)) for name, value in varied.items()]
-    st.dataframe(pd.DataFrame(told, columns=["", "value"]), hide_index=True, key="recipe", alt="The recipe")
+    rows = [(name, f"{value:g}" if isinstance(value, float) else str(value)) for name, value in recipe.items()]
+    rows += [(name, str(value)) for name, value in varied.items()]
+    st.dataframe(pd.DataFrame(rows, columns=["", "value"]), hide_index=True, key="recipe", alt="The recipe")
 
 
 def _volume(sides: list[int]) -> str:
@@ -166,19 +166,19 @@ def _bundle(home: Path, study: Study, trial: "pd.Series[Any]", folder: StudyFold
     is_winner = winner(folder) == number
     if not is_winner and number not in folder.kept():
         kept = ", ".join(map(str, folder.kept())) or "none"
-        st.info(f"Kept are those of the trials {kept}.", title="Its weights are not kept")
+        st.info(f"Weights are kept for these trials: {kept}.", title="Its weights are not kept")
         return
     if is_winner:
-        st.caption("The study's winner: trained to the end, tested once on images that nothing else has seen.")
-    asked = None if is_winner else number
-    st.code("convsearch " + shlex.join([*command(home, study.name, asked), "--to", "DIR"]), language="shell")
+        st.caption("The study's winner: trained to the end, and tested once on images that it had never seen.")
+    exported = None if is_winner else number
+    st.code("convsearch " + shlex.join([*command(home, study.name, exported), "--to", "DIR"]), language="shell")
     st.caption("The model, its labels, its card and a program that predicts; it is checked in a fresh process first.")
     made: dict[str, bytes] = st.session_state.setdefault(BUNDLE, {})
     if st.button("Make the bundle", key="make", icon=":material/package_2:"):
         made.clear()  # one at a time is kept
         try:
             with st.spinner("making and checking it"):
-                made[trial["run"]] = bundle(home, study.name, asked)
+                made[trial["run"]] = bundle(home, study.name, exported)
         except BundleError as error:
             st.error(plain(str(error)), title="It cannot be made")
     if (found := made.get(trial["run"])) is not None:

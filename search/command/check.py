@@ -11,7 +11,7 @@ from .terminal import JsonOption, console, print_json
 if TYPE_CHECKING:
     from ...spaces.arithmetic import Volume
 
-LARGEST, DEEPEST = 4096, 64  # pixels of a side, channels: more is a typing mistake
+LARGEST, DEEPEST = 4096, 64  # pixels per side, channels: more is a typing error
 
 
 def check(
@@ -23,7 +23,7 @@ def check(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Say whether a space is sound, how large it is, and what its candidates cost."""
+    """Check a space, and show how large it is and what its candidates cost."""
     from ...spaces.definition import answered, load
     from ...spaces.space import SearchSpace
     from ..report.check import check as table

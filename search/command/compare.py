@@ -12,7 +12,7 @@ def compare(
     as_json: JsonOption = False,
     home: HomeOption = HOME,
 ) -> None:
-    """Compare studies side by side: accuracy by time, trials, the best networks and what they cost."""
+    """Compare studies side by side: accuracy over time, trials, the best networks and what they cost."""
     from ..report import compare as report
     from ..study.home import Home
 

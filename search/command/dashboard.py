@@ -9,20 +9,20 @@ import typer
 from .terminal import HOME, HomeOption, console
 
 ADDRESS = "127.0.0.1"
-PROGRAM = "convsearch.dashboard"  # a program of its own: it is built on the search, not the search on it
+PROGRAM = "convsearch.dashboard"  # a separate program: the dashboard imports the search, never the reverse
 
 
 def dashboard(
     port: Annotated[int, typer.Option(help="Port to serve on.", min=1, max=65535)] = 8501,
     host: Annotated[
-        str, typer.Option(help="Address to serve on; any other than the default admits other machines.")
+        str, typer.Option(help="Address to serve on; any but the default lets other machines connect.")
     ] = ADDRESS,
     home: HomeOption = HOME,
 ) -> None:
     """Open the dashboard, on this machine alone (127.0.0.1) unless --host says otherwise."""
     if host != ADDRESS:
         console(stderr=True).print(
-            f"  warning: whoever reaches {host}:{port} can read all studies of {home}; there is no password",
+            f"  warning: anyone who can reach {host}:{port} can read all studies in {home}; there is no password",
             highlight=False,
             soft_wrap=True,
         )

@@ -50,7 +50,7 @@ def _architecture_file(path: Path) -> "Architecture":
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
     except ValueError as error:
-        raise InputError(f"{path}: this is no JSON: {error}") from error
+        raise InputError(f"{path}: this is not valid JSON: {error}") from error
     try:
         if isinstance(data, dict) and "architecture" in data:
             return Candidate.model_validate(data).architecture

@@ -28,7 +28,7 @@ def export(
     trial = named if ":" in what else None
     if under is not None:
         if trial is not None:
-            raise InputError(f"--under {under}: '{what}' names a trial already; leave one of the two out")
+            raise InputError(f"--under {under}: '{what}' already names a trial; give only one of them")
         trial = trial_under(folder, under)
     difference = export_bundle(folder, trial, to)
     print_text(f"{to}: checked in a fresh process, largest difference {difference:.1g}")

@@ -1,4 +1,4 @@
-"""The command and its verbs, each of which imports what it needs; a user's mistake becomes one message."""
+"""The command and its verbs, each of which imports only what it needs; errors become one-line messages."""
 
 import gc
 import os
@@ -32,13 +32,13 @@ for verb in (run, studies, show, compare, check, explain, export, predict, dashb
 
 
 def main() -> None:
-    """Run the command; 0 done, 1 the work failed, 2 the input was wrong."""
+    """Run the command; exit code 0 for success, 1 for failed work, 2 for wrong input."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
     end_with_a_message(app)
 
 
 def end_with_a_message(program: Callable[[], object]) -> None:
-    """Run a program; where it fails, say so in one message and exit: 2 for wrong input, 1 for work that failed."""
+    """Run a program; if it fails, print one message and exit with 2 for wrong input, 1 for failed work."""
     try:
         program()
     except InputError as error:
@@ -46,10 +46,10 @@ def end_with_a_message(program: Callable[[], object]) -> None:
     except WorkError as error:
         _fail(str(error), 1)
     except OSError as error:
-        # A full disk, a folder that was taken away: the user's machine, not a bug.
+        # A full disk, a deleted folder: a problem of the machine, not a bug.
         _fail(f"{error.filename or 'the disk'}: {error.strerror or error}", 1)
     finally:
-        gc.freeze()  # or the interpreter looks at all of TensorFlow's objects once more before it ends: two seconds
+        gc.freeze()  # or the interpreter's last collection scans all of TensorFlow's objects: two seconds
 
 
 def _fail(message: str, code: int) -> None:

@@ -16,7 +16,7 @@ def predict(
     images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Image files.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Name the class of images."""
+    """Classify images with the model of a bundle."""
     from ..export.predictions import predictions
 
     found = predictions(bundle, images)

@@ -18,7 +18,7 @@ def search(options: Options) -> None:
         folder = launch(options, console(stderr=True))
     except KeyboardInterrupt:
         raise WorkError(
-            "stopped at once; what was finished is kept, and `convsearch run --study NAME --resume` goes on"
+            "stopped immediately; finished work is kept, and `convsearch run --study NAME --resume` continues"
         ) from None
     printed = console()
     printed.print(show(folder))

@@ -10,7 +10,7 @@ def studies(home: HomeOption = HOME) -> None:
 
     found = Home(home)
     if not found.studies():
-        print_text(f"no study in {home} yet: `convsearch run` makes one")
+        print_text(f"no study in {home} yet: `convsearch run` creates one")
         return
     print_text(study_table(found))
 

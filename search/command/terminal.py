@@ -1,4 +1,4 @@
-"""What the verbs share: their common options, and the terminal that they print on."""
+"""Shared by the verbs: common options, and printing to the terminal."""
 
 import json
 import os
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 HomeOption = Annotated[Path, typer.Option(help="Folder of all studies.", envvar="CONVSEARCH_HOME")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, and nothing else.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 StudyArgument = Annotated[str, typer.Argument(metavar="STUDY", help="Name of a study in the home.")]
 HOME = Path("studies")
-WIDTH = 160  # columns where there is no terminal: tables for files and pipes are not folded to 80
+WIDTH = 160  # columns without a terminal: tables in files and pipes are not folded to 80
 
 
 @cache
 def standard_error() -> TextIO:
-    """Return standard error on a descriptor of its own: while Keras is imported, the other one is held back."""
+    """Return standard error on a separate descriptor: descriptor 2 is held back while Keras is imported."""
     return os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8")
 
 

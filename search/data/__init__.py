@@ -1,11 +1,11 @@
-"""How images are kept: memory-mapped arrays that workers share, and which of them train, validate and test.
+"""How images are stored: memory-mapped arrays that workers share, and their split into training, validation and test.
 
     digits = open_data("digits", cache=Path("studies/data"))
     parts = split(digits, seed=0)
     batch = digits.images()[parts.train[:32]]
 
-`open_data` (of `sources/`) reads any source once and keeps its images as such arrays; `split` says which of them train,
-which validate and which are kept for the one test at the end.
+`open_data` (of `sources/`) reads any source once and stores its images as such arrays; `split` chooses the images for
+training, for validation and for the single test at the end.
 """
 
 from .dataset import Dataset

@@ -1,7 +1,7 @@
-"""A data set as the rest of the program sees it: images of one size, their labels, and what to know of them.
+"""A data set as the rest of the program sees it: images of one size, their labels and their metadata.
 
 A data set is a folder of four files (`images.npy`, `labels.npy`, `given.npy`, `data.json`). This module reads
-such folders and says what is in them; store.py writes them.
+such folders; store.py writes them.
 """
 
 import json
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ...spaces.arithmetic import Volume
 from ...spaces.errors import InputError
 
-FORMAT = 1  # raised whenever the same source would be decoded to other pixels, so that older arrays are made anew
+FORMAT = 1  # raised whenever the same source would be decoded to other pixels, so that older arrays are rebuilt
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Dataset:
 
     `name` is short and for people, `source` is what `open_data` was given. `fingerprint` is the SHA-256 of
     the content: a moved or renamed copy has the same. `input` is the volume of one image, `count` is n.
-    `notes` tells a person what was decided or looks unusual; `bad` names the files that were skipped, each
+    `notes` tell a person what was decided or looks unusual; `bad` names the files that were skipped, each
     with its reason.
     """
 
@@ -62,7 +62,7 @@ class Dataset:
 
     @staticmethod
     def load(folder: Path) -> "Dataset":
-        """Read the data set kept in `folder`; InputError where there is none, or not a whole one."""
+        """Read the data set kept in `folder`; InputError where there is none, or it is incomplete."""
         try:
             described = json.loads((folder / "data.json").read_text(encoding="utf-8"))
             if described["format"] != FORMAT:
@@ -86,13 +86,13 @@ class Dataset:
         except InputError:
             raise
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{folder}: no data set that can be read ({error}); open the source again.") from error
+            raise InputError(f"{folder}: not a readable data set ({error}); open the source again.") from error
         if not whole:
             raise InputError(f"{folder}: the arrays do not have the shapes in data.json; open the source again.")
         return dataset
 
     def to_json(self) -> str:
-        """Return the content of `data.json`: everything but the arrays and the folder's own place."""
+        """Return the content of `data.json`: everything but the arrays and the folder's path."""
         described = {
             "format": FORMAT,
             "name": self.name,

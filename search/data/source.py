@@ -1,4 +1,4 @@
-"""What every kind of source comes down to: labels, roles and decoded batches; and what makes it usable.
+"""The common form of all sources: labels, roles and decoded batches; and the checks that make one usable.
 
 The readers (folder.py, npz.py, digits.py, keras_datasets.py) make a `Source`, store.py turns it into arrays
 on disk.
@@ -16,10 +16,10 @@ from ...spaces.arithmetic import Volume
 from ...spaces.errors import InputError
 
 MAX_SIDE = 4096
-"""The largest height or width, in pixels, that images may be brought to."""
+"""The largest height or width, in pixels, that images may be resized to."""
 
 BATCH_BYTES = 16 * 2**20
-"""About how much is decoded at a time: enough to keep all threads busy, little enough for any machine."""
+"""About how much is decoded at a time: enough to keep all threads busy, small enough for any machine."""
 
 
 class Role(IntEnum):
@@ -32,7 +32,7 @@ class Role(IntEnum):
 
 
 class Batch(NamedTuple):
-    """Decoded images (m, height, width, depth), which of the source's they are (m,), and the bad ones met."""
+    """Decoded images (m, height, width, depth), their rows in the source (m,), and the bad images among them."""
 
     images: NDArray[np.uint8]
     rows: NDArray[np.int64]
@@ -41,10 +41,10 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Source:
-    """A source that was looked through but not decoded yet.
+    """A source that was scanned but not decoded yet.
 
-    `labels` (n,) are indices in `classes`, `given` (n,) are roles. `places` says what the source itself calls
-    the place of a role, for messages. `batches` decodes everything in order, and names what cannot be decoded
+    `labels` (n,) are indices in `classes`, `given` (n,) are roles. `places` is the source's own
+    name for the place of a role, for messages. `batches` decodes everything in order, and names what cannot be decoded
     in `bad`.
     """
 
@@ -63,8 +63,8 @@ class Source:
 def role_of(part: str, parts: Sequence[str]) -> Role:
     """Return the role of the images in one of a source's `parts`: "train", "val", "test", or "" for no part.
 
-    What the source calls its training images still has to give away those for validation and test, unless
-    both are there; so it is undecided, not fixed.
+    The source's training images still have to yield those for validation and test, unless it provides both; so
+    they are undecided, not fixed.
 
     >>> role_of("train", ["train", "test"]).name, role_of("train", ["train", "val", "test"]).name
     ('UNDECIDED', 'TRAIN')
@@ -75,7 +75,7 @@ def role_of(part: str, parts: Sequence[str]) -> Role:
 
 
 def check_image_size(size: tuple[int, int], what: str) -> None:
-    """Refuse a height or width, in pixels, that no search can want; `what` says where the size comes from."""
+    """Reject a height or width, in pixels, that no search can use; `what` says where the size comes from."""
     height, width = size
     if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
         raise InputError(
@@ -84,10 +84,10 @@ def check_image_size(size: tuple[int, int], what: str) -> None:
 
 
 def check_classes(source: Source, rows: NDArray[np.int64] | None = None) -> None:
-    """Refuse what cannot be learnt and tested: a single class, classes never trained, too few images.
+    """Reject what cannot be trained and tested: a single class, classes without training images, too few images.
 
-    Every class needs an image to train on, one to validate on and one to test on; where the source gives the
-    validation or test images itself, correspondingly fewer. With `rows`, only those images count.
+    Every class needs an image to train on, one to validate on and one to test on; where the source provides
+    its own validation or test images, correspondingly fewer. With `rows`, only those images count.
     """
     labels = source.labels if rows is None else source.labels[rows]
     given = source.given if rows is None else source.given[rows]
@@ -95,22 +95,22 @@ def check_classes(source: Source, rows: NDArray[np.int64] | None = None) -> None
     if len(source.classes) < 2:
         raise InputError(f"{source.spec}: only one class, '{source.classes[0]}'; a search needs images of two or more.")
     count = np.bincount(labels[given <= Role.TRAIN], minlength=len(source.classes))
-    there = source.places.get(Role.TRAIN, "the training images")
+    train_place = source.places.get(Role.TRAIN, "the training images")
     for role in (Role.VAL, Role.TEST):
         used = np.bincount(labels[given == role], minlength=len(source.classes))
         lacking = [source.classes[i] for i in np.flatnonzero((used > 0) & (count == 0))]
         if lacking:
             raise InputError(
-                f"{source.spec}: {source.places[role]} has classes that {there} lacks{after}: "
+                f"{source.spec}: {source.places[role]} has classes that {train_place} lacks{after}: "
                 f"{quoted(lacking)}. What is validated or tested must have been trained: add images of "
-                f"them to {there}, or remove them."
+                f"them to {train_place}, or remove them."
             )
     uses = ["training"]
     uses += [] if np.any(source.given == Role.VAL) else ["validation"]
     uses += [] if np.any(source.given == Role.TEST) else ["test"]
     few = [f"'{source.classes[i]}' has {count[i]}" for i in np.flatnonzero(count < len(uses))]
     if few:
-        where = f" in {there}" if len(uses) < 3 else ""
+        where = f" in {train_place}" if len(uses) < 3 else ""
         raise InputError(
             f"{source.spec}: too few images{after}: {listed(few, ', ')}. Every class needs at least "
             f"{len(uses)}{where}, one each for {' and '.join(uses)}; add images, or remove the class."
@@ -118,7 +118,7 @@ def check_classes(source: Source, rows: NDArray[np.int64] | None = None) -> None
 
 
 def class_notes(source: Source, rows: NDArray[np.int64]) -> list[str]:
-    """Return what a person should know about how many images there are, in all and of each class."""
+    """Return notes for a person about the number of images, in total and of each class."""
     classes, labels, given = source.classes, source.labels[rows], source.given[rows]
     notes = []
     counts = np.bincount(labels, minlength=len(classes))
@@ -158,11 +158,11 @@ def quoted(names: Sequence[str]) -> str:
 
 
 def bad_report(spec: str, bad: Sequence[str], total: int) -> InputError:
-    """Return the one error that names all bad images of a source of `total` images."""
+    """Return a single error that names all bad images of a source of `total` images."""
     lines = listed([f"\n  {line}" for line in bad], "")
     hint = (
-        "Mend or remove them, or go on without them: --skip-bad."
+        "Fix or remove them, or continue without them: --skip-bad."
         if len(bad) < total
-        else "Not one is left to go on with."
+        else "None is left to continue with."
     )
     return InputError(f"{spec}: {len(bad):,} of {total:,} images cannot be read:{lines}\n{hint}")

@@ -1,7 +1,7 @@
-"""Which images train, which validate, and which are kept for the one test at the end.
+"""Divides the images into training, validation and test.
 
-scikit-learn's stratified splitters keep the shares of the classes only on average: of a class of three images
-they may give the test none. Here every class is in every part, so the shares are dealt out by hand.
+scikit-learn's stratified splitters keep the class proportions only on average: of a class of three images, the test
+may get none. Here every class must be in every part, so the images are allotted class by class.
 """
 
 import os
@@ -42,15 +42,15 @@ class Split:
             with np.load(path, allow_pickle=False) as arrays:
                 return Split(*(arrays[name].astype(np.int64) for name in ("train", "val", "test")))
         except Exception as error:  # a damaged zip makes zipfile and NumPy raise many things
-            raise InputError(f"{path}: no split that can be read ({error}).") from error
+            raise InputError(f"{path}: not a readable split ({error}).") from error
 
 
 def split(dataset: Dataset, seed: int, val_fraction: float = 0.2, test_fraction: float = 0.2) -> Split:
-    """Divide a data set: first the test images are held out, then those for validation; the rest is trained.
+    """Divide a data set: hold out the test images first, then those for validation; the rest is for training.
 
-    What the source gives as test or validation is kept as it is. Otherwise `test_fraction` of the undecided
-    images are for the test, and `val_fraction` of those still left for validation; both of every class alike
-    (stratified), and at least one image of each class in each part where it has three or more. The same data
+    Test or validation images that the source provides are kept as they are. Otherwise `test_fraction` of the undecided
+    images are for the test, and `val_fraction` of those still left for validation; both stratified by
+    class, and at least one image of each class in each part where it has three or more. The same data
     set, seed and fractions give the same split; the test images do not depend on `val_fraction`.
     """
     return divide(dataset.labels(), dataset.given, seed, val_fraction, test_fraction)
@@ -68,11 +68,11 @@ def divide(
         if not 0 < value < 1:
             raise InputError(f"{name} must be between 0 and 1, as in 0.2, but is {value}.")
     if seed < 0:
-        raise InputError(f"the seed must be a whole number from 0 on, but is {seed}.")
+        raise InputError(f"the seed must be a whole number from 0 up, but is {seed}.")
     roles = given.copy()
     for role, fraction in ((Role.TEST, test_fraction), (Role.VAL, val_fraction)):
         if not np.any(given == role):
-            # Whoever comes first leaves an image of each class to whoever comes after.
+            # The part that is chosen first leaves an image of each class for each later part.
             after = 2 if role is Role.TEST and not np.any(given == Role.VAL) else 1
             undecided = np.flatnonzero(roles == Role.UNDECIDED)
             random = np.random.default_rng([seed, role])

@@ -1,4 +1,4 @@
-"""Decoded images on disk: found again by their fingerprint, or written once, in full or not at all."""
+"""Decoded images on disk: looked up by their fingerprint, or written once, atomically."""
 
 import errno
 import os
@@ -21,15 +21,15 @@ _UNFINISHED = ".unfinished-"
 _DAY = 24 * 3600
 
 Progress = Callable[[int, int], None]
-"""Called with the number of images done and of all."""
+"""Called with the number of images done and the total."""
 
 
 def stored(source: Source, cache: Path, *, skip_bad: bool, progress: Progress | None) -> Dataset:
-    """Return the data set of a source, decoding it into `cache` only where that has not been done before.
+    """Return the data set of a source, decoding it into `cache` only if that has not been done before.
 
-    Everything is written to a folder of another name, which is renamed at the end; so what is found is whole,
-    and a failed or interrupted import leaves nothing behind. Raises InputError for images that cannot be
-    read, all of them in one, unless `skip_bad`; WorkError where the disk is full or may not be written.
+    Everything is written to a temporary folder, which is renamed at the end; so whatever is found is complete, and a
+    failed or interrupted import leaves nothing behind. Raises one InputError for all unreadable images, unless
+    `skip_bad`; WorkError where the disk is full or not writable.
     """
     check_classes(source)
     folder = cache / f"{source.fingerprint[:16]}-{source.input}"
@@ -42,7 +42,7 @@ def stored(source: Source, cache: Path, *, skip_bad: bool, progress: Progress | 
             raise WorkError(f"{source.spec}: the images cannot be kept in {cache}: {error}.{full}") from error
     elif dataset.bad and not skip_bad:
         raise bad_report(source.spec, dataset.bad, len(source.labels))
-    # The arrays may have been made from a copy of the source with another name.
+    # The arrays may have come from a copy of the source with another name.
     return replace(dataset, name=source.name, source=source.spec)
 
 
@@ -82,7 +82,7 @@ def _write(source: Source, folder: Path, skip_bad: bool, progress: Progress | No
         for batch in source.batches():
             bad += batch.bad
             kept.append(batch.rows)
-            if skip_bad or not bad:  # otherwise it only goes on to name all bad images
+            if skip_bad or not bad:  # otherwise it continues only to name all bad images
                 writer.append(batch.images)
             done += len(batch.rows) + len(batch.bad)
             if progress:
@@ -93,7 +93,7 @@ def _write(source: Source, folder: Path, skip_bad: bool, progress: Progress | No
     check_classes(source, rows)
     notes = [*source.notes, *class_notes(source, rows)]
     if bad:
-        notes.append(f"skipped: {len(bad):,} of {total:,} images, which cannot be read, such as {bad[0]}")
+        notes.append(f"skipped: {len(bad):,} of {total:,} images that cannot be read, such as {bad[0]}")
     np.save(folder / "labels.npy", source.labels[rows])
     np.save(folder / "given.npy", source.given[rows])
     dataset = Dataset(
@@ -123,7 +123,7 @@ def _publish(unfinished: Path, folder: Path, source: Source) -> None:
 
 
 def _sweep(cache: Path) -> None:
-    """Remove what imports that were killed have left: nothing is written to it any more."""
+    """Remove leftovers of killed imports: folders that nothing has written to for a day."""
     for path in cache.glob(f"{_UNFINISHED}*"):
         try:
             written = max(entry.stat().st_mtime for entry in [path, *path.iterdir()])
@@ -134,9 +134,9 @@ def _sweep(cache: Path) -> None:
 
 
 class _ImageWriter:
-    """Writes images.npy one batch after the other; how many there will be need not be known before the end.
+    """Writes images.npy batch by batch; the total number of images need not be known in advance.
 
-    Plain writing rather than a memory-mapped array, whose written pages would count as this process's memory.
+    Plain writes rather than a memory-mapped array, whose dirty pages would count as this process's memory.
     """
 
     def __init__(self, path: Path, image: tuple[int, ...]) -> None:
@@ -146,13 +146,12 @@ class _ImageWriter:
         self._write_header()
 
     def append(self, images: NDArray[np.uint8]) -> None:
-        """Write images (m, height, width, depth) behind those written before."""
+        """Append images (m, height, width, depth)."""
         self._stream.write(np.ascontiguousarray(images).data)
         self._count += len(images)
 
     def _write_header(self) -> None:
-        # NumPy leaves room in the header for the first axis to grow, so that it can be written again in
-        # place.
+        # NumPy leaves room in the header for the first axis to grow, so it can be rewritten in place.
         header = {"descr": "|u1", "fortran_order": False, "shape": (self._count, *self._image)}
         self._stream.seek(0)
         np.lib.format.write_array_header_1_0(self._stream, header)

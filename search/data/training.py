@@ -1,4 +1,4 @@
-"""What a training reads of a data set and its split: arrays, wherever they are kept."""
+"""What training reads of a data set and its split: arrays, wherever they are stored."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +12,9 @@ from .splits import Indices, Split
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """Images (n, height, width, depth) and labels (n,) of so many classes; the rows that train and that validate.
+    """Images (n, height, width, depth) and labels (n,) of so many classes; the rows for training and for validation.
 
-    The rows of the test are left out: no training has any use for them.
+    The test rows are left out: training never uses them.
     """
 
     images: NDArray[np.uint8]

@@ -1,6 +1,6 @@
 """`optuna.db`: a study's trials as Optuna stores them, so that `optuna-dashboard` and Optuna itself can read them.
 
-It follows the record and is made anew from it where it is lost: nothing is ever read from it to go on.
+It follows the record, and is rebuilt from it if it is lost: no study resumes from it.
 """
 
 import warnings
@@ -20,19 +20,19 @@ from ..shared.optuna_trial import frozen
 from ..study.trial import Trial
 
 FILE = "optuna.db"
-WAIT = 60.0  # seconds for another program's lock
+LOCK_TIMEOUT = 60.0  # seconds to wait for another program's lock
 BROKEN = (SQLAlchemyError, optuna.exceptions.StorageInternalError, RuntimeError, ValueError, KeyError)
 
 
 class DamagedError(Exception):
-    """The file is damaged, of another version of Optuna, or of another study: it is to be made anew."""
+    """The file is damaged, of another version of Optuna, or of another study: it has to be rebuilt."""
 
 
 class OptunaFile:
-    """Writes trials to a study in one of Optuna's storages, under the numbers that they have."""
+    """Writes trials to a study in one of Optuna's storages, under their own numbers."""
 
     def __init__(self, folder: Path, space: SearchSpace, objectives: tuple[str, ...]) -> None:
-        """Open the file in a study's folder, or make it.
+        """Open the file in a study's folder, or create it.
 
         Raises:
             DamagedError: it cannot be read.
@@ -46,7 +46,7 @@ class OptunaFile:
         }
         try:
             self._storage = optuna.storages.RDBStorage(
-                f"sqlite:///{self.path}", engine_kwargs={"connect_args": {"timeout": WAIT}}
+                f"sqlite:///{self.path}", engine_kwargs={"connect_args": {"timeout": LOCK_TIMEOUT}}
             )
             self._study = optuna.create_study(
                 storage=self._storage,
@@ -54,14 +54,14 @@ class OptunaFile:
                 directions=["maximize", *["minimize"] * (len(objectives) - 1)],
                 load_if_exists=True,
             )
-            known = self._study.get_trials(deepcopy=False)
+            stored = self._study.get_trials(deepcopy=False)
         except BROKEN as error:
             raise DamagedError(f"{self.path}: {_first_line(error)}") from error
-        self._states = [trial.state for trial in known]
-        self._hashes = [trial.user_attrs.get("hash") for trial in known]
+        self._states = [trial.state for trial in stored]
+        self._hashes = [trial.user_attrs.get("hash") for trial in stored]
 
     def began(self, trial: Trial) -> None:
-        """Open a trial; one that is there already is left alone.
+        """Add a running trial; one that exists already is left as it is.
 
         Raises:
             DamagedError: another trial has its number.
@@ -72,7 +72,7 @@ class OptunaFile:
             self._add(self._frozen(trial, TrialState.RUNNING))
 
     def ended(self, trial: Trial) -> None:
-        """Write how a trial ended, unless that is there already; raises as `began` does."""
+        """Write the end of a trial, unless the file has it already; raises as `began` does."""
         self._prepare(trial)
         state = STATES[trial.state]
         if trial.number == len(self._states):
@@ -91,16 +91,16 @@ class OptunaFile:
             self._states[trial.number] = state
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._storage.remove_session()
         self._storage.engine.dispose()
 
     def _prepare(self, trial: Trial) -> None:
-        """Leave no gap before a trial, for Optuna's numbers follow each other, and see that it is the same one."""
+        """Fill the gap before a trial, as Optuna numbers consecutively; check that a stored one is the same trial."""
         while len(self._states) < trial.number:
             self._add(create_trial(state=TrialState.FAIL))
         if trial.number < len(self._states) and self._hashes[trial.number] != trial.hash:
-            raise DamagedError(f"{self.path}: its trial {trial.number} is another one")
+            raise DamagedError(f"{self.path}: its trial {trial.number} is a different one")
 
     def _add(self, frozen: FrozenTrial) -> None:
         try:

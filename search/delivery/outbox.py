@@ -1,4 +1,4 @@
-"""The loop's side of program.py: starts it, hears how it fares, tells the user, and waits for it in the end."""
+"""The loop's side of program.py: starts it, follows its state, informs the user, and waits for it at the end."""
 
 import json
 import logging
@@ -19,30 +19,30 @@ from ..values.job import EpochReport
 from ..values.limits import Limits
 
 PROGRAM = f"{__package__}.program"
-PATIENCE = 60.0  # seconds without a delivery, at the end, after which what waits is left for --resume
+PATIENCE = 60.0  # seconds without a delivery, at the end, after which the rest is left for --resume
 NONE = Limits()
 log = logging.getLogger(__name__)
-MOST_DEATHS = 10  # of the process, after which it is not started again in this launch
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds until one is started again that MLflow did not answer
-SHORT = 5.0  # the same, where the user is waiting for the command to end
+MAX_DEATHS = 10  # of the process, after which it is not restarted in this launch
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds until a process that could not reach MLflow is restarted
+SHORT = 5.0  # the patience where the user waits for the command to end
 
 
 class Outbox:
-    """Listens to a study only to tell how its delivery fares: what is delivered is the record."""
+    """Follows the delivery of a study as one of its listeners; the data that is delivered comes from the record."""
 
     def __init__(self, folder: StudyFolder, limits: Limits = NONE) -> None:
-        """Start to deliver; `limits` are what the launch goes on for."""
+        """Start the delivery; `limits` are those of the launch."""
         self._folder = folder
         self._log = folder.logs / "delivery.log"
         self._limits = TypeAdapter(Limits).dump_json(limits)
         self._trouble: dict[str, str] = {}
-        self._text = b""
+        self._buffer = b""
         self._done = False
-        self._died = 0
-        self._ending: bool | None = None  # what `deliver_rest` was told
-        self._refused = False  # whether MLflow did not answer the process that is there, or was
+        self._deaths = 0
+        self._ending: bool | None = None  # the argument of `deliver_rest`, once it was called
+        self._refused = False  # whether the latest process could not reach MLflow
         self._pause, self._not_before = FIRST_PAUSE, 0.0
-        self.parent, self.uri = "", ""  # the launch's run, and where it is
+        self.parent, self.uri = "", ""  # the launch's run, and MLflow's address
         self.process = self._started()
 
     def _started(self) -> "subprocess.Popen[bytes]":
@@ -62,7 +62,7 @@ class Outbox:
         return WorkError(f"the delivery to MLflow {how}; its log is {self._log}")
 
     def wait_until_ready(self) -> None:
-        """Wait until MLflow has answered; WorkError where it does not: a wrong address is found out before all work."""
+        """Wait until MLflow has answered; WorkError if it does not: a wrong address shows before any work is done."""
         while not self.parent:
             self._receive(1.0)
             if self.process.poll() is not None and not self.parent:
@@ -70,23 +70,23 @@ class Outbox:
                 raise self._dead()
 
     def began(self, trial: Trial) -> None:
-        """It is in the record."""
+        """Do nothing: the record has it."""
 
     def epoch(self, trial: Trial, report: EpochReport) -> None:
-        """Epochs are delivered together when the trial ends: one transaction instead of ten."""
+        """Do nothing: epochs are delivered together when the trial ends, in one transaction instead of ten."""
 
     def ended(self, trial: Trial) -> None:
-        """It is in the record."""
+        """Do nothing: the record has it."""
 
     def tick(self) -> None:
-        """Hear how the delivery fares, and go on with another process where it died."""
+        """Read the messages of the process, and restart it if it has died."""
         self._receive(0.0)
         self._keep_going()
 
     def _keep_going(self) -> bool:
-        """Have another process go on where one died; False when too many have.
+        """Restart the process if it has died; return False if it has died too often.
 
-        One that came up while MLflow could not be reached ends by itself: the next one comes after a pause.
+        A process that finds MLflow unreachable at its start exits by itself; it is restarted after a pause.
         """
         if self.process.poll() is None:
             return True
@@ -98,24 +98,24 @@ class Outbox:
             self._refused = False
             return True
         if not self._not_before:
-            self._died += 1
-        if self._died > MOST_DEATHS:
+            self._deaths += 1
+        if self._deaths > MAX_DEATHS:
             return False
         self.close()
-        self._text, self._not_before = b"", 0.0
+        self._buffer, self._not_before = b"", 0.0
         self.process = self._started()
         if self._ending is not None:
             self._announce_end()
         return True
 
     def deliver_rest(self, finished: bool, patience: float = PATIENCE) -> None:
-        """Have the rest delivered and the launch closed.
+        """Deliver the rest and close the launch.
 
-        Where the launch has `finished`, `patience` counts the seconds in which nothing can be delivered; else somebody
-        waits for the command to end, and it is for all.
+        If the launch has `finished`, `patience` limits the seconds without progress; otherwise the user is waiting for
+        the command to end, and it limits the whole time.
 
         Raises:
-            WorkError: it could not be in time; what waits is in the record.
+            WorkError: it took too long; the record has what is left to deliver.
         """
         self._ending = finished
         self._announce_end()
@@ -138,7 +138,7 @@ class Outbox:
             self.process.stdin.flush()
 
     def close(self) -> None:
-        """End the process."""
+        """Kill the process."""
         for pipe in (self.process.stdin, self.process.stdout):
             assert pipe is not None
             with suppress(OSError):
@@ -153,8 +153,8 @@ class Outbox:
             read = self.process.stdout.read1(65536)  # type: ignore[attr-defined]
             if not read:
                 return
-            self._text += read
-            *lines, self._text = self._text.split(b"\n")
+            self._buffer += read
+            *lines, self._buffer = self._buffer.split(b"\n")
             for line in lines:
                 self._take(json.loads(line))
             seconds = 0.0
@@ -164,7 +164,7 @@ class Outbox:
             self.parent, self.uri = message["ready"]["parent"], message["ready"]["uri"]
             self._pause = FIRST_PAUSE
             self._note_trouble("MLflow", None)
-            self._trouble.clear()  # it says anew what else is wrong
+            self._trouble.clear()  # the new process reports what else is wrong
         elif "refused" in message:
             if not self.parent:
                 raise WorkError(message["refused"])
@@ -178,7 +178,7 @@ class Outbox:
             self._note_trouble(name, reason)
 
     def _note_trouble(self, name: str, reason: str | None) -> None:
-        """Take down why something cannot be delivered to, or that it can again; the user is told when that changes."""
+        """Note why a target is unreachable, or that it is reachable again, and log the change."""
         if reason is None:
             if self._trouble.pop(name, None) is not None:
                 log.warning("%s is reachable again", name)

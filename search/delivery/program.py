@@ -1,12 +1,12 @@
-"""The program that brings a study's record to where others read it.
+"""The program that delivers a study's record to MLflow and to Optuna's file.
 
 `python -P -m convsearch.search.delivery.program FOLDER LIMITS` delivers to MLflow, and for Optuna's studies to
-`optuna.db`. The record is what is spooled: each of the two follows it line by line, in order, and what it has delivered
-is noted beside the study, so that a line is delivered once, whatever was killed or could not be reached in between. The
-loop never waits for either.
+`optuna.db`. The record is the queue: each target follows it line by line, in order, and its position is saved with the
+study, so that each line is delivered once, whatever was killed or unreachable in between. The loop never waits for
+either.
 
-Commands come in on standard input, a JSON line each; what happens goes out on standard output in the same way. It ends
-with the loop.
+Commands arrive on standard input, a JSON line each; messages leave on standard output in the same format. The program
+ends with the loop.
 """
 
 import json
@@ -34,15 +34,15 @@ from ..system.files import write_text
 from ..system.processes import end_with_parent
 from ..values.limits import Limits
 
-IDLE = 0.2  # seconds between two looks at the record
-FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0  # seconds until something that failed is tried again
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # it is this program that tries again
+IDLE = 0.2  # seconds between two checks of the record
+FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0  # seconds until a failed delivery is retried
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # this program retries by itself
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 
 
 @dataclass
 class Follower:
-    """Follows the record from `offset` on and hands each line to `deliver`; what fails is tried again later."""
+    """Follows the record from `offset` on and passes each line to `deliver`; a line that fails is retried later."""
 
     record: Path
     deliver: Callable[[Trial], None]
@@ -53,7 +53,7 @@ class Follower:
     delivered: Callable[[int], None] = field(default=lambda offset: None)
 
     def step(self) -> bool:
-        """Deliver one line; return whether there was one and it is delivered."""
+        """Deliver one line; return whether one was delivered."""
         if time.monotonic() < self.not_before or (line := self._line()) is None:
             return False
         try:
@@ -70,7 +70,7 @@ class Follower:
 
     @property
     def behind(self) -> bool:
-        """Whether there are lines that were not delivered."""
+        """Whether there are undelivered lines."""
         return self._line() is not None
 
     def _line(self) -> bytes | None:
@@ -80,12 +80,12 @@ class Follower:
                 line = file.readline()
         except FileNotFoundError:
             return None
-        return line if line.endswith(b"\n") else None  # else it is being written
+        return line if line.endswith(b"\n") else None  # otherwise it is still being written
 
 
 @contextmanager
 def making_tables(study: StudySettings) -> Iterator[None]:
-    """Let no other loop that shares the study make MLflow's tables and its experiment at the same time."""
+    """Keep the other loops of a shared study from creating MLflow's tables and experiment at the same time."""
     if study.storage is None:
         yield
         return
@@ -99,7 +99,7 @@ class ToMlflow:
     """Delivers trials to MLflow, each to a run of its own."""
 
     def __init__(self, folder: StudyFolder, limits: Limits) -> None:
-        """Find out what was delivered already, and open a launch; raises WorkError where MLflow cannot be reached."""
+        """Connect to MLflow and open a launch; WorkError if MLflow cannot be reached."""
         from .tracking import Tracker
 
         study = folder.read()
@@ -108,8 +108,10 @@ class ToMlflow:
         self.parent = self._tracker.launch(folder.space_file.read_text(encoding="utf-8"), limits)
         self.uri = self._tracker.uri
         self._runs = Runs(folder.path)
-        self._shared = study.storage is not None  # then another loop may have delivered a trial that it gave up
-        self._unsure = True  # whether a run may have been made that was not noted
+        self._shared = (
+            study.storage is not None
+        )  # then another loop may have delivered a trial of this one that it gave up
+        self._unsure = True  # whether a run may exist that was not noted
 
     def __call__(self, trial: Trial) -> None:
         """Deliver a line of the record."""
@@ -122,13 +124,13 @@ class ToMlflow:
         run = self._runs.of(trial.number)
         if run is None and (
             self._unsure or self._shared or trial.state != "running"
-        ):  # it may have begun in a loop that is lost
+        ):  # a lost loop may have created it
             run = self._tracker.find(trial.number)
         try:
             if run is None:
                 run = self._tracker.began(trial, self.parent)
             elif trial.state == "running":
-                self._tracker.goes_on(run)
+                self._tracker.resumed(run)
             self._runs.note(trial.number, run)
             if trial.state != "running":
                 self._tracker.ended(trial, run)
@@ -143,12 +145,12 @@ class ToMlflow:
 
 
 class ToOptuna:
-    """Delivers trials to `optuna.db`; a file that is damaged is put aside and made anew."""
+    """Delivers trials to `optuna.db`; a damaged file is moved aside and rebuilt."""
 
-    def __init__(self, folder: StudyFolder, say: Callable[..., None]) -> None:
+    def __init__(self, folder: StudyFolder, send: Callable[..., None]) -> None:
         study = folder.read()
         self._folder, self._space, self._objectives = folder.path, folder.space(study), study.objectives
-        self._say = say
+        self._send = send
         self.follower: Follower | None = None
         self._open()
 
@@ -163,9 +165,9 @@ class ToOptuna:
                 self._file.ended(trial)
         except DamagedError as error:
             self._file.close()
-            self._put_aside(str(error))
+            self._move_aside(str(error))
             self._open()
-            raise WorkError(f"{error}; it is made anew") from error
+            raise WorkError(f"{error}; it is being rebuilt") from error
 
     def _open(self) -> None:
         from .optuna_file import DamagedError, OptunaFile
@@ -173,33 +175,33 @@ class ToOptuna:
         try:
             self._file = OptunaFile(self._folder, self._space, self._objectives)
         except DamagedError as error:
-            self._put_aside(str(error))
+            self._move_aside(str(error))
             self._file = OptunaFile(self._folder, self._space, self._objectives)
 
-    def _put_aside(self, reason: str) -> None:
+    def _move_aside(self, reason: str) -> None:
         from .optuna_file import FILE
 
         aside = self._folder / f"{FILE}.damaged"
         (self._folder / FILE).replace(aside)
         if self.follower is not None:
             self.follower.offset = 0
-        self._say(note=f"{reason}: put aside as {aside.name}, and made anew")
+        self._send(note=f"{reason}: moved to {aside.name} and rebuilt")
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
 
 def main(place: str, limits: Limits) -> None:
-    """Deliver until the loop says that it has ended, and all is delivered."""
+    """Deliver until the loop has ended and everything is delivered."""
     end_with_parent()
-    logging.disable(logging.CRITICAL)  # what libraries log as an error they raise as well
-    said, commands = os.dup(1), _Commands()
-    os.dup2(2, 1)  # what libraries print is not for the loop
+    logging.disable(logging.CRITICAL)  # libraries also raise what they log as errors
+    output, commands = os.dup(1), _Commands()
+    os.dup2(2, 1)  # keep what libraries print away from the loop
 
-    def say(**message: Any) -> None:
+    def send(**message: Any) -> None:
         try:
-            os.write(said, json.dumps(message).encode() + b"\n")
+            os.write(output, json.dumps(message).encode() + b"\n")
         except OSError:  # the loop is gone
             sys.exit(1)
 
@@ -207,12 +209,12 @@ def main(place: str, limits: Limits) -> None:
     try:
         to_mlflow = ToMlflow(folder, limits)
     except WorkError as error:
-        say(refused=str(error))
+        send(refused=str(error))
         return
-    say(ready={"parent": to_mlflow.parent, "uri": to_mlflow.uri})
+    send(ready={"parent": to_mlflow.parent, "uri": to_mlflow.uri})
     followers = {"MLflow": _to_mlflow(folder, to_mlflow)}
     study = folder.read()
-    to_optuna = ToOptuna(folder, say) if study.engine == "optuna" and study.storage is None else None
+    to_optuna = ToOptuna(folder, send) if study.engine == "optuna" and study.storage is None else None
     if to_optuna is not None:
         to_optuna.follower = followers["optuna.db"] = Follower(folder.path / RECORD, to_optuna)
     reported: dict[str, str | None] = {}
@@ -222,8 +224,8 @@ def main(place: str, limits: Limits) -> None:
             busy |= follower.step()
             if follower.trouble != reported.get(name):
                 reported[name] = follower.trouble
-                say(trouble={name: follower.trouble})
-        commands.look(0.0 if busy else IDLE)
+                send(trouble={name: follower.trouble})
+        commands.read(0.0 if busy else IDLE)
         if commands.ending is not None and not any(follower.behind for follower in followers.values()):
             break
     if to_optuna is not None:
@@ -233,38 +235,38 @@ def main(place: str, limits: Limits) -> None:
             to_mlflow.end(bool(commands.ending))
             break
         except WorkError as error:
-            say(trouble={"MLflow": str(error)})
+            send(trouble={"MLflow": str(error)})
             time.sleep(FIRST_WAIT)
-    say(done=True)
+    send(done=True)
 
 
 def _to_mlflow(folder: StudyFolder, deliver: ToMlflow) -> Follower:
-    """Return a follower that goes on where the one of an earlier launch was."""
+    """Return a follower that continues from the position of an earlier launch."""
     place = folder.path / "delivered.json"
     try:
         offset = int(json.loads(place.read_text(encoding="utf-8"))["mlflow"])
     except (OSError, ValueError, KeyError, TypeError):
         offset = 0
-    note = lambda reached: write_text(place, json.dumps({"mlflow": reached}) + "\n", synced=False)  # noqa: E731
-    return Follower(folder.path / RECORD, deliver, offset, delivered=note)
+    save = lambda reached: write_text(place, json.dumps({"mlflow": reached}) + "\n", synced=False)  # noqa: E731
+    return Follower(folder.path / RECORD, deliver, offset, delivered=save)
 
 
 class _Commands:
-    """What the loop has said: to end, and whether it came to its end."""
+    """The loop's commands: whether it has ended, and whether the launch was finished."""
 
     def __init__(self) -> None:
         self.ending: bool | None = None
-        self._text = b""
+        self._buffer = b""
 
-    def look(self, seconds: float) -> None:
-        """Wait so long for a command."""
+    def read(self, seconds: float) -> None:
+        """Wait for a command for up to so many seconds."""
         if not select.select([0], [], [], seconds)[0]:
             return
-        read = os.read(0, 4096)
-        if not read:  # the loop is gone
+        data = os.read(0, 4096)
+        if not data:  # the loop is gone
             sys.exit(1)
-        self._text += read
-        *lines, self._text = self._text.split(b"\n")
+        self._buffer += data
+        *lines, self._buffer = self._buffer.split(b"\n")
         for line in lines:
             self.ending = bool(json.loads(line)["end"])
 

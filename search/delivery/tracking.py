@@ -1,7 +1,7 @@
-"""MLflow: an experiment a study, a parent run a launch, a nested run a trial. The only module that writes there.
+"""MLflow: an experiment per study, a parent run per launch, a nested run per trial. The only module that writes there.
 
-The default store is `mlflow.db` and `artifacts/` in the home; MLFLOW_TRACKING_URI is honoured. What a run holds follows
-from the record alone, moments included, so that writing it twice changes nothing.
+The default store is `mlflow.db` and `artifacts/` in the home; MLFLOW_TRACKING_URI is honoured. A run depends on the
+record alone, timestamps included, so that writing it twice changes nothing.
 """
 
 import io
@@ -36,10 +36,13 @@ from ..values.evaluation import Evaluation
 from ..values.limits import Limits
 
 STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
-DATA_TAG, SPACE_TAG = "convsearch.data", "convsearch.space"  # of an experiment: that it is a study, and of what
-UNTIL_TAG = "until"  # of a launch: when its minutes are over
+DATA_TAG, SPACE_TAG = (
+    "convsearch.data",
+    "convsearch.space",
+)  # of an experiment: mark it as a study, with its data and its space
+UNTIL_TAG = "until"  # of a launch: when its minutes will be used up
 ARCHITECTURE_FILE, TEST_FILE = "architecture.json", "test.json"
-LONGEST_PARAMETER = 6000  # characters; MLflow's own bound
+LONGEST_PARAMETER = 6000  # characters; MLflow's own limit
 
 
 def tracking_uri(home: Home, storage: str | None = None) -> str:
@@ -50,9 +53,9 @@ def tracking_uri(home: Home, storage: str | None = None) -> str:
 
 
 def open_store(home: Home, storage: str | None = None) -> str:
-    """Have MLflow read and write where this home's runs are; return where that is.
+    """Point MLflow to the runs of this home, and return the address.
 
-    MLflow would leave it in the environment as well, where the next home would be taken for the user's own server.
+    MLflow also sets it in the environment, from where another home would take it for the user's own server.
     """
     uri, configured = tracking_uri(home, storage), os.environ.get("MLFLOW_TRACKING_URI")
     mlflow.set_tracking_uri(uri)
@@ -62,21 +65,21 @@ def open_store(home: Home, storage: str | None = None) -> str:
 
 
 class Tracker:
-    """Writes a study to MLflow: trials by `began` and `ended`, and a launch, which its trials are nested in.
+    """Writes a study to MLflow: trials by `began` and `ended`, and the launch that they are nested in.
 
     Raises:
         WorkError: MLflow cannot be reached or written to, at any call.
     """
 
     def __init__(self, home: Home, study: StudySettings) -> None:
-        """Find the study's experiment, or make it."""
+        """Find the study's experiment, or create it."""
         self.uri = tracking_uri(home, study.storage)
         self._study = study
         self._common_tags = _common_tags(study)
         self._local = "MLFLOW_TRACKING_URI" not in os.environ
         self._artifacts = (home.artifacts / study.name).resolve()
         for name in ("mlflow", "alembic", "urllib3"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)  # what they log as an error they raise as well
+            logging.getLogger(name).setLevel(logging.CRITICAL)  # they also raise what they log as errors
         with self._reached():
             open_store(home, study.storage)
             self._client = MlflowClient(self.uri)
@@ -99,7 +102,7 @@ class Tracker:
 
         Args:
             space: the YAML text of its space.
-            limits: what it goes on for, which may not be what the study was begun with.
+            limits: of this launch, which may differ from those that the study was started with.
         """
         study = self._study
         tags = {"mlflow.runName": f"{study.name} launch", "kind": "launch", **self._common_tags}
@@ -125,12 +128,12 @@ class Tracker:
         return str(run.info.run_id)
 
     def end_launch(self, parent: str, finished: bool) -> None:
-        """Close the run of a launch: as finished, or as ended before it was."""
+        """Close the run of a launch, as finished or as ended early."""
         with self._reached():
             self._client.set_terminated(parent, "FINISHED" if finished else "KILLED")
 
     def close_launches(self) -> None:
-        """Close the launches of loops that have ended without doing so; one that is at its end does it once more."""
+        """Close all launches that ended loops have left open; a loop that is about to end closes its own again."""
         with self._reached():
             self._close_left_open("")
 
@@ -140,10 +143,10 @@ class Tracker:
             self._client.set_terminated(run.info.run_id, "KILLED")
 
     def _keep_run_here(self, run_id: str) -> None:
-        """Have the artifacts of a run in this home, where several loops share the experiment.
+        """Keep the artifacts of a run in this home, if several loops share the experiment.
 
-        MLflow keeps them where the experiment was made, which is the home of the loop that came first, perhaps on
-        another machine, and has no call to change it.
+        MLflow keeps them where the experiment was created: in the home of the first loop, perhaps on another machine.
+        It has no call to change that.
         """
         change = "UPDATE runs SET artifact_uri = :place WHERE run_uuid = :key"
         self._change_place(change, self._artifacts / run_id / "artifacts", run_id)
@@ -164,7 +167,7 @@ class Tracker:
     # ------------------------------------------------------------------ a trial
 
     def find(self, number: int) -> str | None:
-        """Return the run of a trial, if there is one."""
+        """Return the id of a trial's run, if there is one."""
         with self._reached():
             runs = self._client.search_runs([self.experiment_id], f"tags.kind = 'trial' and tags.number = '{number}'")
         return str(runs[0].info.run_id) if runs else None
@@ -188,8 +191,8 @@ class Tracker:
             self._client.log_batch(run.info.run_id, params=parameters)
         return str(run.info.run_id)
 
-    def goes_on(self, run_id: str) -> None:
-        """Open the run of a trial again: it goes on, or is run once more."""
+    def resumed(self, run_id: str) -> None:
+        """Reopen the run of a trial that was resumed or runs again."""
         with self._reached():
             self._client.update_run(run_id, "RUNNING")
             self._client.set_tag(run_id, "state", "running")
@@ -198,7 +201,7 @@ class Tracker:
         """Write a trial's curves, figures and state, and close its run."""
         began, ended = _milliseconds(trial.started_at), _milliseconds(trial.ended_at or now())
         metrics = [
-            Metric(name, value, began + step, step)  # the moment says the order, and is the same when written again
+            Metric(name, value, began + step, step)  # the timestamp gives the order, and is the same when written again
             for name in CURVES
             for step, value in enumerate(getattr(trial, name), start=1)
         ]
@@ -214,25 +217,25 @@ class Tracker:
             self._client.log_text(run_id, drawn, ARCHITECTURE_FILE)
             self._client.set_terminated(run_id, STATUS[trial.state], ended)
 
-    # ------------------------------------------------------------------ what came of it
+    # ------------------------------------------------------------------ results
 
     def log_importances(self, parent: str, found: Importances, at: str) -> None:
-        """Write to the launch how much each dimension had to do with success, and on how many trials that rests."""
+        """Write the importance of each dimension to the launch, and the number of trials behind it."""
         moment = _milliseconds(at)
         metrics = [Metric(f"importance.{name}", share, moment, 0) for name, share in found.shares.items()]
         with self._reached():
             self._client.log_batch(parent, metrics=[*metrics, Metric("importance_trials", found.trials, moment, 0)])
 
     def log_front(self, parent: str, front: list[dict[str, Any]]) -> None:
-        """Write to the launch which trials no other one beats in all objectives."""
+        """Write the Pareto front to the launch."""
         with self._reached():
             self._client.log_text(parent, json.dumps(front, indent=2) + "\n", "front.json")
 
     def log_test(self, parent: str, number: int, test: Evaluation) -> None:
-        """Write to the launch how the winner, trial `number`, did on the test images."""
-        told = {"trial": number, **test.model_dump(mode="json")}
+        """Write the test of the winner, trial `number`, to the launch."""
+        content = {"trial": number, **test.model_dump(mode="json")}
         with self._reached():
-            self._client.log_text(parent, json.dumps(told) + "\n", TEST_FILE)
+            self._client.log_text(parent, json.dumps(content) + "\n", TEST_FILE)
 
     def log_model(self, parent: str, model: Any, example: Any, figures: dict[str, float]) -> str:
         """Log and register the final model so that `mlflow models serve` answers images; return its URI.
@@ -241,7 +244,7 @@ class Tracker:
             parent: the run of the launch.
             model: the Keras model, raw images in, probabilities out.
             example: float32 (n, height, width, depth), some images for the signature.
-            figures: what is known of it, such as `test_accuracy`.
+            figures: its metrics, such as `test_accuracy`.
         """
         import keras
 
@@ -261,7 +264,7 @@ class Tracker:
             if backend == "tensorflow":
                 logged = mlflow.tensorflow.log_model(model, input_example=example, **details)
             else:
-                # For other backends; with an input example it fails: it writes that before it makes the folder.
+                # Without an input example, which this writes before it creates the folder, and fails.
                 logged = mlflow.keras.log_model(model, **details)
             return str(logged.model_uri)
 
@@ -274,7 +277,7 @@ class Tracker:
 
 
 def figures_of(trial: Trial) -> dict[str, float]:
-    """Return the figures of a trial that are known, by the names that MLflow has for them."""
+    """Return the known figures of a trial, by their names in MLflow."""
     figures = {
         "best_val_accuracy": trial.value,
         "best_epoch": trial.best_epoch,
@@ -290,12 +293,12 @@ def figures_of(trial: Trial) -> dict[str, float]:
 
 
 def _milliseconds(moment: str) -> int:
-    """Return a moment of the record, ISO 8601, in milliseconds since 1970, as MLflow counts."""
+    """Return a timestamp of the record, ISO 8601, in MLflow's milliseconds since 1970."""
     return round(datetime.fromisoformat(moment).timestamp() * 1000)
 
 
 def _reason(error: BaseException) -> str:
-    """Return what went wrong in a line: what the database says, where it is at the bottom of it."""
+    """Return the reason of an error in one line: the database's message, if it is the cause."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, DBAPIError) and cause.orig is not None:
@@ -306,7 +309,7 @@ def _reason(error: BaseException) -> str:
 
 
 def _common_tags(study: StudySettings) -> dict[str, str]:
-    """Return the tags that every run of a launch has."""
+    """Return the tags of every run of a launch."""
     commit = _git_commit()
     return {
         "engine": study.engine,
@@ -320,7 +323,7 @@ def _common_tags(study: StudySettings) -> dict[str, str]:
 
 
 def _git_commit() -> str | None:
-    """Return the commit of the user's folder, where it is a git checkout."""
+    """Return the commit of the user's folder, if it is a git checkout."""
     try:
         found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False)
     except (OSError, subprocess.TimeoutExpired):

@@ -1,1 +1,1 @@
-"""`convsearch doctor`: what this machine has, and what of it works."""
+"""`convsearch doctor`: what this machine has, and whether it works."""

@@ -1,7 +1,7 @@
-"""What this machine has and what of it works: versions, backends, devices, optional parts, places, tiny trials.
+"""Examines this machine: versions, backends, devices, optional parts, places, tiny trials.
 
-Facts are gathered, and what is wrong with them is named as `Fault`s; `report.py` shows both. What may be missing or
-broken is imported late, or by another process: to tell of it is what this is for.
+Facts are gathered, and problems become `Fault`s; `report.py` shows both. Whatever may be missing or broken is imported
+late, or by another process, so that it can be reported.
 """
 
 import os
@@ -18,25 +18,25 @@ from ..study.home import Home
 from ..system.machine import Machine, limits, this_machine
 from .fault import Fault
 from .packages import Extra, Package, find_extras, find_packages, package_faults
-from .places import Address, Place, find_mlflow, look_at, place_faults
+from .places import Address, Place, examine_home, find_mlflow, place_faults
 from .sight import (
     Backend,
     GpuFacts,
     Seen,
-    answer,
-    asking,
     backend_faults,
     find_backends,
     gpu_faults,
+    gpu_query,
+    import_faults,
     is_seen,
-    seeing_faults,
+    query_result,
 )
-from .tryout import CORES_ALONE, Tried, begin, devices, finish
+from .tryout import CORES_ALONE, Tried, devices, start_trials, wait_for_trials
 
 
 @dataclass(frozen=True)
 class Cores:
-    """Cores and bytes of memory: those of the machine, those that may be used, and a container's limits if any."""
+    """Cores and bytes of memory: those of the machine, those that may be used, and any container limits."""
 
     usable: int
     total: int
@@ -57,7 +57,7 @@ class Worker:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """All that was found. `others_seen` are GPUs that the backend sees and no tool lists, as those of Apple."""
+    """All findings. `others_seen` are GPUs that the backend sees but no tool lists, such as Apple's."""
 
     python: str
     packages: tuple[Package, ...]
@@ -75,29 +75,29 @@ class Diagnosis:
 
 
 def diagnose(home: Home) -> Diagnosis:
-    """Look at everything, while each device trains tiny networks, and say what is broken."""
+    """Examine everything while each device trains tiny networks, and report what is broken."""
     machine, backends = this_machine(), find_backends()
     chosen = next(backend for backend in backends if backend.chosen_by)
     faults = backend_faults(chosen, machine)
     tried = {} if faults else devices(machine)
     with ExitStack() as held:
-        asked = {
-            device: held.enter_context(asking(share))
+        queries = {
+            device: held.enter_context(gpu_query(share))
             for device, share in tried.items()
-            if share.gpu is not None or not machine.gpus  # where there are GPUs, the cores are asked for none
+            if share.gpu is not None or not machine.gpus  # where there are GPUs, the cores are not queried for any
         }
         try:
-            tryouts = begin(tried, held) if tried else []
+            tryouts = start_trials(tried, held) if tried else []
         except WorkError as error:
             tryouts = []
-            faults.append(Fault(str(error), "mend that; TMPDIR names another temporary folder"))
-        packages, place, address = find_packages(), look_at(home.path), find_mlflow(home)
-        seen = {device: answer(process) for device, process in asked.items()}
-        trials = tuple(_judged(one, seen, chosen.name) for one in finish(tryouts))
+            faults.append(Fault(str(error), "fix that, or choose another temporary folder with TMPDIR"))
+        packages, place, address = find_packages(), examine_home(home.path), find_mlflow(home)
+        seen = {device: query_result(process) for device, process in queries.items()}
+        trials = tuple(_checked(one, seen, chosen.name) for one in wait_for_trials(tryouts))
     gpus = tuple(GpuFacts(g.index, g.name, g.memory, is_seen(seen.get(f"GPU {g.index}"))) for g in machine.gpus)
     faults += [
         *gpu_faults(machine, gpus, chosen.name),
-        *seeing_faults(seen, chosen.name),
+        *import_faults(seen, chosen.name),
         *_trial_faults(trials, seen),
         *package_faults(packages, chosen.name),
         *place_faults(place, address),
@@ -120,15 +120,15 @@ def diagnose(home: Home) -> Diagnosis:
     )
 
 
-def _judged(tried: Tried, seen: Mapping[str, Seen], backend: str) -> Tried:
-    """Return a trial as a failed one, where it was to be on a GPU and can only have been on the cores."""
+def _checked(tried: Tried, seen: Mapping[str, Seen], backend: str) -> Tried:
+    """Return a trial as failed if it was meant for a GPU but can only have run on the CPU cores."""
     if tried.device in seen and tried.device != CORES_ALONE and is_seen(seen[tried.device]) is False:
         return Tried(tried.device, tried.precision, reason=f"{backend} does not see the GPU and trained on the cores")
     return tried
 
 
 def _trial_faults(trials: Sequence[Tried], seen: Mapping[str, Seen]) -> Iterator[Fault]:
-    """Yield the failures that nothing said before explains."""
+    """Yield the failures that no other fault explains."""
     good = {one.device for one in trials if one.reason is None}
     for one in trials:
         on_gpu = one.device != CORES_ALONE
@@ -136,11 +136,11 @@ def _trial_faults(trials: Sequence[Tried], seen: Mapping[str, Seen]) -> Iterator
         if one.reason is None or explained:
             continue
         if one.device in good:
-            remedy = f"train with another --precision than {one.precision} there"
+            remedy = f"do not train with --precision {one.precision} there"
         elif on_gpu:
-            remedy = "look at it by nvidia-smi; --gpus with the numbers of the others leaves it out"
+            remedy = "inspect it with nvidia-smi; to leave it out, list the other GPUs with --gpus"
         else:
-            remedy = "mend what the reason names; where it names a package, install that anew"
+            remedy = "fix what the reason names; if it names a package, reinstall that"
         yield Fault(f"a tiny trial on {one.device} in {one.precision} failed: {one.reason}", remedy)
 
 

@@ -1,4 +1,4 @@
-"""Something that is broken, and what to do about it: what all parts of a diagnosis end in."""
+"""A fault: the common result of all parts of a diagnosis."""
 
 from dataclasses import dataclass
 

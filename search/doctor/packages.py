@@ -10,7 +10,7 @@ from packaging.requirements import Requirement
 
 from .fault import Fault
 
-EXTRAS = {  # the module that an extra brings, the distributions it comes in, what it is for
+EXTRAS = {  # the module that an extra installs, the distributions that provide it, its purpose
     "gp": ("torch", ("torch",), "Optuna's Gaussian process: --algorithm gp"),
     "ray": ("ray", ("ray",), "trials on the machines of a cluster"),
     "postgres": ("psycopg2", ("psycopg2-binary", "psycopg2"), "several loops on one study"),
@@ -19,7 +19,7 @@ EXTRAS = {  # the module that an extra brings, the distributions it comes in, wh
 
 @dataclass(frozen=True)
 class Package:
-    """A package that Convsearch needs: the version that is there, and the range that is right."""
+    """A package that Convsearch needs: the installed version, and the required range."""
 
     name: str
     version: str | None
@@ -29,7 +29,7 @@ class Package:
 
 @dataclass(frozen=True)
 class Extra:
-    """An optional part: what it is for, the version of it that is there, the command that installs it."""
+    """An optional part: its purpose, the installed version, and the command that installs it."""
 
     name: str
     purpose: str
@@ -38,10 +38,10 @@ class Extra:
 
 
 def find_packages() -> tuple[Package, ...]:
-    """Return Convsearch and what it needs, by its own metadata."""
+    """Return Convsearch and its dependencies, by its own metadata."""
     try:
         needed = [Requirement(line) for line in requires("convsearch") or ()]
-    except PackageNotFoundError:  # it runs from a folder that nothing has installed
+    except PackageNotFoundError:  # it runs from a folder without being installed
         needed = []
     found = [Package("convsearch", _version("convsearch"), "convsearch", True)]
     for one in needed:
@@ -60,12 +60,12 @@ def _version(*distributions: str) -> str | None:
 
 
 def module_version(module: str, distributions: Sequence[str]) -> str | None:
-    """Return the version of a module that can be imported, without importing it."""
+    """Return the version of a module, without importing it; None if it is not installed."""
     return (_version(*distributions) or "of unknown version") if find_spec(module) else None
 
 
 def find_extras() -> tuple[Extra, ...]:
-    """Return the optional parts, whether they are there or not."""
+    """Return the optional parts, installed or not."""
     return tuple(
         Extra(name, purpose, module_version(module, distributions), f"pip install 'convsearch[{name}]'")
         for name, (module, distributions, purpose) in EXTRAS.items()
@@ -73,10 +73,10 @@ def find_extras() -> tuple[Extra, ...]:
 
 
 def package_faults(found: Sequence[Package], backend: str) -> Iterator[Fault]:
-    """Yield what is missing, or of a version that does not fit; `backend` is the one that trains."""
+    """Yield packages that are missing or have the wrong version; `backend` is the one that trains."""
     for package in found:
         if package.version is None and package.name == "tensorflow" and backend != "tensorflow":
-            continue  # what trains is there
+            continue  # another backend trains
         if not package.fits:
             there = "is not installed" if package.version is None else f"{package.version} does not fit"
             yield Fault(f"{package.name} {there}", f"pip install '{package.needed}'")

@@ -1,4 +1,4 @@
-"""Where things are kept: the home, and MLflow's store or server. Nothing is left there."""
+"""Checks where data is stored: the home, and MLflow's store or server. It leaves no files behind."""
 
 import os
 import shutil
@@ -18,14 +18,14 @@ from urllib.request import urlopen
 from ..study.home import Home
 from .fault import Fault
 
-REACH = 3  # seconds until an MLflow server has to answer
-ROOM = 2**29  # bytes that have to be free at home: decoded images, weights, a bundle
+REACH = 3  # seconds that an MLflow server has to answer
+ROOM = 2**29  # bytes that must be free in the home: decoded images, weights, a bundle
 PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 
 
 @dataclass(frozen=True)
 class Place:
-    """A folder: whether it is there and can be written to, the bytes that are free, and what is wrong with it."""
+    """A folder: whether it exists and is writable, the free bytes, and what is wrong with it."""
 
     path: str
     exists: bool
@@ -36,34 +36,34 @@ class Place:
 
 @dataclass(frozen=True)
 class Address:
-    """Where MLflow is, without a password; `reachable` is None where nothing was tried, `uri` without mlflow."""
+    """Where MLflow's runs are, without a password; `reachable` is None if not tried, `uri` if mlflow is missing."""
 
     uri: str | None
     reachable: bool | None
     said: str
 
 
-def look_at(path: Path) -> Place:
-    """Look at the home, or where it would be made, and leave nothing there."""
-    there = next(folder for folder in (path.absolute(), *path.absolute().parents) if _is_there(folder))
+def examine_home(path: Path) -> Place:
+    """Check the home, or the folder in which it would be created."""
+    existing = next(folder for folder in (path.absolute(), *path.absolute().parents) if _exists(folder))
     trouble = None
     try:
-        tempfile.TemporaryFile(dir=there).close()
+        tempfile.TemporaryFile(dir=existing).close()
     except OSError as error:
         trouble = error.strerror or str(error)
-    free = shutil.disk_usage(there).free
-    return Place(str(path), _is_there(path), trouble is None, free, trouble)
+    free = shutil.disk_usage(existing).free
+    return Place(str(path), _exists(path), trouble is None, free, trouble)
 
 
-def _is_there(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     try:
         return path.exists()
-    except OSError:  # in a folder that may not be looked into
+    except OSError:  # in a folder without read permission
         return False
 
 
 def find_mlflow(home: Home) -> Address:
-    """Return where runs are kept, and whether that can be reached."""
+    """Return where runs are stored, and whether that can be reached."""
     try:
         from ..delivery.tracking import tracking_uri  # takes a second
     except ImportError as error:
@@ -75,8 +75,8 @@ def find_mlflow(home: Home) -> Address:
         parts = urlsplit(uri)
         port = parts.port
     except ValueError as error:
-        return Address(uri.rpartition("@")[2], False, f"this is no address: {error}")
-    place = parts.netloc.rpartition("@")[2]  # without user and password, which do not matter for whether it answers
+        return Address(uri.rpartition("@")[2], False, f"not a valid address: {error}")
+    place = parts.netloc.rpartition("@")[2]  # without user and password, which a health check does not need
     shown = uri.replace(f":{parts.password}@", ":***@") if parts.password else uri
     kind = parts.scheme.partition("+")[0]
     if kind in ("http", "https"):
@@ -87,8 +87,8 @@ def find_mlflow(home: Home) -> Address:
 
 
 def _sqlite(file: Path) -> tuple[bool | None, str]:
-    if not _is_there(file):
-        return None, "not there yet: the first run makes it"
+    if not _exists(file):
+        return None, "not there yet: the first run creates it"
     try:
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=REACH)) as database:
             (count,) = database.execute("select count(*) from runs").fetchone()
@@ -112,22 +112,23 @@ def _port(host: str, port: int) -> tuple[bool, str]:
         socket.create_connection((host, port), timeout=REACH).close()
     except OSError as error:
         return False, str(error)
-    return True, "the server takes connections"
+    return True, "the server accepts connections"
 
 
 def place_faults(place: Place, address: Address) -> Iterator[Fault]:
     """Yield what is wrong with the home, and with MLflow."""
     if not place.writable:
-        yield Fault(f"--home {place.path}: cannot be written to: {place.trouble}", "name a folder that can, by --home")
+        remedy = "choose a writable folder with --home"
+        yield Fault(f"--home {place.path}: cannot be written to: {place.trouble}", remedy)
     elif place.free < ROOM:
         yield Fault(
             f"--home {place.path}: {place.free / 2**20:,.0f} MB are free, less than {ROOM / 2**20:,.0f}",
-            "make room, or name a folder on another disk by --home",
+            "free some space, or choose a folder on another disk with --home",
         )
-    if address.uri is None and find_spec("mlflow") is not None:  # where it is not there at all, that has been said
+    if address.uri is None and find_spec("mlflow") is not None:  # if it is missing, that is a fault already
         yield Fault(address.said, "pip install --force-reinstall mlflow")
     if address.reachable is False:
-        remedy = "move that file away, and runs begin anew"
+        remedy = "move that file away; the next run creates a new one"
         if os.environ.get("MLFLOW_TRACKING_URI"):
-            remedy = "see to that server, or unset MLFLOW_TRACKING_URI to keep runs in the home"
+            remedy = "check that server, or unset MLFLOW_TRACKING_URI to store runs in the home"
         yield Fault(f"MLflow at {address.uri} cannot be reached: {address.said}", remedy)

@@ -1,4 +1,4 @@
-"""What `convsearch doctor` prints: a diagnosis as plain tables, with what is broken last."""
+"""What `convsearch doctor` prints: a diagnosis as plain tables, with faults last."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -54,7 +54,7 @@ def _table(rows: Rows) -> Table:
 def _package(package: Package) -> str:
     if package.fits:
         return package.version or ""
-    return f"{package.version or NOT_THERE}, but needed is {package.needed}"
+    return f"{package.version or NOT_THERE}, but {package.needed} is required"
 
 
 def _by(chosen_by: str | None) -> str:
@@ -80,7 +80,7 @@ def _gpu(gpu: GpuFacts) -> tuple[str, ...]:
 
 
 def _other(name: str) -> tuple[str, ...]:
-    return "GPU", f"{name}: the backend sees it, but nvidia-smi does not list it, so that workers are not told of it"
+    return "GPU", f"{name}: the backend sees it, but nvidia-smi does not list it, so workers will not use it"
 
 
 def _extra(extra: Extra) -> tuple[str, str]:
@@ -101,8 +101,8 @@ def _workers(found: Diagnosis) -> Rows:
 def _home(home: Place) -> str:
     if not home.writable:
         return f"{home.path}: cannot be written to: {home.trouble}"
-    there = "" if home.exists else "; the first run makes it"
-    return f"{home.path}: can be written to, {_gb(home.free)} free{there}"
+    there = "" if home.exists else "; the first run creates it"
+    return f"{home.path}: writable, {_gb(home.free)} free{there}"
 
 
 def _mlflow(address: Address) -> str:
@@ -111,11 +111,11 @@ def _mlflow(address: Address) -> str:
 
 def _trials(found: Diagnosis) -> Rows:
     if not found.trials:
-        return [("none: what is broken is in their way",)]
-    return [(one.device, one.precision, _came_of(one)) for one in found.trials]
+        return [("none: fix what is broken first",)]
+    return [(one.device, one.precision, _result(one)) for one in found.trials]
 
 
-def _came_of(tried: Tried) -> str:
+def _result(tried: Tried) -> str:
     return f"failed: {tried.reason}" if tried.seconds is None else f"ok, {tried.seconds:.1f} s"
 
 

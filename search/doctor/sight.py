@@ -1,4 +1,4 @@
-"""Keras's backends, and which GPUs the chosen one sees: it is asked in a process with a worker's environment."""
+"""Keras's backends, and which GPUs the chosen one sees, by a query in a process with a worker's environment."""
 
 import json
 import os
@@ -15,8 +15,8 @@ from ..system.machine import Machine
 from .fault import Fault
 from .packages import module_version
 
-PATIENCE = 120  # seconds until the backend has to have said what it sees
-ASK = "import json; from convsearch.search.system.backend import gpus_seen; print(json.dumps(gpus_seen()))"
+PATIENCE = 120  # seconds that the backend has to answer
+QUERY = "import json; from convsearch.search.system.backend import visible_gpus; print(json.dumps(visible_gpus()))"
 
 WITH_GPUS = {
     "tensorflow": "pip install 'tensorflow[and-cuda]'",
@@ -27,7 +27,7 @@ WITH_GPUS = {
 
 @dataclass(frozen=True)
 class Backend:
-    """One of Keras's backends; `chosen_by` says what chooses it, where something does."""
+    """One of Keras's backends; `chosen_by` says what selects it, None if nothing does."""
 
     name: str
     version: str | None
@@ -46,14 +46,14 @@ class GpuFacts:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the backend said for one device: the GPUs that it sees, or why it cannot be used."""
+    """The backend's answer for one device: the GPUs that it sees, or why it cannot be used."""
 
     gpus: tuple[str, ...] = ()
     trouble: str | None = None
 
 
 def find_backends() -> tuple[Backend, ...]:
-    """Return all backends, whether they are there or not."""
+    """Return all backends, installed or not."""
     name, chosen_by = chosen_backend()
     known = BACKENDS if name in BACKENDS else {**BACKENDS, name: ()}
     return tuple(
@@ -63,12 +63,12 @@ def find_backends() -> tuple[Backend, ...]:
 
 
 def backend_faults(chosen: Backend, machine: Machine) -> list[Fault]:
-    """Return why no worker could come up, where that is plain without trying."""
+    """Return why no worker could start, as far as that is known without trying."""
     if find_spec("keras") is None:
         return [Fault("keras is not installed", "pip install convsearch")]
     if chosen.name not in BACKENDS:
-        right = f"set KERAS_BACKEND to {', '.join(BACKENDS)}, or unset it"
-        return [Fault(f"{chosen.chosen_by}: Keras has no backend '{chosen.name}' that can train", right)]
+        remedy = f"set KERAS_BACKEND to {', '.join(BACKENDS)}, or unset it"
+        return [Fault(f"{chosen.chosen_by}: Keras has no backend '{chosen.name}' that can train", remedy)]
     if chosen.version is None:
         command = WITH_GPUS[chosen.name] if machine.gpus else f"pip install {chosen.name}"
         other = "" if chosen.name == "tensorflow" else ", or set KERAS_BACKEND=tensorflow"
@@ -77,10 +77,10 @@ def backend_faults(chosen: Backend, machine: Machine) -> list[Fault]:
 
 
 @contextmanager
-def asking(share: Share) -> Iterator["subprocess.Popen[str]"]:
-    """Ask the backend which GPUs it sees, in a process with the environment of the share's worker."""
+def gpu_query(share: Share) -> Iterator["subprocess.Popen[str]"]:
+    """Start a process that asks the backend which GPUs it sees, with the environment of the share's worker."""
     process = subprocess.Popen(
-        [sys.executable, "-P", "-c", ASK],
+        [sys.executable, "-P", "-c", QUERY],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -94,18 +94,18 @@ def asking(share: Share) -> Iterator["subprocess.Popen[str]"]:
         process.communicate()
 
 
-def answer(process: "subprocess.Popen[str]") -> Seen:
-    """Wait for what the backend says; see `asking`."""
+def query_result(process: "subprocess.Popen[str]") -> Seen:
+    """Wait for the backend's answer; see `gpu_query`."""
     try:
-        said, complaint = process.communicate(timeout=PATIENCE)
+        output, errors = process.communicate(timeout=PATIENCE)
     except subprocess.TimeoutExpired:
-        return Seen(trouble=f"it did not say in {PATIENCE} s what it sees")
-    lines = [line.strip() for line in complaint.splitlines() if line.strip()]
+        return Seen(trouble=f"it did not answer within {PATIENCE} s")
+    lines = [line.strip() for line in errors.splitlines() if line.strip()]
     if process.returncode < 0:
         return Seen(trouble=f"it was killed by signal {-process.returncode}")
-    if process.returncode or not said:
+    if process.returncode or not output:
         return Seen(trouble=lines[-1][:300] if lines else f"it ended with exit code {process.returncode}")
-    return Seen(gpus=tuple(json.loads(said.splitlines()[-1])))
+    return Seen(gpus=tuple(json.loads(output.splitlines()[-1])))
 
 
 def is_seen(seen: Seen | None) -> bool | None:
@@ -114,17 +114,17 @@ def is_seen(seen: Seen | None) -> bool | None:
 
 
 def gpu_faults(machine: Machine, gpus: Sequence[GpuFacts], backend: str) -> Iterator[Fault]:
-    """Yield what is wrong with the driver, and the GPUs that it lists in vain."""
+    """Yield what is wrong with the driver, and GPUs that it lists but the backend does not see."""
     if machine.trouble is not None:
         yield Fault(
-            f"NVIDIA's tool lists no GPU: {machine.trouble}",
-            "mend the driver, after an update mostly by starting the machine anew; until then the cores are used",
+            f"nvidia-smi lists no GPU: {machine.trouble}",
+            "fix the driver (after an update, a reboot usually helps); until then the CPU cores are used",
         )
     if unseen := [str(gpu.index) for gpu in gpus if gpu.seen is False]:
         yield Fault(f"{backend} does not see GPU {', '.join(unseen)}, which the driver lists", WITH_GPUS[backend])
 
 
-def seeing_faults(seen: Mapping[str, Seen], backend: str) -> Iterator[Fault]:
+def import_faults(seen: Mapping[str, Seen], backend: str) -> Iterator[Fault]:
     """Yield why the backend cannot be used."""
     for trouble in {one.trouble for one in seen.values() if one.trouble}:
         yield Fault(f"{backend} cannot be used: {trouble}", f"pip install --force-reinstall {backend}")

@@ -1,4 +1,4 @@
-"""Tiny trials, one after the other on each device and all devices at once, to see what works on this machine."""
+"""Tiny trials, one after another on each device and on all devices at once, to see what works on this machine."""
 
 from collections.abc import Mapping
 from contextlib import ExitStack, closing
@@ -19,13 +19,13 @@ from ..values.job import EpochReport, Job, Length, Outcome, Precision
 
 PRECISIONS: tuple[Precision, ...] = ("float32", "mixed_bfloat16")
 SILENCE = Patience(first=120.0)  # seconds; whole trials take a few
-CORES_ALONE = "cores"  # the device that is no GPU
-TICK = 0.05  # seconds of waiting for one device before the next is looked at
+CORES_ALONE = "cores"  # the device without a GPU
+TICK = 0.05  # seconds to wait for one device before polling the next
 
 
 @dataclass(frozen=True)
 class Tried:
-    """A tiny trial: the seconds that it took, without the worker's start, or the reason why it failed."""
+    """A tiny trial: its duration in seconds, without the worker's start, or why it failed."""
 
     device: str
     precision: str
@@ -34,7 +34,7 @@ class Tried:
 
 
 def devices(machine: Machine) -> dict[str, Share]:
-    """Return what is tried: the cores alone, and each GPU with the share that its worker has by default."""
+    """Return the devices to try: the CPU cores alone, and each GPU with its worker's default share."""
     cores = shares(replace(machine, gpus=()), 1)[0]
     gpus = shares(machine) if machine.gpus else []
     tried = {CORES_ALONE: replace(cores, device=NO_GPU) if gpus else cores}
@@ -43,19 +43,19 @@ def devices(machine: Machine) -> dict[str, Share]:
 
 @dataclass
 class Tryout:
-    """Trials on one device that have been begun: those in `left`, by their number, have not ended."""
+    """The trials on one device; those in `left`, by their number, have not ended."""
 
     device: str
     executor: LocalExecutor
     left: dict[int, str] = field(default_factory=lambda: dict(enumerate(PRECISIONS)))
     tried: list[Tried] = field(default_factory=list)
 
-    def go_on(self) -> None:
-        """Take the next thing that happens here, or wait a moment for it."""
+    def process_event(self) -> None:
+        """Handle the next event of this device, if one comes soon."""
         try:
             event = self.executor.next_event(TICK)
         except WorkError as error:
-            event = Broken(str(error).partition("; its log is")[0])  # the log goes with the temporary folder
+            event = Broken(str(error).partition("; its log is")[0])  # the log is removed with the temporary folder
         match event:
             case EpochReport(number=number):
                 self.executor.answer(number, True)
@@ -75,8 +75,8 @@ class Tryout:
         self.tried.append(Tried(self.device, self.left.pop(number), seconds, reason))
 
 
-def begin(tried: Mapping[str, Share], held: ExitStack) -> list[Tryout]:
-    """Begin the trials, one of each precision on each device; `held` ends what is left of them.
+def start_trials(tried: Mapping[str, Share], held: ExitStack) -> list[Tryout]:
+    """Start the trials, one of each precision on each device; `held` ends those still running.
 
     Raises:
         WorkError: the temporary folder cannot be written to, or the digits cannot be read.
@@ -84,7 +84,7 @@ def begin(tried: Mapping[str, Share], held: ExitStack) -> list[Tryout]:
     try:
         folder = Path(held.enter_context(TemporaryDirectory(prefix="convsearch-doctor-", ignore_cleanup_errors=True)))
         tryouts = []
-        for device, share in tried.items():  # first of all, for workers take long to come up
+        for device, share in tried.items():  # first, because workers take long to start
             executor = LocalExecutor(folder / device, [share], SILENCE)
             tryouts.append(Tryout(device, held.enter_context(closing(executor))))
         digits = open_data("digits", folder / "data")
@@ -97,11 +97,11 @@ def begin(tried: Mapping[str, Share], held: ExitStack) -> list[Tryout]:
     return tryouts
 
 
-def finish(tryouts: list[Tryout]) -> list[Tried]:
-    """Wait until all have ended; return them device by device."""
+def wait_for_trials(tryouts: list[Tryout]) -> list[Tried]:
+    """Wait until all have ended; return their results device by device."""
     while waiting := [tryout for tryout in tryouts if tryout.left]:
         for tryout in waiting:
-            tryout.go_on()
+            tryout.process_event()
     return [one for tryout in tryouts for one in tryout.tried]
 
 

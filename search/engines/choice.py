@@ -1,4 +1,4 @@
-"""Which engines there are, with the algorithms of each; opens the one that a study has."""
+"""The engines and the algorithms of each; opens the engine of a study."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -24,10 +24,10 @@ class Method(NamedTuple):
 
 
 def choose(engine: str | None, algorithm: str | None, pruner: str | None, objectives: int = 1) -> Method:
-    """Return engine, algorithm and pruner for so many objectives, with the defaults for what was not said.
+    """Return engine, algorithm and pruner for a number of objectives, with defaults for those not given.
 
     Raises:
-        InputError: one of them is unknown, not installed, or does not go with the others.
+        InputError: one of them is unknown, not installed, or incompatible with the others.
     """
     engine = engine or "optuna"
     if engine not in ALGORITHMS:
@@ -45,18 +45,18 @@ def choose(engine: str | None, algorithm: str | None, pruner: str | None, object
             )
         if pruner not in (None, "none"):
             raise InputError(
-                f"--pruner {pruner}: KerasTuner has no pruners; its algorithm 'hyperband' ends weak trials by itself"
+                f"--pruner {pruner}: KerasTuner has no pruners; its algorithm 'hyperband' stops weak trials itself"
             )
         return Method(engine, algorithm, "none")
     require_installed(algorithm)
     if objectives > 1:
         if pruner not in (None, "none"):
             raise InputError(
-                f"--pruner {pruner}: with {objectives} objectives Optuna prunes nothing; trials end by themselves when "
-                "they get no further"
+                f"--pruner {pruner}: with {objectives} objectives Optuna does not prune; trials stop by themselves "
+                "when they no longer improve"
             )
         return Method(engine, algorithm, "none")
-    # A grid is there to see everything to its end.
+    # A grid search is meant to train every candidate to the end.
     return Method(engine, algorithm, pruner or ("none" if algorithm == "grid" else "hyperband"))
 
 
@@ -69,18 +69,19 @@ def open_engine(
     seed: int,
     proposals: Proposals,
     costs: int = 0,
-    known: int = 0,
+    recorded: int = 0,
     workers: int = 1,
 ) -> Engine:
     """Open the engine of a study whose folder is `folder`, or begin it.
 
-    `costs` are objectives to be small, `known` the trials that the record has, `workers` run at a time.
+    `costs` is the number of objectives to minimize besides the accuracy, `recorded` the number of trials in the record,
+    and `workers` the number of trials that run at a time.
     """
     if engine == "keras-tuner":
         from ..system.backend import import_keras
 
-        import_keras()  # quietly; KerasTuner would import it
+        import_keras()  # quietly, before KerasTuner does
         from .keras_tuner import KerasTunerEngine
 
         return KerasTunerEngine(folder, algorithm, epochs, seed, proposals)
-    return OptunaEngine(algorithm, pruner, epochs, seed, proposals, costs, known, workers)
+    return OptunaEngine(algorithm, pruner, epochs, seed, proposals, costs, recorded, workers)

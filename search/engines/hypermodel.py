@@ -28,7 +28,7 @@ class SpaceHyperModel(keras_tuner.HyperModel):  # type: ignore[misc]
         """Return the candidate that hyperparameters stand for: fitted to the input, within the limits."""
         hp.merge(hyperparameters(self.space), overwrite=False)
         values = {
-            # A layer that is not there has no value; whatever stands for it is dropped by the fit.
+            # A layer that is not there has no value; the fit drops the placeholder.
             name: decoded(dimension, hp.values[name]) if name in hp.values else dimension.draw(random.Random(0))
             for name, dimension in self.space.dimensions.items()
         }

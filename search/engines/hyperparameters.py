@@ -1,4 +1,4 @@
-"""A space's dimensions as KerasTuner's hyperparameters, and values there and back."""
+"""A space's dimensions as KerasTuner's hyperparameters, and values converted in both directions."""
 
 import keras_tuner
 
@@ -7,7 +7,7 @@ from ...spaces.space import SearchSpace
 
 
 def hyperparameters(space: SearchSpace) -> keras_tuner.HyperParameters:
-    """Return the dimensions of a space as KerasTuner has them, those of a layer only where there is such a layer."""
+    """Return the dimensions of a space for KerasTuner; those of a layer are conditional on there being such a layer."""
     hps = keras_tuner.HyperParameters()
     for name, dimension in space.dimensions.items():
         if (needs := space.condition(name)) is None:
@@ -28,7 +28,7 @@ def register(hps: keras_tuner.HyperParameters, name: str, dimension: Dimension) 
         return
     sampling, step = "linear", dimension.step
     if dimension.log:
-        sampling, step = "log", None  # with a logarithm, KerasTuner's step is a factor
+        sampling, step = "log", None  # on a logarithmic scale, KerasTuner's step is a factor
     elif dimension.whole:
         step = int(step or 1)
     kind, number = (hps.Int, int) if dimension.whole else (hps.Float, float)

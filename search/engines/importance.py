@@ -1,8 +1,8 @@
-"""Why it won: how much each dimension of the space had to do with ending among the best.
+"""Importances: how much each dimension of the space decides whether a trial ends among the best.
 
-PED-ANOVA, Optuna's own: it compares how a dimension is distributed among the best trials with how it is among all
-(Watanabe, Bansal and Hutter, 2023), and knows dimensions that not every trial has, as the filters of a sixth layer. It
-is the same for all engines, because it reads the record, not their storages.
+PED-ANOVA, from Optuna: it compares how a dimension is distributed among the best trials with how it is among all
+(Watanabe, Bansal and Hutter, 2023), and handles dimensions that not every trial has, such as the filters of a sixth
+layer. It works for all engines, because it reads the record, not their storages.
 """
 
 import warnings
@@ -15,8 +15,8 @@ from ..study.record import Record
 from .sampling import distribution
 
 METHOD = "PED-ANOVA"
-FEWEST = 10  # trials; of fewer nothing can be said
-BEST_SHARE, BEST_LEAST = 0.1, 3  # of the trials count as the best, and at least so many
+FEWEST = 10  # trials; fewer say nothing
+BEST_SHARE, BEST_LEAST = 0.1, 3  # the share of trials that count as the best, and how many at least
 
 
 @dataclass(frozen=True)
@@ -30,10 +30,10 @@ class Importances:
 def importances(space: SearchSpace, record: Record) -> Importances | None:
     """Return the importances of a space's open dimensions, or None where there are too few trials.
 
-    Trials that were cut off count with what they had reached.
+    Trials that were pruned count with the value that they had reached.
     """
-    known = [trial for trial in record.trials.values() if trial.value is not None]
-    if len(known) < FEWEST:
+    measured = [trial for trial in record.trials.values() if trial.value is not None]
+    if len(measured) < FEWEST:
         return None
     from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances  # takes a second to import
 
@@ -47,11 +47,11 @@ def importances(space: SearchSpace, record: Record) -> Importances | None:
                 params=dict(trial.values),
                 distributions={name: distributions[name] for name in trial.values},
             )
-            for trial in known
+            for trial in measured
         ]
     )
-    best = max(BEST_SHARE, BEST_LEAST / len(known))
+    best = max(BEST_SHARE, BEST_LEAST / len(measured))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of dimensions that few trials have; how many trials there are we say
+        warnings.simplefilter("ignore")  # about dimensions that few trials have; the result has the number of trials
         found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator(target_quantile=best))
-    return Importances(dict(found), len(known))
+    return Importances(dict(found), len(measured))

@@ -1,10 +1,10 @@
-"""KerasTuner as an engine: its oracles by create, update and end of a trial, on KerasTuner's own storage.
+"""KerasTuner as an engine: its oracles, driven by create, update and end of a trial, on KerasTuner's own storage.
 
-An oracle's wish is brought to what may become a trial before the oracle stores it, so that it learns from the values
-that networks really have. Its tuners are not used: they train in the loop's own process.
+An oracle's suggestion is turned into a valid candidate before the oracle stores it, so that it learns from the values
+that networks really have. KerasTuner's tuners are not used: they train in the loop's own process.
 
-Hyperband (Li et al., 2018) trains many candidates for few epochs and goes on with the best third of them, rung by rung,
-from the weights that they have.
+Hyperband (Li et al., 2018) trains many candidates for few epochs and promotes the best third of them, rung by rung;
+each continues from its checkpoint.
 """
 
 import json
@@ -31,16 +31,16 @@ from .proposals import Proposals
 
 FOLDER, STATE = "keras_tuner", "oracle.json"
 OBJECTIVE = "val_accuracy"
-FACTOR = 3  # of Hyperband: one in so many goes on, for so many times the epochs
+FACTOR = 3  # of Hyperband: one in so many is promoted, to so many times the epochs
 ENDLESS = 10**9
 INITIAL_POINTS = 10  # random trials before the Gaussian process has a say
-JUDGED = 500  # random candidates that it judges, and as many variations of the best trial
-GOES_ON = "tuner/trial_id"  # in the values of a trial of Hyperband: the trial from which it goes on
+SCORED = 500  # random candidates that it scores, and as many variations of the best trial
+RESUMES = "tuner/trial_id"  # in the values of a trial of Hyperband: the trial that it resumes
 EPOCHS, INITIAL_EPOCH = "tuner/epochs", "tuner/initial_epoch"
 
 
 class _Fitted:
-    """What an oracle of KerasTuner becomes here: it stores whole proposals that may become trials, and nothing else."""
+    """Makes an oracle of KerasTuner store valid candidates, and nothing else."""
 
     proposals: Proposals
     new = True  # whether new candidates may be proposed
@@ -51,7 +51,7 @@ class _Fitted:
     _seed_state: int
 
     def save(self) -> None:
-        """Write where the search is. KerasTuner writes into the file itself, of which a kill leaves a half."""
+        """Write the oracle's state, atomically: KerasTuner's own method would leave half a file after a kill."""
         write_text(Path(self._directory, FOLDER, STATE), json.dumps(self.get_state()))
 
     def _save_trial(self, trial: KerasTunerTrial) -> None:
@@ -60,21 +60,21 @@ class _Fitted:
         write_text(folder / "trial.json", json.dumps(trial.get_state()))
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
-        """Return what is to be tried next, as KerasTuner wants it."""
+        """Return what to try next, in KerasTuner's form."""
         response: dict[str, Any] = super().populate_space(trial_id)  # type: ignore[misc]
         if response["status"] == TrialStatus.RUNNING and response["values"] is None:
             return {"status": TrialStatus.STOPPED, "values": None}
         return response
 
-    def propose(self, wish: Callable[[], Values]) -> Values | None:
-        """Return the values of a new proposal as KerasTuner stores them, or None when there is none."""
-        found = self.proposals.next(len(self.trials), wish) if self.new else None
+    def propose(self, suggest: Callable[[], Values]) -> Values | None:
+        """Return the values of a new proposal as KerasTuner stores them, or None if there is none."""
+        found = self.proposals.next(len(self.trials), suggest) if self.new else None
         if found is None:
             return None
         dimensions = self.proposals.space.dimensions
         return {name: encoded(dimensions[name], value) for name, value in found[0].items()}
 
-    def wish(self) -> Values:
+    def suggest(self) -> Values:
         """Return random values, each drawn by KerasTuner."""
         values: Values = {}
         for hp in self.hyperparameters.space:
@@ -83,12 +83,12 @@ class _Fitted:
         return self.decoded(values)
 
     def decoded(self, values: Values) -> Values:
-        """Return stored values as the space has them, without what KerasTuner keeps among them for itself."""
+        """Return stored values as the space has them, without the entries that KerasTuner adds for itself."""
         dimensions = self.proposals.space.dimensions
         return {name: decoded(dimensions[name], value) for name, value in values.items() if name in dimensions}
 
     def _random_values(self) -> Values | None:
-        return self.propose(self.wish)
+        return self.propose(self.suggest)
 
 
 class _Random(_Fitted, RandomSearchOracle):  # type: ignore[misc]
@@ -101,37 +101,37 @@ class _Hyperband(_Fitted, HyperbandOracle):  # type: ignore[misc]
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         response = super().populate_space(trial_id)
         if response["status"] == TrialStatus.STOPPED and not self.ongoing_trials:
-            response = self._from_a_rung_as_it_is(trial_id) or response
+            response = self._promote_from_incomplete_rung(trial_id) or response
         values = response.get("values")
-        if values is None or GOES_ON not in values:
+        if values is None or RESUMES not in values:
             return response
         candidate = self.proposals.space.candidate(self.proposals.space.fit(self.decoded(values)))
         if self.proposals.affordable(candidate, values[EPOCHS] - values[INITIAL_EPOCH]):
             return response
-        for bracket in self._brackets:  # it goes on waiting
+        for bracket in self._brackets:  # it keeps waiting
             for rung in bracket["rounds"]:
                 rung[:] = [trial for trial in rung if trial["id"] != trial_id]
         return {"status": TrialStatus.STOPPED, "values": None}
 
-    def _from_a_rung_as_it_is(self, trial_id: str) -> dict[str, Any] | None:
-        """Return how the best of a rung goes on that no new trial will fill: of those that are there, one in FACTOR."""
+    def _promote_from_incomplete_rung(self, trial_id: str) -> dict[str, Any] | None:
+        """Promote the best trial of a rung that no new trial will fill: one in FACTOR of those that are there."""
         for bracket in self._brackets:
             for number, (rung, above) in enumerate(pairwise(bracket["rounds"])):
-                gone = {trial["past_id"] for trial in above}
-                waiting = [self.trials[trial["id"]] for trial in rung if trial["id"] not in gone]
+                promoted = {trial["past_id"] for trial in above}
+                waiting = [self.trials[trial["id"]] for trial in rung if trial["id"] not in promoted]
                 waiting = [trial for trial in waiting if trial.status == TrialStatus.COMPLETED]
                 if not waiting or len(above) >= math.ceil(len(rung) / FACTOR):
                     continue
                 best = max(waiting, key=lambda trial: trial.score)
                 above.append({"past_id": best.trial_id, "id": trial_id})
-                goes_on = {
-                    GOES_ON: best.trial_id,
+                promotion = {
+                    RESUMES: best.trial_id,
                     INITIAL_EPOCH: self._get_epochs(bracket["bracket_num"], number),
                     EPOCHS: self._get_epochs(bracket["bracket_num"], number + 1),
                     "tuner/bracket": bracket["bracket_num"],
                     "tuner/round": number + 1,
                 }
-                return {"status": TrialStatus.RUNNING, "values": best.hyperparameters.values | goes_on}
+                return {"status": TrialStatus.RUNNING, "values": best.hyperparameters.values | promotion}
         return None
 
     def _random_trial(self, trial_id: str, bracket: Any) -> dict[str, Any]:
@@ -140,7 +140,7 @@ class _Hyperband(_Fitted, HyperbandOracle):  # type: ignore[misc]
         return response
 
     def waiting(self) -> set[str]:
-        """Return the ids of the trials that may go on to the next rung of their bracket."""
+        """Return the ids of the trials that may be promoted to the next rung of their bracket."""
         found = set()
         for bracket in self._brackets:
             for rung, above in pairwise(bracket["rounds"]):
@@ -149,10 +149,10 @@ class _Hyperband(_Fitted, HyperbandOracle):  # type: ignore[misc]
 
 
 class _Bayesian(_Fitted, BayesianOptimizationOracle):  # type: ignore[misc]
-    """KerasTuner's Gaussian process, asked about candidates that can be built.
+    """KerasTuner's Gaussian process, evaluated at candidates that can be built.
 
-    KerasTuner looks for the most promising point of a unit cube by gradients, which takes five seconds and more in 37
-    dimensions and ends where no network is. Here the process judges some thousand valid candidates at once.
+    KerasTuner searches a unit cube for the most promising point by gradients, which takes five seconds and more in 37
+    dimensions and rarely ends at a valid network. Here the process scores about a thousand valid candidates at once.
     """
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
@@ -162,15 +162,15 @@ class _Bayesian(_Fitted, BayesianOptimizationOracle):  # type: ignore[misc]
         self.gpr.fit(*self._vectorize_trials())
         best = self.decoded(max(completed, key=lambda trial: trial.score).hyperparameters.values)
         space, source = self.proposals.space, random.Random(f"{self.seed}/{len(self.trials)}")
-        wishes = [space.fit(self.wish()) for _ in range(JUDGED)]
-        wishes += islice(space.variations(space.fit({**self.wish(), **best}), source), JUDGED)
-        mean, deviation = self.gpr.predict(np.array([self._vector(values) for values in wishes]), return_std=True)
-        order = iter(np.argsort(mean - self.beta * deviation))  # the process predicts what is to be small
-        values = self.propose(lambda: wishes[next(order)])
+        candidates = [space.fit(self.suggest()) for _ in range(SCORED)]
+        candidates += islice(space.variations(space.fit({**self.suggest(), **best}), source), SCORED)
+        mean, deviation = self.gpr.predict(np.array([self._vector(values) for values in candidates]), return_std=True)
+        order = iter(np.argsort(mean - self.beta * deviation))  # the process predicts a loss
+        values = self.propose(lambda: candidates[next(order)])
         return {"status": TrialStatus.RUNNING if values else TrialStatus.STOPPED, "values": values}
 
     def _vector(self, values: Values) -> list[float]:
-        """Return a candidate's place in the unit cube, as KerasTuner has it for the trials."""
+        """Return a candidate's point in the unit cube, as KerasTuner computes it for trials."""
         dimensions = self.proposals.space.dimensions
         return [
             hp.value_to_prob(encoded(dimensions[hp.name], values[hp.name]) if hp.name in values else hp.default)
@@ -179,7 +179,7 @@ class _Bayesian(_Fitted, BayesianOptimizationOracle):  # type: ignore[misc]
 
 
 class _Grid(_Fitted, keras_tuner.Oracle):  # type: ignore[misc]
-    """Every candidate, in the space's own order. KerasTuner's own grid search forgets where it was when it reloads."""
+    """Every candidate, in the space's own order. KerasTuner's own grid search loses its position on reload."""
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         values = self.propose(lambda: self.proposals.first_untried() or {}) if self.proposals.first_untried() else None
@@ -187,7 +187,7 @@ class _Grid(_Fitted, keras_tuner.Oracle):  # type: ignore[misc]
 
 
 class KerasTunerEngine:
-    """Proposes by one of KerasTuner's oracles; stores in `keras_tuner/`, as KerasTuner does."""
+    """Proposes by one of KerasTuner's oracles, stored in `keras_tuner/` as KerasTuner does."""
 
     name = "keras-tuner"
 
@@ -209,13 +209,13 @@ class KerasTunerEngine:
         self._epochs = epochs
         self._path = folder / FOLDER
         self._requests = 0
-        self._numbers: dict[str, int] = {}  # KerasTuner counts a trial that goes on as another one; we do not
-        self._ids: dict[int, str] = {}  # the last of those that went on from each other
+        self._numbers: dict[str, int] = {}  # KerasTuner counts a resumed trial as another one; we do not
+        self._ids: dict[int, str] = {}  # the last of the trials that resumed each other
         self._oracle = _oracle(algorithm, epochs, seed, hyperparameters(proposals.space))
         self._oracle.proposals = proposals
         self._oracle.verbose = 0
         self._oracle._set_project_dir(str(folder), FOLDER)
-        self._again: list[str] = []  # ids of what is to be tried once more, as the loop says
+        self._requeued: list[str] = []  # ids of trials that the loop has requeued
         files = list(self._path.glob("trial_*/trial.json"))
         if len(files) > 1 or (self._path / STATE).exists():  # else a kill came before anything was proposed
             self._reload(files)
@@ -223,7 +223,7 @@ class KerasTunerEngine:
     def _reload(self, files: Sequence[Path]) -> None:
         try:
             for file in (self._path / STATE, *files):
-                file.read_bytes()  # where that fails, TensorFlow, by which KerasTuner reads, has an error of its own
+                file.read_bytes()  # for a plain OSError: KerasTuner reads through TensorFlow, which raises its own kind
             self._oracle.reload()
             self._oracle._retry_queue = []
             for trial_id in self._oracle.trials.keys() - set(self._oracle.start_order):
@@ -236,12 +236,12 @@ class KerasTunerEngine:
             cause = error.__cause__ or error
             raise InputError(
                 f"{self._path}: KerasTuner's storage is damaged or of another version "
-                f"({type(cause).__name__}: {cause}); move it away, and --resume makes it anew from trials.jsonl"
+                f"({type(cause).__name__}: {cause}); move it away, and --resume rebuilds it from trials.jsonl"
             ) from error
 
     def ask(self, new: bool = True) -> Proposal | None:
-        """Return the next proposal: a new candidate, or a trial that goes on from its rung."""
-        self._oracle._retry_queue = self._affordable_again(new)
+        """Return the next proposal: a new candidate, or a trial that is promoted from its rung."""
+        self._oracle._retry_queue = self._affordable_requeued(new)
         if self.algorithm != "hyperband" and not self._oracle._retry_queue and (not new or self.proposals.exhausted()):
             return None
         self._oracle.new = new and not self.proposals.exhausted()
@@ -250,8 +250,8 @@ class KerasTunerEngine:
             trial = self._oracle.create_trial(f"loop-{self._requests}")
         if trial.status != TrialStatus.RUNNING:
             return None
-        if trial.trial_id in self._again:
-            self._again.remove(trial.trial_id)
+        if trial.trial_id in self._requeued:
+            self._requeued.remove(trial.trial_id)
         proposal = self._proposal(trial)
         self.proposals.tried.add(proposal.candidate.hash)
         return proposal
@@ -264,25 +264,25 @@ class KerasTunerEngine:
         epochs = stored.get(EPOCHS)
         return Proposal(self._note(trial), values, candidate, None if epochs == self._epochs else epochs)
 
-    def _affordable_again(self, new: bool) -> list[str]:
-        """Return the first of what is to be tried once more for which there is time, as KerasTuner's queue."""
-        for trial_id in self._again:
+    def _affordable_requeued(self, new: bool) -> list[str]:
+        """Return the first requeued trial for which there is time, as KerasTuner's retry queue."""
+        for trial_id in self._requeued:
             trial = self._oracle.trials[trial_id]
             stored = trial.hyperparameters.values
             epochs = stored[EPOCHS] - stored[INITIAL_EPOCH] if EPOCHS in stored else None
-            allowed = new or GOES_ON in stored
+            allowed = new or RESUMES in stored
             if allowed and self.proposals.affordable(self._proposal(trial).candidate, epochs):
                 return [trial_id]
         return []
 
     def report(self, number: int, epoch: int, value: float) -> bool:
-        """Take the value of a trial's epoch. A trial goes on to the end of its rung."""
+        """Take the value of a trial's epoch. A trial always continues to the end of its rung."""
         with self._stored():
             self._oracle.update_trial(self._current(number).trial_id, {OBJECTIVE: value}, step=epoch)
         return True
 
     def tell(self, number: int, state: State, value: float | None, costs: Sequence[float] = ()) -> None:
-        """Take the end of a trial; one that was interrupted stays open, as KerasTuner has it, to be tried once more."""
+        """Take the end of a trial; for KerasTuner an interrupted one stays open, to be retried."""
         trial = self._current(number)
         for tuner, ongoing in list(self._oracle.ongoing_trials.items()):
             if state == "interrupted" and ongoing.trial_id == trial.trial_id:
@@ -296,7 +296,7 @@ class KerasTunerEngine:
             self._oracle.end_trial(trial)
 
     def open_trials(self) -> dict[int, int]:
-        """Return the trials that were proposed and of which no end was told, and from which epoch they go on."""
+        """Return the trials that were proposed and have not ended, each with the epoch from which it continues."""
         running = [trial for trial in self._oracle.trials.values() if trial.status == TrialStatus.RUNNING]
         found = {self._numbers[t.trial_id]: t.hyperparameters.values.get(INITIAL_EPOCH, 0) for t in running}
         return dict(sorted(found.items()))
@@ -304,16 +304,16 @@ class KerasTunerEngine:
     def learn(
         self, number: int, values: Values, state: State, curve: Sequence[float], costs: Sequence[float] = ()
     ) -> None:
-        """Take over a trial that the storage does not have; see the protocol.
+        """Add a trial that the storage does not have; see the protocol.
 
-        Hyperband begins new brackets: what a trial had reached counts, but it does not go on.
+        Hyperband begins new brackets: the trial's value counts, but the trial is not promoted.
         """
         oracle, dimensions = self._oracle, self.proposals.space.dimensions
         with self._stored():
             for missing in range(len(self._ids), number + 1):
-                known = values if missing == number else {}
+                learnt = values if missing == number else {}
                 hps = oracle.hyperparameters.copy()
-                hps.values = {name: encoded(dimensions[name], value) for name, value in known.items()}
+                hps.values = {name: encoded(dimensions[name], value) for name, value in learnt.items()}
                 trial = KerasTunerTrial(hps, trial_id=f"learnt-{missing:06d}", status=TrialStatus.FAILED)
                 if missing == number and state in ("complete", "pruned"):
                     trial.metrics.register(OBJECTIVE, direction="max")
@@ -331,21 +331,21 @@ class KerasTunerEngine:
         """Whether the storage has a trial of this number."""
         return number in self._ids
 
-    def again(self, number: int, values: Values) -> None:
-        """Propose once more what a trial was interrupted in, under its own number."""
-        self._again.append(self._current(number).trial_id)
+    def requeue(self, number: int, values: Values) -> None:
+        """Propose an interrupted trial's candidate again, under its own number."""
+        self._requeued.append(self._current(number).trial_id)
 
-    def may_go_on(self) -> set[int]:
-        """Return the trials that wait at a rung, and those that were cut off."""
+    def resumable(self) -> set[int]:
+        """Return the trials that wait at a rung, and those that were interrupted."""
         waiting = self._oracle.waiting() if isinstance(self._oracle, _Hyperband) else set()
-        return {self._numbers[trial_id] for trial_id in waiting | set(self._again)}
+        return {self._numbers[trial_id] for trial_id in waiting | set(self._requeued)}
 
     def close(self) -> None:
-        """Let go of nothing: each change was written to its file at once."""
+        """Do nothing: each change was written to its file at once."""
 
     def _note(self, trial: Any) -> int:
-        """Return our number of a trial of KerasTuner, a new one where it does not go on from another."""
-        before = trial.hyperparameters.values.get(GOES_ON)
+        """Return our number of a trial of KerasTuner: a new one, unless it resumes another trial."""
+        before = trial.hyperparameters.values.get(RESUMES)
         if trial.trial_id not in self._numbers:
             self._numbers[trial.trial_id] = self._numbers[before] if before else len(self._ids)
         number = self._numbers[trial.trial_id]

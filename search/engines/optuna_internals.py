@@ -1,6 +1,6 @@
-"""What we need of Optuna and it does not offer: its private attributes, used in this file alone.
+"""The private attributes of Optuna that we need for lack of public ones, used in this file only.
 
-A test fails when one of them is gone.
+A test fails if one of them is gone.
 """
 
 import optuna
@@ -24,5 +24,5 @@ def suggest(trial: Trial, name: str, distribution: BaseDistribution) -> None:
 
 
 def newest(study: optuna.Study) -> Trial:
-    """Return the trial that a study was given last, as one that runs: `add_trial` returns nothing."""
+    """Return the trial that was last added to a study, as a running one: `add_trial` returns nothing."""
     return Trial(study, study.get_trials(deepcopy=False)[-1]._trial_id)

@@ -1,6 +1,6 @@
 """The first proposals of a study: known good networks, fitted to the input and the space (`portfolio.yaml`).
 
-A search that begins with them has something to beat, and an engine that learns has something to learn from.
+They give a search a baseline to beat, and an engine something to learn from.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,8 +14,8 @@ import yaml
 from ...spaces.dimension import Choice, Dimension, Options
 from ...spaces.space import SearchSpace, Values
 
-NARROWER = (1, 2, 4, 8)  # what filters are divided by; the first with which the limits are kept is taken
-STEPS = 10  # an epoch has so many at least, where a smaller batch than the entry's makes it so
+NARROWER = (1, 2, 4, 8)  # divisors of the filters; the first that keeps the network within the limits is used
+STEPS = 10  # steps an epoch has at least; the entry's batch size is reduced for that
 COMMON = "common"
 
 
@@ -30,7 +30,7 @@ class Guess:
 
 @cache
 def entries() -> dict[str, dict[str, Any]]:
-    """Return `portfolio.yaml`: the entries in their order, and under COMMON what they have in common."""
+    """Return `portfolio.yaml`: the entries in their order, and under COMMON what they share."""
     text = files(__package__).joinpath("portfolio.yaml").read_text(encoding="utf-8")
     found: dict[str, dict[str, Any]] = yaml.safe_load(text)
     common = found.pop(COMMON)
@@ -45,10 +45,10 @@ def portfolio(space: SearchSpace, images: int) -> Iterator[Guess]:
         count, allowed = len(entry["layers"]), space.all_dimensions["layers"].values or ()
         if count not in allowed:
             depths = f"{min(allowed)} to {max(allowed)}" if len(allowed) > 1 else str(allowed[0])
-            yield Guess(name, None, f"it has {count} layers, the space {depths}")
+            yield Guess(name, None, f"it has {count} layers, the space allows {depths}")
             continue
         values = fitted(space, entry, images)
-        yield Guess(name, values, "" if values else "it exceeds the limits with however few filters")
+        yield Guess(name, values, "" if values else "it exceeds the limits even with an eighth of its filters")
 
 
 def guesses(space: SearchSpace, images: int) -> Iterator[Values]:
@@ -66,33 +66,33 @@ def fitted(space: SearchSpace, entry: Mapping[str, Any], images: int) -> Values 
         for key, dimension in space.all_dimensions.items()
     )
     for divisor in NARROWER:
-        liked = _liked({**entry, **batch}, divisor, pools)
-        values = space.fit({key: _nearest(key, dimension, liked) for key, dimension in space.dimensions.items()})
+        preferred = _preferred({**entry, **batch}, divisor, pools)
+        values = space.fit({key: _nearest(key, dimension, preferred) for key, dimension in space.dimensions.items()})
         if space.excess(space.candidate(values)) is None:
             return values
     return None
 
 
-def _liked(entry: Mapping[str, Any], divisor: int, pools: bool) -> dict[str, Choice]:
-    """Return what is liked, by the dimension's whole name (`layer2.filters`) or by its key (`dropout`)."""
-    liked: dict[str, Choice] = {key: value for key, value in entry.items() if key != "layers"}
-    liked["layers"] = len(entry["layers"])
+def _preferred(entry: Mapping[str, Any], divisor: int, pools: bool) -> dict[str, Choice]:
+    """Return the preferred values, by a dimension's full name (`layer2.filters`) or by its key (`dropout`)."""
+    preferred: dict[str, Choice] = {key: value for key, value in entry.items() if key != "layers"}
+    preferred["layers"] = len(entry["layers"])
     for number, layer in enumerate(entry["layers"], start=1):
         filters, _, pool = str(layer).partition(" ")
-        liked[f"layer{number}.filters"] = max(1, int(filters) // divisor)
+        preferred[f"layer{number}.filters"] = max(1, int(filters) // divisor)
         # Where nothing is pooled, a stride makes the volume smaller.
-        liked[f"layer{number}.pooling"] = entry["pooling"] if pool and pools else "none"
-        liked[f"layer{number}.stride"] = 2 if pool and not pools else 1
-    liked["filters"] = liked["layer1.filters"]
-    liked["stride"] = 1 if pools else 2
-    return liked
+        preferred[f"layer{number}.pooling"] = entry["pooling"] if pool and pools else "none"
+        preferred[f"layer{number}.stride"] = 2 if pool and not pools else 1
+    preferred["filters"] = preferred["layer1.filters"]
+    preferred["stride"] = 1 if pools else 2
+    return preferred
 
 
-def _nearest(name: str, dimension: Dimension, liked: dict[str, Choice]) -> Choice:
-    """Return the value of a dimension that is nearest to the liking, or its first where there is none."""
+def _nearest(name: str, dimension: Dimension, preferred: dict[str, Choice]) -> Choice:
+    """Return the value of a dimension that is nearest to the preferred one, or its first where none is preferred."""
     key = name.rpartition(".")[2].rstrip("0123456789")
     first = dimension.values[0] if isinstance(dimension, Options) else dimension.low
     try:
-        return dimension.nearest(liked.get(name, liked.get(key, first)))
+        return dimension.nearest(preferred.get(name, preferred.get(key, first)))
     except ValueError:  # a word that this space does not have
         return first

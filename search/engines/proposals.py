@@ -1,6 +1,6 @@
-"""From what an engine would like to what may become a trial: fitted, within the limits, and new.
+"""From an engine's suggestion to a candidate that can become a trial: fitted, within the limits, and new.
 
-Shared by all engines. An engine's wish is taken as often as `WISHES` times; then the last one is varied, little by
+Shared by all engines. An engine is asked for up to `ATTEMPTS` suggestions; then the last one is varied, little by
 little, until it is allowed.
 """
 
@@ -11,52 +11,52 @@ from collections.abc import Callable, Iterable
 from ...spaces.architecture import Candidate
 from ...spaces.space import SearchSpace, Values
 
-WISHES = 4  # how often an engine is asked before its last wish is varied
-SMALL = 20_000  # candidates: a space of so many is walked through once wishes find nothing new
+ATTEMPTS = 4  # suggestions of an engine before the last one is varied
+SMALL = 20_000  # candidates: a space of up to so many is enumerated once suggestions find nothing new
 
 
 class Proposals:
-    """Turns wishes into candidates that are allowed and were not tried; remembers what was."""
+    """Turns suggestions into candidates that are allowed and were not tried yet; remembers which were."""
 
     def __init__(self, space: SearchSpace, seed: int, tried: Iterable[str] = (), exhaustive: bool = False) -> None:
-        """Begin with the hashes of what was tried; `exhaustive` walks through a space of any size."""
+        """Begin with the hashes of the candidates tried; `exhaustive` enumerates a space of any size."""
         self.space = space
         self.tried = set(tried)
         self.affordable: Callable[[Candidate, int | None], bool] = lambda candidate, epochs: True
-        self.epochs: int | None = None  # of what is proposed next; None is as many as a trial may take
-        self.wished = True  # whether the last proposal was an engine's wish, not one that was enqueued
+        self.epochs: int | None = None  # of the next proposal; None is as many as a trial may take
+        self.suggested = True  # whether the last proposal was suggested by the engine, not enqueued
         self._seed = seed
         self._waiting: list[Values] = []
-        # A small space is walked through at the end, so that nothing is missed and the search ends.
+        # A small space is enumerated in the end, so that nothing is missed and the search terminates.
         size = math.inf if space.continuous else space.architectures * space.recipes
         self.enumerable = exhaustive or size <= SMALL
         self._rest = iter(()) if not self.enumerable else space.enumerate()
         self._head: Values | None = None
 
     def enqueue(self, values: Values) -> None:
-        """Have these values proposed before all wishes."""
+        """Have these values proposed before any suggestion of the engine."""
         self._waiting.append(values)
 
-    def next(self, number: int, wish: Callable[[], Values]) -> tuple[Values, Candidate] | None:
+    def next(self, number: int, suggest: Callable[[], Values]) -> tuple[Values, Candidate] | None:
         """Return fitted values and their candidate for trial `number`.
 
-        None when nothing new was found, or nothing for which there is time.
+        None if nothing new was found, or nothing that fits into the time left.
         """
-        self.wished = False
+        self.suggested = False
         while self._waiting:
             found = self._allowed(self.space.fit(self._waiting.pop(0)))
             if found and (taken := self._taken(found)):
                 return taken
-        self.wished = True
+        self.suggested = True
         fitted: Values = {}
-        too_dear = False
-        for _ in range(WISHES):
-            fitted = self.space.fit(wish())
+        too_expensive = False
+        for _ in range(ATTEMPTS):
+            fitted = self.space.fit(suggest())
             if found := self._allowed(fitted):
                 if taken := self._taken(found):
                     return taken
-                too_dear = True
-        if too_dear:  # what is left of the time is better spent than on whatever is quick
+                too_expensive = True
+        if too_expensive:  # do not fill the time left with whatever happens to be quick
             return None
         random_source = random.Random(f"{self._seed}/{number}")
         for variation in self.space.variations(fitted, random_source):
@@ -67,7 +67,7 @@ class Proposals:
         return self._taken(found) if found else None
 
     def exhausted(self) -> bool:
-        """Whether everything that the space holds within its limits was proposed; a large space never is."""
+        """Whether every candidate within the limits was proposed; a large space never counts as exhausted."""
         return self.enumerable and not self._waiting and self.first_untried() is None
 
     def first_untried(self) -> Values | None:
@@ -85,7 +85,7 @@ class Proposals:
         return fitted, candidate
 
     def _taken(self, found: tuple[Values, Candidate]) -> tuple[Values, Candidate] | None:
-        """Return what was found and count it as tried, if there is time for it."""
+        """Return what was found and mark it as tried, if there is time for it."""
         if not self.affordable(found[1], self.epochs):
             return None
         self.tried.add(found[1].hash)

@@ -1,4 +1,4 @@
-"""What an engine is: it proposes candidates and learns from what came of them. It never trains."""
+"""What an engine is: it proposes candidates and learns from their results. It never trains."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -10,7 +10,7 @@ from ..values.proposal import Proposal, State
 class Engine(Protocol):
     """Ask for a proposal, report its epochs, tell how it ended.
 
-    Every proposal is fitted to the space, keeps its limits and is either new or a trial that goes on; only such values
+    Every proposal is fitted to the space, is within its limits, and is either new or resumes a trial; no other values
     are ever stored.
     """
 
@@ -18,24 +18,24 @@ class Engine(Protocol):
     algorithm: str
 
     def ask(self, new: bool = True) -> Proposal | None:
-        """Return the next proposal, or None when there is none before another trial ends.
+        """Return the next proposal, or None if there is none until another trial ends.
 
-        With `new` False only a trial that goes on is proposed.
+        With `new` False, only trials that resume are proposed.
         """
 
     def report(self, number: int, epoch: int, value: float) -> bool:
-        """Take the value of a trial's epoch; return whether the trial is worth going on."""
+        """Take the value of a trial's epoch; return whether the trial should continue."""
 
     def tell(self, number: int, state: State, value: float | None, costs: Sequence[float] = ()) -> None:
         """Take the end of a trial: its accuracy, None where there is none, and the costs that are objectives too."""
 
     def open_trials(self) -> dict[int, int]:
-        """Return the trials that were proposed and of which no end was told, and from which epoch they go on."""
+        """Return the trials that were proposed and have not ended, each with the epoch from which it continues."""
 
     def learn(
         self, number: int, values: Values, state: State, curve: Sequence[float], costs: Sequence[float] = ()
     ) -> None:
-        """Take over a trial that the storage does not have, as after it was lost; numbers come in their order.
+        """Add a trial that the storage does not have, for example because it was lost. Called in order of numbers.
 
         `curve` is its validation accuracy by epoch, `costs` are as in `tell`.
         """
@@ -43,11 +43,11 @@ class Engine(Protocol):
     def knows(self, number: int) -> bool:
         """Whether the storage has a trial of this number."""
 
-    def again(self, number: int, values: Values) -> None:
-        """Propose once more what a trial was interrupted in; `values` are empty where it never came to be one."""
+    def requeue(self, number: int, values: Values) -> None:
+        """Propose an interrupted trial's candidate again; `values` are empty if the trial never began."""
 
-    def may_go_on(self) -> set[int]:
-        """Return the trials that ended at a rung and may be proposed again: their states are to be kept."""
+    def resumable(self) -> set[int]:
+        """Return the trials that ended at a rung and may be promoted to the next one: their checkpoints are kept."""
 
     def close(self) -> None:
-        """Let go of the storage."""
+        """Close the storage."""

@@ -1,4 +1,4 @@
-"""Optuna's samplers, asked for whole proposals: what a sampler wishes is fitted to the space before Optuna stores it.
+"""Optuna's samplers, asked for whole proposals: a suggestion is fitted to the space before Optuna stores it.
 
 So a sampler learns from the values that networks really have.
 """
@@ -52,11 +52,11 @@ class FittedSampler(optuna.samplers.BaseSampler):  # type: ignore[misc]
     def propose(self, study: optuna.Study, trial: Trial, number: int) -> Proposal | None:
         """Return the proposal of a trial that Optuna has just opened, under the study's number, or None."""
         stored = frozen(study, trial)
-        found = self.proposals.next(number, lambda: self.wish(study, stored))
+        found = self.proposals.next(number, lambda: self.suggest(study, stored))
         return Proposal(number, *found) if found else None
 
-    def wish(self, study: optuna.Study, trial: FrozenTrial) -> Values:
-        """Return what the inner sampler would like: its joint wish, completed one by one."""
+    def suggest(self, study: optuna.Study, trial: FrozenTrial) -> Values:
+        """Return the inner sampler's suggestion: sampled jointly, and where that leaves gaps, one by one."""
         joint = self.inner.infer_relative_search_space(study, trial)
         values = dict(self.inner.sample_relative(study, trial, joint))
         for name, dist in self.distributions.items():
@@ -106,18 +106,18 @@ class FittedSampler(optuna.samplers.BaseSampler):  # type: ignore[misc]
 
 
 class ExhaustiveSampler(FittedSampler):
-    """Wishes for every candidate of the space, one after the other."""
+    """Suggests every candidate of the space, one after the other."""
 
-    def wish(self, study: optuna.Study, trial: FrozenTrial) -> Values:
+    def suggest(self, study: optuna.Study, trial: FrozenTrial) -> Values:
         """Return the first candidate that was not tried."""
         return self.proposals.first_untried() or {}
 
 
 class GroupedSampler(FittedSampler):
-    """Wishes group by group: the dimensions of a fourth layer are learnt from the trials that have a fourth layer.
+    """Suggests group by group: the dimensions of a fourth layer are learnt from the trials that have a fourth layer.
 
-    As `group=True` has it for Optuna's TPE, of which this is half the work: the groups are found once, and a network
-    that is to have three layers is asked for no fourth.
+    Like `group=True` of Optuna's TPE, at half the cost: the groups are found once, and a network with three layers is
+    not sampled for a fourth.
     """
 
     def __init__(self, inner: optuna.samplers.BaseSampler, proposals: Proposals, seed: int) -> None:
@@ -126,19 +126,19 @@ class GroupedSampler(FittedSampler):
         self._groups: list[list[str]] = []  # of the dimensions that the same trials have
         self._seen: set[tuple[str, ...]] = set()
 
-    def wish(self, study: optuna.Study, trial: FrozenTrial) -> Values:
-        """Return a joint wish for each group that has a meaning beside what was wished before."""
+    def suggest(self, study: optuna.Study, trial: FrozenTrial) -> Values:
+        """Sample each group jointly that has a meaning, given the values sampled before it."""
         values: Values = {}
         for group in self._groups:
             if all(self._has_meaning(name, values) for name in group):
                 values |= self.inner.sample_relative(study, trial, {name: self.distributions[name] for name in group})
         for name, dimension in self.proposals.space.dimensions.items():
-            if name not in values:  # of no meaning, or nothing was learnt yet
+            if name not in values:  # it has no meaning here, or nothing was learnt yet
                 values[name] = dimension.draw(self._random)
         return values
 
     def after_trial(self, study: optuna.Study, trial: FrozenTrial, state: TrialState, values: Any) -> None:
-        """Divide the groups further, where a trial has a part of one."""
+        """Split the groups of which a trial has a part only."""
         super().after_trial(study, trial, state, values)
         if state in LEARNT_FROM and (had := tuple(trial.params)) not in self._seen:
             self._seen.add(had)
@@ -151,8 +151,8 @@ class GroupedSampler(FittedSampler):
 
 
 def divided(groups: list[list[str]], had: tuple[str, ...]) -> list[list[str]]:
-    """Return groups of names, none of which a trial that has the names `had` has a part of; new names are a group."""
-    known = {name for group in groups for name in group}
+    """Split groups of names into what is in `had`, the names of a trial, and what is not; new names form a group."""
+    grouped = {name for group in groups for name in group}
     parts = [[name for name in group if (name in had) == inside] for group in groups for inside in (True, False)]
-    parts.append([name for name in had if name not in known])
+    parts.append([name for name in had if name not in grouped])
     return [part for part in parts if part]

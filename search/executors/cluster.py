@@ -1,4 +1,4 @@
-"""The way into a Ray cluster: reach it, and know its nodes and that what they have installed is what is here."""
+"""A Ray cluster: connect to it, list its nodes, and check that their versions are those of this machine."""
 
 import logging
 import os
@@ -12,15 +12,15 @@ from ...spaces.errors import InputError
 from .cluster_shares import Node
 
 AUTO_ADDRESS = "auto"
-REACHED_IN = 5.0  # seconds in which a cluster has to take a connection
-SETTINGS = b"\x04"  # the kind of the frame with which both sides of HTTP/2, which a cluster speaks, begin
+CONNECT_TIMEOUT = 5.0  # seconds in which a cluster has to accept a connection
+SETTINGS = b"\x04"  # the type of the first frame on both sides of HTTP/2, which a cluster speaks
 GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0" + SETTINGS + b"\0\0\0\0\0"
-ANSWERED_IN = 120.0  # seconds in which a node has to say what it has
+CHECK_TIMEOUT = 120.0  # seconds in which a node has to report its versions
 BACKENDS = ("tensorflow", "jax", "torch")
 
 
 def connect(address: str) -> None:
-    """Make this process part of a cluster that runs; none is started.
+    """Make this process part of a running cluster; none is started.
 
     Raises:
         InputError: there is none at the address, or it has another version of Ray or Python.
@@ -31,20 +31,20 @@ def connect(address: str) -> None:
 
     place = _place(address)
     _reach(address, place)
-    # Its errors would go to standard output, where our tables and JSON do. This is the switch of Ray's own debugger.
+    # Its errors would go to standard output, among our tables and JSON. Ray's own debugger uses this switch.
     driver._worker_logs_enabled = False
     try:
-        # Workers look for modules where the loop was started: nothing of the user's may stand in for ours.
+        # Workers import from the folder where the loop was started: no module of the user's may shadow ours.
         with chdir("/"), _quiet():
             ray.init(address=place, log_to_driver=False, logging_level=logging.CRITICAL)
-    except Exception as error:  # Ray says by many kinds what is wrong with a cluster; the message has its words
+    except Exception as error:  # Ray raises many types; the message quotes it
         ray.shutdown()
-        raise InputError(_why_not(address, place, error)) from error
+        raise InputError(_refusal(address, place, error)) from error
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Drop what is written to standard error: Ray's C++ part does so until it knows where its logs are."""
+    """Discard standard error: Ray's C++ part writes there until it knows where its logs are."""
     sys.stderr.flush()
     real = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -65,17 +65,17 @@ def head_address() -> str:
 
 
 def takes_connections(address: str) -> bool:
-    """Whether somebody listens at HOST:PORT."""
+    """Whether HOST:PORT accepts connections."""
     host, _, port = address.rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=REACHED_IN).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_TIMEOUT).close()
     except OSError:
         return False
     return True
 
 
 def nodes() -> list[Node]:
-    """Return the nodes that are there."""
+    """Return the nodes that are alive."""
     import ray
 
     return [
@@ -91,7 +91,7 @@ def nodes() -> list[Node]:
 
 
 def free() -> tuple[float, float]:
-    """Return how many cores and how many GPUs of all nodes nobody uses."""
+    """Return the number of free cores and of free GPUs on all nodes."""
     import ray
 
     resources = ray.available_resources()
@@ -99,21 +99,21 @@ def free() -> tuple[float, float]:
 
 
 def check_nodes(used: Sequence[Node]) -> None:
-    """Ask each node what it has installed.
+    """Check that each node has the same versions installed as this machine.
 
     Raises:
-        InputError: one has other versions than this machine, or does not have it at all, or does not answer.
+        InputError: one has another version or lacks a package, or does not answer.
     """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     here = _versions_function()()
-    asked = ray.remote(num_cpus=0, max_retries=0)(_versions_function())
+    probe = ray.remote(num_cpus=0, max_retries=0)(_versions_function())
     answers = {
-        node.id: asked.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False)).remote()
+        node.id: probe.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False)).remote()
         for node in used
     }
-    ray.wait(list(answers.values()), num_returns=len(answers), timeout=ANSWERED_IN)
+    ray.wait(list(answers.values()), num_returns=len(answers), timeout=CHECK_TIMEOUT)
     for node in used:
         try:
             there: dict[str, str | None] = ray.get(answers[node.id], timeout=0)
@@ -121,18 +121,18 @@ def check_nodes(used: Sequence[Node]) -> None:
             if node not in nodes():  # it has just been lost: nothing will run there
                 continue
             reason = str(error).strip().splitlines()[0]
-            raise InputError(f"node {node.name} of the cluster does not say what it has installed: {reason}") from error
+            raise InputError(f"node {node.name} of the cluster did not report its versions: {reason}") from error
         for package, needed in here.items():
             if needed is not None and there[package] != needed:
                 has = f"has {package} {there[package]}" if there[package] else f"does not have {package}"
                 raise InputError(
-                    f"node {node.name} of the cluster {has}, this machine has {needed}: there too, "
-                    f"`pip install {package}=={needed}` into the Python that `ray start` was called with"
+                    f"node {node.name} of the cluster {has}, this machine has {needed}: on the node, run "
+                    f"`pip install {package}=={needed}` in the Python environment of `ray start`"
                 )
 
 
 def _versions_function() -> Callable[[], dict[str, str | None]]:
-    """Return the function that finds what is installed: an inner one, which Ray sends to nodes without Convsearch."""
+    """Return the function that finds the versions: an inner one, which Ray can send to nodes without Convsearch."""
     backend = os.environ.get("KERAS_BACKEND", BACKENDS[0])
     packages = ("convsearch", "keras", *(name for name in BACKENDS if name == backend))
 
@@ -165,29 +165,29 @@ def _place(address: str) -> str:
     if place is None:
         raise InputError(
             "--executor ray: no Ray cluster runs on this machine, and RAY_ADDRESS names none: `ray start --head` "
-            "begins one, --ray-address HOST:6379 names another one"
+            "starts one, --ray-address HOST:6379 selects another one"
         )
     return place
 
 
 def _reach(address: str, place: str) -> None:
-    """Raise an InputError where nothing takes a connection, or no cluster does; Ray itself would try for minutes."""
+    """Raise an InputError if no cluster accepts a connection there; Ray itself would try for minutes."""
     host, _, port = place.rpartition(":")
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=REACHED_IN) as connection:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_TIMEOUT) as connection:
             if os.environ.get("RAY_USE_TLS", "0") == "0":
                 connection.sendall(GREETING)
                 if connection.recv(4)[3:] != SETTINGS:
-                    raise OSError("what answers there is something else")
+                    raise OSError("another program answers there")
     except (OSError, ValueError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(
             f"{_named(address, place)}: no Ray cluster can be reached there ({reason}): `ray start --head` on that "
-            "machine begins one, --ray-address HOST:6379 names another one"
+            "machine starts one, --ray-address HOST:6379 selects another one"
         ) from error
 
 
-def _why_not(address: str, place: str, error: Exception) -> str:
+def _refusal(address: str, place: str, error: Exception) -> str:
     versions = re.findall(r"Ray: (\S+)\s+Python: (\S+)", str(error))
     if len(versions) == 2:
         (ray, python), (ray_here, python_here) = versions

@@ -1,4 +1,4 @@
-"""How a cluster is divided between workers: how many there are, and the cores and the part of a GPU that each has."""
+"""How a cluster is divided between workers: how many there are, and the cores and the share of a GPU that each has."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ...spaces.errors import InputError
 from .shares import AUTO, CORES
 
-FINEST = 10_000  # a GPU is divided no finer, which is how a cluster counts
+FINEST = 10_000  # the smallest share of a GPU that a cluster counts is one in so many
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Places:
-    """So many workers, each with `cpus` cores and `gpus` of a GPU, on the nodes named; `free` of them fit just now."""
+    """Room for `count` workers on `nodes`, each with `cpus` cores and `gpus` of a GPU; `free` of them fit right now."""
 
     count: int
     cpus: float
@@ -31,12 +31,12 @@ class Places:
 
     @property
     def note(self) -> str | None:
-        """What to say where not all of them fit at once, for others use the cluster too."""
+        """A remark for the user if not all of them fit right now, because others use the cluster, too."""
         if self.free >= self.count:
             return None
         return (
-            f"{self.count} workers, and the cluster has room for {self.free} just now: the others begin when there is "
-            "more; `ray status` says who uses it"
+            f"{self.count} workers, but the cluster has room for {self.free} right now: the others start when there "
+            "is more; `ray status` shows what is in use"
         )
 
 
@@ -51,14 +51,14 @@ def places(
 
     Args:
         nodes: the machines.
-        free_cpus: how many of all cores nobody uses.
-        free_gpus: how many of all GPUs.
+        free_cpus: the number of cores that are not in use.
+        free_gpus: the number of GPUs that are not in use.
         workers: how many, or `auto`: as many as fit into what is free, and at least one. Where there are GPUs,
             `per_gpu` for each; where there are none, one for each CORES cores.
-        per_gpu: so many workers share a GPU.
+        per_gpu: the number of workers that share a GPU.
 
     Raises:
-        InputError: more workers than all the nodes hold; the message says what fits.
+        InputError: more workers than all nodes have room for; the message says how many fit.
     """
     with_gpus = tuple(node for node in nodes if node.gpus >= 1)
     if with_gpus:
@@ -77,7 +77,7 @@ def places(
     most = int(max((node.cpus for node in nodes), default=0))
     if not most:
         raise InputError("the cluster has no node with a core or a GPU to train on: `ray start` adds one")
-    for cores in range(min(CORES, most), 0, -1):  # more workers than are usual have fewer cores each
+    for cores in range(min(CORES, most), 0, -1):  # if there are many workers, each gets fewer cores
         used = tuple(node for node in nodes if node.cpus >= cores)
         room = sum(int(node.cpus // cores) for node in used)
         free = min(int(free_cpus // cores), room)

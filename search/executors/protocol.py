@@ -1,4 +1,4 @@
-"""What an executor is: it runs jobs somewhere and tells what happens to them. It never chooses what to run."""
+"""What an executor is: it runs jobs somewhere and reports what happens to them. It never chooses what to run."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -8,7 +8,7 @@ from ..values.job import EpochReport, Job, Outcome
 
 @dataclass(frozen=True)
 class Started:
-    """A worker has begun with a job, so many seconds after it was submitted."""
+    """A worker has started a job, which had `waited` so many seconds since it was submitted."""
 
     number: int
     worker: str
@@ -17,7 +17,7 @@ class Started:
 
 @dataclass(frozen=True)
 class Lost:
-    """A worker died with a job in its hands, or was given up, through no report of the job's own."""
+    """A worker died during a job, or was killed as hung or for its use of memory; the job has no outcome."""
 
     number: int
     worker: str
@@ -26,13 +26,13 @@ class Lost:
 
 @dataclass(frozen=True)
 class Broken:
-    """The machine cannot go on, whatever the job (a full disk); the study has to end."""
+    """The machine cannot run any job, for example because a disk is full; the study has to end."""
 
     reason: str
 
 
 Event = Started | EpochReport | Outcome | Lost | Broken
-"""In the life of a job: Started, any number of EpochReports, then one Outcome; or Lost or Broken at any moment."""
+"""A job has one Started, any number of EpochReports, then one Outcome; or Lost or Broken at any moment."""
 
 
 class Executor(Protocol):
@@ -44,13 +44,13 @@ class Executor(Protocol):
         """Run a job as soon as a worker is free; `alone` says that nothing else will run beside it."""
 
     def next_event(self, timeout: float) -> Event | None:
-        """Return the next thing that happened, or None after `timeout` seconds without one."""
+        """Return the next event, or None after `timeout` seconds without one."""
 
     def answer(self, number: int, go_on: bool) -> None:
-        """Tell a job that has reported an epoch to go on or to end."""
+        """Tell a job that has reported an epoch to continue or to stop."""
 
     def interrupt(self, number: int) -> None:
-        """End a job within the batch it is at; its Outcome (`stopped`) follows."""
+        """Stop a job after its current batch; its Outcome (`stopped`) follows."""
 
     def close(self) -> None:
-        """End all workers at once; jobs that still run are gone."""
+        """Kill all workers; jobs that still run are lost."""

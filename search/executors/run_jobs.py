@@ -1,4 +1,4 @@
-"""Jobs outside the search: the best few trained again, the winner. Run to their ends while nothing else does."""
+"""Jobs outside the search: the best few trained again, the winner. Nothing else runs meanwhile."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -7,7 +7,7 @@ from ...spaces.errors import WorkError
 from ..values.job import EpochReport, Job, Outcome
 from .protocol import Broken, Executor, Lost
 
-TICK = 0.25  # seconds between two looks at the clock and at Ctrl-C
+TICK = 0.25  # seconds between two checks of the clock and of Ctrl-C
 
 
 def run_jobs(
@@ -18,24 +18,24 @@ def run_jobs(
 ) -> Iterator[tuple[Job, Outcome]]:
     """Run jobs, as many at a time as there are workers, and yield each with its outcome when it ends.
 
-    A job whose worker was lost is run again, once, in what is left of its seconds; then it failed.
+    A job whose worker was lost is run once more, in what is left of its seconds; if that is lost, too, it has failed.
 
     Args:
-        jobs: the next one is asked for when a worker is free for it.
-        executor: what runs them; nothing else may run on it.
-        stop: is called a few times a second; when it says so, all jobs are interrupted and no other one begins.
-        on_epoch: is called for each epoch that is validated.
+        jobs: consumed one by one, as workers become free.
+        executor: runs them; nothing else may run on it.
+        stop: called a few times a second; once it returns True, all jobs are interrupted and no more are started.
+        on_epoch: called for each epoch that is validated.
 
     Raises:
-        WorkError: the machine cannot go on.
+        WorkError: the machine cannot run jobs any more.
     """
     running: dict[int, Job] = {}
-    begun: dict[int, float] = {}
-    lost: set[int] = set()
+    started_at: dict[int, float] = {}
+    retried: set[int] = set()
     interrupted = False
     while True:
         while not interrupted and len(running) < executor.slots and (job := next(jobs, None)):
-            running[job.number], begun[job.number] = job, time.monotonic()
+            running[job.number], started_at[job.number] = job, time.monotonic()
             executor.submit(job, alone=executor.slots == 1)
         if not running:
             return
@@ -48,12 +48,12 @@ def run_jobs(
                 on_epoch(report)
                 executor.answer(report.number, not interrupted)
             case Lost(number, _, reason):
-                if number in lost or interrupted:
+                if number in retried or interrupted:
                     yield running.pop(number), Outcome(number=number, ended="failed", error=reason)
                 else:
-                    lost.add(number)
-                    again = running[number].within(time.monotonic() - begun[number])
-                    executor.submit(again, alone=executor.slots == 1)
+                    retried.add(number)
+                    retry = running[number].within(time.monotonic() - started_at[number])
+                    executor.submit(retry, alone=executor.slots == 1)
             case Broken(reason):
                 raise WorkError(reason)
             case Outcome() as outcome:
@@ -63,13 +63,13 @@ def run_jobs(
 
 
 def run_one(job: Job, executor: Executor, stop: Callable[[], bool], on_epoch: Callable[[EpochReport], None]) -> Outcome:
-    """Run one job, which may have the whole machine, and return its outcome; see `run_jobs`."""
-    ((_, outcome),) = run_jobs(iter([job]), _Alone(executor), stop, on_epoch)
+    """Run one job, which may use the whole machine, and return its outcome; see `run_jobs`."""
+    ((_, outcome),) = run_jobs(iter([job]), _SingleSlot(executor), stop, on_epoch)
     return outcome
 
 
-class _Alone:
-    """An executor of which one job has all."""
+class _SingleSlot:
+    """An executor with a single slot, whose job gets everything."""
 
     slots = 1
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from ...spaces.errors import InputError
 from ..system.machine import Gpu, Machine
 
-CORES = 2  # for a worker, by default: a small network leaves more of them idle
-NEEDED = 2 * 2**30  # bytes of memory for a worker, by default; one begins with some 600 MB
-FOR_THE_LOOP = 2**30  # bytes of memory that no worker gets
+CORES = 2  # for each worker, by default: a small network leaves more of them idle
+NEEDED = 2 * 2**30  # bytes of memory for each worker, by default; one starts with about 600 MB
+RESERVED = 2**30  # bytes of memory kept for the loop
 NO_GPU = "-1"  # how CUDA_VISIBLE_DEVICES hides all GPUs
-GPU_MEMORY = 0.9  # of a GPU's memory, which its workers divide
+GPU_MEMORY = 0.9  # the share of a GPU's memory that its workers divide
 
 AUTO = "auto"
 
@@ -19,7 +19,7 @@ AUTO = "auto"
 class Share:
     """What a worker may use: cores, bytes of memory, and a GPU with a part of its memory, or none.
 
-    `device` is what CUDA_VISIBLE_DEVICES calls the GPU, where that is not its number; NO_GPU hides all that there are.
+    `device` is the GPU's name for CUDA_VISIBLE_DEVICES, if that is not its number; NO_GPU hides all GPUs.
     """
 
     cores: tuple[int, ...]
@@ -30,7 +30,7 @@ class Share:
 
     @property
     def threads(self) -> dict[str, str]:
-        """The variables by which the backends start one thread a core: more of them get into each other's way.
+        """The environment that makes the backends start one thread per core: more threads only compete.
 
         With two threads on one core, a step of a small network took two thirds longer than with one.
         """
@@ -41,7 +41,7 @@ class Share:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables by which TensorFlow, JAX and PyTorch keep to the GPU and take no more of it than they need."""
+        """The environment that keeps TensorFlow, JAX and PyTorch to the GPU, and to the memory that they need of it."""
         if self.gpu is None and self.device is None:
             return {}
         return {
@@ -58,14 +58,14 @@ def shares(machine: Machine, workers: int | str = AUTO, per_gpu: int = 1, gpus: 
     """Divide a machine between workers.
 
     Args:
-        machine: what there is.
-        workers: how many, or `auto`: `per_gpu` for each GPU; where there is none one for each CORES cores, as far as
-            the memory goes.
-        per_gpu: so many workers share a GPU.
-        gpus: the numbers of those to be used; all of them where none are named.
+        machine: the machine.
+        workers: how many, or `auto`: `per_gpu` for each GPU; without a GPU one for each CORES cores, as far as the
+            memory goes.
+        per_gpu: the number of workers that share a GPU.
+        gpus: the numbers of the GPUs to use; by default, all of them.
 
     Raises:
-        InputError: more workers than the GPUs hold, or a GPU that is not there; the message says what fits.
+        InputError: more workers than the GPUs have room for, or an unknown GPU; the message says what fits.
     """
     used = _used(machine, gpus)
     places = len(used) * per_gpu
@@ -82,36 +82,36 @@ def shares(machine: Machine, workers: int | str = AUTO, per_gpu: int = 1, gpus: 
     cores = [_part(machine.cores, i, count) for i in range(count)]
     if not used:
         return [Share(own, memory) for own in cores]
-    # One after the other over the GPUs, so that fewer workers than places are spread.
+    # Round-robin over the GPUs, so that a few workers are spread over all of them.
     spread = [used[i % len(used)] for i in range(count)]
     return [Share(own, memory, gpu.index, part, gpu.device) for own, gpu in zip(cores, spread, strict=True)]
 
 
 def crowded(machine: Machine, count: int) -> str | None:
-    """Return what to say of more workers than the machine has cores for, or memory; None where they fit."""
+    """Return a warning if there are more workers than the machine has cores or memory for; None if they fit."""
     if count > len(machine.cores):
         return (
-            f"{count} workers on {len(machine.cores)} cores: trials wait for each other; {len(machine.cores)} would "
-            "finish as many"
+            f"{count} workers on {len(machine.cores)} cores: they compete for them; {len(machine.cores)} workers would "
+            "finish as many trials"
         )
     each = _for_workers(machine) / count
     if each < NEEDED:
-        return f"{count} workers have {each / 2**30:.1f} GB of memory each; one that needs more is ended"
+        return f"{count} workers have {each / 2**30:.1f} GB of memory each; one that needs more is killed"
     return None
 
 
 def _for_workers(machine: Machine) -> int:
-    """Return the bytes of memory that workers divide; of a machine with hardly more than the loop needs, half."""
-    return max(machine.memory - FOR_THE_LOOP, machine.memory // 2)
+    """Return the bytes of memory that workers divide: at least half of it, on a very small machine."""
+    return max(machine.memory - RESERVED, machine.memory // 2)
 
 
 def _used(machine: Machine, gpus: Sequence[int]) -> list[Gpu]:
-    known = {gpu.index: gpu for gpu in machine.gpus}
+    by_index = {gpu.index: gpu for gpu in machine.gpus}
     for index in gpus:
-        if index not in known:
-            there = f"this machine has {_named(machine.gpus)}" if known else "this machine has no GPU that can be used"
-            raise InputError(f"--gpus {index}: {there}; `convsearch doctor` lists what is there")
-    return [known[index] for index in dict.fromkeys(gpus)] if gpus else list(machine.gpus)
+        if index not in by_index:
+            there = f"this machine has {_named(machine.gpus)}" if by_index else "this machine has no usable GPU"
+            raise InputError(f"--gpus {index}: {there}; `convsearch doctor` lists what it has")
+    return [by_index[index] for index in dict.fromkeys(gpus)] if gpus else list(machine.gpus)
 
 
 def _named(gpus: Sequence[Gpu]) -> str:
@@ -120,7 +120,7 @@ def _named(gpus: Sequence[Gpu]) -> str:
 
 
 def _part(cores: Sequence[int], i: int, count: int) -> tuple[int, ...]:
-    """Return the cores of worker `i` of `count`: a part for each; where there are too few, one after the other."""
+    """Return the cores of worker `i` of `count`; if there are fewer cores than workers, one each, round-robin."""
     if count > len(cores):
         return (cores[i % len(cores)],)
     return tuple(cores[i * len(cores) // count : (i + 1) * len(cores) // count])

@@ -1,4 +1,4 @@
-"""The bundle: a folder that works without Convsearch. Checked in a fresh process before it gets its name."""
+"""The bundle: a folder that works without Convsearch. It is checked in a fresh process before it gets its name."""
 
 import dataclasses
 import json
@@ -19,20 +19,20 @@ CHECKED = 16  # images that the saved model is compared on
 def write_bundle(
     folder: Path, model: Any, batch_norm_momentum: float, facts: Facts, dataset: Dataset, verifier: Verifier
 ) -> float:
-    """Write the bundle of a trained model and return by how much its answers differed in a fresh process.
+    """Write the bundle of a trained model and return by how much its predictions differed in a fresh process.
 
     The folder appears complete and checked, or not at all.
 
     Args:
-        folder: where it goes.
+        folder: the bundle's folder.
         model: the Keras model, raw images in, probabilities out.
         batch_norm_momentum: what the model was built with.
-        facts: what the model card tells.
-        dataset: the data, some training images of which serve for the check.
+        facts: for the model card.
+        dataset: the data; the check uses some of its training images.
         verifier: the process that checks it.
 
     Raises:
-        WorkError: the saved model does not load elsewhere, or answers otherwise.
+        WorkError: the saved model does not load elsewhere, or predicts something else.
     """
     candidate = facts.candidate
     with new_folder(folder) as partial:

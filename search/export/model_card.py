@@ -1,4 +1,4 @@
-"""MODEL_CARD.md: what a stranger has to know of the model.
+"""MODEL_CARD.md: what others need to know about the model.
 
 After Mitchell et al., Model Cards for Model Reporting (2019).
 """
@@ -11,17 +11,17 @@ from ..study.settings import StudySettings
 from ..study.trial import Trial
 from ..values.evaluation import Evaluation
 
-WIDEST = 30  # classes up to which the confusion matrix is printed whole
-CONFUSIONS = 15  # of more classes, so many of the commonest confusions
+WIDEST = 30  # classes, up to which the confusion matrix is printed in full
+CONFUSIONS = 15  # the number of most common confusions that are listed otherwise
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What the card is written from: the trial that won, and the candidate that its weights were trained as.
+    """What the card is written from: the trial that won, and the candidate that the weights belong to.
 
     `test` is None where the test split was not read for this model; `tests` is how often it was read for the study.
-    `with_validation` says that the weights were trained on the validation images too; `again` what the candidate
-    reached on average, where it was trained with several seeds.
+    `with_validation` says that the weights were trained on the validation images too; `repeats` is the candidate's mean
+    and spread, if it was trained with several seeds.
     """
 
     study: StudySettings
@@ -35,7 +35,7 @@ class Facts:
     difference: float | None = None
     chosen: str | None = None
     with_validation: bool = False
-    again: str | None = None
+    repeats: str | None = None
 
 
 def model_card(facts: Facts) -> str:
@@ -58,11 +58,11 @@ def model_card(facts: Facts) -> str:
 def _summary(facts: Facts) -> str:
     data = facts.study.data
     return (
-        f"A convolutional network that tells {len(data.classes)} classes apart in images of "
+        f"A convolutional network that distinguishes {len(data.classes)} classes in images of "
         f"{data.input.height} x {data.input.width} pixels and {data.input.depth} "
         f"channel{'s' if data.input.depth > 1 else ''}. "
         f"Found and trained by Convsearch on {datetime.now(UTC):%d %B %Y}.\n\n"
-        "It takes raw pixels from 0 to 255 and answers with a probability for each class, in the order of "
+        "It takes raw pixels from 0 to 255 and returns a probability for each class, in the order of "
         "`labels.txt`. Try it: `python predict.py IMAGE...`"
     )
 
@@ -83,15 +83,15 @@ def _data(study: StudySettings, tests: int) -> str:
 def _read(tests: int) -> str:
     if tests <= 1:
         return "once, for the final model"
-    return f"{tests} times, because the study went on after a winner was tested; the search chose nothing by them"
+    return f"{tests} times, because the study continued after a winner had been tested; the search never used them"
 
 
 def _accuracy(facts: Facts) -> str:
-    text = f"Validation accuracy {facts.val_accuracy:.1%} (the search chose by it, so it is optimistic)."
+    text = f"Validation accuracy {facts.val_accuracy:.1%} (the search selected by it, so it is optimistic)."
     if facts.with_validation:
         text = (
             f"Validation accuracy {facts.val_accuracy:.1%} in the trial that the search chose. These weights were "
-            "trained longer, on the validation images too: the test alone tells how good they are."
+            "trained longer, on the validation images too: only the test shows how good they are."
         )
     test = facts.test
     if test is None:
@@ -113,7 +113,7 @@ def _accuracy(facts: Facts) -> str:
 
 def _confusion(classes: tuple[str, ...], test: Evaluation) -> str:
     if len(classes) <= WIDEST:
-        head = "| true \\ taken for | " + " | ".join(map(_text, classes)) + " |"
+        head = "| true \\ predicted | " + " | ".join(map(_text, classes)) + " |"
         rule = "| --- " * (len(classes) + 1) + "|"
         rows = [
             f"| **{_text(name)}** | " + " | ".join(str(n) if n else "" for n in row) + " |"
@@ -124,28 +124,28 @@ def _confusion(classes: tuple[str, ...], test: Evaluation) -> str:
         ((n, i, j) for i, row in enumerate(test.confusion) for j, n in enumerate(row) if i != j and n),
         key=lambda item: -item[0],
     )
-    lines = [f"- {n} x {_text(classes[i])} taken for {_text(classes[j])}" for n, i, j in found[:CONFUSIONS]]
-    return "\n".join(["The commonest confusions:\n", *lines])
+    lines = [f"- {n} x {_text(classes[i])} predicted as {_text(classes[j])}" for n, i, j in found[:CONFUSIONS]]
+    return "\n".join(["The most common confusions:\n", *lines])
 
 
 def _search(facts: Facts) -> str:
     study, counts = facts.study, facts.counts
-    told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    states = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     return (
         f"Space `{study.space}`, engine {study.engine}, algorithm {study.algorithm}, pruner {study.pruner}, "
-        f"up to {study.epochs} epochs a trial. Trials: {told}. {_several(facts)}"
+        f"up to {study.epochs} epochs per trial. Trials: {states}. {_several(facts)}"
         f"This is trial {facts.trial.number}, whose validation accuracy in the search was "
-        f"{facts.trial.value or 0:.1%}{'' if facts.again is None else f' ({facts.again})'}. {facts.trained}"
+        f"{facts.trial.value or 0:.1%}{'' if facts.repeats is None else f' ({facts.repeats})'}. {facts.trained}"
     )
 
 
 def _several(facts: Facts) -> str:
-    """Return what was weighed against the accuracy, where there were several objectives."""
+    """Return how accuracy and costs were weighed, if there were several objectives."""
     if len(facts.study.objectives) == 1:
         return ""
     latency = facts.trial.latency_ms
     took = "" if latency is None else f" One image took {latency:.2f} ms on the machine of the search."
-    chosen = "" if facts.chosen is None else f" Named was {facts.chosen}."
+    chosen = "" if facts.chosen is None else f" Chosen: {facts.chosen}."
     return f"Objectives: {', '.join(facts.study.objectives)}.{chosen}{took} "
 
 
@@ -178,15 +178,15 @@ def _limits(facts: Facts) -> str:
     data = facts.study.data
     size = f"{data.input.height} x {data.input.width}"
     lines = [
-        f"- It knows {len(data.classes)} classes and names one of them for any image, whatever it shows.",
-        f"- Images of another size are stretched to {size}; what is lost there, it cannot see.",
-        "- The figures hold for images like those of the data set, and say nothing of others.",
+        f"- It knows {len(data.classes)} classes and assigns one of them to any image, whatever it shows.",
+        f"- Images of another size are stretched to {size}; details lost in the process cannot be seen.",
+        "- The figures hold for images like those of the data set, and say nothing about others.",
         "- A probability is the network's own confidence; it was not calibrated.",
     ]
     if facts.difference is not None:
         lines.append(
-            "- The saved model was loaded in a fresh process without Convsearch; its answers differed from those of "
-            f"the model in memory by at most {facts.difference:.1g}."
+            "- The saved model was loaded in a fresh process without Convsearch; its predictions differed from those "
+            f"of the model in memory by at most {facts.difference:.1g}."
         )
     return "\n".join(lines)
 

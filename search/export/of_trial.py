@@ -20,10 +20,10 @@ CHECKED = 16  # images that a copied bundle is compared on
 
 
 def trial_under(folder: StudyFolder, under: str) -> Trial | None:
-    """Return the most accurate trial up to a limit such as `parameters=50000`; None where that is the tested winner.
+    """Return the most accurate trial up to a limit such as `parameters=50000`; None if that is the tested winner.
 
     Raises:
-        InputError: the limit is none of this study's costs, or no trial keeps it.
+        InputError: the limit is not on a cost of this study, or no trial is within it.
     """
     study, result = folder.read(), folder.result()
     preference = Preference(study.objectives, checked_limit(under, study.objectives))
@@ -35,19 +35,19 @@ def trial_under(folder: StudyFolder, under: str) -> Trial | None:
 
 
 def export_bundle(folder: StudyFolder, trial: Trial | None, to: Path) -> float:
-    """Write a bundle to the new folder `to`, and return by how much it differed in a fresh process.
+    """Write a bundle to the new folder `to`, and return by how much its predictions differed in a fresh process.
 
     Args:
         folder: the study.
-        trial: the trial to export; None for the study's winner, whose bundle is there and was tested.
-        to: where to; it must not exist, or be an empty folder.
+        trial: the trial to export; None for the study's winner, whose tested bundle is copied.
+        to: the new folder; it must not exist, or must be empty.
 
     Raises:
-        InputError: `to` is taken, the study has no winner yet, or the trial's weights are not kept.
+        InputError: `to` exists, the study has no winner yet, or the trial's weights are not kept.
         WorkError: the bundle does not load elsewhere.
     """
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
-        raise InputError(f"--to {to}: exists already; name a new folder")
+        raise InputError(f"--to {to}: already exists; choose a new folder")
     study = folder.read()
     dataset = Dataset.load(folder.data(study))
     if trial is None:
@@ -59,15 +59,13 @@ def export_bundle(folder: StudyFolder, trial: Trial | None, to: Path) -> float:
     weights = folder.weights(trial.number)
     if trial.loop is not None and not weights.exists():
         raise InputError(
-            f"trial {trial.number} ({trial.state}) ran in the loop {trial.loop}: its weights are in that one's home, "
+            f"trial {trial.number} ({trial.state}) ran in the loop {trial.loop}: its weights are in that loop's home, "
             f"where `convsearch export {study.name}:{trial.number}` finds them if they are kept"
         )
     if not weights.exists():
-        kept = folder.kept()
-        raise InputError(
-            f"trial {trial.number} ({trial.state}): its weights are not kept; kept are those of "
-            f"{', '.join(map(str, kept)) or 'none'}"
-        )
+        kept = ", ".join(map(str, folder.kept()))
+        hint = f", only those of {kept}" if kept else ""
+        raise InputError(f"trial {trial.number} ({trial.state}): its weights are not kept{hint}")
     import_keras(start=False)
     with Verifier() as verifier:
         from .bundle import write_bundle

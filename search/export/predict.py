@@ -18,15 +18,15 @@ HERE = Path(__file__).resolve().parent
 
 
 def read(path: str | Path, height: int, width: int, depth: int) -> np.ndarray:
-    """Return an image file as the model takes it: (height, width, depth), whole numbers from 0 to 255."""
-    # Not by its name: Pillow 13.0 would map an uncompressed TIFF into memory and turn it upright twice.
+    """Return an image file in the model's input format: (height, width, depth), whole numbers from 0 to 255."""
+    # Not by its path: Pillow 13.0 would map an uncompressed TIFF into memory and apply its orientation twice.
     with Path(path).open("rb") as stream, Image.open(stream) as file:
-        file.draft(None, (2 * max(height, width), 2 * max(height, width)))  # a JPEG need not be read in full
+        file.draft(None, (2 * max(height, width), 2 * max(height, width)))  # decode a large JPEG at reduced size
         image = ImageOps.exif_transpose(file)
-        if image.mode == "I" or image.mode.startswith("I;16"):  # 16 bits a pixel
+        if image.mode == "I" or image.mode.startswith("I;16"):  # 16 bits per pixel
             values = np.asarray(image).astype(np.int64)
             image = Image.fromarray(((values + 128) // 257).astype(np.uint8))
-        if image.has_transparency_data:  # transparent pixels turn white
+        if image.has_transparency_data:  # transparent pixels become white
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
         image = image.convert("L" if depth == 1 else "RGB")
@@ -36,7 +36,7 @@ def read(path: str | Path, height: int, width: int, depth: int) -> np.ndarray:
 
 
 def predict(paths: list[str]) -> list[tuple[str, float]]:
-    """Return the label of each image, and the share of confidence that the model has in it."""
+    """Return the label of each image with the model's confidence, from 0 to 1."""
     model = keras.saving.load_model(HERE / "model.keras", safe_mode=True)
     labels = (HERE / "labels.txt").read_text(encoding="utf-8").splitlines()
     images = np.stack([read(path, *model.input_shape[1:]) for path in paths])

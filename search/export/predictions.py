@@ -1,4 +1,4 @@
-"""Label and confidence of images, by a bundle."""
+"""Label and confidence of images, predicted by a bundle."""
 
 from pathlib import Path
 from typing import Any
@@ -14,16 +14,16 @@ def predictions(bundle: Path, paths: list[Path]) -> list[dict[str, Any]]:
     """Return `{"image", "label", "confidence"}` for each image; confidence is a share from 0 to 1.
 
     Raises:
-        InputError: the folder is no bundle, or a file is no image.
+        InputError: the folder is not a bundle, or a file is not an image.
         WorkError: the model does not load.
     """
     for name in ("model.keras", "labels.txt"):
         if not (bundle / name).is_file():
-            raise InputError(f"{bundle}: no bundle: it has no {name}; `convsearch export STUDY --to DIR` writes one")
+            raise InputError(f"{bundle}: not a bundle: it has no {name}; `convsearch export STUDY --to DIR` writes one")
     for path in paths:
         if not path.is_file():
             raise InputError(f"{path}: no such image")
-        read_header(path)  # whatever is no image is told before Keras is imported
+        read_header(path)  # reject what is not an image before Keras is imported
     keras = import_keras()
     try:
         model = keras.saving.load_model(bundle / "model.keras", safe_mode=True)

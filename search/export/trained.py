@@ -15,10 +15,10 @@ def trained_model(candidate: Candidate, weights: Path, images: int) -> tuple[Any
     Args:
         candidate: what was trained.
         weights: the `.weights.h5` file that a trial wrote.
-        images: how many images there were for training; the momentum follows from it.
+        images: the number of training images, which determines the momentum.
 
     Raises:
-        WorkError: the weights are gone or damaged.
+        WorkError: the weights are missing or damaged.
     """
     momentum = batch_norm_momentum(-(-images // candidate.recipe.batch_size))
     model = build(candidate.architecture, momentum)

@@ -15,13 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...spaces.errors import WorkError
-from ..system.backend import runtime_has_begun
+from ..system.backend import runtime_is_initialized
 from ..system.fork_server import may_fork
 from ..system.machine import this_machine
 from ..system.processes import end_with_parent
 
 MOST_DESCRIPTORS = 1 << 16
-TOLERANCE = 1e-4  # of a probability; another process may add numbers in another order
+TOLERANCE = 1e-4  # of a probability; another process may sum in another order
 
 # Run in the fresh process: the saved model, then the source file with the saved model's weights.
 PROGRAM = """
@@ -29,7 +29,7 @@ import gc, importlib.util, sys
 sys.modules["convsearch"] = None  # importing it is an error now
 from pathlib import Path
 import keras, numpy as np
-keras.saving.get_custom_objects().clear()  # of whatever process it was forked from
+keras.saving.get_custom_objects().clear()  # of the process that it was forked from
 bundle, images, out = (Path(line.rstrip("\\n")) for line in sys.stdin)
 images = np.load(images, allow_pickle=False)
 saved = keras.saving.load_model(bundle / "model.keras", safe_mode=True)
@@ -39,29 +39,29 @@ spec.loader.exec_module(module)
 written = module.build_model()
 written.set_weights(saved.get_weights())
 np.save(out, np.stack([model.predict(images, verbose=0) for model in (saved, written)]))
-gc.freeze()  # it ends at once, without a last look at every object
+gc.freeze()  # exit at once, without a final garbage collection
 """
 
 
 class Verifier:
-    """A fresh process that checks one bundle, begun before the bundle is made.
+    """A fresh process that checks one bundle, started before the bundle is written.
 
-    Where Keras is imported and its backend has not begun, the process is forked, without all of Convsearch; else it is
-    a new interpreter, which imports Keras meanwhile.
+    If Keras is imported and its backend has not started, the process is forked, and Convsearch removed from it;
+    otherwise it is a new interpreter, which imports Keras in the meantime.
     """
 
     def __init__(self) -> None:
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
-        if "keras" in sys.modules and may_fork(gpus=bool(this_machine().gpus)) and not runtime_has_begun():
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
+        if "keras" in sys.modules and may_fork(gpus=bool(this_machine().gpus)) and not runtime_is_initialized():
             self._fork()
         else:
             self._spawn()
 
     def _fork(self) -> None:
-        read, self._given = os.pipe()
+        read, self._input = os.pipe()
         pid = os.fork()
         if pid == 0:
-            _become_the_check(read, self._said.fileno())
+            _become_verifier(read, self._output.fileno())
         os.close(read)
         self._code: int | None = None
 
@@ -77,12 +77,12 @@ class Verifier:
         self._wait, self._kill = wait, kill
 
     def _spawn(self) -> None:
-        read, self._given = os.pipe()
+        read, self._input = os.pipe()
         process = subprocess.Popen(
             [sys.executable, "-I", "-B", "-c", PROGRAM],
             stdin=read,
-            stdout=self._said,
-            stderr=self._said,
+            stdout=self._output,
+            stderr=self._output,
             env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
         )
         os.close(read)
@@ -94,18 +94,18 @@ class Verifier:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._give("")
+        self._send("")
         self._kill()
         self._wait()
-        self._said.close()
+        self._output.close()
 
-    def _give(self, text: str) -> None:
+    def _send(self, text: str) -> None:
         """Give the process its input, once."""
-        if self._given >= 0:
-            with suppress(BrokenPipeError):  # it has died, which its exit code says
-                os.write(self._given, text.encode())
-            os.close(self._given)
-            self._given = -1
+        if self._input >= 0:
+            with suppress(BrokenPipeError):  # it has died, as its exit code will show
+                os.write(self._input, text.encode())
+            os.close(self._input)
+            self._input = -1
 
     def verify(self, bundle: Path, images: NDArray[np.uint8], expected: NDArray[np.float32]) -> float:
         """Return the largest difference between the bundle's probabilities and `expected`.
@@ -113,36 +113,36 @@ class Verifier:
         Args:
             bundle: the folder, with `model.keras` and `model.py`.
             images: uint8 (n, height, width, depth).
-            expected: (n, classes), what the model in memory says of them.
+            expected: (n, classes), the predictions of the model in memory.
 
         Raises:
-            WorkError: the bundle does not load, or says something else.
+            WorkError: the bundle does not load, or its predictions differ.
         """
         with tempfile.TemporaryDirectory() as folder:
-            given, answered = Path(folder) / "images.npy", Path(folder) / "answers.npy"
-            np.save(given, images)
-            self._give(f"{bundle.resolve()}\n{given}\n{answered}\n")
+            inputs, outputs = Path(folder) / "images.npy", Path(folder) / "answers.npy"
+            np.save(inputs, images)
+            self._send(f"{bundle.resolve()}\n{inputs}\n{outputs}\n")
             if self._wait() != 0:
-                self._said.seek(0)
-                lines = self._said.read().decode(errors="replace").strip().splitlines()
+                self._output.seek(0)
+                lines = self._output.read().decode(errors="replace").strip().splitlines()
                 raise WorkError(f"the bundle does not load in a fresh process: {lines[-1] if lines else 'no message'}")
-            answers = np.load(answered, allow_pickle=False)
-        difference = float(np.abs(answers - expected[None]).max())
+            predictions = np.load(outputs, allow_pickle=False)
+        difference = float(np.abs(predictions - expected[None]).max())
         if not difference <= TOLERANCE:
             raise WorkError(
-                f"the bundle's answers differ from the model's by {difference:.2g}, more than {TOLERANCE:g}"
+                f"the bundle's predictions differ from the model's by {difference:.2g}, more than {TOLERANCE:g}"
             )
         return difference
 
 
-def _become_the_check(given: int, said: int) -> NoReturn:
-    """Be the process that checks a bundle, without a trace of Convsearch, in a process that was just forked."""
+def _become_verifier(read: int, output: int) -> NoReturn:
+    """Run the check in a process that was just forked, without a trace of Convsearch."""
     code = 1
     try:
         end_with_parent(os.getppid())
-        for descriptor, standard in ((given, 0), (said, 1), (said, 2)):
+        for descriptor, standard in ((read, 0), (output, 1), (output, 2)):
             os.dup2(descriptor, standard)
-        os.closerange(3, MOST_DESCRIPTORS)  # above all the other end of its input, which would never end
+        os.closerange(3, MOST_DESCRIPTORS)  # above all the writing end of its own input, which would never end
         sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - a descriptor, to the end
         for name in [name for name in sys.modules if name.partition(".")[0] == "convsearch"]:
             del sys.modules[name]

@@ -1,1 +1,1 @@
-"""One `convsearch run`: its options checked once, its study made, joined or resumed, and seen through to the bundle."""
+"""One `convsearch run`: checks its options, creates, joins or resumes its study, and runs it through to the bundle."""

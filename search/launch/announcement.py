@@ -1,4 +1,4 @@
-"""What is said before a search begins: the data and what is odd about them, the space, the budget."""
+"""The announcement before a search: the data and what is unusual about them, the space, the budget."""
 
 from collections.abc import Sequence
 
@@ -12,12 +12,12 @@ from ..loop.prepared import Prepared
 from ..system.machine import Machine
 from ..values.words import counted, duration
 
-LARGE = 128 * 128  # pixels of an image from which on the user is told what they cost
-COUNTED = 100_000  # candidates of a limited space that are counted before a grid search begins
+LARGE = 128 * 128  # pixels per image above which the user is told about the cost
+COUNTED = 100_000  # candidates of a space with limits that are counted at most before a grid search
 
 
-def workers_told(shared: Sequence[Share], machine: Machine) -> list[str]:
-    """Return how the machine is divided, where it is, and what is odd about that, a line each."""
+def worker_lines(shared: Sequence[Share], machine: Machine) -> list[str]:
+    """Return lines that describe the workers, if there are several or a GPU, and any problem with their number."""
     lines = []
     if len(shared) > 1 or shared[0].gpu is not None:
         cores = sorted({len(share.cores) for share in shared})
@@ -32,7 +32,7 @@ def workers_told(shared: Sequence[Share], machine: Machine) -> list[str]:
 
 
 def announce(prepared: Prepared, budget: Budget, console: Console) -> None:
-    """Say what is about to happen, and what is odd about the data."""
+    """Print what is about to run, and what is unusual about the data."""
     study, data = prepared.study, prepared.study.data
     counts = prepared.dataset.class_counts()
     least, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
@@ -57,39 +57,37 @@ def announce(prepared: Prepared, budget: Budget, console: Console) -> None:
     if data.input.height * data.input.width > LARGE:
         console.print(
             f"  note: images of {data.input.height}x{data.input.width} make trials slow; "
-            "--image-size 64x64 makes them quicker in proportion to the pixels",
+            "--image-size 64x64 makes them faster in proportion to the pixels",
             highlight=False,
             soft_wrap=True,
         )
     limits = [f"{budget.trials} trials"] if budget.trials else []
     limits += [] if budget.seconds is None else [duration(budget.seconds)]
-    known = prepared.record.finished()
+    finished = prepared.record.finished()
     console.print(
         f"space {study.space}: {len(prepared.space.dimensions)} dimensions; {study.engine} {study.algorithm}, "
         + (f"pruner {study.pruner}, " if study.engine == "optuna" else "")
         + f"up to {study.epochs} epochs a trial; "
         + (" or ".join(limits) if limits else "until the space is exhausted")
-        + (f"; {known} trials are finished already" if known else ""),
+        + (f"; {finished} trials are already finished" if finished else ""),
         highlight=False,
         soft_wrap=True,
     )
     if study.preference.several:
-        console.print(
-            f"objectives {', '.join(study.objectives)}; in the end {study.preference} is named", highlight=False
-        )
+        console.print(f"objectives {', '.join(study.objectives)}; the winner is {study.preference}", highlight=False)
     if study.algorithm == "grid":
         _announce_grid(prepared.space, console)
         return
-    if study.warm_start is not None and not known:
+    if study.warm_start is not None and not finished:
         taken = counted(len(study.warm_values), "network")
-        console.print(f"begins with the best of study {study.warm_start}: {taken}, fitted to this one", highlight=False)
+        console.print(f"starts with the best of study {study.warm_start}: {taken}, fitted to this one", highlight=False)
     for guess in portfolio(prepared.space, data.train):
         if guess.values is None:
             console.print(f"  note: the portfolio's '{guess.name}' is skipped: {guess.reason}", highlight=False)
 
 
 def _announce_grid(space: SearchSpace, console: Console) -> None:
-    """Say how many candidates an exhaustive search has before it."""
+    """Print how many candidates an exhaustive search has to try."""
     if not space.definition.limits.model_dump(exclude_none=True):
         console.print(f"the grid holds {space.architectures * space.recipes:,} candidates", highlight=False)
         return

@@ -1,7 +1,8 @@
-"""What a launch searches: agreed on before any image is read, whether a study begins, goes on, or is joined.
+"""What a launch searches: settled before any image is read, whether the study is new, resumed or joined.
 
-A new study has what the options say. One that is there, in a folder or in a database that several loops share, has what
-it was begun with, and an option that says otherwise is refused. From here on nobody asks an option what is searched.
+A new study takes its settings from the options. An existing one, in a folder or in a database that several loops share,
+keeps the settings that it was created with, and an option that contradicts them is rejected. Later code relies on the
+contract, never on the options, for what is searched.
 """
 
 from dataclasses import dataclass
@@ -21,15 +22,15 @@ from ..study.settings import DataFacts, StudySettings
 from ..study.shared import Shared, study_of
 from .options import Options
 
-FIXED = ("engine", "algorithm", "pruner", "epochs", "seed", "precision")  # options that a study keeps
+FIXED = ("engine", "algorithm", "pruner", "epochs", "seed", "precision")  # options whose values a study keeps
 
 
 @dataclass(frozen=True)
 class Contract:
     """What is searched: a space with its answers, whose YAML is `space`, on images from `source`.
 
-    `known` is what a study that is there was begun with: None for a new one. `split` is the fingerprint of how the
-    other loops have divided its images, where it is joined.
+    `existing` are the settings of an existing study, None for a new one. `split` is the fingerprint of the other loops'
+    split of the images, if the study is joined.
     """
 
     folder: StudyFolder
@@ -37,12 +38,12 @@ class Contract:
     space: str
     source: str
     image_size: tuple[int, int] | None
-    known: StudySettings | None = None
+    existing: StudySettings | None = None
     split: str | None = None
 
     @property
     def option(self) -> str:
-        """The option by which a study that is there is searched."""
+        """The option that continues an existing study."""
         return "resume" if self.split is None else "storage"
 
 
@@ -50,7 +51,7 @@ def folder_of(home: Home, options: Options) -> StudyFolder:
     """Return the folder that the study has, or will have.
 
     Raises:
-        InputError: a study that is to go on is not there, or a new one is; its name is no plain name.
+        InputError: the study to resume does not exist, or the new one does; its name is invalid.
     """
     if options.resume:
         return home.existing(str(options.study))
@@ -66,11 +67,11 @@ def folder_of(home: Home, options: Options) -> StudyFolder:
     return folder
 
 
-def begun(home: Home, folder: StudyFolder, options: Options) -> Contract:
+def new_contract(home: Home, folder: StudyFolder, options: Options) -> Contract:
     """Return the contract of a new study.
 
     Raises:
-        InputError: its space is wrong, or there are no such images, or no such study to begin with.
+        InputError: its space is invalid, or its images or the study to start from do not exist.
     """
     name = options.space or "classic"
     definition = answered(load(name), dict(options.answers))
@@ -82,56 +83,58 @@ def begun(home: Home, folder: StudyFolder, options: Options) -> Contract:
     return Contract(folder, definition, text, source, options.image_size)
 
 
-def resumed(folder: StudyFolder, options: Options) -> Contract:
-    """Return the contract of a study that goes on.
+def resumed_contract(folder: StudyFolder, options: Options) -> Contract:
+    """Return the contract of a study that is resumed.
 
     Raises:
-        InputError: the study cannot be read, or something else is asked for than it began with.
+        InputError: the study cannot be read, or an option contradicts its settings.
     """
-    known = folder.read()
-    definition, text = folder.definition(known), folder.space_file.read_text(encoding="utf-8")
-    if options.storage is not None and known.storage is None:
-        raise InputError(f"--storage: the study '{folder.name}' began without; a new one can be shared")
-    _refuse_other_options(known, definition, options, "resume")
-    if options.under is not None:  # which trial is named may be chosen anew
-        checked_limit(options.under, known.objectives)
-    source, size = options.data or known.data.source, options.image_size or known.data.image_size
+    existing = folder.read()
+    definition, text = folder.definition(existing), folder.space_file.read_text(encoding="utf-8")
+    if options.storage is not None and existing.storage is None:
+        raise InputError(f"--storage: the study '{folder.name}' was created without it; only a new study can be shared")
+    _refuse_other_options(existing, definition, options, "resume")
+    if options.under is not None:  # the limit for the winner may change
+        checked_limit(options.under, existing.objectives)
+    source, size = options.data or existing.data.source, options.image_size or existing.data.image_size
     _require_images(source, size)
-    return Contract(folder, definition, text, source, size, known)
+    return Contract(folder, definition, text, source, size, existing)
 
 
-def joined(folder: StudyFolder, options: Options, shared: Shared) -> Contract:
-    """Return the contract of a study that other loops work on.
+def joined_contract(folder: StudyFolder, options: Options, shared: Shared) -> Contract:
+    """Return the contract of a study that other loops are running.
 
     Raises:
-        InputError: its spaces are of another format, or something else is asked for than the others have.
+        InputError: its space has another format, or an option contradicts the settings of the other loops.
     """
-    known = study_of(shared, str(options.storage))
-    if known.space_format != SPACE_FORMAT:
+    existing = study_of(shared, str(options.storage))
+    if existing.space_format != SPACE_FORMAT:
         raise InputError(
-            f"--storage: the study '{known.name}' has spaces of format {known.space_format}, this version of "
-            f"Convsearch has {SPACE_FORMAT}: its candidates would not be the same. All loops need the same version"
+            f"--storage: the study '{existing.name}' has spaces of format {existing.space_format}, this version of "
+            f"Convsearch has {SPACE_FORMAT}: its candidates would differ. All loops need the same version"
         )
-    definition = answered(parse(shared.space, f"the space of study '{known.name}'"), known.answers)
-    _refuse_other_options(known, definition, options, "storage")
+    definition = answered(parse(shared.space, f"the space of study '{existing.name}'"), existing.answers)
+    _refuse_other_options(existing, definition, options, "storage")
     for key in ("repeats", "under", "warm_start"):
-        given, theirs = getattr(options, key), getattr(known, key)
+        given, theirs = getattr(options, key), getattr(existing, key)
         if given is not None and given != theirs:
-            raise InputError(f"--storage: the study '{known.name}' has --{key.replace('_', '-')} {theirs}, not {given}")
-    if options.class_weights and not known.class_weights:
-        raise InputError(f"--storage: the study '{known.name}' has no --class-weights")
-    source, size = options.data or known.data.source, options.image_size or known.data.image_size
-    return Contract(folder, definition, shared.space, source, size, known, shared.split)
+            raise InputError(
+                f"--storage: the study '{existing.name}' has --{key.replace('_', '-')} {theirs}, not {given}"
+            )
+    if options.class_weights and not existing.class_weights:
+        raise InputError(f"--storage: the study '{existing.name}' has no --class-weights")
+    source, size = options.data or existing.data.source, options.image_size or existing.data.image_size
+    return Contract(folder, definition, shared.space, source, size, existing, shared.split)
 
 
 def refuse_other_data(study: StudySettings, facts: DataFacts, source: str, option: str) -> None:
-    """Raise an InputError where the data are not those that the study began with."""
+    """Raise an InputError if the data are not those that the study was created with."""
     for key in ("fingerprint", "input", "classes"):
         now, then = getattr(facts, key), getattr(study.data, key)
         if now != then:
             shown = (now[:16], then[:16]) if key == "fingerprint" else (now, then)
             raise InputError(
-                f"--{option}: {source} is not the data that the study '{study.name}' began with: its {key} "
+                f"--{option}: {source} is not the data that the study '{study.name}' was created with: its {key} "
                 f"{'is' if key != 'classes' else 'are'} {shown[0]}, the study has {shown[1]}"
             )
 
@@ -139,18 +142,19 @@ def refuse_other_data(study: StudySettings, facts: DataFacts, source: str, optio
 def _require_images(source: str, size: tuple[int, int] | None) -> None:
     require_source(source)
     if size is not None:
-        check_image_size(size, "the image size asked for")
+        check_image_size(size, "the requested image size")
 
 
 def _refuse_other_options(study: StudySettings, definition: Definition, options: Options, option: str) -> None:
-    """Raise an InputError where what was asked for is not what the study has, which is searched by `--option`."""
+    """Raise an InputError if a given option contradicts the study's settings; `option` is for the message."""
     if options.space is not None or options.answers:
         wanted = answered(load(options.space) if options.space else definition, dict(options.answers))
         if differences := _differences(definition, wanted):
             raise InputError(
-                f"--{option}: the study '{study.name}' searches another space than {options.space or 'asked'}:\n"
+                f"--{option}: the study '{study.name}' has a different space from "
+                f"{options.space or 'the one requested'}:\n"
                 + "\n".join(f"  {line}" for line in differences)
-                + "\nLeave --space and --set out to go on with the study's own, or begin a new study."
+                + "\nOmit --space and --set to continue with the study's own, or start a new study."
             )
     if options.objectives and checked_objectives(options.objectives) != study.objectives:
         raise InputError(
@@ -164,20 +168,20 @@ def _refuse_other_options(study: StudySettings, definition: Definition, options:
 
 
 def _differences(has: Definition, wanted: Definition) -> list[str]:
-    """Return what two definitions do not have in common, a line each."""
+    """Return the differences between two definitions, one per line."""
     one, other = dict(dimensions(has)), dict(dimensions(wanted))
     lines = [
-        f"{name}: the study has {_said(one.get(name))}, asked for is {_said(other.get(name))}"
+        f"{name}: the study has {_text(one.get(name))}, requested is {_text(other.get(name))}"
         for name in one | other
         if one.get(name) != other.get(name)
     ]
     for key in ("exact_fit", "limits"):
         if getattr(has, key) != getattr(wanted, key):
-            lines.append(f"{key}: the study has {getattr(has, key)!s}, asked for is {getattr(wanted, key)!s}")
+            lines.append(f"{key}: the study has {getattr(has, key)!s}, requested is {getattr(wanted, key)!s}")
     return lines
 
 
-def _said(dimension: Any) -> str:
+def _text(dimension: Any) -> str:
     if dimension is None:
         return "nothing"
     values = dimension.values
@@ -185,7 +189,7 @@ def _said(dimension: Any) -> str:
 
 
 def _short(source: str) -> str:
-    """Return a plain name for a data source, for the study's name."""
+    """Return a short name of a data source, for the study's name."""
     stem = Path(source.removeprefix("keras:")).name.removesuffix(".npz")
     plain = "".join(c if c.isalnum() or c in "-_" else "-" for c in stem if c.isascii()).strip("-_")
     return plain[:40] or "images"

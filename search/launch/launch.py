@@ -1,4 +1,4 @@
-"""One `convsearch run`, from its options to the bundle: agrees on what is searched, and sees it through."""
+"""One `convsearch run`, from its options to the bundle."""
 
 from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
@@ -23,12 +23,12 @@ from ..study.home import Home
 from ..study.record import Record
 from ..system.lock import alone
 from ..system.programs import Call, Starter
-from ..winner.long_training import train_the_best
+from ..winner.long_training import train_best
 from ..winner.repeats import repeat_best, seconds_to_repeat
 from ..winner.result import PUBLISH, export_winner, is_published, publish_result
 from ..winner.turn import turn_of
 from .announcement import announce
-from .contract import begun, folder_of, resumed
+from .contract import folder_of, new_contract, resumed_contract
 from .messages import shown_on, status
 from .options import Options
 from .preparation import prepare
@@ -42,7 +42,7 @@ class Launch:
 
     prepared: Prepared
     executor: Executor
-    programs: Callable[[], Starter]  # starts what needs Keras besides the workers
+    programs: Callable[[], Starter]  # starts programs other than workers that need Keras
     budget: Budget
     console: Console
 
@@ -51,8 +51,8 @@ def launch(options: Options, console: Console) -> StudyFolder:
     """Search, train the winner, test it once and export it; return the study's folder.
 
     Raises:
-        InputError: something asked for is wrong; nothing was begun.
-        WorkError: the work failed; what was finished is kept.
+        InputError: an option is wrong; nothing was started.
+        WorkError: the work failed; finished work is kept.
     """
     seconds = None if options.minutes is None else options.minutes * 60
     budget = Budget(options.trials, seconds, began=options.began)
@@ -63,8 +63,8 @@ def launch(options: Options, console: Console) -> StudyFolder:
         if options.resume:
             held.enter_context(alone(folder.path))
             folder.sweep()
-        contract = resumed(folder, options) if options.resume else begun(home, folder, options)
-        # Before the images are read, for workers take long to come up.
+        contract = resumed_contract(folder, options) if options.resume else new_contract(home, folder, options)
+        # Before the images are read, because workers take long to start.
         executor, programs, lines = executor_for(options, folder, held)
         prepared = prepare(home, contract, options, console, database_of(contract, options, held))
         if not options.resume:
@@ -96,13 +96,13 @@ def _search_and_export(launched: Launch) -> None:
             budget.lap("search")
             with turn_of(prepared, engine, budget) as ours:
                 if ours:
-                    if prepared.record.best():  # it imports MLflow while the winner is trained
+                    if prepared.record.best():  # it imports MLflow while the winner trains
                         publisher = held.enter_context(
                             Call(launched.programs(), PUBLISH, prepared.folder.logs / "publish.log")
                         )
-                    _bring_to_its_bundle(launched)
-        except BaseException:  # Ctrl-C too: what is in the record is delivered as far as a few seconds permit
-            with suppress(WorkError):  # there is something worse to be told
+                    _train_and_export_winner(launched)
+        except BaseException:  # Ctrl-C too: deliver as much of the record as a few seconds permit
+            with suppress(WorkError):  # the first error is the one to report
                 outbox.deliver_rest(False, SHORT)
             raise
         try:
@@ -112,15 +112,15 @@ def _search_and_export(launched: Launch) -> None:
         except WorkError as error:
             raise WorkError(
                 f"{error}. The bundle is in {prepared.folder.bundle}; what could not be delivered is kept: "
-                f"`convsearch run --study {prepared.study.name} --resume` tries it again"
+                f"`convsearch run --study {prepared.study.name} --resume` tries again"
             ) from error
 
 
-def _bring_to_its_bundle(launched: Launch) -> None:
+def _train_and_export_winner(launched: Launch) -> None:
     prepared, budget, console = launched.prepared, launched.budget, launched.console
     record, study = prepared.record, prepared.study
     if _is_finished(prepared, budget):
-        console.print("nothing was left to do: the study is finished", highlight=False)
+        console.print("nothing left to do: the study is finished", highlight=False)
         return
     if not record.best():
         raise WorkError(f"no trial has finished: {_why_none(record)}")
@@ -131,8 +131,8 @@ def _bring_to_its_bundle(launched: Launch) -> None:
         console.print(line, highlight=False, soft_wrap=True)
     budget.lap("repeats")
     with status(console, "training the winner") as show:
-        winner = train_the_best(prepared, launched.executor, budget, show)
-    launched.executor.close()  # its memory is better used now
+        winner = train_best(prepared, launched.executor, budget, show)
+    launched.executor.close()  # frees its memory for the test and the export
     budget.lap("winner")
     with status(console, "testing and exporting"):
         export_winner(prepared, winner, budget, launched.programs())
@@ -154,7 +154,7 @@ def _search(launched: Launch, engine: Engine, outbox: Outbox) -> None:
         objectives=study.objectives,
         seconds_to_repeat=lambda: seconds_to_repeat(prepared),
         keep=max(KEPT, study.repeats),
-        kept_anyway={repeat.number for repeat in prepared.folder.repeats().all},
+        always_kept={repeat.number for repeat in prepared.folder.repeats().all},
     )
     if shared is not None:
         search.waiting = shared.waiting
@@ -162,33 +162,33 @@ def _search(launched: Launch, engine: Engine, outbox: Outbox) -> None:
         with view.shown():
             search.run()
     except (KeyboardInterrupt, WorkError):
-        with suppress(WorkError, OSError):  # where that cannot be noted either, --resume finds it out
+        with suppress(WorkError, OSError):  # if that cannot be recorded either, --resume will notice
             search.abandon()
         raise
 
 
 def _require_a_choice(prepared: Prepared) -> None:
-    """Raise a WorkError where the search found nothing under the limit that was asked for."""
+    """Raise a WorkError if no trial is within the requested limit."""
     try:
         prepared.study.preference.ranked(prepared.record)
     except InputError as error:
         raise WorkError(
-            f"{error}. All trials are kept: --resume with another --under names one of them, with more --trials or "
-            "--minutes it looks further"
+            f"{error}. All trials are kept: --resume with another --under chooses one of them, with more --trials or "
+            "--minutes it searches further"
         ) from error
 
 
 def _is_finished(prepared: Prepared, budget: Budget) -> bool:
-    """Whether there is a bundle that all finished trials were considered for: a test split is not read again for it."""
+    """Whether the bundle was chosen from all finished trials, so that the test split need not be read again."""
     result = prepared.folder.result()
     if result is None or not prepared.folder.bundle.is_dir():
         return False
     time_left = budget.winner_seconds is None or budget.winner_seconds > 0
-    if result.cut and time_left:  # the winner has not had the training that it was to have
+    if result.cut and time_left:  # the winner's training was cut short
         return False
     return (result.trials, result.under) == (prepared.record.finished(), prepared.study.under)
 
 
 def _why_none(record: Record) -> str:
     reasons = [trial.error for trial in record.trials.values() if trial.error]
-    return reasons[-1] if reasons else "the time was up before the first epoch; give it more --minutes"
+    return reasons[-1] if reasons else "time ran out before the first epoch; allow more --minutes"

@@ -1,4 +1,4 @@
-"""What the rooms below log while a search runs, as lines on the user's terminal."""
+"""Shows what other modules log during a search as lines on the user's terminal."""
 
 import logging
 from collections.abc import Callable, Iterator
@@ -6,11 +6,11 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
-ROOT = __name__.rpartition(".launch")[0]  # the logger of all rooms
+ROOT = __name__.rpartition(".launch")[0]  # the parent of all loggers of the search
 
 
 class ConsoleHandler(logging.Handler):
-    """Prints what is logged: a plain line for information, a note for a warning."""
+    """Prints log records: information as a plain line, warnings as a note."""
 
     def __init__(self, console: Console) -> None:
         super().__init__(logging.INFO)
@@ -24,7 +24,7 @@ class ConsoleHandler(logging.Handler):
 
 @contextmanager
 def shown_on(console: Console) -> Iterator[None]:
-    """Print what the rooms log while the block runs."""
+    """Print the search's log records while the block runs."""
     logger, handler = logging.getLogger(ROOT), ConsoleHandler(console)
     level, propagate = logger.level, logger.propagate
     logger.addHandler(handler)
@@ -40,6 +40,6 @@ def shown_on(console: Console) -> Iterator[None]:
 
 @contextmanager
 def status(console: Console, text: str) -> Iterator[Callable[[str], None]]:
-    """Show on a terminal what goes on; yield what changes the text."""
+    """Show a status line on a terminal; yield a function that changes its text."""
     with console.status(f"{text} ...") as shown:
         yield shown.update

@@ -1,7 +1,7 @@
-"""What `convsearch run` can be asked for: the one list of its options, each parsed and checked as soon as it is made.
+"""The options of `convsearch run`, defined in one place, parsed and checked on construction.
 
-The command reads its options off the fields of `Options`, and whatever runs later reads their values: an `Options` that
-exists is right, as far as can be told without the data. Nothing heavy is imported before there is something to check.
+The command line is derived from the fields of `Options`: an instance is valid, as far as that can be checked without
+the data. Heavy modules are imported only when there is something to check.
 """
 
 import dataclasses
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from ..engines.choice import Method
     from ..values.job import Precision
 
-TYPED = "typed"  # the key of a field's Typed
+TYPED = "typed"  # the metadata key of a field's Typed
 EXECUTORS = ("local", "ray")
 AUTO = "auto"
-DEFAULT_TRIALS = 15  # where neither trials nor minutes are given
+DEFAULT_TRIALS = 15  # if neither trials nor minutes are given
 
 
 @dataclass(frozen=True)
 class Typed:
-    """How an option is typed: what typer reads, and what makes the field's value of that."""
+    """How an option is read: its description for typer, and the parser of its value."""
 
     info: Any
     kind: Any = None
@@ -46,14 +46,14 @@ def option(
     parse: Callable[[Any], Any] = lambda value: value,
     **details: Any,
 ) -> Any:
-    """Return the field of an option.
+    """Return the dataclass field of an option.
 
     Args:
-        help: what it is for.
-        flags: how it is typed, where that is not the field's name.
-        default: the field's value where the option is not given.
-        kind: what typer makes of the text, where that is not the field's type.
-        parse: makes the field's value of that, or raises InputError.
+        help: the help text.
+        flags: the flags, if they are not derived from the field's name.
+        default: the field's value if the option is not given.
+        kind: the type that typer converts to, if it is not the field's type.
+        parse: converts that to the field's value, or raises InputError.
         details: further arguments of `typer.Option`.
     """
     return field(default=default, metadata={TYPED: Typed(typer.Option(*flags, help=help, **details), kind, parse)})
@@ -69,7 +69,7 @@ def _image_size(text: str) -> tuple[int, int]:
 def _gpus(text: str) -> tuple[int, ...]:
     parts = [part.strip() for part in text.split(",")]
     if not all(part.isdecimal() for part in parts):
-        raise InputError(f"--gpus {text}: write their numbers, as in 0,2; `convsearch doctor` lists them")
+        raise InputError(f"--gpus {text}: write GPU numbers, as in 0,2; `convsearch doctor` lists them")
     return tuple(map(int, parts))
 
 
@@ -77,7 +77,7 @@ def _workers(text: str) -> int | str:
     if text == AUTO:
         return AUTO
     if not (text.isdecimal() and int(text) > 0):
-        raise InputError(f"--workers {text}: a whole number from 1 on, or '{AUTO}'")
+        raise InputError(f"--workers {text}: a whole number from 1 up, or '{AUTO}'")
     return int(text)
 
 
@@ -104,10 +104,10 @@ def _executor(text: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What `convsearch run` is asked for. None is "not given": the default, or what a study that goes on has.
+    """The options of `convsearch run`. None means not given: the default, or the setting of the resumed study.
 
     Raises:
-        InputError: one of them is wrong, whatever the data and the space are.
+        InputError: one of them is wrong regardless of the data and the space.
     """
 
     data: str | None = option("digits, a folder of class folders, a .npz file, or keras:NAME. (default: digits)")
@@ -123,7 +123,7 @@ class Options:
     trials: int | None = option(
         "How many trials in all. (default: 15; no limit with --minutes or where the algorithm is grid)"
     )
-    minutes: float | None = option("Time for everything, from the command to the bundle.")
+    minutes: float | None = option("Time limit for everything, from the command to the bundle.")
     epochs: int | None = option("Epochs of a trial. (default: as many as suit the images and the minutes)")
     objectives: tuple[str, ...] = option(
         "What to optimise; repeat it for several: val_accuracy, parameters, macs, latency_ms, size_kb. "
@@ -185,12 +185,12 @@ class Options:
         metavar="DIMENSION=VALUE",
     )
     image_size: tuple[int, int] | None = option(
-        "Size of all images. (default: the commonest)", kind=str | None, parse=_image_size, metavar="HxW"
+        "Size of all images. (default: the most common)", kind=str | None, parse=_image_size, metavar="HxW"
     )
     class_weights: bool = option("Make every class count the same in training.", "--class-weights", default=False)
     skip_bad: bool = option("Continue without unreadable images.", "--skip-bad", default=False)
     home: Path = option("Folder of all studies.", default=Path("studies"), envvar="CONVSEARCH_HOME")
-    began: float = field(default_factory=time.monotonic)  # no option: when the command began
+    began: float = field(default_factory=time.monotonic)  # not an option: when the command started
 
     def __post_init__(self) -> None:
         for name, value in (("trials", self.trials), ("epochs", self.epochs)):
@@ -214,9 +214,9 @@ class Options:
     def _check_executor(self) -> None:
         if self.executor != "ray":
             if self.ray_address is not None:
-                raise InputError(f"--ray-address {self.ray_address}: goes with --executor ray")
+                raise InputError(f"--ray-address {self.ray_address}: requires --executor ray")
         elif self.gpus:
-            raise InputError("--gpus: goes with --executor local; on a cluster Ray says which worker has which GPU")
+            raise InputError("--gpus: only with --executor local; on a cluster Ray assigns the GPUs")
         elif find_spec("ray") is None:
             raise InputError("--executor ray: Ray is not installed: pip install 'convsearch[ray]'")
 
@@ -224,21 +224,21 @@ class Options:
         if self.storage is None:
             return
         if self.study is None:
-            raise InputError("--storage goes with --study NAME: the name by which all loops know the study")
+            raise InputError("--storage requires --study NAME: the name of the study in all loops")
         if self.engine == "keras-tuner":
             raise InputError(
-                "--storage: KerasTuner keeps what it has learnt in files of one loop; --engine optuna takes several"
+                "--storage: KerasTuner keeps its state in the files of one loop; --engine optuna supports several"
             )
 
     def _check_resume(self) -> None:
         if self.study is None:
-            raise InputError("--resume goes with --study NAME: which study is to go on?")
+            raise InputError("--resume requires --study NAME: which study should continue?")
         for name, given in (("warm-start", self.warm_start), ("class-weights", self.class_weights)):
             if given:
-                raise InputError(f"--{name} goes with a new study, not with --resume: what a study began with stays")
+                raise InputError(f"--{name} is only for new studies, not for --resume: a study keeps its settings")
 
     def _check_method(self) -> None:
-        """See that engine, algorithm, pruner and objectives of a new study go together."""
+        """Check that engine, algorithm, pruner and objectives of a new study are compatible."""
         from ..study.objectives import checked_limit
 
         if self.warm_start is not None and self.method.algorithm == "grid":
@@ -255,21 +255,21 @@ class Options:
 
     @cached_property
     def method(self) -> "Method":
-        """Engine, algorithm and pruner of a new study, with the defaults for what is not given."""
+        """Engine, algorithm and pruner of a new study, with defaults for those not given."""
         from ..engines.choice import choose
 
         return choose(self.engine, self.algorithm, self.pruner, len(self.all_objectives))
 
     @property
     def trial_limit(self) -> int | None:
-        """How many trials a new study has in all; None where something else ends it."""
+        """How many trials a new study has in all; None if something else ends it."""
         if self.trials is not None or self.minutes is not None or self.method.algorithm == "grid":
             return self.trials
         return DEFAULT_TRIALS
 
 
 def command_of(use: Callable[[Options], None]) -> Callable[..., None]:
-    """Return a function with a parameter for each option, as typer reads it; it calls `use` with what was given."""
+    """Return a function for typer with a parameter for each option; it calls `use` with the parsed options."""
     kinds = get_type_hints(Options, localns={"Precision": str})
     typed = {one.name: (one, one.metadata[TYPED]) for one in dataclasses.fields(Options) if TYPED in one.metadata}
 
@@ -282,7 +282,7 @@ def command_of(use: Callable[[Options], None]) -> Callable[..., None]:
         inspect.Parameter(
             name,
             inspect.Parameter.KEYWORD_ONLY,
-            default=one.default or None if how.kind else one.default,  # of what is parsed, only text may be a default
+            default=one.default or None if how.kind else one.default,  # typer shows only defaults given as text
             annotation=Annotated[how.kind or kinds[name], how.info],
         )
         for name, (one, how) in typed.items()

@@ -1,4 +1,4 @@
-"""From what was agreed on to a study on disk: the images are read, and all that depends on them is checked."""
+"""From the contract to a study on disk: reads the images, and checks everything that depends on them."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +26,7 @@ from ..study.objectives import checked_limit
 from ..study.repeats import DEFAULT_REPEATS
 from ..study.settings import DataFacts, StudySettings
 from ..study.shared import fingerprint, own, shared_of
-from .contract import Contract, joined, refuse_other_data
+from .contract import Contract, joined_contract, refuse_other_data
 from .options import Options
 from .warm_start import warm_values
 
@@ -36,26 +36,26 @@ VERSIONS = ("convsearch", "tensorflow", "keras", "optuna", "keras-tuner", "mlflo
 def prepare(
     home: Home, contract: Contract, options: Options, console: Console, database: Database | None = None
 ) -> Prepared:
-    """Read the images, check what depends on them, and make the study's folder where it is a new one.
+    """Read the images, check what depends on them, and create the folder of a new study.
 
-    A study that the database has already is joined.
+    A study that is already in the database is joined.
 
     Raises:
-        InputError: something asked for does not go with the images, or they are not those of the study.
+        InputError: an option does not fit the images, or they are not those of the study.
     """
     home.prepare()
-    if contract.known is None and database is not None and (found := database.definition()) is not None:
-        contract = joined(contract.folder, options, found)
+    if contract.existing is None and database is not None and (found := database.definition()) is not None:
+        contract = joined_contract(contract.folder, options, found)
     with _counting(console, f"reading {contract.source}") as progress:
         dataset = open_data(
             contract.source, home.data, image_size=contract.image_size, skip_bad=options.skip_bad, progress=progress
         )
     space = SearchSpace(contract.definition, dataset.input, len(dataset.classes))
-    if contract.known is None:
+    if contract.existing is None:
         return _begin(home, contract, options, dataset, space, console, database)
     if contract.split is None:
-        return _resume(contract, contract.known, options, dataset, space, database)
-    return _join(contract, contract.known, options, dataset, space, database)
+        return _resume(contract, contract.existing, options, dataset, space, database)
+    return _join(contract, contract.existing, options, dataset, space, database)
 
 
 def _begin(
@@ -104,7 +104,7 @@ def _begin(
     if database is not None:
         study = study.model_copy(update=own(database.storage))
         directions = ["maximize", *["minimize"] * (len(objectives) - 1)]
-        if not database.make(shared_of(study, contract.space, parts), directions):  # another loop has, in the meantime
+        if not database.make(shared_of(study, contract.space, parts), directions):  # another loop was faster
             return prepare(home, contract, options, console, database)
     folder.create(study, contract.space, parts)
     return Prepared(folder, study, dataset, parts, space, folder.record(), database)
@@ -112,36 +112,37 @@ def _begin(
 
 def _join(
     contract: Contract,
-    known: StudySettings,
+    existing: StudySettings,
     options: Options,
     dataset: Dataset,
     space: SearchSpace,
     database: Database | None,
 ) -> Prepared:
-    folder, parts = contract.folder, split(dataset, known.seed)
+    folder, parts = contract.folder, split(dataset, existing.seed)
     facts = _facts(dataset, parts, contract.image_size)
-    refuse_other_data(known, facts, contract.source, contract.option)
+    refuse_other_data(existing, facts, contract.source, contract.option)
     if (mine := fingerprint(parts)) != contract.split:
         raise InputError(
             f"--storage: {contract.source} is divided into other images to train, validate and test (hash {mine[:16]}) "
-            f"than in the study '{known.name}' ({str(contract.split)[:16]}): the versions of NumPy or Convsearch differ"
+            f"than in the study '{existing.name}' ({str(contract.split)[:16]}): the versions of NumPy or Convsearch "
+            "differ"
         )
     if options.minutes is not None:
-        epochs_for(space, len(parts.train), options.minutes, known.epochs, time.monotonic() - options.began)
-    study = known.model_copy(update={"data": facts, "versions": _versions()})
+        epochs_for(space, len(parts.train), options.minutes, existing.epochs, time.monotonic() - options.began)
+    study = existing.model_copy(update={"data": facts, "versions": _versions()})
     folder.create(study, contract.space, parts)
     return Prepared(folder, study, dataset, parts, space, folder.record(), database)
 
 
 def _resume(
     contract: Contract,
-    known: StudySettings,
+    existing: StudySettings,
     options: Options,
     dataset: Dataset,
     space: SearchSpace,
     database: Database | None,
 ) -> Prepared:
-    folder, study = contract.folder, known
+    folder, study = contract.folder, existing
     if database is not None:
         study = _refuse_another_study(folder, study, database)
     parts, record = Split.load(folder.split), folder.record()
@@ -165,11 +166,11 @@ def _resume(
 
 
 def _refuse_another_study(folder: StudyFolder, study: StudySettings, database: Database) -> StudySettings:
-    """Return a study that goes on in this database, where it has perhaps moved to; InputError where it is not."""
+    """Return a study with the address of this database, to which it may have moved; InputError if it is not in it."""
     found = database.definition()
     if found is None or found.study["created_at"] != study.created_at:
-        what = "no study" if found is None else "another study"
-        raise InputError(f"--resume: {database.place} has {what} '{study.name}', not the one in {folder.path}")
+        other = "no study" if found is None else "another study"
+        raise InputError(f"--resume: {database.place} has {other} '{study.name}', not the one in {folder.path}")
     if study.storage != database.storage:
         study = study.model_copy(update={"storage": database.storage})
         folder.write(study)
@@ -177,16 +178,16 @@ def _refuse_another_study(folder: StudyFolder, study: StudySettings, database: D
 
 
 def _require_reachable(space: SearchSpace, under: str | None, objectives: Sequence[str]) -> None:
-    """Raise an InputError where the space holds nothing under a limit that arithmetic knows of."""
+    """Raise an InputError if no candidate of the space is within a limit on a cost that can be computed."""
     if under is None:
         return
     name, limit = checked_limit(under, objectives)
     limits = {"parameters": "max_parameters", "macs": "max_macs", "size_kb": "max_parameters"}
-    if name not in limits:  # latency is known when it is measured
+    if name not in limits:  # latency is only known once measured
         return
     most = max(1, int(limit * 1000 / BYTES_PER_VALUE if name == "size_kb" else limit))
-    known = getattr(space.definition.limits, limits[name])
-    tighter = space.definition.limits.model_copy(update={limits[name]: min(most, known or most)})
+    current = getattr(space.definition.limits, limits[name])
+    tighter = space.definition.limits.model_copy(update={limits[name]: min(most, current or most)})
     try:
         SearchSpace(space.definition.model_copy(update={"limits": tighter}), space.input, space.classes)
     except InputError as error:
@@ -194,10 +195,10 @@ def _require_reachable(space: SearchSpace, under: str | None, objectives: Sequen
 
 
 @contextmanager
-def _counting(console: Console, what: str) -> Iterator[Callable[[int, int], None]]:
-    """Show how far a long reading is, on a terminal."""
-    with console.status(f"{what} ...") as status:
-        yield lambda done, total: status.update(f"{what}: {done:,} of {total:,} images")
+def _counting(console: Console, text: str) -> Iterator[Callable[[int, int], None]]:
+    """Show the progress of reading images, on a terminal."""
+    with console.status(f"{text} ...") as status:
+        yield lambda done, total: status.update(f"{text}: {done:,} of {total:,} images")
 
 
 def _facts(dataset: Dataset, parts: Split, size: tuple[int, int] | None) -> DataFacts:
@@ -217,7 +218,7 @@ def _facts(dataset: Dataset, parts: Split, size: tuple[int, int] | None) -> Data
 
 
 def _versions() -> dict[str, str]:
-    """Return the versions of what is installed; TensorFlow is not there where another backend is used."""
+    """Return the versions of the installed packages; TensorFlow may be missing."""
     found = {}
     for name in VERSIONS:
         with suppress(PackageNotFoundError):

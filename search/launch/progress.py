@@ -1,4 +1,4 @@
-"""What a person sees while a search runs: a live view on a terminal, plain lines elsewhere. All on standard error."""
+"""Progress for people: a live view on a terminal, plain lines elsewhere, all on standard error."""
 
 import time
 from collections.abc import Iterator
@@ -18,12 +18,12 @@ from ..study.trial import Trial
 from ..values.job import EpochReport
 from ..values.words import counted, duration, sparkline
 
-BAR = 40  # columns of a bar of progress
+BAR = 40  # columns of a progress bar
 SHOWN = 4  # running trials in the live view
 
 
 class ProgressView:
-    """Listens to a study and shows it."""
+    """Shows the progress of a study; a listener of the loop."""
 
     def __init__(self, console: Console, record: Record, budget: Budget, epochs: int) -> None:
         self._console = console
@@ -56,11 +56,11 @@ class ProgressView:
         self._running[trial.number] = (trial, report)
 
     def ended(self, trial: Trial) -> None:
-        """Show a trial's end; without a terminal, this is the line that is printed."""
+        """Show a trial's end; without a terminal, print it as a line."""
         self._running.pop(trial.number, None)
         best = next(iter(self._record.best()), None)
-        was = None if self._best is None else (self._best.number, self._best.value)
-        improved = best is not None and best.number == trial.number and (best.number, best.value) != was
+        previous = None if self._best is None else (self._best.number, self._best.value)
+        improved = best is not None and best.number == trial.number and (best.number, best.value) != previous
         self._best = best
         if self._live is None:
             self._console.print(self._line(trial, improved), highlight=False, soft_wrap=True)
@@ -94,10 +94,10 @@ class ProgressView:
         for trial, report in islice(self._running.values(), SHOWN):
             epoch = report.epoch if report else 0
             grid.add_row(f"trial {trial.number}", Text(str(trial.candidate.architecture)))
-            told = f", {report.reached}, loss {report.loss:.3f}" if report else ""
+            reached = f", {report.reached}, loss {report.loss:.3f}" if report else ""
             if len(self._running) == 1:
                 grid.add_row("", ProgressBar(self._epochs, epoch, BAR))
-            grid.add_row("", f"epoch {epoch} of {self._epochs}{told}")
+            grid.add_row("", f"epoch {epoch} of {self._epochs}{reached}")
         if len(self._running) > SHOWN:
             grid.add_row("", f"and {counted(len(self._running) - SHOWN, 'trial')} more")
         if self._best is not None and self._best.value is not None:
@@ -112,15 +112,15 @@ class ProgressView:
         return Group(Panel(grid, title="Convsearch", subtitle=hint, border_style="blue"))
 
     def _share(self, done: int, elapsed: float) -> tuple[float, str]:
-        """Return how far the search is, and what to say of the time left."""
-        shares, waits = [0.0], []
+        """Return the fraction of the search that is done, and the time left in words."""
+        shares, estimates = [0.0], []
         if self._budget.seconds is not None:
             seconds = self._budget.search_left
             shares.append(self._budget.elapsed / max(1.0, self._budget.elapsed + seconds))
-            waits.append(seconds)
+            estimates.append(seconds)
         if self._budget.trials:
             shares.append(done / self._budget.trials)
             if here := done - self._before:
-                waits.append((self._budget.trials - done) * elapsed / here)
-        left = f"about {duration(min(waits))} left" if waits else f"{duration(elapsed)} so far"
+                estimates.append((self._budget.trials - done) * elapsed / here)
+        left = f"about {duration(min(estimates))} left" if estimates else f"{duration(elapsed)} so far"
         return min(1.0, max(shares)), left

@@ -1,4 +1,4 @@
-"""What another study found, brought to this study's space: its best candidates are tried first."""
+"""Translates the best candidates of another study to this study's space, to try them first."""
 
 from ...spaces.errors import InputError
 from ...spaces.space import SearchSpace, Values
@@ -9,10 +9,10 @@ TAKEN = 3  # of the other study's best trials
 
 
 def warm_values(other: StudyFolder, space: SearchSpace) -> list[Values]:
-    """Return the values that come nearest to the best trials of another study.
+    """Return the values nearest to the best trials of another study.
 
     Raises:
-        InputError: the other study has none, or none of them can be brought to the space.
+        InputError: the other study has none, or none of them can be translated to the space.
     """
     best = other.record().best(TAKEN)
     if not best:
@@ -23,6 +23,6 @@ def warm_values(other: StudyFolder, space: SearchSpace) -> list[Values]:
         architectures = ", ".join(str(trial.candidate.architecture) for trial in best)
         raise InputError(
             f"--warm-start {other.name}: none of its best networks ({architectures}, on {other.read().data.input}) "
-            f"keeps the limits of this space on {space.input}; raise the limits, or leave --warm-start out"
+            f"is within the limits of this space on {space.input}; raise the limits, or omit --warm-start"
         )
     return near

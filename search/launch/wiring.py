@@ -1,4 +1,4 @@
-"""Which executor, engine and database a launch works with: the one place that knows all of them."""
+"""Creates the executor, engine and database of a launch: the only module that knows all of them."""
 
 from collections.abc import Callable
 from contextlib import ExitStack, closing
@@ -24,11 +24,11 @@ from ..system.fork_server import starter
 from ..system.machine import this_machine
 from ..system.programs import Starter
 from ..values.words import counted
-from .announcement import workers_told
+from .announcement import worker_lines
 from .contract import Contract
 from .options import Options
 
-LOOPS_APART = 7919  # between the seeds of the samplers of loops that share a study
+LOOPS_APART = 7919  # the distance between the samplers' seeds of loops that share a study
 
 
 def executor_for(
@@ -37,8 +37,8 @@ def executor_for(
     """Start the workers, which `held` ends.
 
     Returns:
-        their executor; what returns a starter of other programs that need Keras; and what to say of the workers: how
-        many they are, and how they fit.
+        their executor; a function that returns the starter of other programs that need Keras; and lines that describe
+        the workers.
     """
     if options.executor == "ray":
         from ..executors.ray import RayExecutor  # Ray need not be installed
@@ -47,23 +47,23 @@ def executor_for(
             closing(RayExecutor(options.ray_address or "auto", options.workers, options.workers_per_gpu))
         )
         note = [f"  note: {cluster.note}"] if cluster.note else []
-        # This machine needs Keras in the end only.
-        made = cache(lambda: held.enter_context(closing(starter(IMPORTED, gpus=bool(this_machine().gpus)))))
-        return cluster, made, [f"{counted(cluster.slots, 'worker')} on the Ray cluster", *note]
+        # On this machine Keras is needed only at the end.
+        programs = cache(lambda: held.enter_context(closing(starter(IMPORTED, gpus=bool(this_machine().gpus)))))
+        return cluster, programs, [f"{counted(cluster.slots, 'worker')} on the Ray cluster", *note]
     machine = this_machine()
     shared = shares(machine, options.workers, options.workers_per_gpu, options.gpus)
-    programs = held.enter_context(closing(starter_for(shared)))
-    executor = held.enter_context(closing(LocalExecutor(folder.logs, shared, starter=programs)))
-    return executor, lambda: programs, workers_told(shared, machine)
+    program_starter = held.enter_context(closing(starter_for(shared)))
+    executor = held.enter_context(closing(LocalExecutor(folder.logs, shared, starter=program_starter)))
+    return executor, lambda: program_starter, worker_lines(shared, machine)
 
 
 def database_of(contract: Contract, options: Options, held: ExitStack) -> Database | None:
-    """Open the database of a shared study, which `held` closes in the end.
+    """Open the database of a shared study; `held` closes it.
 
     Raises:
         InputError: it cannot be reached.
     """
-    storage = options.storage or (contract.known.storage if contract.known else None)
+    storage = options.storage or (contract.existing.storage if contract.existing else None)
     if storage is None:
         return None
     try:
@@ -73,7 +73,7 @@ def database_of(contract: Contract, options: Options, held: ExitStack) -> Databa
 
 
 def engine_for(prepared: Prepared, budget: Budget, workers: int = 1) -> Engine:
-    """Open the study's engine: it proposes what is new and can be finished in time, known good networks first."""
+    """Open the study's engine: it proposes new candidates that can be finished in time, known good networks first."""
     study, record, database = prepared.study, prepared.record, prepared.database
     tried = [trial.hash for trial in record.trials.values() if trial.state not in ("interrupted", "running")]
     proposals = Proposals(prepared.space, study.seed, tried, exhaustive=study.algorithm == "grid")
@@ -93,7 +93,7 @@ def engine_for(prepared: Prepared, budget: Budget, workers: int = 1) -> Engine:
         study.seed + (0 if database is None else LOOPS_APART * database.join(str(study.loop))),
         proposals,
         costs=len(study.objectives) - 1,
-        known=len(record.trials),
+        recorded=len(record.trials),
         workers=workers,
     )
     if database is None:

@@ -1,1 +1,1 @@
-"""The loop of a search: ask, submit, report, tell; with its budget and what it foretells."""
+"""The loop of a search: ask, submit, report, tell; with its budget and its predictions of time."""

@@ -1,4 +1,4 @@
-"""How long a search may go on: so many trials, so many minutes, or until somebody presses Ctrl-C."""
+"""How long a search may run: a number of trials, a number of minutes, or until Ctrl-C."""
 
 import math
 import signal
@@ -10,32 +10,32 @@ from typing import Any
 
 from ..values.limits import Limits
 
-SEARCH_SHARE = 0.4  # of the minutes, with the best few trained again; most go to the winner, for which training pays
-REPEATS_SHARE = 0.15  # of the minutes, part of the search's, that may be kept to train the best few again
+SEARCH_SHARE = 0.4  # of the minutes, including the repeats; most go to the winner, where training pays off
+REPEATS_SHARE = 0.15  # of the minutes, out of the search's share, that may be reserved for the repeats
 STARTING_SECONDS = 10.0  # until the first trial begins
-EXPORT_SECONDS = 12.0  # for the bundle and its check, and the model in MLflow; about twice what it takes
-GRACE, GRACE_SHARE = 5.0, 0.03  # seconds, or of all minutes, in which a training whose time is up may end by itself
+EXPORT_SECONDS = 12.0  # for the bundle, its check, and the model in MLflow; about twice what they take
+GRACE, GRACE_SHARE = 5.0, 0.03  # seconds, or the share of all minutes, that a training may overrun
 
 
 @dataclass
 class Budget:
-    """`trials` counts all finished ones of the study; `seconds` those since the command began."""
+    """`trials` limits the finished trials of the study, `seconds` the time since the command began."""
 
     trials: int | None
     seconds: float | None
     began: float = field(default_factory=time.monotonic)
     stopped: bool = False
-    has_result: bool = False  # until some trial has ended well, all the time there is belongs to the search
-    repeat_seconds: float = 0.0  # seconds that it would take to train the best few again
-    laps: dict[str, float] = field(default_factory=dict)  # seconds by what they went to
+    has_result: bool = False  # until a trial has succeeded, the search may use all the time
+    repeat_seconds: float = 0.0  # seconds that the repeats are predicted to take
+    laps: dict[str, float] = field(default_factory=dict)  # seconds by phase
 
     def allows(self, begun: int) -> bool:
-        """Whether another trial may begin, when `begun` were finished or run now."""
+        """Whether another trial may begin, if `begun` have finished or are running."""
         return not self.over and (self.trials is None or begun < self.trials)
 
     @property
     def over(self) -> bool:
-        """Whether running trials are to end now."""
+        """Whether running trials have to stop now."""
         return self.stopped or self.search_left <= 0
 
     @property
@@ -45,24 +45,24 @@ class Budget:
 
     @property
     def limits(self) -> Limits:
-        """What others may know of it."""
+        """The limits as MLflow and the dashboard get them."""
         left = None if self.seconds is None else timedelta(seconds=self.seconds - self.elapsed)
         return Limits(self.trials, None if left is None else datetime.now(UTC) + left)
 
     def lap(self, name: str) -> None:
-        """Note that the seconds since the last lap, or since the command began, went to `name`."""
+        """Record the seconds since the last lap, or since the command began, under `name`."""
         self.laps[name] = self.elapsed - sum(self.laps.values())
 
     @property
     def search_left(self) -> float:
-        """The seconds that the search has left, the best to be trained again after it; endless without a limit."""
+        """The seconds left for the search, with the repeats still to come; infinite without a limit."""
         if self.seconds is None:
             return math.inf
         return self.repeats_left - min(self.repeat_seconds, REPEATS_SHARE * self._usable(self.seconds))
 
     @property
     def repeats_left(self) -> float:
-        """The seconds left to train the best few again with other seeds; endless without a limit."""
+        """The seconds left until the repeats must have ended; infinite without a limit."""
         if self.seconds is None:
             return math.inf
         share = SEARCH_SHARE if self.has_result else 1.0
@@ -79,14 +79,14 @@ class Budget:
         return None if self.seconds is None else self.seconds - EXPORT_SECONDS - self.elapsed
 
     def late(self, left: float | None) -> bool:
-        """Whether so many seconds that are left of something, below 0, are more than may be overdrawn."""
+        """Whether the time left of a phase, then negative, exceeds the grace."""
         if self.seconds is None or left is None:
             return False
         return left <= -max(GRACE, GRACE_SHARE * self.seconds)
 
 
 class Interruption:
-    """Ctrl-C (or SIGTERM) once ends the search tidily; a second time it stops everything at once."""
+    """The first Ctrl-C (or SIGTERM) ends the search in an orderly way, the second one stops everything at once."""
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget

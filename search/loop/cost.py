@@ -1,7 +1,7 @@
-"""What a trial costs: seconds, foretold from its arithmetic and corrected by the trials that this machine has run.
+"""The cost of a trial in seconds: predicted from its arithmetic and corrected by the trials that this machine has run.
 
-An epoch costs so much for each multiply-accumulate, for each byte of activations, and for each step. What these cost on
-two cores is where a study begins; from its first trial on, the ratio of measured to foretold time is what counts.
+An epoch has a cost per multiply-accumulate, per byte of activations, and per step. A study starts with the costs on two
+cores; from its first trial on, predictions are scaled by the ratio of measured to predicted time.
 """
 
 import statistics
@@ -14,13 +14,13 @@ from ..study.record import Record
 # On two cores of a server of 2024, forward, backward and validation: seconds for 1e9 of each, and for a step.
 MACS, ACTIVATIONS, STEP = 0.05, 0.35, 0.006
 TRACING = 3.0  # seconds that a new network takes before its first step
-RECENT = 9  # trials whose median is believed
-SPREAD = 1.15  # how much longer than foretold a trial may well take
+RECENT = 9  # the number of latest trials whose median is used
+SPREAD = 1.15  # the factor by which a trial may well exceed its prediction
 
 
 @dataclass
 class Costs:
-    """Foretells the seconds of trials on `images` training images."""
+    """Predicts the seconds of trials on `images` training images."""
 
     images: int
     ratios: list[float] = field(default_factory=list)
@@ -28,26 +28,26 @@ class Costs:
 
     @classmethod
     def of(cls, record: Record, images: int) -> "Costs":
-        """Return what the latest trials of a record have taught."""
+        """Return predictions corrected by the latest trials of a record."""
         costs = cls(images)
         trained = (trial for trial in reversed(record.trials.values()) if trial.epochs and trial.loop is None)
         for trial in islice(trained, RECENT):
             measured = (trial.clock.training + trial.clock.evaluating) / trial.epochs
-            costs.ratios.append(measured / costs._plain(trial.candidate))
+            costs.ratios.append(measured / costs._uncorrected(trial.candidate))
             costs.tracings.append(trial.clock.building + trial.clock.tracing)
         return costs
 
     def epoch(self, candidate: Candidate) -> float:
         """Return the seconds of one epoch, with its validation."""
-        return self._plain(candidate) * (statistics.median(self.ratios) if self.ratios else 1.0)
+        return self._uncorrected(candidate) * (statistics.median(self.ratios) if self.ratios else 1.0)
 
     def trial(self, candidate: Candidate, epochs: int) -> float:
-        """Return the seconds within which a trial of so many epochs should be over."""
+        """Return the seconds in which a trial of so many epochs should be finished."""
         tracing = statistics.median(self.tracings) if self.tracings else TRACING
         return tracing + SPREAD * epochs * self.epoch(candidate)
 
-    def _plain(self, candidate: Candidate) -> float:
+    def _uncorrected(self, candidate: Candidate) -> float:
         architecture = candidate.architecture
         steps = -(-self.images // candidate.recipe.batch_size)
-        an_image = (MACS * architecture.macs + ACTIVATIONS * architecture.activation_bytes) / 1e9
-        return self.images * an_image + STEP * steps
+        per_image = (MACS * architecture.macs + ACTIVATIONS * architecture.activation_bytes) / 1e9
+        return self.images * per_image + STEP * steps

@@ -1,4 +1,4 @@
-"""How many epochs a trial may take: what the images need, what fits into the minutes, and whether anything does."""
+"""How many epochs a trial may take: enough for the images, few enough for the minutes; and whether any fit."""
 
 import math
 import random
@@ -11,67 +11,69 @@ from ..values.words import counted
 from .budget import EXPORT_SECONDS, SEARCH_SHARE, STARTING_SECONDS
 from .cost import Costs
 
-# So many whole trials of the first guess fit into the search's share of ten minutes. Of four times the minutes a half
-# goes into more trials, the other into longer ones.
-WISHED_TRIALS = 12
-USUAL = 12  # epochs of a trial, where no minutes are given
-FEWEST, MOST = 3, 30  # epochs of a trial, where minutes are
+# How many full trials of the first portfolio network fit into the search's share of ten minutes. With four times the
+# minutes, there are twice as many trials, each twice as long.
+TARGET_TRIALS = 12
+USUAL = 12  # epochs of a trial, if no minutes are given
+FEWEST, MOST = 3, 30  # epochs of a trial, if minutes are given
 LONGEST = 200  # epochs of a trial, however few the images
-# A few images make few steps of the optimizer an epoch. A network learns by steps: trials have as many epochs as it
-# takes for so many, and at most for so many where there are minutes enough.
+# With few images, an epoch has few steps, and a network learns by steps: trials get the epochs for USUAL_STEPS, or for
+# up to MOST_STEPS if there are enough minutes.
 USUAL_STEPS, MOST_STEPS = 200, 500
 
 
 def usual_epochs(space: SearchSpace, images: int) -> int:
-    """Return how many epochs a trial may take where nobody says anything of epochs or minutes.
+    """Return how many epochs a trial may take if neither epochs nor minutes are given.
 
     Args:
         space: bound to the data.
-        images: how many there are to train on.
+        images: the number of training images.
     """
     return max(USUAL, min(LONGEST, -(-USUAL_STEPS // _steps(_first_guess(space, images), images))))
 
 
-def epochs_for(space: SearchSpace, images: int, minutes: float, wished: int | None = None, elapsed: float = 0.0) -> int:
-    """Return how many epochs a trial may take, so that the minutes hold a search; or `wished`, where they hold a trial.
+def epochs_for(
+    space: SearchSpace, images: int, minutes: float, requested: int | None = None, elapsed: float = 0.0
+) -> int:
+    """Return the epochs a trial may take if a search is to fit into the minutes; or `requested`, if one trial fits.
 
     Args:
         space: bound to the data.
-        images: how many there are to train on.
+        images: the number of training images.
         minutes: for everything, from the command to the bundle.
-        elapsed: seconds of them that are gone.
+        elapsed: the seconds of them that have passed already.
 
     Raises:
-        InputError: not even one short trial fits; the message says what would.
+        InputError: not even one short trial fits; the message says how many minutes are needed.
     """
     guess = _first_guess(space, images)
     costs, seconds = Costs(images), minutes * 60
-    around = max(STARTING_SECONDS, elapsed) + EXPORT_SECONDS  # many images take their time to be read
-    least = around + costs.trial(guess, wished or FEWEST)
+    around = max(STARTING_SECONDS, elapsed) + EXPORT_SECONDS  # reading many images takes time
+    least = around + costs.trial(guess, requested or FEWEST)
     if seconds < least:
         raise InputError(
-            f"--minutes {minutes:g}: too short. About {around:.0f} seconds go to beginning, testing and exporting, and "
-            f"about {least - around:.0f} to {counted(wished or FEWEST, 'epoch')} of a first network: from --minutes "
-            f"{_rounded_up(least / 60):g} on there is a result"
-            + (", or with fewer --epochs" if wished and wished > 1 else "")
-            + ". `convsearch check` looks at a space without training"
+            f"--minutes {minutes:g}: too short. Starting, testing and exporting take about {around:.0f} seconds, and "
+            f"{counted(requested or FEWEST, 'epoch')} of a first network about {least - around:.0f}: use at least "
+            f"--minutes {_rounded_up(least / 60):g}"
+            + (", or fewer --epochs" if requested and requested > 1 else "")
+            + ". `convsearch check` inspects a space without training"
         )
-    if wished is not None:
-        return wished
+    if requested is not None:
+        return requested
     search = (seconds - around) * SEARCH_SHARE
-    trials = WISHED_TRIALS * math.sqrt(seconds / 600)
+    trials = TARGET_TRIALS * math.sqrt(seconds / 600)
     most = max(MOST, min(LONGEST, -(-MOST_STEPS // _steps(guess, images))))
     return max(FEWEST, min(most, int(search / trials / costs.epoch(guess))))
 
 
 def require_time_to_export(minutes: float) -> None:
-    """Raise an InputError where a study that has a result cannot be brought to its bundle within the minutes."""
+    """Raise an InputError if a study that has a result cannot be exported within the minutes."""
     least = STARTING_SECONDS + EXPORT_SECONDS
     if minutes * 60 < least:
         raise InputError(
-            f"--minutes {minutes:g}: too short. About {least:.0f} seconds go to beginning, testing and exporting: from "
-            f"--minutes {_rounded_up(least / 60):g} on the best trial so far becomes a bundle, with more there are "
-            "more trials. `convsearch show` tells what is there without any of it"
+            f"--minutes {minutes:g}: too short. Starting, testing and exporting take about {least:.0f} seconds: with "
+            f"--minutes {_rounded_up(least / 60):g} the best trial so far is exported, with more there are more "
+            "trials. `convsearch show` lists the trials without running any"
         )
 
 

@@ -1,4 +1,4 @@
-"""Makes the jobs of a study: of a proposal, and of what trains a candidate again."""
+"""Makes the jobs of a study: for a proposal, and for training a candidate again."""
 
 from pathlib import Path
 
@@ -27,10 +27,10 @@ def job_of(prepared: Prepared, number: int, candidate: Candidate, weights: Path,
 
 
 def job_of_trial(prepared: Prepared, proposal: Proposal, trial: Trial) -> Job:
-    """Return the job of a proposal, which may end at a rung or go on from the one that the trial has reached."""
+    """Return the job of a proposal, which may end at a rung, or resume from the rung that the trial has reached."""
     epochs, folder = prepared.study.epochs, prepared.folder
     job = job_of(prepared, proposal.number, proposal.candidate, folder.weights(proposal.number), epochs)
-    # On a lower rung it is no use to know what more augmentation would do.
+    # On a lower rung, the effect of more augmentation is of no interest yet.
     more = {} if proposal.epochs is not None else augmentations(proposal.candidate, prepared.space)
     job = job.model_copy(
         update={"probes": Probes(latency="latency_ms" in prepared.study.objectives, augmentations=more)}

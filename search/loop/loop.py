@@ -1,6 +1,6 @@
 """The loop: ask the engine, submit to the executor, take the next event, report, tell. It knows protocols only.
 
-Engines never train, executors never choose, and whoever wants to know (tracking, the progress view) listens.
+Engines never train and executors never choose; delivery and the progress view are listeners.
 """
 
 import time
@@ -22,29 +22,29 @@ from ..values.job import EpochReport, Job, Outcome
 from ..values.proposal import Proposal, State
 from .budget import Budget
 
-KEPT = 5  # the weights of so many of the best trials are kept
-HOPELESS = 5  # so many failures before the first success end a search: the next would fail too
+KEPT = 5  # the number of best trials whose weights are kept
+HOPELESS = 5  # the number of failed trials, without any success, that ends a search
 
 
 class Listener(Protocol):
-    """Hears of everything that happens to a study's trials."""
+    """Is notified of everything that happens to a study's trials."""
 
     def began(self, trial: Trial) -> None:
-        """Hear of a trial that begins, or goes on."""
+        """Take the start of a trial, or its resumption."""
 
     def epoch(self, trial: Trial, report: EpochReport) -> None:
-        """Hear of a finished epoch."""
+        """Take the report of an epoch."""
 
     def ended(self, trial: Trial) -> None:
-        """Hear of a trial's end."""
+        """Take the end of a trial."""
 
     def tick(self) -> None:
-        """Be called a few times a second."""
+        """Do periodic work; called a few times a second."""
 
 
 @dataclass
 class Loop:
-    """What one search works with. `job` makes the job of a proposal, `weights` is the folder that they go to."""
+    """One search, with what it works on. `job` makes the job of a proposal; `weights` is the folder of weight files."""
 
     engine: Engine
     executor: Executor
@@ -54,23 +54,23 @@ class Loop:
     job: Callable[[Proposal, Trial], Job]
     weights: Path
     running: dict[int, Trial] = field(default_factory=dict)
-    proposals: dict[int, Proposal] = field(default_factory=dict)  # of what runs
+    proposals: dict[int, Proposal] = field(default_factory=dict)  # of the running trials
     waited: dict[int, float] = field(default_factory=dict)
     pruned: set[int] = field(default_factory=set)
-    dry: bool = False  # whether the engine has nothing to propose before another trial ends
+    dry: bool = False  # whether the engine has nothing to propose until another trial ends
     interrupted: bool = False
     objectives: Sequence[str] = DEFAULT
-    seconds_to_repeat: Callable[[], float] = lambda: 0.0  # foretells what follows the search
+    seconds_to_repeat: Callable[[], float] = lambda: 0.0  # predicts the time to train the best few again
     keep: int = KEPT
-    kept_anyway: Collection[int] = ()  # trials whose weights are kept whatever comes
-    ticked: float = 0.0
-    waiting: Callable[[], bool] = lambda: False  # whether the engine may yet propose, though nothing ends here
+    always_kept: Collection[int] = ()  # trials whose weights are kept in any case
+    last_tick: float = 0.0
+    waiting: Callable[[], bool] = lambda: False  # whether the engine may propose again, even if no trial ends here
 
     def run(self) -> None:
-        """Run trials until the budget is spent, the space is exhausted or somebody says stop.
+        """Run trials until the budget is used up, the space is exhausted, or the user stops the search.
 
         Raises:
-            WorkError: the machine cannot go on, or nothing but failures came of it.
+            WorkError: the machine cannot run jobs any more, or all trials have failed.
         """
         self.budget.repeat_seconds = self.seconds_to_repeat()
         while True:
@@ -82,7 +82,7 @@ class Loop:
                 self.interrupted = True
                 for number in self.running:
                     self.executor.interrupt(number)
-            # All that has happened first: whoever has reported waits for an answer, and a proposal takes its time.
+            # Events come before the next proposal, which takes time: a worker that has reported waits for its answer.
             patience = 0.0 if self._has_room() else TICK
             for _ in range(self.executor.slots + 1):
                 if (event := self.executor.next_event(patience)) is None:
@@ -95,7 +95,7 @@ class Loop:
         return not self.dry and not self.budget.over and len(self.running) < self.executor.slots
 
     def _ask(self) -> None:
-        proposal = self.engine.ask(new=self._another())
+        proposal = self.engine.ask(new=self._may_begin_trial())
         if proposal is None:
             self.dry = True
         else:
@@ -118,25 +118,25 @@ class Loop:
                 raise WorkError(reason)
 
     def _tick(self) -> None:
-        if time.monotonic() - self.ticked >= TICK:
-            self.ticked = time.monotonic()
+        if time.monotonic() - self.last_tick >= TICK:
+            self.last_tick = time.monotonic()
             self.dry &= not self.waiting()
             for listener in self.listeners:
                 listener.tick()
 
     def abandon(self) -> None:
-        """Note of all running trials that they were interrupted: they will not be waited for."""
+        """Record all running trials as interrupted, without waiting for their outcomes."""
         for trial in list(self.running.values()):
-            if self.record.trials[trial.number].state == "running":  # Ctrl-C may come while an end is noted
+            if self.record.trials[trial.number].state == "running":  # Ctrl-C may come while an end is recorded
                 reason = "the search was stopped while the trial ran"
                 self._end(trial.lose("interrupted", reason, just_now=True))
 
-    def _another(self) -> bool:
+    def _may_begin_trial(self) -> bool:
         return self.budget.allows(self.record.finished() + len(self.running))
 
     def _begin(self, proposal: Proposal) -> None:
-        known = self.record.trials.get(proposal.number)
-        trial = self._where_it_was(proposal, known) if known else Trial.begin(proposal)
+        recorded = self.record.trials.get(proposal.number)
+        trial = self._resumed(proposal, recorded) if recorded else Trial.begin(proposal)
         self.record.add(trial)
         self._submit(proposal, trial)
         for listener in self.listeners:
@@ -146,15 +146,15 @@ class Loop:
         self.running[trial.number], self.proposals[trial.number] = trial, proposal
         self.executor.submit(self.job(proposal, trial))
 
-    def _where_it_was(self, proposal: Proposal, known: Trial) -> Trial:
-        """Return a trial that is run again as it goes on, or as it begins anew where nothing of it is left."""
-        if known.epochs and self._has_checkpoint(known):
-            return known.goes_on()
-        kept = {"started_at": known.started_at, "resumed_at": now(), "lost": known.lost}
+    def _resumed(self, proposal: Proposal, recorded: Trial) -> Trial:
+        """Return a trial that runs again: from its checkpoint, or from the start if it has none."""
+        if recorded.epochs and self._has_checkpoint(recorded):
+            return recorded.resume()
+        kept = {"started_at": recorded.started_at, "resumed_at": now(), "lost": recorded.lost}
         return Trial.begin(proposal).model_copy(update=kept)
 
     def _lose(self, number: int, reason: str) -> None:
-        """Run a trial whose worker was lost once more; the second time it fails, for it may well be its own fault."""
+        """Run a trial again after its worker was lost; the second time it fails, as it may well be the cause."""
         trial = self.running[number].lose_worker(reason)
         self.pruned.discard(number)
         if len(trial.lost) > 1:
@@ -164,16 +164,16 @@ class Loop:
             self._end(trial.lose("interrupted", reason, just_now=True))
         else:
             proposal = self.proposals[number]
-            trial = self._where_it_was(proposal, trial)
+            trial = self._resumed(proposal, trial)
             self.record.add(trial)
             self._submit(proposal, trial)
 
     def _report(self, report: EpochReport) -> None:
         assert report.val_accuracy is not None, "every epoch of a trial is validated"
-        worth_it = self.engine.report(report.number, report.epoch, report.val_accuracy)
-        if not worth_it and not self.interrupted:
+        go_on = self.engine.report(report.number, report.epoch, report.val_accuracy)
+        if not go_on and not self.interrupted:
             self.pruned.add(report.number)
-        self.executor.answer(report.number, worth_it and not self.interrupted)
+        self.executor.answer(report.number, go_on and not self.interrupted)
         for listener in self.listeners:
             listener.epoch(self.running[report.number], report)
 
@@ -181,42 +181,43 @@ class Loop:
         if outcome.ended == "stopped":
             return "pruned" if outcome.number in self.pruned else "interrupted"
         if outcome.ended == "complete" and self.proposals[outcome.number].epochs:
-            return "pruned"  # unless it is proposed again
+            return "pruned"  # at its rung, unless it is promoted
         return outcome.ended
 
     def _end(self, trial: Trial) -> None:
-        self.record.add(trial)  # first of all: what stands there is never lost
+        self.record.add(trial)  # first of all: what is recorded is never lost
         del self.running[trial.number]
         del self.proposals[trial.number]
         self.dry = False
         self.budget.has_result |= trial.value is not None
         self.budget.repeat_seconds = self.seconds_to_repeat()
         self.engine.tell(trial.number, trial.state, trial.value, costs(trial, self.objectives))
-        self._keep_the_best()
+        self._delete_other_weights()
         for listener in self.listeners:
             listener.ended(trial)
         if trial.state == "failed" and self.record.counts()["failed"] >= HOPELESS and not self.record.best():
             raise WorkError(
-                f"the first {HOPELESS} trials all failed, the last one so: {trial.error}; "
-                "the reasons of all stand in `convsearch show`"
+                f"the first {HOPELESS} trials all failed, the last with: {trial.error}; "
+                "`convsearch show` lists all reasons"
             )
 
     def _has_checkpoint(self, trial: Trial) -> bool:
-        """Whether there is what it takes to go on with a trial's training from where the record has it.
+        """Whether there is a checkpoint from which a trial can resume as recorded.
 
-        A kill may have come between the worker's writing of a checkpoint and the record's: it is ahead then.
+        After a kill between the worker's write of a checkpoint and the record's, the checkpoint is ahead.
         """
         return saved_epochs(self.weights / f"{trial.number}{CHECKPOINT}") == trial.epochs
 
-    def _keep_the_best(self) -> None:
-        going_on = self.engine.may_go_on() | self.running.keys()
-        going_on |= {trial.number for trial in self.record.in_state("interrupted") if self._has_checkpoint(trial)}
+    def _delete_other_weights(self) -> None:
+        """Delete all weights and checkpoints except those of the best trials and of trials that may resume."""
+        resumable = self.engine.resumable() | self.running.keys()
+        resumable |= {trial.number for trial in self.record.in_state("interrupted") if self._has_checkpoint(trial)}
         best = self.record.best_here(self.keep)
-        if len(self.objectives) > 1:  # any trial of the front may be exported
+        if len(self.objectives) > 1:  # any trial on the front may be exported
             best += front(self.record.trials.values(), self.objectives)
-        kept = {trial.number for trial in best} | going_on | set(self.kept_anyway)
+        kept = {trial.number for trial in best} | resumable | set(self.always_kept)
         for path in self.weights.iterdir():
             if (found := FILES.fullmatch(path.name)) is None:  # not ours
                 continue
-            if int(found[1]) not in (going_on if found[2] == CHECKPOINT else kept):
+            if int(found[1]) not in (resumable if found[2] == CHECKPOINT else kept):
                 path.unlink()

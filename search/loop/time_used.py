@@ -1,4 +1,4 @@
-"""The seconds that a study has taken, kept on disk while it goes on: a kill costs no more than the last few of them."""
+"""The seconds that a study has used, saved while it runs: a kill costs no more than the last few of them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -10,14 +10,14 @@ from ..system.files import write_text
 from .budget import Budget
 
 FILE = "spent.txt"
-EVERY = 3.0  # seconds from one note to the next
+INTERVAL = 3.0  # seconds between two writes
 
 
 def time_used(folder: Path) -> float:
-    """Return the seconds that all launches of the study in a folder have taken so far.
+    """Return the seconds that all launches of the study in a folder have used so far.
 
     Raises:
-        InputError: what the file says is no number.
+        InputError: the file does not hold a number.
     """
     file = folder / FILE
     if not file.exists():
@@ -27,26 +27,26 @@ def time_used(folder: Path) -> float:
         return float(text)
     except ValueError as error:
         raise InputError(
-            f"{file}: '{text.strip()[:40]}' is no number of seconds; remove the file, and the study has all its "
-            "minutes again"
+            f"{file}: '{text.strip()[:40]}' is not a number of seconds; remove the file to give the study all "
+            "its minutes again"
         ) from error
 
 
 @contextmanager
 def noting_time_used(folder: Path, budget: Budget) -> Iterator[None]:
-    """Add the seconds of this launch to those of the earlier ones, every few seconds until it ends."""
+    """Add the seconds of this launch to those of earlier launches, every few seconds until the block ends."""
     before, over = time_used(folder), Event()
 
     def note() -> None:
-        with suppress(OSError):  # whoever writes something that matters says what is wrong
+        with suppress(OSError):  # the next write that matters will report the problem
             write_text(folder / FILE, f"{before + budget.elapsed:.1f}\n")
 
-    def go_on_noting() -> None:
+    def note_regularly() -> None:
         note()
-        while not over.wait(EVERY):
+        while not over.wait(INTERVAL):
             note()
 
-    thread = Thread(target=go_on_noting, daemon=True)
+    thread = Thread(target=note_regularly, daemon=True)
     thread.start()
     try:
         yield

@@ -1,1 +1,1 @@
-"""What a study has found: as tables for people and as JSON for scripts."""
+"""The results of a study: as tables for people and as JSON for scripts."""

@@ -1,4 +1,4 @@
-"""`show --json`: what a study has found, as the contract with scripts has it."""
+"""`show --json`: the results of a study, in the documented form for scripts."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""`convsearch check`: a space by its candidates: how many there are, and what they cost."""
+"""`convsearch check`: how many candidates a space has, and what they cost."""
 
 import random
 import statistics
@@ -31,7 +31,7 @@ def checked(space: SearchSpace, seed: int = 0) -> dict[str, Any]:
         "dimensions": len(space.dimensions),
         "continuous": space.continuous,
         "architectures": space.architectures,
-        # With limits the count is of what fits the input; some of it is over a limit.
+        # The count ignores limits, so with limits it is an upper bound.
         "architectures_are": "at most" if limited else "exactly",
         "recipes": space.recipes,
         "within_limits": len(kept) / SAMPLE,
@@ -42,12 +42,12 @@ def checked(space: SearchSpace, seed: int = 0) -> dict[str, Any]:
 
 
 def _spread(values: list[float]) -> dict[str, float]:
-    tenths = statistics.quantiles(values, n=20) if len(values) > 1 else values * 19
+    twentieths = statistics.quantiles(values, n=20) if len(values) > 1 else values * 19
     return {
         "least": min(values),
-        "5 %": tenths[0],
-        "median": tenths[9],
-        "95 %": tenths[18],
+        "5 %": twentieths[0],
+        "median": twentieths[9],
+        "95 %": twentieths[18],
         "most": max(values),
     }
 
@@ -56,14 +56,14 @@ def check(found: dict[str, Any], width: int) -> RenderableType:
     """Return what `checked` found as text, a table and three drawings."""
     bound = "exactly" if found["architectures_are"] == "exactly" else "at most"
     lines = [
-        f"sound: it can be built on {'x'.join(map(str, found['input']))}",
+        f"valid: it can be built on {'x'.join(map(str, found['input']))}",
         f"{found['dimensions']} dimensions; {bound} {_count(found['architectures'])} architectures"
         + (" (before the limits)" if bound == "at most" else "")
         + f" with {_count(found['recipes'])} recipe{'s' if found['recipes'] > 1 else ''} each",
     ]
     if found["continuous"]:
         lines.append(f"continuous, counted as one value: {', '.join(found['continuous'])}")
-    lines.append(f"{found['within_limits']:.0%} of {SAMPLE:,} random candidates keep the limits")
+    lines.append(f"{found['within_limits']:.0%} of {SAMPLE:,} random candidates are within the limits")
     table = Table(title="spread among those", title_justify="left")
     table.add_column("")
     for column in ("least", "5 %", "median", "95 %", "most"):

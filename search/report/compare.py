@@ -1,4 +1,4 @@
-"""Studies side by side, whatever their engines: accuracy by time, trials by state, the best network, its cost."""
+"""Studies side by side, whatever their engines: accuracy over time, trials by state, the best network, its cost."""
 
 import math
 from collections.abc import Sequence
@@ -79,7 +79,7 @@ def _facts(folder: StudyFolder) -> dict[str, Any]:
 
 
 def comparison(folders: Sequence[StudyFolder]) -> RenderableType:
-    """Return the comparison for people: a column a study."""
+    """Return the comparison for people: one column per study."""
     facts = [_facts(folder) for folder in folders]
     table = Table(show_lines=False)
     table.add_column("")
@@ -119,7 +119,7 @@ def _rows(facts: Sequence[dict[str, Any]]) -> list[tuple[str, list[str]]]:
 
 
 def _costs(facts: Sequence[dict[str, Any]]) -> list[str]:
-    """Return the costs to compare by: those of the network's arithmetic, and whatever else a study looks at."""
+    """Return the costs to compare: those of the network's arithmetic, and any other objectives of the studies."""
     wanted = {name for fact in facts for name in fact["objectives"]} | {"parameters", "macs"}
     return [name for name, objective in OBJECTIVES.items() if name in wanted and not objective.maximize]
 
@@ -129,14 +129,14 @@ def _cost(best: dict[str, Any] | None, name: str) -> str:
 
 
 def _validation(best: dict[str, Any]) -> str:
-    """Return what the named network reached, which another trial may have surpassed by luck, or at a higher cost."""
+    """Return the best network's accuracy, which another trial may have surpassed by luck, or at a higher cost."""
     if best["spread"] is None:
         return _share(best["value"])
     return f"mean {best['mean']:.1%}, standard deviation {best['spread']:.1%}"
 
 
 def _moment(seconds: float) -> str:
-    """Return one of MOMENTS as people say it."""
+    """Return one of MOMENTS in readable units."""
     for unit, length in (("day", 86400), ("h", 3600), ("min", 60)):
         if seconds >= length and seconds % length == 0:
             return f"{seconds // length:.0f} {unit}"

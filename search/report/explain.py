@@ -18,7 +18,7 @@ def formula(size: int, step: Step) -> str:
     """
     zeros = doubled_padding(step.kernel_size, step.padding)
     reach = size - step.kernel_size + zeros
-    # A remainder is pixels at the edge that no filter reads.
+    # The remainder counts pixels at the edge that no filter reads.
     shown = f"({size} - {step.kernel_size} + {zeros}) / {step.stride} + 1"
     exact = reach % step.stride == 0
     return f"{shown} = {reach // step.stride + 1}" + ("" if exact else f" (remainder {reach % step.stride})")

@@ -1,4 +1,4 @@
-"""How the best trials of a study stand to each other, and whether the first is ahead by more than noise."""
+"""The ranking of a study's best trials, and whether the first is ahead by more than noise."""
 
 from ...spaces.errors import InputError
 from ..study.objectives import Preference
@@ -15,12 +15,12 @@ VERDICTS = {
 
 
 def chosen(study: StudySettings, result: Result) -> str:
-    """Return how the winner was named, by the limit of that time."""
+    """Return how the winner was chosen, with the limit in force at that time."""
     return str(study.model_copy(update={"under": result.under}).preference)
 
 
 def known_standings(record: Record, repeats: Repeats, preference: Preference) -> list[Standing]:
-    """Return the standings, or nothing where no trial keeps the limit, which whoever asked for it was told."""
+    """Return the standings, or none if no trial is within the limit, which the search itself reported."""
     try:
         return standings(record, repeats, preference)
     except InputError:
@@ -28,7 +28,7 @@ def known_standings(record: Record, repeats: Repeats, preference: Preference) ->
 
 
 def known_first_two(record: Record, repeats: Repeats, preference: Preference) -> tuple[Standing, Standing] | None:
-    """Return the first and the second where they differ in accuracy alone, and there are any."""
+    """Return the first and the second, if there are two and accuracy alone ranks them."""
     if preference.several and preference.under is None:
         return None  # the knee is not the most accurate
     try:
@@ -38,9 +38,9 @@ def known_first_two(record: Record, repeats: Repeats, preference: Preference) ->
 
 
 def standing_lines(record: Record, repeats: Repeats, preference: Preference, images: int) -> list[str]:
-    """Return what the best candidates reach on average, and whether the first is ahead by more than chance.
+    """Return the mean accuracy of the best candidates, and whether the first is ahead by more than chance.
 
-    `images` is how many validate.
+    `images` is the number of validation images.
     """
     lines = [
         f"  trial {one.trial.number}: mean {one.mean:.1%}, standard deviation {one.spread:.1%} "
@@ -50,14 +50,14 @@ def standing_lines(record: Record, repeats: Repeats, preference: Preference, ima
     ]
     if lines:
         lines = ["trained again with other seeds:", *lines]
-    if two := known_first_two(record, repeats, preference):
-        lines.append(("  " if lines else "") + _lead(*two, images))
+    if pair := known_first_two(record, repeats, preference):
+        lines.append(("  " if lines else "") + _lead(*pair, images))
     return lines
 
 
 def _lead(first: Standing, second: Standing, images: int) -> str:
     apart = first.mean - second.mean
-    if apart < 0:  # it was not trained again, or it would be the first
+    if apart < 0:  # the second was not trained again, or it would be first
         return (
             f"trial {second.trial.number}, trained once, reached {-apart:.1%} more than the mean of trial "
             f"{first.trial.number}: which one is better is not known"

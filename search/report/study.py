@@ -1,4 +1,4 @@
-"""What a study came to: for people as tables, for scripts as the JSON of the contract."""
+"""The results of a study as tables, for people."""
 
 from collections import Counter
 from shlex import quote
@@ -28,12 +28,12 @@ STATE_STYLES = {
     "running": "cyan",
 }
 SHOWN = 10  # trials in the table of the best
-IMPORTANT = 6  # dimensions that are named
-COMMON = 5  # of the best trials, what is common to all of them
+IMPORTANT = 6  # dimensions listed
+COMMON = 5  # best trials that are searched for common values
 
 
 def study_table(home: Home) -> RenderableType:
-    """Return all studies of a home, a line each."""
+    """Return all studies of a home, one per line."""
     table = Table()
     for name in ("study", "data", "engine", "trials", "best", "test", "architecture"):
         table.add_column(name, overflow="fold" if name == "architecture" else "ellipsis")
@@ -73,16 +73,16 @@ def show(folder: StudyFolder) -> RenderableType:
 
 def _head(study: StudySettings, record: Record) -> str:
     data, counts = study.data, record.counts()
-    told = ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "no trial yet"
+    states = ", ".join(f"{n} {state}" for state, n in counts.items() if n) or "no trial yet"
     values = [t.value for t in sorted(record.trials.values(), key=lambda t: t.number) if t.value]
     return (
         f"study {study.name}: {data.name} {data.input}, {len(data.classes)} classes; "
-        f"space {study.space}, {study.engine} {study.algorithm}\n{told}  {sparkline(values)}"
+        f"space {study.space}, {study.engine} {study.algorithm}\n{states}  {sparkline(values)}"
     )
 
 
 def front_table(record: Record, preference: Preference) -> RenderableType:
-    """Return the trials that no other one beats in all objectives, as a table; the one to be named is marked."""
+    """Return the trials that no other one beats in all objectives, as a table; the preferred one is marked."""
     names = preference.objectives
     title = "the front: no trial is at least as good in all objectives, and better in one"
     table = Table(title=title, title_justify="left")
@@ -92,7 +92,7 @@ def front_table(record: Record, preference: Preference) -> RenderableType:
     table.add_column("")
     try:
         named = next(iter(preference.ranked(record)), None)
-    except InputError:  # nothing keeps the limit
+    except InputError:  # nothing is within the limit
         named = None
     for trial in front(record.trials.values(), names):
         values = ((OBJECTIVES[name], OBJECTIVES[name].of(trial)) for name in names)
@@ -128,7 +128,7 @@ def best_table(record: Record) -> RenderableType:
 
 
 def common_lines(record: Record) -> list[str]:
-    """Return what the best trials have in common and the others have not: words and numbers that all of them share."""
+    """Return the values that all of the best trials share and most others do not have."""
     best = record.best(COMMON)
     others = [t for t in record.trials.values() if t.value is not None and t not in best]
     if len(best) < COMMON or len(others) < COMMON:
@@ -139,7 +139,7 @@ def common_lines(record: Record) -> list[str]:
     for name, value in flats[0].items():
         if all(flat.get(name) == value for flat in flats):
             share = Counter(flat.get(name) == value for flat in rest)[True] / len(rest)
-            if share <= 0.7:  # what nearly all trials have says nothing about the best
+            if share <= 0.7:  # a value that most trials have says nothing about the best
                 lines.append((share, f"  {name} is {value} (in {share:.0%} of the others)"))
     if not lines:
         return [f"the best {COMMON} have nothing in common that the others lack"]
@@ -147,7 +147,7 @@ def common_lines(record: Record) -> list[str]:
 
 
 def importance_lines(space: SearchSpace, record: Record) -> list[str]:
-    """Return the dimensions that had most to do with ending among the best."""
+    """Return the dimensions that mattered most for being among the best."""
     found = importances(space, record)
     if found is None:
         known = sum(trial.value is not None for trial in record.trials.values())
@@ -157,18 +157,18 @@ def importance_lines(space: SearchSpace, record: Record) -> list[str]:
 
 
 def _in_trial(result: Result) -> str:
-    """Return whose mean it is, where the accuracy before it is of the winner's own training."""
+    """Return whose mean follows, if the accuracy before it is that of the winner's long training."""
     return "" if result.with_validation else "its trial: "
 
 
 def failure_lines(record: Record) -> list[str]:
-    """Return why trials failed, each reason once."""
+    """Return why trials failed, the most common reasons first."""
     reasons = Counter(t.error for t in record.trials.values() if t.state == "failed" and t.error)
     return [f"failed, {count} x: {reason}" for reason, count in reasons.most_common(5)]
 
 
 def result_lines(folder: StudyFolder) -> list[str]:
-    """Return the test of the winner."""
+    """Return the winner, its test accuracy and its bundle."""
     result = folder.result()
     if result is None:
         return []
@@ -188,7 +188,7 @@ def result_lines(folder: StudyFolder) -> list[str]:
 
 
 def next_commands(home: Home, folder: StudyFolder) -> list[str]:
-    """Return what to type next."""
+    """Return useful next commands."""
     result = folder.result()
     option = "" if str(home.path) == "studies" else f" --home {home.path}"
     return [

@@ -1,7 +1,7 @@
-"""The database of a shared study: the study's definition, its trials as Optuna stores them, and who is alive.
+"""The database of a shared study: its definition, its trials as Optuna stores them, and their heartbeats.
 
-A thin layer over Optuna's RDBStorage, so that `optuna-dashboard` opens what is here. What several loops must not do at
-once they do under a lock of PostgreSQL's, which ends with the connection of whoever holds it.
+A thin layer over Optuna's RDBStorage, so that `optuna-dashboard` can open it. What several loops must not do at once is
+done under one of PostgreSQL's advisory locks, which is released with the connection that holds it.
 """
 
 import os
@@ -24,7 +24,7 @@ GRACE = float(os.environ.get("CONVSEARCH_GRACE", "60"))  # seconds without a hea
 ATTRIBUTE = "convsearch"  # of Optuna's study: its definition
 LOOPS, WINNER = "convsearch.loops", "convsearch.winner"  # the same: the loops that joined, what was exported
 LOST = "interrupted"  # attribute of a trial that failed through no fault of its own
-# Whoever does not answer at all is given up in seconds, not in the system's many minutes.
+# A server that does not answer is given up after seconds, not after the many minutes of the system's defaults.
 CONNECTION = {
     "connect_timeout": 5,
     "keepalives_idle": 10,
@@ -32,47 +32,47 @@ CONNECTION = {
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
 }
-# The same for the server, where the holder of a lock is gone without a word; and nobody waits for a lock for ever.
-HOLDING = (
+# The same on the server, where the holder of a lock may vanish; and no one waits for a lock forever.
+LOCK_SETTINGS = (
     "SET LOCAL lock_timeout = '60s'; SET LOCAL tcp_keepalives_idle = 10; "
     "SET LOCAL tcp_keepalives_interval = 5; SET LOCAL tcp_keepalives_count = 3"
 )
 LOCK = "SELECT pg_advisory_xact_lock(hashtext('convsearch'), hashtext(:key))"
-TRY = "SELECT pg_try_advisory_lock(hashtext('convsearch'), hashtext(:key))"
-BEATS = """
+TRY_LOCK = "SELECT pg_try_advisory_lock(hashtext('convsearch'), hashtext(:key))"
+HEARTBEATS = """
     SELECT trials.number,
         extract(epoch FROM localtimestamp - greatest(heartbeat, pg_postmaster_start_time()::timestamp)),
         extract(epoch FROM heartbeat)
     FROM trials LEFT JOIN trial_heartbeats USING (trial_id)
     WHERE study_id = :study AND state = 'RUNNING'
 """
-MOMENT = "SELECT extract(epoch FROM localtimestamp)"
+CLOCK = "SELECT extract(epoch FROM localtimestamp)"
 
 
-class AwayError(WorkError):
-    """The database cannot be reached at the moment."""
+class UnreachableError(WorkError):
+    """The database is unreachable at the moment."""
 
 
 class GivenUpError(Exception):
-    """A trial whose end is to be written has been given up by another loop in the meantime."""
+    """Another loop has given up the trial whose end was to be written."""
 
 
-class Beat(NamedTuple):
-    """The latest sign of life of a running trial: its age in seconds, and its moment by the database's clock.
+class Heartbeat(NamedTuple):
+    """The latest heartbeat of a running trial: its age in seconds, and when it came, by the database's clock.
 
-    While the server was down none could be given, so it is no older than the server's start. The moment is None where
-    there was none yet.
+    None can be sent while the server is down, so the age counts from the server's start at the earliest. `at` is None
+    where there has been no heartbeat yet.
     """
 
     age: float
-    moment: float | None
+    at: float | None
 
 
 class Database:
     """One study in the database; `storage` is the address without a password, `name` the study's."""
 
     def __init__(self, storage: str, name: str) -> None:
-        """Connect, and make the tables where there are none.
+        """Connect, and create the tables if they are missing.
 
         Raises:
             WorkError: the database refuses; the message says why.
@@ -95,7 +95,7 @@ class Database:
         self._study: optuna.Study | None = None
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close all connections."""
         self._rdb.remove_session()
         self._rdb.engine.dispose()
         self._engine.dispose()
@@ -103,21 +103,21 @@ class Database:
     # ------------------------------------------------------------------ locks
 
     @contextmanager
-    def locked(self, what: str) -> Iterator[None]:
-        """Hold a lock, when whoever else holds it has let go of it."""
+    def locked(self, key: str) -> Iterator[None]:
+        """Wait for a lock, and hold it."""
         with self._reached(), self._engine.begin() as connection:
-            connection.execute(text(HOLDING))
-            connection.execute(text(LOCK), {"key": what})
+            connection.execute(text(LOCK_SETTINGS))
+            connection.execute(text(LOCK), {"key": key})
             yield
 
     @contextmanager
-    def alone(self, what: str) -> Iterator[bool]:
-        """Hold a lock for long; whether it is held, for another loop may have it."""
+    def try_lock(self, key: str) -> Iterator[bool]:
+        """Hold a lock of this study for as long as needed, unless another loop has it; yield whether it is held."""
         with self._reached():
             connection = self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
         try:
             with self._reached():
-                held = bool(connection.execute(text(TRY), {"key": f"{what}/{self.name}"}).scalar())
+                held = bool(connection.execute(text(TRY_LOCK), {"key": f"{key}/{self.name}"}).scalar())
             yield held
         finally:
             connection.invalidate()  # closed, not kept in the pool: the lock goes with it
@@ -129,26 +129,25 @@ class Database:
         """Return the study's definition, or None where there is no study of this name.
 
         Raises:
-            InputError: there is one that Convsearch has not made.
+            InputError: there is one that Convsearch did not create.
         """
         with self._reached():
-            known = self.name in optuna.get_all_study_names(self._rdb)
-            if not known:
+            if self.name not in optuna.get_all_study_names(self._rdb):
                 return None
             self._study = optuna.load_study(study_name=self.name, storage=self._rdb)
             found = self._study.user_attrs.get(ATTRIBUTE)
             trials = len(self._study.get_trials(deepcopy=False))
         if found is not None:
             return Shared.model_validate(found)
-        if not trials:  # whoever was making it was killed
+        if not trials:  # the loop that was creating it was killed
             return None
         raise InputError(
-            f"--study {self.name}: in {self.place} is a study of this name that Convsearch did not make; "
+            f"--study {self.name}: {self.place} already has a study of this name that Convsearch did not create; "
             "choose another name"
         )
 
     def make(self, shared: Shared, directions: Sequence[str]) -> bool:
-        """Make the study; return False where another loop was first."""
+        """Create the study; return False if another loop was first."""
         with self.locked("tables"):
             if self.definition() is not None:
                 return False
@@ -160,7 +159,7 @@ class Database:
             return True
 
     def join(self, loop: str) -> int:
-        """Note that a loop takes part, and return the how manieth it is, from 0 on; one that comes again keeps it."""
+        """Add a loop to the study and return its index, counted from 0; a loop that comes back keeps its index."""
         with self.locked(self.name), self._reached():
             loops = list(self._open.user_attrs.get(LOOPS, []))
             if loop not in loops:
@@ -169,12 +168,12 @@ class Database:
             return loops.index(loop)
 
     def note_winner(self, note: dict[str, Any]) -> None:
-        """Keep of which trials the winner was exported, and by whom."""
+        """Store which loop exported the winner, and from how many trials it was chosen."""
         with self._reached():
             self._open.set_user_attr(WINNER, note)
 
     def winner(self) -> dict[str, Any] | None:
-        """Return what was noted of the winner."""
+        """Return what `note_winner` stored last."""
         with self._reached():
             found: dict[str, Any] | None = self._open.user_attrs.get(WINNER)
             return found
@@ -182,7 +181,7 @@ class Database:
     # ------------------------------------------------------------------ trials
 
     def trials(self) -> list[FrozenTrial]:
-        """Return all trials by number; only what is new or was running is read."""
+        """Return all trials by number; only new and running ones are read from the server."""
         with self._reached(), self._found():
             return list(self._open.get_trials(deepcopy=False))
 
@@ -194,10 +193,10 @@ class Database:
             return int(self._rdb.get_trial(trial_id).number)
 
     def end(self, number: int, frozen: FrozenTrial) -> None:
-        """Store how a trial ended: values, attributes and state of `frozen`; again makes no difference.
+        """Store how a trial ended: values, attributes and state of `frozen`. Idempotent.
 
         Raises:
-            GivenUpError: it has ended otherwise.
+            GivenUpError: the database has another end for it.
         """
         with self._reached(), self._found():
             trial_id = self._rdb.get_trial_id_from_study_id_trial_number(study_id(self._open), number)
@@ -212,39 +211,36 @@ class Database:
                 if stored.state != frozen.state or is_lost(stored) != is_lost(frozen):
                     raise GivenUpError from error
 
-    def beat(self, numbers: Sequence[int]) -> None:
-        """Say that trials are alive."""
+    def heartbeat(self, numbers: Sequence[int]) -> None:
+        """Record a heartbeat for each of these trials."""
         with self._reached(), self._found():
             for number in numbers:
                 trial_id = self._rdb.get_trial_id_from_study_id_trial_number(study_id(self._open), number)
                 self._rdb.record_heartbeat(trial_id)
 
-    def beats(self) -> dict[int, Beat]:
-        """Return the latest signs of life of all running trials."""
+    def heartbeats(self) -> dict[int, Heartbeat]:
+        """Return the latest heartbeat of each running trial."""
         with self._reached(), self._engine.connect() as connection:
-            rows = connection.execute(text(BEATS), {"study": study_id(self._open)}).all()
-        return {
-            number: Beat(float(age or 0.0), None if moment is None else float(moment)) for number, age, moment in rows
-        }
+            rows = connection.execute(text(HEARTBEATS), {"study": study_id(self._open)}).all()
+        return {number: Heartbeat(float(age or 0.0), None if at is None else float(at)) for number, age, at in rows}
 
-    def moment(self) -> float:
-        """Return what the database's clock says."""
+    def clock(self) -> float:
+        """Return the time by the database's clock, in the seconds of `Heartbeat.at`."""
         with self._reached(), self._engine.connect() as connection:
-            return float(connection.execute(text(MOMENT)).scalar() or 0.0)
+            return float(connection.execute(text(CLOCK)).scalar() or 0.0)
 
     @property
     def _open(self) -> optuna.Study:
-        assert self._study is not None, "a study is made or found before it is worked on"
+        assert self._study is not None, "the study is created or loaded first"
         return self._study
 
     @contextmanager
     def _found(self) -> Iterator[None]:
-        """Raise a WorkError where somebody has deleted the study, or a trial of it."""
+        """Raise a WorkError if the study, or a trial of it, was deleted."""
         try:
             yield
         except KeyError as error:
-            gone = f"the study '{self.name}' is not there any more: somebody deleted it"
-            raise WorkError(f"{self.place}: {gone}") from error
+            raise WorkError(f"{self.place}: the study '{self.name}' no longer exists: it was deleted") from error
 
     @contextmanager
     def _reached(self) -> Iterator[None]:
@@ -254,17 +250,17 @@ class Database:
             cause = error if isinstance(error, SQLAlchemyError) else error.__cause__ or error
             message = f"{self.place}: {_reason(cause)}"
             if isinstance(cause, OperationalError | InterfaceError):
-                raise AwayError(message) from error
+                raise UnreachableError(message) from error
             raise WorkError(message) from error
 
 
 def is_lost(trial: FrozenTrial) -> bool:
-    """Whether a trial ended through no fault of its own, so that its candidate is to be tried again."""
+    """Whether a trial ended through no fault of its own, so that its candidate has to be tried again."""
     return trial.state == TrialState.FAIL and (LOST in trial.user_attrs or "trial" not in trial.user_attrs)
 
 
 def _reason(error: BaseException) -> str:
-    """Return what the database says, in a line: the last one that says why, for a name may have several addresses."""
+    """Return the database's reason in one line: the last one that gives one, as a name may have several addresses."""
     text = str(error.orig) if isinstance(error, DBAPIError) and error.orig is not None else str(error)
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("\t")]
     line = lines[-1].strip() if lines else type(error).__name__

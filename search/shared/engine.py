@@ -1,15 +1,13 @@
 """A study that several loops work on at once: an OptunaEngine in memory that learns from what all of them have done.
 
-The database gives numbers and keeps what is finished; who proposes does so alone, knowing all that has begun elsewhere.
-A loop's record still comes first: what the database cannot take at the moment is written when it is back.
+The database assigns numbers and keeps finished trials. A loop proposes under a lock, once it knows everything that has
+begun elsewhere. Its record still comes first: what the database cannot take at the moment is written later.
 """
 
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TypeVar
 
 from optuna.distributions import BaseDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
@@ -23,33 +21,10 @@ from ..study.record import Record
 from ..study.trial import Trial
 from ..values.job import EpochReport
 from ..values.proposal import Proposal, State
-from .database import GRACE, LOST, AwayError, Beat, Database, GivenUpError, is_lost
+from .database import LOST, Database, GivenUpError, Heartbeat, is_lost
 from .optuna_trial import frozen
+from .retry import Pace, Retry
 
-
-@dataclass
-class Pace:
-    """Seconds between what a loop does with the database, and for which it waits.
-
-    `poll` until it is asked again where there was nothing to propose; `first_wait`, then twice as long and at most
-    `longest_wait`, until it is tried again where it is away, for `patience` in all. A loop gives a sign of life each
-    `interval`, and its trials are lost `grace` after the last one.
-    """
-
-    poll: float = 1.0
-    first_wait: float = 1.0
-    longest_wait: float = 15.0
-    patience: float = 300.0
-    interval: float = GRACE / 6
-    grace: float = GRACE
-
-    @property
-    def alive(self) -> float:
-        """The age of a sign of life up to which a trial's loop is waited for."""
-        return self.grace / 2
-
-
-T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
@@ -57,8 +32,8 @@ class SharedEngine:
     """Optuna's engine for one of the loops that share a study.
 
     It proposes under a lock, after it has learnt what began and ended elsewhere, so that numbers are unique, nothing is
-    trained twice, and all loops together keep to the number of trials. A trial whose loop gives no sign of life for
-    the grace of its pace is given up by whoever finds it, and its candidate is proposed again.
+    trained twice, and all loops together keep to the number of trials. A trial whose loop has sent no heartbeat for the
+    grace of its pace is given up by the loop that notices it, and its candidate is proposed again.
     """
 
     name = "optuna"
@@ -73,16 +48,16 @@ class SharedEngine:
         trials: Callable[[], int | None],
         pace: Pace | None = None,
     ) -> None:
-        """Learn what is there.
+        """Learn from the trials in the database.
 
         Args:
-            inner: proposes; nothing was learnt by it yet.
-            database: the study, which is there.
-            loop: the name of this one.
-            record: of this loop; others' finished trials are added to it.
+            inner: makes the proposals; it must not have learnt anything yet.
+            database: the study, which must exist.
+            loop: the name of this loop.
+            record: of this loop; finished trials of other loops are added to it.
             objectives: of the study.
-            trials: how many there may be in all.
-            pace: how often and how long, where not as usual.
+            trials: returns how many trials there may be in all; None is no limit.
+            pace: intervals and waits other than the default.
 
         Raises:
             WorkError: the database cannot be reached.
@@ -91,6 +66,7 @@ class SharedEngine:
         self.database = database
         self.loop = loop
         self.pace = pace or Pace()
+        self.retry = Retry(database.name, self.pace)
         self._inner = inner
         self._tried = inner.proposals.tried
         self._record = record
@@ -102,52 +78,49 @@ class SharedEngine:
         self._count = 0  # of all trials in the database
         self._taken: dict[int, str] = {}  # the hash of each trial that runs or is finished, wherever
         self._own: set[int] = set()  # what runs here
-        self._left: dict[int, Values] = {}  # what an earlier launch of this loop has left running
+        self._orphaned: dict[int, Values] = {}  # what an earlier launch of this loop left running
         self._elsewhere: dict[int, str] = {}  # what runs elsewhere, and the loop that it runs in
         self._ended: set[int] = set()
         self._given_up: set[int] = set()  # of our own, by another loop
-        self._unwritten: list[int] = []  # trials whose end is in the record, but not in the database yet
-        self._beaten = time.monotonic()
-        self._in_vain: float | None = None  # when there was first nothing to propose, by the database's clock
-        self._hopes = False  # whether it is not yet known that all that runs elsewhere is alive
-        self._ask_at = 0.0
-        self._away_since: float | None = None
-        self._reach_at, self._wait = 0.0, self.pace.first_wait
-        self._believe_at = 0.0  # from when on the silence of others says something
+        self._unsent: list[int] = []  # trials whose end is in the record, but not in the database yet
+        self._last_heartbeat = time.monotonic()
+        self._dry_since: float | None = None  # when there was first nothing to propose, by the database's clock
+        self._unconfirmed = False  # whether some loop may be dead, so that its trials would have to be proposed again
+        self._next_ask = 0.0
         self._pull()
 
     # ------------------------------------------------------------------ the protocol
 
     def ask(self, new: bool = True) -> Proposal | None:
-        """Return the next proposal, or None where there is none, or the database cannot be reached; see `waiting`."""
-        if not new or time.monotonic() < self._ask_at:
+        """Return the next proposal, or None where there is none, or the database is unreachable; see `waiting`."""
+        if not new or time.monotonic() < self._next_ask:
             return None
-        return self._reach(self._ask)
+        return self.retry.attempt(self._ask)
 
     def report(self, number: int, epoch: int, value: float) -> bool:
-        """Take the value of a trial's epoch; return whether the trial is worth going on."""
+        """Take the value of a trial's epoch; return whether the trial should continue."""
         return self._inner.report(number, epoch, value) and number not in self._given_up
 
     def tell(self, number: int, state: State, value: float | None, costs: Sequence[float] = ()) -> None:
         """Take the end of a trial that the record has; it is written to the database now or when that is back."""
-        known = self._record.trials.get(number)
-        left = self._left.pop(number, None)
-        if left is not None:
-            self._catch_up(number, known)
+        recorded = self._record.trials.get(number)
+        orphaned = self._orphaned.pop(number, None)
+        if orphaned is not None:
+            self._replay_epochs(number, recorded)
         self._inner.tell(number, state, value, costs)
         self._own.discard(number)
         self._ended.add(number)
         if state == "interrupted":
             self._lose(number)
-            if known is None and left is not None:  # it was stored, but never began
-                self.again(number, left)
-        self._ask_at, self._in_vain = 0.0, None  # signs of life count from now on
-        self._unwritten.append(number)
-        self._reach(self._send)
+            if recorded is None and orphaned is not None:  # it was stored, but never began
+                self.requeue(number, orphaned)
+        self._next_ask, self._dry_since = 0.0, None  # only heartbeats from now on count
+        self._unsent.append(number)
+        self.retry.attempt(self._send)
 
     def open_trials(self) -> dict[int, int]:
         """Return the trials of this loop that run now, or did when an earlier launch of it ended."""
-        return dict.fromkeys(sorted(self._own | self._left.keys()), 0)
+        return dict.fromkeys(sorted(self._own | self._orphaned.keys()), 0)
 
     def learn(
         self, number: int, values: Values, state: State, curve: Sequence[float], costs: Sequence[float] = ()
@@ -155,7 +128,7 @@ class SharedEngine:
         """Refuse a trial that the database does not have.
 
         Raises:
-            WorkError: always; the database is not what it was.
+            WorkError: always; the database has lost trials.
         """
         raise WorkError(
             f"trial {number} of this loop's record is not in the database, which has {self._count} trials: it was "
@@ -166,17 +139,17 @@ class SharedEngine:
         """Whether the database has a trial of this number."""
         return number < self._count
 
-    def again(self, number: int, values: Values) -> None:
-        """Propose once more what a trial was interrupted in, unless another loop does so first."""
+    def requeue(self, number: int, values: Values) -> None:
+        """Propose an interrupted trial's candidate again, unless another loop does so first."""
         if values:
-            self._inner.again(number, values)
+            self._inner.requeue(number, values)
 
-    def may_go_on(self) -> set[int]:
+    def resumable(self) -> set[int]:
         """Return nothing: a trial is pruned while it runs, or not at all."""
         return set()
 
     def close(self) -> None:
-        """There is nothing to let go of: whoever opened the database closes it."""
+        """Do nothing: whoever opened the database closes it."""
 
     # ------------------------------------------------------------------ a listener of the study
 
@@ -190,56 +163,52 @@ class SharedEngine:
         """It was stored."""
 
     def tick(self) -> None:
-        """Give a sign of life, a few times a minute."""
-        if self._own and time.monotonic() - self._beaten > self.pace.interval:
-            self._reach(self._beat)
-        if self._unwritten:
-            self._reach(self._send)
+        """Send a heartbeat, a few times a minute."""
+        if self._own and time.monotonic() - self._last_heartbeat > self.pace.interval:
+            self.retry.attempt(self._send_heartbeat)
+        if self._unsent:
+            self.retry.attempt(self._send)
 
     # ------------------------------------------------------------------ what is shared
 
     def waiting(self) -> bool:
-        """Whether a proposal may come though nothing runs here.
+        """Whether a proposal may still come, although nothing runs here.
 
-        The database is away, or something runs elsewhere, and it is not known yet whether that loop is alive.
+        It may while the database is unreachable, or while a loop that runs trials has yet to prove that it is alive.
         """
-        return self._hopes or self._away_since is not None or bool(self._unwritten)
+        return self._unconfirmed or self.retry.down or bool(self._unsent)
 
     def running_elsewhere(self) -> dict[int, str]:
-        """Write what is not written yet, learn all there is, and return what runs elsewhere, with the loop of each.
+        """Bring the database and this loop up to date, and return what runs elsewhere, with the loop of each.
 
         Raises:
-            WorkError: the database is away for too long.
+            WorkError: the database has been unreachable for too long.
         """
-        return self.retry(self._settled)
+        return self.retry.until_done(self._synchronized)
 
-    def retry(self, work: Callable[[], T]) -> T:
-        """Do something with the database, now or when it is back; WorkError where it is away for too long."""
-        while True:
-            found = self._reach(work)
-            if found is not None:
-                return found
-            time.sleep(0.1)
-
-    def _settled(self) -> dict[int, str]:
+    def _synchronized(self) -> dict[int, str]:
         with self.database.locked(self.database.name):
             self._send()
             self._pull()
-            beats = self.database.beats()
-        return {n: loop for n, loop in self._elsewhere.items() if n in beats and beats[n].age <= self.pace.alive}
+            heartbeats = self.database.heartbeats()
+        return {
+            number: loop
+            for number, loop in self._elsewhere.items()
+            if number in heartbeats and heartbeats[number].age <= self.pace.alive
+        }
 
     def _ask(self) -> Proposal | None:
         with self.database.locked(self.database.name):
             self._send()
             self._pull()
-            for number in list(self._left):  # the answer when it was stored was lost
+            for number in list(self._orphaned):  # stored, but the database's answer never arrived
                 self.tell(number, "interrupted", None)
-            beats = self.database.beats()
-            if self._give_up(beats):
+            heartbeats = self.database.heartbeats()
+            if self._give_up(heartbeats):
                 self._pull()
             proposal = self._propose()
             if proposal is None:
-                self._hope(beats)
+                self._check_liveness(heartbeats)
         return proposal
 
     def _propose(self) -> Proposal | None:
@@ -257,30 +226,30 @@ class SharedEngine:
         except WorkError:
             self._inner.tell(proposal.number, "interrupted", None)
             self._tried.discard(proposal.candidate.hash)
-            self._inner.again(proposal.number, proposal.values)
+            self._inner.requeue(proposal.number, proposal.values)
             raise
         if number != proposal.number:
             raise WorkError(
-                f"trial {proposal.number} became number {number} in the database: another program adds trials"
+                f"trial {proposal.number} became number {number} in the database: another program is adding trials"
             )
         self._count = number + 1
         self._own.add(number)
         self._taken[number] = proposal.candidate.hash
-        self._in_vain, self._hopes = None, False
+        self._dry_since, self._unconfirmed = None, False
         return proposal
 
-    def _hope(self, beats: Mapping[int, Beat]) -> None:
-        """Find out whether all that runs elsewhere has given a sign of life since there was nothing to propose."""
-        if self._in_vain is None:
-            self._in_vain = self.database.moment()
-        moments = [beats[number].moment for number in self._elsewhere if number in beats]
-        self._hopes = any(moment is None or moment <= self._in_vain for moment in moments)
-        self._ask_at = time.monotonic() + self.pace.poll
+    def _check_liveness(self, heartbeats: Mapping[int, Heartbeat]) -> None:
+        """Find out whether all trials elsewhere have had a heartbeat since there was first nothing to propose."""
+        if self._dry_since is None:
+            self._dry_since = self.database.clock()
+        latest = [heartbeats[number].at for number in self._elsewhere if number in heartbeats]
+        self._unconfirmed = any(at is None or at <= self._dry_since for at in latest)
+        self._next_ask = time.monotonic() + self.pace.poll
 
-    # ------------------------------------------------------------------ learning from the others
+    # ------------------------------------------------------------------ reading from the database
 
     def _pull(self) -> None:
-        """Learn what has begun and ended elsewhere since."""
+        """Learn what has begun and ended elsewhere since the last time."""
         trials = self.database.trials()
         self._count = len(trials)
         for trial in trials:
@@ -296,13 +265,13 @@ class SharedEngine:
         self._taken[trial.number] = trial.user_attrs["hash"]
         self._tried.add(trial.user_attrs["hash"])
         if trial.user_attrs["loop"] == self.loop:
-            self._left[trial.number] = trial.params
+            self._orphaned[trial.number] = trial.params
         else:
             self._elsewhere[trial.number] = trial.user_attrs["loop"]
 
     def _take_end(self, trial: FrozenTrial) -> None:
         number = trial.number
-        if number in self._own:  # its end is stored when it comes
+        if number in self._own:  # its own end is still to come
             self._given_up.add(number)
             return
         self._ended.add(number)
@@ -311,55 +280,55 @@ class SharedEngine:
         state: State = "interrupted" if lost or stored is None else stored.state
         curve = () if lost or stored is None else stored.val_accuracy
         costs = () if lost or stored is None else costs_of(stored, self._objectives)
-        runs = self._elsewhere.pop(number, None) is not None or self._left.pop(number, None) is not None
-        if runs:
+        was_running = self._elsewhere.pop(number, None) is not None or self._orphaned.pop(number, None) is not None
+        if was_running:
             if not lost:
-                self._catch_up(number, stored)
+                self._replay_epochs(number, stored)
             self._inner.tell(number, state, None if stored is None else stored.value, costs)
         else:
             self._inner.learn(number, trial.params, state, curve, costs)
         if lost:
             self._taken.setdefault(number, trial.user_attrs.get("hash", ""))
             self._lose(number)
-            self.again(number, trial.params)
+            self.requeue(number, trial.params)
         elif stored is not None:
             self._taken[number] = stored.hash
             self._tried.add(stored.hash)
-        self._keep(number, stored, lost)
+        self._update_record(number, stored, lost)
 
-    def _keep(self, number: int, stored: Trial | None, lost: bool) -> None:
-        """Have the record say of a trial what the database does."""
-        known = self._record.trials.get(number)
-        if known is None and stored is not None:
+    def _update_record(self, number: int, stored: Trial | None, lost: bool) -> None:
+        """Bring the record's trial in line with the database."""
+        recorded = self._record.trials.get(number)
+        if recorded is None and stored is not None:
             mine = stored.loop == self.loop
             self._record.add(stored.model_copy(update={"loop": None if mine else stored.loop}))
-        elif known is not None and lost:
-            self._correct(known)
+        elif recorded is not None and lost:
+            self._mark_given_up(recorded)
 
-    def _catch_up(self, number: int, known: Trial | None) -> None:
-        """Tell the inner engine the epochs of a trial that it has heard nothing of."""
-        if known is not None and known.state in ("complete", "pruned"):
-            for epoch, value in enumerate(known.val_accuracy, start=1):
+    def _replay_epochs(self, number: int, trial: Trial | None) -> None:
+        """Report to the inner engine the epochs of a finished trial that did not run here."""
+        if trial is not None and trial.state in ("complete", "pruned"):
+            for epoch, value in enumerate(trial.val_accuracy, start=1):
                 self._inner.report(number, epoch, value)
 
     def _lose(self, number: int) -> None:
-        """Have the candidate of a trial proposed once more, unless it was since."""
+        """Allow the candidate of a lost trial to be proposed again, unless another trial has it by now."""
         candidate = self._taken.pop(number, None)
         if candidate is not None and candidate not in self._taken.values():
             self._tried.discard(candidate)
 
-    def _give_up(self, beats: Mapping[int, Beat]) -> bool:
-        """Note of the trials of loops that are silent that they were lost; return whether there were any."""
-        if time.monotonic() < self._believe_at:
+    def _give_up(self, heartbeats: Mapping[int, Heartbeat]) -> bool:
+        """Declare the trials of silent loops lost; return whether there were any."""
+        if self.retry.in_grace:
             return False
         found = False
-        for number, beat in beats.items():
+        for number, heartbeat in heartbeats.items():
             if number not in self._elsewhere:
                 continue
-            if beat.moment is None:  # its loop ended between the two
-                self.database.beat([number])
-            elif beat.age > self.pace.grace:
-                self._declare_lost(number, beat.age)
+            if heartbeat.at is None:  # its loop died after it had stored the trial, before the first heartbeat
+                self.database.heartbeat([number])
+            elif heartbeat.age > self.pace.grace:
+                self._declare_lost(number, heartbeat.age)
                 found = True
         return found
 
@@ -370,72 +339,43 @@ class SharedEngine:
         log.warning(f"trial {number}: {reason}; its candidate is tried again")
         candidate = self._inner.proposals.space.candidate(trial.params)
         lost = Trial.begin(Proposal(number, trial.params, candidate)).lose("interrupted", reason)
-        with suppress(GivenUpError):  # it had ended in that very moment
+        with suppress(GivenUpError):  # it has ended in the meantime
             self.database.end(number, self._for_the_database(lost, loop))
 
-    # ------------------------------------------------------------------ telling the others
+    # ------------------------------------------------------------------ writing to the database
 
     def _send(self) -> bool:
-        """Write the ends of trials that are in the record only."""
-        while self._unwritten:
-            number = self._unwritten[0]
-            known = self._record.trials.get(number)
-            if known is None:  # it never began
+        """Write the ends of trials that only the record has."""
+        while self._unsent:
+            number = self._unsent[0]
+            recorded = self._record.trials.get(number)
+            if recorded is None:  # it never began
                 ended = create_trial(state=TrialState.FAIL, user_attrs={LOST: True})
             else:
-                ended = self._for_the_database(known)
+                ended = self._for_the_database(recorded)
             try:
                 self.database.end(number, ended)
             except GivenUpError:
-                assert known is not None, "what never began has failed, and nothing else"
-                self._correct(known)
+                assert recorded is not None, "a trial that never began can only fail"
+                self._mark_given_up(recorded)
                 self._lose(number)
-            self._unwritten.pop(0)
+            self._unsent.pop(0)
         return True
 
     def _for_the_database(self, trial: Trial, ran_in: str | None = None) -> FrozenTrial:
-        """Return a trial that this loop answers for as the others read it; it ran here where nothing else is said."""
+        """Return a trial as the other loops read it; `ran_in` names the loop that ran it, if that is not this one."""
         made = frozen(trial, STATES[trial.state], self._distributions, self._objectives)
         made.set_user_attr("loop", ran_in or self.loop)
         made.set_user_attr("trial", trial.model_copy(update={"loop": self.loop}).model_dump_json())
         return made
 
-    def _correct(self, known: Trial) -> None:
-        """Have the record say that a trial was given up: its candidate is tried again elsewhere."""
-        if known.state != "interrupted":
-            reason = "another loop gave it up after missing heartbeats of this one"
-            self._record.add(known.lose("interrupted", reason))
+    def _mark_given_up(self, recorded: Trial) -> None:
+        """Note in the record that another loop gave a trial up: its candidate is tried again elsewhere."""
+        if recorded.state != "interrupted":
+            reason = "another loop gave it up, because this one had sent no heartbeats"
+            self._record.add(recorded.lose("interrupted", reason))
 
-    def _beat(self) -> bool:
-        self.database.beat(sorted(self._own))
-        self._beaten = time.monotonic()
+    def _send_heartbeat(self) -> bool:
+        self.database.heartbeat(sorted(self._own))
+        self._last_heartbeat = time.monotonic()
         return True
-
-    def _reach(self, work: Callable[[], T]) -> T | None:
-        """Do something with the database; where it is away, tell so once and return None, now and for some seconds."""
-        if time.monotonic() < self._reach_at:
-            return None
-        try:
-            found = work()
-        except AwayError as error:
-            self._miss(error)
-            return None
-        if self._away_since is not None:
-            log.warning("the database is back")
-            self._away_since, self._wait = None, self.pace.first_wait
-            # The others were away too, perhaps: they have as long as anybody to be heard.
-            self._believe_at = time.monotonic() + self.pace.grace
-        return found
-
-    def _miss(self, error: AwayError) -> None:
-        now = time.monotonic()
-        if self._away_since is None:
-            self._away_since = now
-            log.warning(f"{error}. Running trials continue; results are written when the database is back")
-        elif now - self._away_since > self.pace.patience:
-            raise WorkError(
-                f"{error}, for {(now - self._away_since) / 60:.0f} minutes. What is finished is kept: `convsearch run "
-                f"--study {self.database.name} --resume` goes on when it is back"
-            ) from error
-        self._reach_at = now + self._wait
-        self._wait = min(2 * self._wait, self.pace.longest_wait)

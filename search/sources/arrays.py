@@ -1,6 +1,6 @@
-"""Sources that are arrays already, in memory or in a file: their parts checked together, and decoded.
+"""Sources that are already arrays, in memory or in a file: checks their parts together and decodes them.
 
-npz.py, digits.py and keras_datasets.py bring the arrays; pixels.py and labels.py know the number types.
+npz.py, digits.py and keras_datasets.py supply the arrays; pixels.py and labels.py handle the number types.
 """
 
 import hashlib
@@ -49,30 +49,30 @@ class InMemory:
         return self.array.dtype
 
     def chunks(self) -> Iterator[NDArray[Any]]:
-        """Yield all rows in order, in arrays of some rows."""
-        count = rows_a_chunk(self.shape, self.dtype)
+        """Yield all rows in order, in chunks."""
+        count = rows_per_chunk(self.shape, self.dtype)
         for start in range(0, len(self.array), count):
             yield self.array[start : start + count]
 
 
-def rows_a_chunk(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
-    """Return how many rows of such an array are worth reading at a time."""
+def rows_per_chunk(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
+    """Return how many rows of such an array to read at a time."""
     return max(1, BATCH_BYTES // max(1, int(np.prod(shape[1:], dtype=np.int64)) * dtype.itemsize))
 
 
 def array_source(
     name: str, spec: str, fingerprint: str, parts: Sequence[Part], image_size: tuple[int, int] | None
 ) -> Source:
-    """Return the source that these parts make; InputError where images and labels are not what they must be.
+    """Return the source made of these parts; InputError where images or labels have wrong shapes or types.
 
-    Pixels are not looked at yet: that happens in `batches`.
+    Pixels are not read yet: that happens in `batches`.
     """
     volumes = [_volume(spec, part.images) for part in parts]
     for part, volume in zip(parts, volumes, strict=True):
         if volume != volumes[0]:
             raise InputError(
                 f"{spec}: {part.images.name} has images of {volume}, {parts[0].images.name} of {volumes[0]}; "
-                "all must have one size and depth."
+                "all must have the same size and depth."
             )
     own = volumes[0]
     if image_size is None:
@@ -80,7 +80,7 @@ def array_source(
     height, width = image_size or (own.height, own.width)
     notes = []
     if (height, width) != (own.height, own.width):
-        notes.append(f"image size {height}x{width} as asked for; the images are {own.height}x{own.width} and resized")
+        notes.append(f"image size {height}x{width} as requested; the images of {own.height}x{own.width} are resized")
     labels, classes = to_classes(
         [whole_labels(spec, p.labels_name, p.labels, p.images.name, p.images.shape[0]) for p in parts]
     )
@@ -114,32 +114,32 @@ def memory_fingerprint(parts: Sequence[Part]) -> str:
 def _volume(spec: str, images: Rows) -> Volume:
     """Return the volume of one image; InputError where the array holds no images."""
     shape = images.shape
-    right = "(images, height, width), or that with a last axis of 1, 3 or 4 channels"
+    expected = "(images, height, width), or that with a last axis of 1, 3 or 4 channels"
     if len(shape) not in (3, 4) or (len(shape) == 4 and shape[3] not in (1, 3, 4)):
         hint = ""
         if len(shape) == 4 and shape[1] in (1, 3, 4):
             hint = f" The channels seem to come first: save {images.name}.transpose(0, 2, 3, 1)."
-        raise InputError(f"{spec}: {images.name} has the shape {shape}; right is {right}.{hint}")
+        raise InputError(f"{spec}: {images.name} has shape {shape}; expected {expected}.{hint}")
     if 0 in shape:
-        raise InputError(f"{spec}: {images.name} has the shape {shape}: there is no image in it.")
+        raise InputError(f"{spec}: {images.name} has shape {shape}: it contains no images.")
     if images.dtype.kind not in "biuf":
-        raise InputError(f"{spec}: {images.name} holds {images.dtype}; pixels are whole numbers or floats.")
+        raise InputError(f"{spec}: {images.name} holds {images.dtype}; pixels must be whole numbers or floats.")
     return Volume(shape[1], shape[2], shape[3] if len(shape) == 4 else 1)
 
 
 def _decoded(spec: str, arrays: Sequence[Rows], volume: Volume) -> Iterator[Batch]:
-    done = 0
-    count = max(1, BATCH_BYTES // volume.size)  # a chunk of small images may be enlarged to more than fits
+    start_row = 0
+    count = max(1, BATCH_BYTES // volume.size)  # a chunk of small images may be enlarged to more than that
     for array, to_bytes in zip(arrays, converters(spec, arrays), strict=True):
         for chunk in array.chunks():
             for start in range(0, len(chunk), count):
                 images = _shaped(to_bytes(chunk[start : start + count]), volume)
-                yield Batch(images, np.arange(done, done + len(images), dtype=np.int64))
-                done += len(images)
+                yield Batch(images, np.arange(start_row, start_row + len(images), dtype=np.int64))
+                start_row += len(images)
 
 
 def _shaped(pixels: NDArray[np.uint8], volume: Volume) -> NDArray[np.uint8]:
-    """Bring pixels (m, h, w) or (m, h, w, 1 or 3 or 4) to (m, *volume), by the rules for image files."""
+    """Bring pixels (m, h, w) or (m, h, w, 1 or 3 or 4) to (m, *volume), by the same rules as image files."""
     if pixels.ndim == 3:
         pixels = pixels[..., np.newaxis]
     if pixels.shape[1:] == volume:

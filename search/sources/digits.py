@@ -1,4 +1,4 @@
-"""The embedded default: the 1,797 handwritten digits that scikit-learn ships, 8 x 8 pixels, grey."""
+"""The built-in default: the 1,797 handwritten digits that scikit-learn ships, 8 x 8 pixels, grey."""
 
 import numpy as np
 
@@ -7,8 +7,8 @@ from .arrays import InMemory, Part, array_source, memory_fingerprint
 
 
 def read_digits(image_size: tuple[int, int] | None) -> Source:
-    """Return the digits, with their pixels of 0 to 16 brought to 0 to 255."""
-    from sklearn.datasets import load_digits  # takes a second, which only this source should cost
+    """Return the digits, with pixels scaled from 0..16 to 0..255."""
+    from sklearn.datasets import load_digits  # takes a second, so only when needed
 
     data = load_digits()
     pixels = np.rint(data.images * (255 / 16)).astype(np.uint8)

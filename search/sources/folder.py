@@ -1,9 +1,9 @@
-"""Images in a folder: one folder a class, with or without `train/`, `val/` and `test/` around them.
+"""Images in a folder: one subfolder per class, with or without `train/`, `val/` and `test/` around them.
 
     animals/cat/1.jpg                  animals/train/cat/1.jpg
     animals/dog/2.png                  animals/test/cat/2.jpg
 
-The class folders may hold folders themselves. Hidden files and files with other endings are passed over.
+The class folders may have subfolders. Hidden files and files with other extensions are ignored.
 Nothing outside the folder is ever read: links that lead out of it, and links to folders, are not followed.
 """
 
@@ -32,7 +32,7 @@ _R = TypeVar("_R")
 
 
 class _File(NamedTuple):
-    """An image file: its name under the root (with `/`), and what its place says of it."""
+    """An image file: its name under the root (with `/`), and the part and label that its folder implies."""
 
     path: Path
     name: str
@@ -40,8 +40,8 @@ class _File(NamedTuple):
     label: str
 
 
-class _Seen(NamedTuple):
-    """What one look at a file told: the SHA-256 of its content, and its header or why it is bad."""
+class _Scan(NamedTuple):
+    """The result of scanning a file: the SHA-256 of its content, and its header or why it is bad."""
 
     digest: str
     header: Header | None
@@ -49,14 +49,14 @@ class _Seen(NamedTuple):
 
 
 def read_folder(root: Path, spec: str, image_size: tuple[int, int] | None) -> Source:
-    """Look through a folder of class folders: hash every image and read its header, without decoding any.
+    """Scan a folder of class folders: hash every image and read its header, without decoding any.
 
-    Raises InputError where the folder is not laid out as above.
+    Raises InputError where the folder does not have the layout described above.
     """
     root = root.resolve()
     notes: list[str] = []
     files = _find_files(root, spec, notes)
-    seen = [item for _, results in _in_threads(_look_at, files, 1024) for item in results]
+    seen = [item for _, results in _in_threads(_scan, files, 1024) for item in results]
     headers = [item.header for item in seen if item.header]
     if not headers:
         raise bad_report(spec, [f"{f.name}: {s.problem}" for f, s in zip(files, seen, strict=True)], len(files))
@@ -65,7 +65,7 @@ def read_folder(root: Path, spec: str, image_size: tuple[int, int] | None) -> So
     if copies:
         notes.append(
             f"{copies:,} of {len(files):,} images are exact copies of others; copies on both sides "
-            "of a split make scores look better than they are"
+            "of a split inflate the scores"
         )
     classes = tuple(sorted({file.label for file in files}))
     index = {name: i for i, name in enumerate(classes)}
@@ -86,7 +86,7 @@ def read_folder(root: Path, spec: str, image_size: tuple[int, int] | None) -> So
 
 
 def _find_files(root: Path, spec: str, notes: list[str]) -> list[_File]:
-    """Return all images in the order of their names; InputError where the layout is not one of the two."""
+    """Return all images sorted by name; InputError where the folder has neither layout."""
     walk = _Walk(root)
     files: list[_File] = []
     for parent, part in _find_parts(walk, spec, notes):
@@ -95,13 +95,13 @@ def _find_files(root: Path, spec: str, notes: list[str]) -> list[_File]:
             place = f"{spec} has" if parent == root else f"{spec}: {parent.name}/ has"
             raise InputError(_no_class_folders(place, spec, len(loose), walk))
         if loose:
-            notes.append(f"passed over: {len(loose):,} images of no class, such as {loose[0].relative_to(root)}")
+            notes.append(f"ignored: {len(loose):,} images outside class folders, such as {loose[0].relative_to(root)}")
         found = {folder: list(walk.images(folder)) for folder in class_folders}
         empty = [f"{folder.relative_to(root).as_posix()}/" for folder in class_folders if not found[folder]]
         if empty:
             raise InputError(
                 f"{spec}: class folders without a single image: {listed(empty, ', ')}{walk.left_out}. "
-                f"Put images there or remove the folders. Known endings: {' '.join(sorted(SUFFIXES))}"
+                f"Put images there or remove the folders. Known extensions: {' '.join(sorted(SUFFIXES))}"
             )
         for folder in class_folders:
             for path in found[folder]:
@@ -109,30 +109,30 @@ def _find_files(root: Path, spec: str, notes: list[str]) -> list[_File]:
                 files.append(_File(path, name, part, _readable(folder.name)))
     if walk.outside:
         first = next(iter(walk.outside)).relative_to(root)
-        notes.append(f"passed over: {len(walk.outside):,} links, such as {first}")
+        notes.append(f"ignored: {len(walk.outside):,} links, such as {first}")
     return sorted(files, key=lambda file: file.name)
 
 
 def _find_parts(walk: "_Walk", spec: str, notes: list[str]) -> list[tuple[Path, str]]:
-    """Return the folders that hold class folders, each with its part; "" is the part of all."""
+    """Return the folders that hold class folders, each with its part; "" means that the source is not divided."""
     top, _ = walk.look(walk.root)
     split = {folder: _PARTS[folder.name.lower()] for folder in top if folder.name.lower() in _PARTS}
-    # A class may well be called "train", beside a class "car"; only folders in it make it a part of the data.
+    # A class may be called "train", next to a class "car"; only with subfolders is it a part of the data.
     if not split or (len(split) < len(top) and not any(walk.look(folder)[0] for folder in split)):
         return [(walk.root, "")]
     names = quoted([folder.name for folder in split])
     if "train" not in split.values():
-        raise InputError(f"{spec} has {names} but no 'train', which must hold the images to learn from.")
+        raise InputError(f"{spec} has {names} but no 'train', which must hold the training images.")
     if len(set(split.values())) < len(split):
-        raise InputError(f"{spec} has {names}, of which two are the same part of the data; keep one.")
+        raise InputError(f"{spec} has {names}, two of which are the same part of the data; keep one.")
     beside = [folder.name for folder in top if folder not in split]
     if beside:
-        notes.append(f"passed over beside train/: {quoted(beside)}")
+        notes.append(f"ignored next to train/: {quoted(beside)}")
     return list(split.items())
 
 
 class _Walk:
-    """Lists folders under a root and keeps account of the links that were not followed."""
+    """Lists folders under a root and records the links that were not followed."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -140,7 +140,7 @@ class _Walk:
 
     @property
     def left_out(self) -> str:
-        """What an error should add where links explain why nothing was found."""
+        """A clause to add to an error where unfollowed links may explain why nothing was found."""
         return " (links that lead out of the folder are not followed)" if self.outside else ""
 
     def look(self, folder: Path) -> tuple[list[Path], list[Path]]:
@@ -171,49 +171,49 @@ class _Walk:
 
 
 def _no_class_folders(place: str, spec: str, images: int, walk: _Walk) -> str:
-    what = f"{images:,} images but no class folders" if images else "neither class folders nor images"
+    found = f"{images:,} images but no class folders" if images else "neither class folders nor images"
     return (
-        f"{place} {what}{walk.left_out}. Put the images of each class into a folder with the name of the class, "
+        f"{place} {found}{walk.left_out}. Put the images of each class into a folder named after the class, "
         f"as in {spec.rstrip('/')}/cat/1.jpg, or train/cat/1.jpg and test/cat/2.jpg."
     )
 
 
-def _look_at(file: _File) -> _Seen:
+def _scan(file: _File) -> _Scan:
     digest = "unreadable"
     try:
         with file.path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        return _Seen(digest, read_header(file.path), "")
+        return _Scan(digest, read_header(file.path), "")
     except BadImageError as error:
-        return _Seen(digest, None, error.reason)
+        return _Scan(digest, None, error.reason)
     except OSError as error:
-        return _Seen(digest, None, f"cannot be read: {error.strerror}")
+        return _Scan(digest, None, f"cannot be read: {error.strerror}")
 
 
 def _choose_size(
     spec: str, headers: list[Header], image_size: tuple[int, int] | None, notes: list[str]
 ) -> tuple[int, int]:
-    """Return the size for all images: the one asked for, or the commonest (the largest of equals)."""
+    """Return the size for all images: the requested one, or the most common (the largest if tied)."""
     sizes = Counter((header.height, header.width) for header in headers)
     if image_size is not None:
         others = len(headers) - sizes[image_size]
         if others:
             notes.append(
-                f"image size {image_size[0]}x{image_size[1]} as asked for; "
-                f"{others:,} of {len(headers):,} images have another and are resized"
+                f"image size {image_size[0]}x{image_size[1]} as requested; "
+                f"{others:,} of {len(headers):,} images have another size and are resized"
             )
         return image_size
     size, count = max(sizes.items(), key=lambda item: (item[1], item[0]))
-    check_image_size(size, f"{spec}: the commonest image size")
+    check_image_size(size, f"{spec}: the most common image size")
     if len(sizes) > 1:
         notes.append(
-            f"image size {size[0]}x{size[1]}, the commonest of {len(sizes):,} sizes "
+            f"image size {size[0]}x{size[1]}, the most common of {len(sizes):,} sizes "
             f"({count:,} of {len(headers):,} images); the others are resized"
         )
     return size
 
 
-def _fingerprint(files: list[_File], seen: list[_Seen]) -> str:
+def _fingerprint(files: list[_File], seen: list[_Scan]) -> str:
     """Return the SHA-256 over all names and contents; a name says class and part, so both count."""
     total = hashlib.sha256(b"folder\n")
     for file, item in zip(files, seen, strict=True):
@@ -221,8 +221,8 @@ def _fingerprint(files: list[_File], seen: list[_Seen]) -> str:
     return total.hexdigest()
 
 
-def _decoded(files: list[_File], seen: list[_Seen], volume: Volume) -> Iterator[Batch]:
-    """Decode all files in order, as many at a time as there are threads to do it and memory to spare."""
+def _decoded(files: list[_File], seen: list[_Scan], volume: Volume) -> Iterator[Batch]:
+    """Decode all files in order, in batches that keep all threads busy and fit into memory."""
     count = max(2 * _THREADS, min(1024, BATCH_BYTES // volume.size))
     items = list(zip(range(len(files)), files, seen, strict=True))
     for batch, results in _in_threads(partial(_decode_one, volume=volume), items, count):
@@ -238,7 +238,7 @@ def _decoded(files: list[_File], seen: list[_Seen], volume: Volume) -> Iterator[
         yield Batch(images[: len(rows)], np.array(rows, dtype=np.int64), tuple(bad))
 
 
-def _decode_one(item: tuple[int, _File, _Seen], volume: Volume) -> NDArray[np.uint8] | str:
+def _decode_one(item: tuple[int, _File, _Scan], volume: Volume) -> NDArray[np.uint8] | str:
     """Return the image, or why it is bad."""
     _, file, seen = item
     if seen.header is None:
@@ -252,7 +252,7 @@ def _decode_one(item: tuple[int, _File, _Seen], volume: Volume) -> NDArray[np.ui
 def _in_threads(function: Callable[[_T], _R], items: Iterable[_T], count: int) -> Iterator[tuple[list[_T], list[_R]]]:
     """Yield items with their results, `count` at a time, so that results never pile up.
 
-    Decoding and hashing leave Python's lock, so threads are as good as processes here, and cheaper.
+    Decoding and hashing release the GIL, so threads are as good as processes here, and cheaper.
     """
     iterator = iter(items)
     with ThreadPoolExecutor(_THREADS) as pool:
@@ -268,5 +268,5 @@ def _places(files: list[_File]) -> dict[Role, str]:
 
 
 def _readable(name: str) -> str:
-    """Return a name that can be printed and kept, also where it is not UTF-8 on disk."""
+    """Return a name that can be printed and stored, even if it is not UTF-8 on disk."""
     return os.fsencode(name).decode("utf-8", "replace")

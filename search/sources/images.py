@@ -1,12 +1,12 @@
-"""One image file to one array, always in the same way: when a folder is read, and for prediction.
+"""Decodes an image file into an array, in the same way for import and for prediction.
 
-Whatever the file holds becomes whole numbers from 0 to 255 at the size and depth that are asked for:
+Whatever the file holds becomes whole numbers from 0 to 255 at the requested size and depth:
 
 - turned upright as its EXIF orientation says; of several frames or pages, the first;
 - 16 bits are scaled to 8 by 65535 / 255 = 257, one bit becomes 0 and 255, palettes and CMYK become RGB;
 - transparent pixels are composited on white;
-- the whole image is stretched to the size with an antialiasing filter (Lanczos); nothing is cropped, so the
-  ratio of the sides may change.
+- the whole image is resized with an antialiasing filter (Lanczos); nothing is cropped, so the aspect ratio may
+  change.
 """
 
 import warnings
@@ -23,14 +23,14 @@ from ...spaces.errors import InputError
 
 _ENDINGS = ".png .jpg .jpeg .jpe .jfif .bmp .dib .gif .tif .tiff .webp .avif .ppm .pgm .pbm .pnm .jp2 .j2k"
 SUFFIXES = frozenset(_ENDINGS.split())
-"""The endings, in small letters, of the files that are taken for images."""
+"""The extensions, in lower case, of the files that count as images."""
 
-# Only these decoders are let near a user's files: Pillow's others include programs of their own, such as
-# Ghostscript for EPS. What counts is the content; a JPEG that is called .png is read.
+# Only these decoders may read a user's files: some of Pillow's others run external programs, such as Ghostscript
+# for EPS. The content decides, not the name: a JPEG called .png is read.
 _FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "AVIF", "PPM", "JPEG2000")
 
 MAX_PIXELS = 50_000_000
-"""More than this in one image is taken for a decompression bomb or a mistake, and not decoded."""
+"""A larger image is treated as a decompression bomb or a mistake, and not decoded."""
 
 _GREY_MODES = ("1", "L", "LA", "La", "I", "F")
 _QUARTER_TURNS = (5, 6, 7, 8)  # EXIF orientations that swap height and width
@@ -45,7 +45,7 @@ class BadImageError(InputError):
 
 
 class Header(NamedTuple):
-    """What an image says before it is decoded: its upright size in pixels, and whether it is grey."""
+    """What an image's header tells before it is decoded: its upright size in pixels, and whether it is grey."""
 
     height: int
     width: int
@@ -57,17 +57,17 @@ def read_header(path: Path) -> Header:
     with _problems_of(str(path)), _open(path) as image:
         width, height = image.size
         # Pillow gives the size of a TIFF upright already, and would decode a PNG to look for EXIF at its end.
-        ask = image.format != "TIFF" and (image.format != "PNG" or "exif" in image.info)
-        if ask and image.getexif().get(ExifTags.Base.Orientation) in _QUARTER_TURNS:
+        may_have_exif = image.format != "TIFF" and (image.format != "PNG" or "exif" in image.info)
+        if may_have_exif and image.getexif().get(ExifTags.Base.Orientation) in _QUARTER_TURNS:
             width, height = height, width
         return Header(height, width, _is_grey(image))
 
 
 def decode(source: Path | Image.Image, size: tuple[int, int], depth: int) -> NDArray[np.uint8]:
-    """Return an image as an array (height, width, depth), 0 to 255, as the top of this file says.
+    """Return an image as an array (height, width, depth), 0 to 255; see the top of this file.
 
     `size` is (height, width) in pixels; `depth` is 1 for grey, 3 for colour. Raises BadImageError,
-    an InputError, where the file is missing, damaged, no image or too large.
+    an InputError, where the file is missing, damaged, not an image or too large.
     """
     height, width = size
     if isinstance(source, Image.Image):
@@ -76,8 +76,8 @@ def decode(source: Path | Image.Image, size: tuple[int, int], depth: int) -> NDA
             return _to_array(source, height, width, depth)
     with _problems_of(str(source)), _open(source) as image:
         # A JPEG can be decoded at a half, quarter or eighth of its size in a fraction of the time. Twice the
-        # size wanted leaves the filter below all that it needs; the larger side serves for both, as the image
-        # may yet be turned.
+        # target size leaves the filter below all that it needs; the larger side serves for both, because the
+        # image may still be rotated.
         image.draft(None, (2 * max(size), 2 * max(size)))
         return _to_array(image, height, width, depth)
 
@@ -118,7 +118,7 @@ def _is_grey(image: Image.Image) -> bool:
 def _open(path: Path) -> Iterator[Image.Image]:
     if path.stat().st_size == 0:
         raise BadImageError("", "empty file")
-    # Not by its name: Pillow 13.0 would map an uncompressed TIFF into memory and turn it upright twice.
+    # Not by its name: Pillow 13.0 would map an uncompressed TIFF into memory and rotate it twice.
     with path.open("rb") as stream, Image.open(stream, formats=_FORMATS) as image:
         if image.width * image.height > MAX_PIXELS:
             raise BadImageError("", f"{image.height}x{image.width} pixels; the limit is {MAX_PIXELS // 10**6} million")
@@ -127,7 +127,7 @@ def _open(path: Path) -> Iterator[Image.Image]:
 
 @contextmanager
 def _problems_of(name: str) -> Iterator[None]:
-    """Turn everything that goes wrong with an image into a BadImageError of that name."""
+    """Convert every error of decoding an image into a BadImageError of that name."""
     try:
         yield
     except BadImageError as error:
@@ -135,7 +135,7 @@ def _problems_of(name: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise BadImageError(name, "no such file") from error
     except UnidentifiedImageError as error:
-        raise BadImageError(name, "damaged, or not an image of a format that can be read") from error
+        raise BadImageError(name, "damaged, or not an image in a supported format") from error
     except Image.DecompressionBombError as error:
         raise BadImageError(name, f"far too many pixels; the limit is {MAX_PIXELS // 10**6} million") from error
     except Exception as error:  # damaged files make Pillow's decoders raise almost anything
@@ -144,9 +144,9 @@ def _problems_of(name: str) -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep Pillow from warning of each odd file while many are read; what matters is reported as a bad image.
+    """Suppress Pillow's warnings while many files are read; what matters is reported as a bad image.
 
-    Not for use inside threads: Python's list of warning filters is one for all.
+    Do not use inside threads: Python's warning filters are global.
     """
     Image.init()  # so that threads do not all load Pillow's formats at once
     with warnings.catch_warnings():

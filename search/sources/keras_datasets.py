@@ -18,7 +18,7 @@ _GOOGLE = "storage.googleapis.com"
 _HOSTS = {"mnist": _GOOGLE, "fashion_mnist": _GOOGLE, "cifar10": _CIFAR, "cifar100": _CIFAR}
 
 KERAS_DATASETS = tuple(f"keras:{name}" for name in _HOSTS)
-"""What can be asked for."""
+"""The specs of all of them."""
 
 _NAMES = {
     "fashion_mnist": "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot",
@@ -35,14 +35,14 @@ _NAMES = {
         "trout,tulip,turtle,wardrobe,whale,willow_tree,wolf,woman,worm"
     ),
 }
-"""The classes in the order of their labels, where those are more than numbers."""
+"""The class names in the order of their labels, where they are more than digits."""
 
 
 def read_keras(spec: str, image_size: tuple[int, int] | None) -> Source:
     """Return one of `KERAS_DATASETS`, downloading it where Keras does not have it yet.
 
-    Its training images are still to be divided, its test images are given. Raises WorkError where it can be
-    neither found nor downloaded.
+    Its test images are fixed; its training images are still to be split. Raises WorkError where it is neither in
+    the cache nor downloadable.
     """
     name = spec.removeprefix("keras:")
     (x_train, y_train), (x_test, y_test) = _load(name)
@@ -58,7 +58,7 @@ def read_keras(spec: str, image_size: tuple[int, int] | None) -> Source:
 
 
 def _load(name: str) -> tuple[tuple[NDArray[Any], NDArray[Any]], tuple[NDArray[Any], NDArray[Any]]]:
-    import keras  # takes seconds, which only these sources should cost
+    import keras  # takes seconds, so only when needed
 
     load_data: Callable[[], Any] = getattr(keras.datasets, name).load_data
     try:

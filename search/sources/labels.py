@@ -1,8 +1,8 @@
-"""Labels of arrays: any whole numbers from 0 on, one an image, to classes 0 to k - 1.
+"""Maps the labels of arrays, any whole numbers from 0 up, one per image, to classes 0 to k - 1.
 
-The values need not follow each other: the sorted different values are the classes, and their digits are the
-names. Whole-valued floats and true/false are taken as the whole numbers they are. Text, fractions, negative
-numbers and one-hot rows are refused, each with the line of NumPy that mends it.
+The values need not be consecutive: the sorted distinct values are the classes, and their digits are the names.
+Whole-valued floats and booleans are accepted as whole numbers. Text, fractions, negative numbers and one-hot rows are
+rejected, where possible with the line of NumPy that fixes them.
 """
 
 from collections.abc import Sequence
@@ -19,34 +19,36 @@ _LARGEST = 2**31 - 1
 def whole_labels(spec: str, name: str, labels: NDArray[Any], images: str, count: int) -> NDArray[np.int64]:
     """Return the labels (n,) of the array `name` as whole numbers; they belong to `images`, `count` long.
 
-    (n, 1) is taken as (n,). Raises InputError for everything that is no list of labels for those images.
+    (n, 1) is treated as (n,). Raises InputError for anything that is not one label for each of those images.
     """
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim == 2:
         raise InputError(
-            f"{spec}: {name} has the shape {labels.shape}; right is one label an image, ({count},). "
+            f"{spec}: {name} has shape {labels.shape}; expected one label per image, ({count},). "
             f"If it is one-hot, save {name}.argmax(axis=1)."
         )
     if labels.ndim != 1:
-        raise InputError(f"{spec}: {name} has the shape {labels.shape}; right is one label an image, ({count},).")
+        raise InputError(f"{spec}: {name} has shape {labels.shape}; expected one label per image, ({count},).")
     if len(labels) != count:
         raise InputError(
-            f"{spec}: {images} has {count:,} images but {name} {len(labels):,} labels; they must be as many."
+            f"{spec}: {images} has {count:,} images but {name} {len(labels):,} labels; the numbers must match."
         )
     if labels.dtype.kind == "f":
         off = np.flatnonzero(~(np.isfinite(labels) & (labels == np.floor(labels))))
         if len(off):
-            raise InputError(f"{spec}: {name}[{off[0]}] is {labels[off[0]]}; labels are whole numbers from 0 on.")
+            raise InputError(f"{spec}: {name}[{off[0]}] is {labels[off[0]]}; labels must be whole numbers from 0 up.")
     elif labels.dtype.kind not in "iub":
         raise InputError(
-            f"{spec}: {name} holds {labels.dtype} labels; right are whole numbers. For text, save "
+            f"{spec}: {name} holds {labels.dtype} labels; expected whole numbers. For text, save "
             f"numpy.unique({name}, return_inverse=True)[1]."
         )
     outside = np.flatnonzero((labels < 0) | (labels > _LARGEST))
     if len(outside):
         first = outside[0]
-        raise InputError(f"{spec}: {name}[{first}] is {labels[first]}; labels are whole numbers from 0 to {_LARGEST}.")
+        raise InputError(
+            f"{spec}: {name}[{first}] is {labels[first]}; labels must be whole numbers from 0 to {_LARGEST}."
+        )
     whole: NDArray[np.int64] = labels.astype(np.int64)
     return whole
 

@@ -1,7 +1,7 @@
 """Arrays in an `.npz` file, as `numpy.savez` and `numpy.savez_compressed` write them.
 
-Read straight from the zip, some rows at a time, so that the file may be larger than memory. Nothing in it is
-ever unpickled: arrays of Python objects are refused by their header.
+Arrays are read straight from the zip, some rows at a time, so the file may be larger than memory. Nothing is ever
+unpickled: arrays of Python objects are rejected by their header.
 """
 
 import errno
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ...spaces.errors import InputError
 from ..data.source import Source
-from .arrays import Part, array_source, rows_a_chunk
+from .arrays import Part, array_source, rows_per_chunk
 
 _LAYOUTS: tuple[dict[str, tuple[str, str]], ...] = (
     {"train": ("x_train", "y_train"), "val": ("x_val", "y_val"), "test": ("x_test", "y_test")},
@@ -51,7 +51,7 @@ class Member:
     offset: int  # bytes of header before the data
 
     def chunks(self) -> Iterator[NDArray[Any]]:
-        """Yield all rows in order, in arrays of some rows."""
+        """Yield all rows in order, in chunks."""
         with _damage_of(self.spec, self.name), zipfile.ZipFile(self.archive) as archive:
             stream = archive.open(f"{self.name}.npy")
             stream.read(self.offset)
@@ -62,7 +62,7 @@ class Member:
         return np.concatenate(list(self.chunks())) if self.shape[0] else np.empty(self.shape, self.dtype)
 
     def _rows_first(self, stream: IO[bytes]) -> Iterator[NDArray[Any]]:
-        count = rows_a_chunk(self.shape, self.dtype)
+        count = rows_per_chunk(self.shape, self.dtype)
         for start in range(0, self.shape[0], count):
             shape = (min(count, self.shape[0] - start), *self.shape[1:])
             size = int(np.prod(shape, dtype=np.int64)) * self.dtype.itemsize
@@ -70,24 +70,24 @@ class Member:
             if len(data) < size:
                 raise EOFError("it ends too early")
             yield np.frombuffer(data, self.dtype).reshape(shape)
-        stream.read(1)  # reading past the end is what makes zipfile check the sum
+        stream.read(1)  # reading past the end makes zipfile verify the checksum
 
     def _columns_first(self, stream: IO[bytes]) -> Iterator[NDArray[Any]]:
-        """Yield rows of an array in Fortran's order, whose rows are scattered: by way of a file on disk."""
+        """Yield rows of an array in Fortran order, whose rows are scattered, through a temporary file."""
         with tempfile.TemporaryFile() as unpacked:
             while data := stream.read(2**20):
                 unpacked.write(data)
             unpacked.flush()
             array = np.memmap(unpacked, self.dtype, "r", 0, self.shape, "F")
-            count = rows_a_chunk(self.shape, self.dtype)
+            count = rows_per_chunk(self.shape, self.dtype)
             for start in range(0, self.shape[0], count):
                 yield np.ascontiguousarray(array[start : start + count])
 
 
 def read_npz(path: Path, spec: str, image_size: tuple[int, int] | None) -> Source:
-    """Look through an `.npz` file: hash it, read its headers and labels, but not its pixels.
+    """Scan an `.npz` file: hash it and read its headers and labels, but not its pixels.
 
-    Raises InputError where it is no `.npz`, is damaged, or does not hold images and labels under known names.
+    Raises InputError where it is not an `.npz` file, is damaged, or does not hold images and labels under known names.
     """
     with _damage_of(spec):
         with zipfile.ZipFile(path) as archive:
@@ -102,7 +102,7 @@ def read_npz(path: Path, spec: str, image_size: tuple[int, int] | None) -> Sourc
 
 
 def _choose_arrays(spec: str, keys: Sequence[str]) -> list[tuple[str, str, str]]:
-    """Return (part, images, labels) by the first layout of which the file has the leading pair."""
+    """Return (part, images, labels) by the first layout whose leading pair is in the file."""
     for layout in _LAYOUTS:
         leading = next(iter(layout.values()))
         if not set(leading) & set(keys):
@@ -116,7 +116,7 @@ def _choose_arrays(spec: str, keys: Sequence[str]) -> list[tuple[str, str, str]]
             if not missing:
                 chosen.append((part, *pair))
         return chosen
-    raise InputError(f"{spec} holds {', '.join(keys) or 'no arrays'}; right are the names {_ACCEPTED}.")
+    raise InputError(f"{spec} holds {', '.join(keys) or 'no arrays'}; expected the names {_ACCEPTED}.")
 
 
 def _read_header(path: Path, spec: str, key: str) -> Member:
@@ -124,17 +124,17 @@ def _read_header(path: Path, spec: str, key: str) -> Member:
         version = np.lib.format.read_magic(stream)
         read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
         if read is None:  # only arrays with fields named in Unicode need later versions
-            raise InputError(f"{spec}: {key} is no plain array of numbers.")
+            raise InputError(f"{spec}: {key} is not a plain array of numbers.")
         shape, fortran, dtype = read(stream)
         offset = stream.tell()
         size = archive.getinfo(f"{key}.npy").file_size
     if dtype.hasobject:
         raise InputError(
             f"{spec}: {key} is an array of Python objects, which could run code when read. Save plain "
-            f"numbers: numpy.stack(list({key})) makes one array of images that have one size."
+            f"numbers: numpy.stack(list({key})) makes one array of equally sized images."
         )
     if not shape or any(side < 0 for side in shape):
-        raise InputError(f"{spec}: {key} has the shape {shape}; it must hold one entry an image.")
+        raise InputError(f"{spec}: {key} has shape {shape}; it must hold one entry per image.")
     if offset + dtype.itemsize * int(np.prod(shape, dtype=object)) != size:
         raise InputError(f"{spec}: {key} is damaged: its data is not as long as its header says. Save it again.")
     return Member(path, spec, key, shape, dtype, fortran and len(shape) > 1, offset)
@@ -148,7 +148,7 @@ def _damage_of(spec: str, key: str = "") -> Iterator[None]:
     except InputError:
         raise
     except OSError as error:
-        if error.errno == errno.ENOSPC:  # met while unpacking, and no fault of the file
+        if error.errno == errno.ENOSPC:  # the disk is full while unpacking: not the file's fault
             raise
         raise _damaged(spec, key, error) from error
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError, SyntaxError) as error:
@@ -156,8 +156,8 @@ def _damage_of(spec: str, key: str = "") -> Iterator[None]:
 
 
 def _damaged(spec: str, key: str, error: Exception) -> InputError:
-    what = f"{spec}: {key}" if key else spec
+    subject = f"{spec}: {key}" if key else spec
     return InputError(
-        f"{what} cannot be read: {error or type(error).__name__}. "
-        "It must be a whole .npz file, as numpy.savez writes it."
+        f"{subject} cannot be read: {error or type(error).__name__}. "
+        "It must be a complete .npz file, as numpy.savez writes it."
     )

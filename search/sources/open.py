@@ -1,4 +1,4 @@
-"""From what a person writes after `--data` to a data set: which reader it is for, or what is wrong."""
+"""Opens the data set that `--data` names: chooses the reader, or says what is wrong."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from .keras_datasets import KERAS_DATASETS, read_keras
 from .npz import read_npz
 
 NAMED = ("digits", *KERAS_DATASETS)
-"""The data sets that have a name of their own; everything else is a path."""
+"""The data sets known by name; everything else is a path."""
 
 
 def open_data(
@@ -28,16 +28,16 @@ def open_data(
     `spec` is `digits`, one of `keras:mnist`, `keras:fashion_mnist`, `keras:cifar10`, `keras:cifar100`, or the
     path of a folder of class folders (see folder.py) or of an `.npz` file (see npz.py). A path that looks
     like a name is written `./digits`. Images are brought to `image_size` (height, width) in pixels, by
-    default the commonest size of the source (see images.py for how). `progress` is called with the images
-    done and their number while they are decoded; a source that was decoded before is only hashed.
+    default the most common size of the source (see images.py for how). `progress` is called with the number
+    of images done and the total while they are decoded; a source that was decoded before is only hashed.
 
-    Raises InputError where the source is not what it must be; images that cannot be read are all named in
-    one, and left out with `skip_bad`. Raises WorkError where a download fails or the disk is full. Neither
-    leaves anything half made.
+    Raises InputError where the source cannot be used; one error names all unreadable images, which `skip_bad`
+    leaves out instead. Raises WorkError where a download fails or the disk is full. Neither leaves partial
+    files behind.
     """
     if image_size is not None:
-        check_image_size(image_size, "the image size asked for")
-    return stored(_look_through(spec, image_size), cache, skip_bad=skip_bad, progress=progress)
+        check_image_size(image_size, "the requested image size")
+    return stored(_scanned(spec, image_size), cache, skip_bad=skip_bad, progress=progress)
 
 
 def require_source(spec: str) -> None:
@@ -47,22 +47,22 @@ def require_source(spec: str) -> None:
     path = _path(spec)
     if not path.is_dir() and path.suffix.lower() != ".npz":
         raise InputError(
-            f"{spec} is a file; right is a folder with a folder of images for each class, or an .npz file."
+            f"{spec} is a file; expected a folder with a subfolder of images for each class, or an .npz file."
         )
 
 
 def _path(spec: str) -> Path:
     try:
         path = Path(spec).expanduser()
-        there = path.exists()
-    except (OSError, RuntimeError, ValueError):  # longer than a name may be; the home of somebody who is not there
-        there = False
-    if not there or not spec or spec.startswith("keras:"):
+        exists = path.exists()
+    except (OSError, RuntimeError, ValueError):  # the name is too long, or `~` names an unknown user
+        exists = False
+    if not exists or not spec or spec.startswith("keras:"):
         raise InputError(_unknown(spec))
     return path
 
 
-def _look_through(spec: str, image_size: tuple[int, int] | None) -> Source:
+def _scanned(spec: str, image_size: tuple[int, int] | None) -> Source:
     require_source(spec)
     if spec == "digits":
         return read_digits(image_size)
@@ -73,7 +73,7 @@ def _look_through(spec: str, image_size: tuple[int, int] | None) -> Source:
 
 
 def _unknown(spec: str) -> str:
-    """Say what is wrong with a name or path that leads nowhere."""
+    """Return the error for a name or path that does not exist."""
     if "/" in spec or "\\" in spec or Path(spec).suffix:
-        return f"{spec}: there is no such folder or file. Known besides paths: {', '.join(NAMED)}."
+        return f"{spec}: no such folder or file. Known names: {', '.join(NAMED)}."
     return f"unknown data '{spec}': {nearest(spec, NAMED)}; or the path of a folder of images or an .npz file."

@@ -1,11 +1,11 @@
-"""Pixels of arrays, in any of the usual number types, to whole numbers from 0 to 255.
+"""Converts pixels of arrays, in any of the usual number types, to whole numbers from 0 to 255.
 
 - uint8, and other whole numbers from 0 to 255, are taken as they are; true and false become 255 and 0;
 - uint16 above 255 is divided by 257, so that 65535 becomes 255;
 - floats from 0 to 1 are multiplied by 255; floats from 0 to 255 are rounded.
 
-All arrays of a source are judged together: a dark test image must not be scaled otherwise than the training
-images. Everything else is refused with the range that was found.
+All arrays of a source are judged together: a dark test image must be scaled like the training images. Everything
+else is rejected with the range that was found.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -38,7 +38,7 @@ class Rows(Protocol):
         ...
 
     def chunks(self) -> Iterator[NDArray[Any]]:
-        """Yield all rows in order, in arrays of some rows."""
+        """Yield all rows in order, in chunks."""
         ...
 
 
@@ -50,7 +50,7 @@ class _Range(NamedTuple):
 def converters(spec: str, arrays: Sequence[Rows]) -> list[Callable[[NDArray[Any]], NDArray[np.uint8]]]:
     """Return for each array the function that brings its chunks to 0..255; all but uint8 are read once.
 
-    Raises InputError for not-a-number and infinite pixels, and for ranges that are none of the above.
+    Raises InputError for not-a-number and infinite pixels, and for ranges not listed above.
     """
     plain = [array.dtype == np.uint8 or array.dtype.kind == "b" for array in arrays]
     ranges = [None if easy else _range(spec, array) for array, easy in zip(arrays, plain, strict=True)]
@@ -73,7 +73,7 @@ def converters(spec: str, arrays: Sequence[Rows]) -> list[Callable[[NDArray[Any]
         else:
             raise InputError(
                 f"{spec}: {array.name} holds {array.dtype} pixels from {range_.low:g} to {range_.high:g}. "
-                "Right are whole numbers from 0 to 255 (uint8) or 0 to 65535 (uint16), or floats from 0 to 1 "
+                "Expected whole numbers from 0 to 255 (uint8) or 0 to 65535 (uint16), or floats from 0 to 1 "
                 "or from 0 to 255."
             )
     return result

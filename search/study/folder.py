@@ -1,4 +1,4 @@
-"""The folder of one study: what is where in it."""
+"""The folder of one study, and the files in it."""
 
 import json
 import re
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from ..data import Split
 
 DATA = "data"  # the folder of decoded images, in the home
-WEIGHTS, CHECKPOINT = ".weights.h5", ".state.npz"  # how the files of a trial end
+WEIGHTS, CHECKPOINT = ".weights.h5", ".state.npz"  # suffixes of the files of a trial
 FILES = re.compile(rf"([0-9]+)({re.escape(WEIGHTS)}|{re.escape(CHECKPOINT)})")
 
 
 class StudyFolder:
-    """The folder of one study: what it holds, and how it is read."""
+    """The folder of one study: the paths of its files, and how they are read and written."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -48,7 +48,7 @@ class StudyFolder:
         return self.path.parent / DATA / study.data.folder
 
     def weights(self, number: int) -> Path:
-        """Return where the best epoch's weights of a trial are kept, while it is among the best few."""
+        """Return the file with the weights of a trial's best epoch, kept while it is among the best few."""
         return self.path / "weights" / f"{number}{WEIGHTS}"
 
     def kept(self) -> list[int]:
@@ -59,11 +59,11 @@ class StudyFolder:
         return sorted(int(found[1]) for found in files if found and found[2] == WEIGHTS)
 
     def checkpoint(self, number: int) -> Path:
-        """Return where the checkpoint of a trial is kept, while the trial may go on."""
+        """Return the file with the checkpoint of a trial, kept while the trial may be resumed."""
         return self.path / "weights" / f"{number}{CHECKPOINT}"
 
     def create(self, study: StudySettings, space: str, split: "Split | None" = None) -> None:
-        """Make the folder, whole or not at all, with the YAML text of the space."""
+        """Create the folder atomically, with the YAML text of the space."""
         if self.path.exists():
             raise FileExistsError(self.path)
         with new_folder(self.path) as place:
@@ -75,7 +75,7 @@ class StudyFolder:
             made.write(study)
 
     def sweep(self) -> None:
-        """Remove what a launch that was killed has left half written; nobody else may be at work in the folder."""
+        """Remove partial files that a killed launch has left behind; no other launch may use the folder."""
         for place in (self.path, self.path / "weights"):
             for path in [*place.glob("*.partial*"), *place.glob("*.repeat.*")]:
                 if path.is_dir():
@@ -118,7 +118,7 @@ class StudyFolder:
             raise InputError(f"{self.path / 'repeats.jsonl'}: the repeats cannot be read: {error}") from error
 
     def result(self) -> Result | None:
-        """Return what came of the study, or None while it has no result."""
+        """Return the result of the study, or None if there is none yet."""
         if not self.result_file.exists():
             return None
         try:
@@ -126,27 +126,27 @@ class StudyFolder:
         except (OSError, ValidationError) as error:
             raise InputError(
                 f"{self.result_file}: damaged or of another version: {error}\nMove it away, and --resume tests and "
-                "exports the winner anew"
+                "exports the winner again"
             ) from error
 
     def tests(self) -> int:
-        """Return how often the test split was read."""
+        """Return how many times the test split was read."""
         return len(self._tests_file.read_bytes().splitlines()) if self._tests_file.exists() else 0
 
     def note_test(self, number: int) -> None:
-        """Note that the test split is about to be read for a trial: whatever happens next, it has been."""
+        """Record that the test split is about to be read for a trial; it counts as read whatever happens next."""
         before = self._tests_file.read_text(encoding="utf-8") if self._tests_file.exists() else ""
         line = json.dumps({"at": now(), "trial": number})
         write_text(self._tests_file, f"{before}{line}\n")
 
     def named(self, record: Record) -> Trial | None:
-        """Return the winner, or the best trial so far while there is none."""
+        """Return the winner, or the best trial so far if there is none yet."""
         if result := self.result():
             return record.trials.get(result.best)
         return next(iter(record.best()), None)
 
     def standing(self, record: Record) -> Standing | None:
-        """Return the trial that is named, with all the values that its candidate reached."""
+        """Return the winner, or the best trial so far, with all the values that its candidate reached."""
         named = self.named(record)
         return self.repeats().standing(named) if named else None
 
@@ -158,16 +158,16 @@ class StudyFolder:
         """Return the study's definition with its answers.
 
         Raises:
-            InputError: its space is of another format.
+            InputError: its space has another format.
         """
         from ...spaces.definition import answered
 
         if study.space_format != SPACE_FORMAT:
             raise InputError(
-                f"{self.file}: space_format {study.space_format}: the study searches a space of another format than "
-                f"this version of Convsearch has, {SPACE_FORMAT}; its candidates would not be the same. Go on with the "
-                f"version that began it ({study.versions.get('convsearch', 'unknown')}), or begin a new study by "
-                f"--warm-start {study.name}"
+                f"{self.file}: space_format {study.space_format}: this version of Convsearch has space format "
+                f"{SPACE_FORMAT}, whose candidates would not be the same. Continue with the version that started the "
+                f"study ({study.versions.get('convsearch', 'unknown')}), or start a new study with --warm-start "
+                f"{study.name}"
             )
         text = self.space_file.read_text(encoding="utf-8")
         return answered(parse(text, str(self.space_file)), study.answers)

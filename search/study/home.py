@@ -20,26 +20,26 @@ class Home:
         self.artifacts = path / "artifacts"
 
     def prepare(self) -> None:
-        """Make the folder and see that it can be written to.
+        """Create the folder and check that it is writable.
 
         Raises:
-            InputError: it cannot.
+            InputError: it is not.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             probe = self.path / ".writable"
             probe.touch()
-            probe.unlink(missing_ok=True)  # another command may be at the same
+            probe.unlink(missing_ok=True)  # another command may do the same
         except OSError as error:
             raise InputError(
-                f"--home {self.path}: cannot be written to: {error.strerror}; name a folder that can"
+                f"--home {self.path}: cannot be written to: {error.strerror}; choose a folder that can"
             ) from error
 
     def study(self, name: str) -> StudyFolder:
-        """Return the folder of a study that may or may not be there.
+        """Return the folder of a study, whether or not it exists.
 
         Raises:
-            InputError: the name is no plain name.
+            InputError: the name is not a valid one.
         """
         if not NAME.fullmatch(name) or name in RESERVED:
             raise InputError(
@@ -55,25 +55,25 @@ class Home:
         return [StudyFolder(path.parent) for path in sorted(self.path.glob("*/study.yaml"))]
 
     def existing(self, name: str) -> StudyFolder:
-        """Return the folder of a study that is there.
+        """Return the folder of an existing study.
 
         Raises:
-            InputError: it is not; the message names those that are.
+            InputError: there is none; the message suggests others.
         """
         folder = self.study(name)
         if not folder.file.exists():
             names = [study.name for study in self.studies()]
-            hint = nearest(name, names) if names else "there is none yet: `convsearch run` makes one"
+            hint = nearest(name, names) if names else "there is none yet: `convsearch run` creates one"
             raise InputError(f"no study '{name}' in {self.path}: {hint}")
         return folder
 
-    def named_trial(self, what: str) -> tuple[StudyFolder, Trial]:
+    def named_trial(self, reference: str) -> tuple[StudyFolder, Trial]:
         """Return the study and the trial that `STUDY[:TRIAL]` names; without a number, the winner or the best one.
 
         Raises:
             InputError: there is no such study or trial.
         """
-        name, colon, number = what.partition(":")
+        name, colon, number = reference.partition(":")
         folder = self.existing(name)
         record = folder.record()
         if not colon:
@@ -83,6 +83,6 @@ class Home:
             return folder, named
         if not number.isdigit() or int(number) not in record.trials:
             last = max(record.trials, default=None)
-            known = "it has no trials" if last is None else f"its trials are 0 to {last}"
-            raise InputError(f"'{what}': the study '{name}' has no trial '{number}'; {known}")
+            existing = "it has no trials" if last is None else f"its trials are 0 to {last}"
+            raise InputError(f"'{reference}': the study '{name}' has no trial '{number}'; {existing}")
         return folder, record.trials[int(number)]

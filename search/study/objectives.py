@@ -1,7 +1,7 @@
-"""What a study is to be good at: validation accuracy, and what a network costs. With several, which trials are best.
+"""The objectives of a study: validation accuracy, and the costs of a network. With several, which trials are best.
 
-With several objectives no trial is the best one. What remains is the front: the trials that no other one beats or
-equals in everything and beats in something. One of them is named, by its place on the front or by a limit.
+With several objectives no single trial is the best. What remains is the front: the trials that no other trial
+dominates. One of them is chosen, by its place on the front or by a limit.
 """
 
 import math
@@ -18,7 +18,7 @@ ACCURACY = "val_accuracy"
 
 @dataclass(frozen=True)
 class Objective:
-    """A measure of trials: its heading in tables, how it is read off a trial and said, and which way is better."""
+    """A measure of trials: its heading in tables, its value of a trial and as text, and which direction is better."""
 
     name: str
     heading: str
@@ -28,11 +28,11 @@ class Objective:
 
     @property
     def direction(self) -> str:
-        """`maximize` or `minimize`, as Optuna and scripts have it."""
+        """`maximize` or `minimize`, as in Optuna and in `--json`."""
         return "maximize" if self.maximize else "minimize"
 
     def loss(self, value: float) -> float:
-        """Return the value turned so that less is better."""
+        """Return the value with its sign such that lower is better."""
         return -value if self.maximize else value
 
 
@@ -55,17 +55,17 @@ def checked_objectives(names: Sequence[str]) -> tuple[str, ...]:
     """Return the names of objectives in the order given, accuracy first.
 
     Raises:
-        InputError: one is unknown or said twice, or the accuracy is not among them.
+        InputError: one is unknown or given twice, or the accuracy is missing.
     """
     for name in names:
         if name not in OBJECTIVES:
             raise InputError(f"--objective {name}: unknown objective: {nearest(name, OBJECTIVES)}")
         if list(names).count(name) > 1:
-            raise InputError(f"--objective {name}: said twice")
+            raise InputError(f"--objective {name}: given twice")
     if names and ACCURACY not in names:
         raise InputError(
-            f"--objective {names[0]}: the smallest network is no use if it knows nothing; "
-            f"add --objective {ACCURACY}, and the trade-off between them is searched"
+            f"--objective {names[0]}: the smallest network is useless without accuracy; "
+            f"add --objective {ACCURACY} to search the trade-off between them"
         )
     return (ACCURACY, *(name for name in names if name != ACCURACY)) if names else DEFAULT
 
@@ -74,10 +74,10 @@ def checked_limit(text: str, names: Sequence[str]) -> tuple[str, float]:
     """Return measure and limit of a text such as `parameters=50000`.
 
     Raises:
-        InputError: it is not of that form, or the measure is none of the study's objectives.
+        InputError: it is not of that form, or the measure is not among the study's costs.
     """
     name, _, number = text.partition("=")
-    costs = [known for known in names if not OBJECTIVES[known].maximize]
+    costs = [objective for objective in names if not OBJECTIVES[objective].maximize]
     if name not in costs:
         if not costs:
             raise InputError(
@@ -85,7 +85,7 @@ def checked_limit(text: str, names: Sequence[str]) -> tuple[str, float]:
                 f"(--objective {ACCURACY} --objective {name if name in OBJECTIVES else 'parameters'}), or set limits "
                 "for all candidates in the space"
             )
-        raise InputError(f"--under {text}: '{name}' is no cost of this study: {nearest(name, costs)}")
+        raise InputError(f"--under {text}: '{name}' is not a cost of this study: {nearest(name, costs)}")
     try:
         limit = float(number.replace("_", "").replace(",", ""))
     except ValueError:
@@ -96,26 +96,26 @@ def checked_limit(text: str, names: Sequence[str]) -> tuple[str, float]:
 
 
 def measured(trial: Trial, names: Sequence[str]) -> tuple[float, ...] | None:
-    """Return a trial's values of the objectives, or None where one of them is not known."""
+    """Return a trial's values of the objectives, or None if one of them is unknown."""
     values = [OBJECTIVES[name].of(trial) for name in names]
     found = tuple(value for value in values if value is not None)
     return found if len(found) == len(values) else None
 
 
 def costs(trial: Trial, names: Sequence[str]) -> tuple[float, ...]:
-    """Return what a trial costs by the objectives besides its accuracy; 0 for what an unfinished one was not asked."""
+    """Return a trial's values of the objectives other than accuracy; 0 for those that were not measured."""
     return tuple(OBJECTIVES[name].of(trial) or 0.0 for name in names if name != ACCURACY)
 
 
 def front(trials: Iterable[Trial], names: Sequence[str]) -> list[Trial]:
-    """Return the complete trials that no other one dominates, the most accurate first."""
+    """Return the complete trials that no other trial dominates, the most accurate first."""
     found = [
         (trial, tuple(OBJECTIVES[name].loss(value) for name, value in zip(names, values, strict=True)))
         for trial in trials
         if trial.state == "complete" and (values := measured(trial, names)) is not None
     ]
     best: list[tuple[Trial, tuple[float, ...]]] = []
-    for trial, losses in sorted(found, key=lambda one: one[1]):  # whatever dominates another one comes before it
+    for trial, losses in sorted(found, key=lambda one: one[1]):  # a trial comes after all that dominate it
         if not any(_dominates(others, losses) for _, others in best):
             best.append((trial, losses))
     return sorted((trial for trial, _ in best), key=lambda trial: (-(trial.value or 0.0), trial.number))
@@ -127,7 +127,7 @@ def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
 
 @dataclass(frozen=True)
 class Preference:
-    """Which trial of a study is named: the most accurate one, that at the front's knee, or the best under a limit."""
+    """Which trial of a study is chosen: the most accurate, the one at the front's knee, or the best under a limit."""
 
     objectives: tuple[str, ...] = DEFAULT
     under: tuple[str, float] | None = None
@@ -144,23 +144,23 @@ class Preference:
         return "the knee of the front" if self.several else "the most accurate"
 
     def ranked(self, record: Record) -> list[Trial]:
-        """Return the trials that may be named, the first choice first.
+        """Return the trials that may be chosen, the first choice first.
 
         Raises:
-            InputError: there are trials, and none of them keeps the limit.
+            InputError: there are trials, but none within the limit.
         """
         if not self.several:
             return record.best(len(record.trials))
         candidates = front(record.trials.values(), self.objectives)
         if not candidates:
-            candidates = record.best(len(record.trials))  # nothing was finished: what was cut off is all there is
+            candidates = record.best(len(record.trials))  # no trial is complete: pruned ones are all there is
         if candidates and self.under is not None:
             candidates = self._within(candidates, *self.under)
         score = self.scores(candidates)
         return sorted(candidates, key=lambda trial: (-score(trial, trial.value or 0.0), trial.number))
 
     def scores(self, candidates: Sequence[Trial]) -> Callable[[Trial, float], float]:
-        """Return a function of a trial and the accuracy it is given credit for; the highest score is preferred.
+        """Return a function of a trial and the accuracy to assume for it; the highest score is preferred.
 
         Without a limit and with several objectives this is the distance from the plane through the ends of the front,
         whose largest marks the knee (Das, 1999). All objectives are first brought to 0 for the best on the front and 1
@@ -183,25 +183,23 @@ class Preference:
         return [OBJECTIVES[name].loss(value) for name, value in values.items() if value is not None]
 
     def _within(self, candidates: list[Trial], name: str, limit: float) -> list[Trial]:
-        known = {trial.number: value for trial in candidates if (value := OBJECTIVES[name].of(trial)) is not None}
-        if not known:
-            raise InputError(
-                f"--under {name}={limit:g}: of no trial is it known: all were cut off before it was measured"
-            )
-        candidates = [trial for trial in candidates if trial.number in known]
-        found = [trial for trial in candidates if known[trial.number] <= limit]
+        values = {trial.number: value for trial in candidates if (value := OBJECTIVES[name].of(trial)) is not None}
+        if not values:
+            raise InputError(f"--under {name}={limit:g}: it was not measured for any trial: all were stopped early")
+        candidates = [trial for trial in candidates if trial.number in values]
+        found = [trial for trial in candidates if values[trial.number] <= limit]
         if not found:
-            least = min(candidates, key=lambda trial: known[trial.number])
+            least = min(candidates, key=lambda trial: values[trial.number])
             text = OBJECTIVES[name].text
             raise InputError(
-                f"--under {name}={limit:g}: no trial keeps that; the least is {text(known[least.number])}, by trial "
-                f"{least.number} ({least.candidate.architecture}, validation accuracy {least.value:.1%})"
+                f"--under {name}={limit:g}: no trial is within that limit; the lowest is {text(values[least.number])}, "
+                f"by trial {least.number} ({least.candidate.architecture}, validation accuracy {least.value:.1%})"
             )
         return found
 
 
 def front_facts(record: Record, names: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the front as scripts see it: a trial's number, its one-line form, and its value of each objective."""
+    """Return the front for `--json`: each trial's number, its one-line form, and its value of each objective."""
     return [
         {"number": trial.number, "architecture": str(trial.candidate.architecture)}
         | {name: OBJECTIVES[name].of(trial) for name in names}

@@ -1,7 +1,7 @@
 """The record of a study: `trials.jsonl`, a JSON line whenever a trial begins or ends; the last line of a trial counts.
 
-The first thing that is written when a trial ends, before the engine and MLflow hear of it. Lines are only ever added,
-so that a kill at any moment costs at most the line being written.
+It is written first when a trial ends, before the engine and MLflow are updated. Lines are only ever appended, so that a
+kill at any moment costs at most the line being written.
 """
 
 import json
@@ -24,10 +24,10 @@ class Record:
         self._begin()
 
     def _begin(self) -> None:
-        """Take over what stands on the disk."""
+        """Load the trials from the disk."""
         self.trials: dict[int, Trial] = {}
         self._numbers: dict[State, set[int]] = {state: set() for state in STATES}
-        # Complete trials and others that have a value, the best first: (-value, number).
+        # Complete trials, and others that have a value, the best first: (-value, number).
         self._complete: list[tuple[float, int]] = []
         self._rest: list[tuple[float, int]] = []
         if self._path.exists():
@@ -41,7 +41,7 @@ class Record:
                 self._take(Trial.model_validate_json(line))
 
     def add(self, trial: Trial) -> None:
-        """Write a trial's new state to the disk; it is there for good when this returns."""
+        """Write a trial's new state to the disk; it is durable when this returns."""
         self._drop_partial_line()
         line = json.dumps(trial.model_dump(mode="json"), separators=(",", ":")).encode() + b"\n"
         try:
@@ -50,12 +50,12 @@ class Record:
                 file.flush()
                 os.fsync(file.fileno())
             self._take(trial)
-        except KeyboardInterrupt:  # whatever was cut short, what stands on the disk counts
+        except KeyboardInterrupt:  # what is on the disk counts
             self._begin()
             raise
 
     def _take(self, trial: Trial) -> None:
-        """Keep a trial's new state in memory, in place of the one before."""
+        """Replace a trial's state in memory."""
         if (old := self.trials.get(trial.number)) is not None:
             self._numbers[old.state].discard(old.number)
             if old.value is not None:
@@ -88,11 +88,11 @@ class Record:
         return [self.trials[number] for number in sorted(self._numbers[state])]
 
     def finished(self) -> int:
-        """Return how many trials count against `--trials`: interrupted ones are run again."""
+        """Return how many trials count towards `--trials`: not the interrupted ones, which run again."""
         return sum(len(self._numbers[state]) for state in FINISHED)
 
     def best(self, count: int = 1) -> list[Trial]:
-        """Return the best trials, the best first: complete ones; those cut off early only where none is complete."""
+        """Return the best trials, the best first: complete ones, or pruned ones if none is complete."""
         return [self.trials[number] for _, number in (self._complete or self._rest)[:count]]
 
     def best_here(self, count: int) -> list[Trial]:

@@ -1,7 +1,7 @@
-"""Noise: the best few trials trained again with other seeds, before one of them is named.
+"""Noise: the best few trials trained again with other seeds, before one of them is chosen.
 
-The best of many noisy trials is partly the luckiest. What a candidate reaches on average, and how far one training is
-from the next, says more; `repeats.jsonl` keeps it beside the record.
+The best of many noisy trials is partly the luckiest. The mean and the spread of several trainings of a candidate say
+more; `repeats.jsonl` keeps their values beside the record.
 """
 
 import json
@@ -18,9 +18,9 @@ from .record import Record
 from .trial import Trial
 
 FILE = "repeats.jsonl"
-DEFAULT_REPEATS = 3  # so many of the best are trained again
-SIGMAS = 2.0  # differences of so many standard errors are taken for real
-# Where the error is estimated from few trainings, so many instead: Student's t, 97.5 %, by the degrees of freedom.
+DEFAULT_REPEATS = 3  # the number of best trials that are trained again
+SIGMAS = 2.0  # standard errors; larger differences count as real
+# The same if the error is estimated from few trainings: Student's t, 97.5 %, by degrees of freedom.
 FEW = {1: 12.7, 2: 4.3, 3: 3.2, 4: 2.8, 5: 2.6, 6: 2.4}
 
 
@@ -50,12 +50,12 @@ class Standing:
 
     @property
     def spread(self) -> float | None:
-        """The standard deviation from training to training; None where there was one only."""
+        """The standard deviation from training to training; None if there was only one."""
         return statistics.stdev(self.values) if len(self.values) > 1 else None
 
     @property
     def summary(self) -> str:
-        """Mean and spread in words, where there were several trainings."""
+        """Mean and spread as text; there must be several trainings."""
         assert self.spread is not None
         return f"mean of {len(self.values)} seeds {self.mean:.1%}, standard deviation {self.spread:.1%}"
 
@@ -83,13 +83,13 @@ class Repeats:
 
 
 def standings(record: Record, repeats: Repeats, preference: Preference) -> list[Standing]:
-    """Return the trials that were repeated, the one to be named first; where none was, the first choice alone.
+    """Return the trials that were repeated, the one to choose first; if there are none, only the first choice.
 
-    A trial that was not repeated, because it came later or there was no time, is among them if it alone reached more
-    than any of those that were.
+    A trial that was not repeated, because it came later or time was short, is included if its single value is higher
+    than the first values of all that were.
 
     Raises:
-        InputError: no trial is what is preferred.
+        InputError: no trial satisfies the preference.
     """
     ranked = preference.ranked(record)
     found = [repeats.standing(trial) for trial in ranked]
@@ -103,12 +103,12 @@ def standings(record: Record, repeats: Repeats, preference: Preference) -> list[
 
 
 def first_two(record: Record, repeats: Repeats, preference: Preference) -> tuple[Standing, Standing] | None:
-    """Return the trial to be named and, of all others, the one with the highest mean; None where there are no two.
+    """Return the trial to choose and, of all others, the one with the highest mean; None if there are fewer than two.
 
-    The second may have reached more than the first, where it was trained once only.
+    The second may have the higher value, if it was trained only once.
 
     Raises:
-        InputError: no trial is what is preferred.
+        InputError: no trial satisfies the preference.
     """
     ranked = preference.ranked(record)
     if len(ranked) < 2:
@@ -121,12 +121,12 @@ def first_two(record: Record, repeats: Repeats, preference: Preference) -> tuple
 
 
 def within_noise(first: Standing, second: Standing, images: int) -> bool | None:
-    """Return whether the first is ahead by no more than chance may do; None where that is not known.
+    """Return whether the lead of the first may be due to chance; None if that is unknown.
 
-    Two things are chance. Which images happened to validate: two shares p of so many images differ with
-    2 p (1 - p) / images; a hit and a miss more keep that from vanishing at 100 %. And the deviation s from training to
-    training, pooled from both: two means differ with s^2 (1 / n1 + 1 / n2). Where neither was trained again, s is not
-    known, but the images alone may explain the difference.
+    Chance has two sources. The choice of validation images: the difference of two shares p has the variance
+    2 p (1 - p) / images; one more hit and one more miss keep it from vanishing at 100 %. And the standard deviation s
+    between trainings, pooled from both: the difference of two means has the variance s^2 (1 / n1 + 1 / n2). If neither
+    was trained again, s is unknown, but the images alone may explain the difference.
     """
     apart = first.mean - second.mean
     share = ((first.mean + second.mean) / 2 * images + 1) / (images + 2)

@@ -1,4 +1,4 @@
-"""`result.json`: what came of a study. The winner, how it was trained, its test, and where the time went."""
+"""`result.json`: the result of a study. The winner, how it was trained, its test, and where the time went."""
 
 from typing import Self
 
@@ -25,18 +25,18 @@ class Training(BaseModel):
 
     @classmethod
     def of(cls, outcome: Outcome) -> Self:
-        """Return what is told of an outcome."""
+        """Return the part of an outcome that is kept."""
         return cls(**{name: getattr(outcome, name) for name in cls.model_fields})
 
 
 class Result(BaseModel):
-    """What came of a study.
+    """The result of a study.
 
-    `trials` are those it was chosen from, of which `best` is the winner's number, `under` the limit it was chosen by.
-    `val_accuracy` is of images the weights have not learnt from: the trial's, where they were trained
-    `with_validation`. `seconds` are those of the last launch, by what they went to; `tests` is how often the test split
-    was read. `model_uri` is the model's address in MLflow, `mlflow` where that is: None until they are delivered.
-    `cut` says that Ctrl-C ended it before the winner was trained.
+    The winner is trial `best`, chosen from `trials` finished ones, `under` a limit if one was given. `val_accuracy` is
+    measured on images that the weights were not trained on: it is the trial's if they were trained `with_validation`.
+    `seconds` is the time of the last launch by phase, `tests` how many times the test split was read. `model_uri` is
+    the model's address in MLflow, and `mlflow` is MLflow's address: None until they are delivered. `cut` says that
+    Ctrl-C ended the study before the winner was trained.
     """
 
     model_config = ConfigDict(frozen=True)

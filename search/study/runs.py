@@ -1,4 +1,4 @@
-"""Which run of MLflow a trial has: `runs.jsonl`, a line whenever one is made."""
+"""`runs.jsonl`: the MLflow run of each trial, one line each."""
 
 import json
 from pathlib import Path
@@ -23,11 +23,11 @@ class Runs:
         self._partial = len(whole) < len(text)
 
     def of(self, number: int) -> str | None:
-        """Return the run of a trial, where it is known."""
+        """Return the id of a trial's run, if it is known."""
         return self._ids.get(number)
 
     def note(self, number: int, run_id: str) -> None:
-        """Keep the run of a trial."""
+        """Store the id of a trial's run."""
         if self._ids.get(number) == run_id:
             return
         self._ids[number] = run_id

@@ -1,4 +1,4 @@
-"""`study.yaml`: what a study was begun with."""
+"""`study.yaml`: the settings that a study was started with."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -12,7 +12,7 @@ FORMAT = 2  # of study.yaml; a study of another format is refused, not guessed a
 
 
 class DataFacts(BaseModel):
-    """The data of a study: enough to find it again and to notice that it changed. `folder` is a name in `Home.data`."""
+    """The data of a study: enough to find it again and to detect changes. `folder` is a name in `Home.data`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -30,10 +30,9 @@ class DataFacts(BaseModel):
 
 
 class StudySettings(BaseModel):
-    """`study.yaml`: everything needed to run the study again, but for the space, whose YAML lies beside it.
+    """`study.yaml`: everything needed to run the study again, except the space, whose YAML file lies beside it.
 
-    `storage` is the database that a shared study is in, without a password, and `loop` the name that this home's loop
-    has there.
+    `storage` is the database of a shared study, without a password, and `loop` the name of this home's loop in it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -65,6 +64,6 @@ class StudySettings(BaseModel):
 
     @property
     def preference(self) -> Preference:
-        """Which trial is to be named."""
+        """Which trial will be chosen."""
         under = None if self.under is None else checked_limit(self.under, self.objectives)
         return Preference(self.objectives, under)

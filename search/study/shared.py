@@ -1,4 +1,4 @@
-"""What the loops that share a study tell each other of it, and what is each one's own."""
+"""The part of a study's settings that all its loops share, and the part that each has for itself."""
 
 import hashlib
 import re
@@ -15,7 +15,7 @@ OWN = {"storage", "loop", "versions"}  # of `study.yaml`
 
 
 class Shared(BaseModel):
-    """What a loop needs to join: `study.yaml` but for what is each one's own, the space's YAML, the split's hash."""
+    """What a loop needs to join: `study.yaml` without the loop's own part, the space's YAML, the split's hash."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -25,23 +25,23 @@ class Shared(BaseModel):
 
 
 def shared_of(study: StudySettings, space: str, parts: Split) -> Shared:
-    """Return what others are told of a study."""
+    """Return the shared part of a study."""
     return Shared(study=study.model_dump(mode="json", exclude=OWN), space=space, split=fingerprint(parts))
 
 
 def study_of(shared: Shared, storage: str) -> StudySettings:
-    """Return the study as a loop has it that joins."""
+    """Return the settings of a loop that joins a study."""
     return StudySettings.model_validate(shared.study | {"versions": {}} | own(storage))
 
 
 def own(storage: str) -> dict[str, Any]:
-    """Return what `study.yaml` says of a new loop: the database, and a name that no other one has."""
+    """Return a new loop's own part of `study.yaml`: the database, and a unique name."""
     host = re.sub(r"[^A-Za-z0-9-]", "-", socket.gethostname().partition(".")[0])[:40]
     return {"storage": storage, "loop": f"{host}-{secrets.token_hex(3)}"}
 
 
 def fingerprint(parts: Split) -> str:
-    """Return a hash of which images train, validate and test."""
+    """Return a hash of a split: which images train, validate and test."""
     found = hashlib.sha256()
     for indices in (parts.train, parts.val, parts.test):
         found.update(len(indices).to_bytes(8, "little"))

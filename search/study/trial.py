@@ -16,7 +16,7 @@ STATES: tuple[State, ...] = (*FINISHED, "interrupted", "running")
 
 
 class Spell(NamedTuple):
-    """A time without a break in which a trial ran: its begin and end, ISO 8601, and what it had reached by then."""
+    """A period in which a trial ran without a break: start and end, ISO 8601, and the value reached by then."""
 
     began: str
     ended: str
@@ -26,9 +26,9 @@ class Spell(NamedTuple):
 class Trial(BaseModel):
     """One trial as the record has it. Curves are by epoch; `seconds` is the sum of `clock`.
 
-    A trial that waited at a rung, or was interrupted, and went on later has run for several `spells`. `lost` holds the
-    reasons for which its worker was lost, each of which cost it what it had reached in that spell. `loop` names the
-    loop that it ran in, where several share a study: None is the one whose record this is.
+    A trial that was resumed, after it had waited at a rung or was interrupted, has several `spells`. `lost` has the
+    reasons for which its worker was lost; each time, the progress of that spell was lost, too. `loop` names the loop
+    that ran it, if several share the study; None is the loop whose record this is.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -78,12 +78,12 @@ class Trial(BaseModel):
         )
 
     def end(self, state: State, outcome: Outcome, waited: float) -> "Trial":
-        """Return the record of the trial after its end; `waited` are the seconds until a worker took it."""
+        """Return the record of the trial after its end; `waited` is the seconds until a worker started it."""
         clock = outcome.seconds.model_copy(update={"waiting": outcome.seconds.waiting + waited})
-        # A trial that failed has no value: whatever it reached before is not to be trusted.
+        # A trial that failed has no value: what it reached before cannot be trusted.
         value = None if state == "failed" else outcome.value
         better: dict[str, Any] = {"value": value, "best_epoch": outcome.best_epoch, "gap": outcome.gap}
-        if self.epochs and state != "failed" and value is None:  # it went on, and got no further
+        if self.epochs and state != "failed" and value is None:  # it was resumed, and did not improve
             better = {}
         curves = {name: getattr(self, name) + getattr(outcome, name) for name in CURVES}
         clock, ended = self.clock + clock, now()
@@ -104,16 +104,16 @@ class Trial(BaseModel):
             }
         )
 
-    def goes_on(self) -> "Trial":
-        """Return the record of a trial that goes on from the epoch that it had reached."""
+    def resume(self) -> "Trial":
+        """Return the record of a trial that resumes from the epoch that it had reached."""
         return self.model_copy(update={"state": "running", "resumed_at": now()})
 
     def lose_worker(self, reason: str) -> "Trial":
-        """Return the record of a trial whose worker was lost, and which is to be run once more."""
+        """Return the record of a trial whose worker was lost, and which will run again."""
         return self.model_copy(update={"lost": (*self.lost, reason), "worker": None})
 
     def lose(self, state: State, reason: str, *, just_now: bool = False) -> "Trial":
-        """Return the record of a trial that ended without an outcome, just now or nobody knows when."""
+        """Return the record of a trial that ended without an outcome, `just_now` or at an unknown time."""
         lost: dict[str, Any] = {"value": None} if state == "failed" else {}
         if just_now:
             lost["spells"] = (*self.spells, Spell(self.resumed_at or self.started_at, now(), lost.get("value")))
@@ -121,5 +121,5 @@ class Trial(BaseModel):
 
 
 def now() -> str:
-    """Return this moment, ISO 8601."""
+    """Return the current time, ISO 8601."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,1 +1,1 @@
-"""What the machine gives: files, locks, processes, cores, GPUs, Keras's backend, addresses."""
+"""What the system provides: files, locks, processes, cores, GPUs, Keras's backend, addresses."""

@@ -1,7 +1,7 @@
 """`--storage`: the address of the PostgreSQL database in which several loops share a study.
 
-Addresses are kept and told without a password. One that was given goes to PGPASSWORD, where PostgreSQL's own client
-looks for it, in this process and in those that it starts.
+Addresses are stored and shown without a password. A given one goes into PGPASSWORD, where PostgreSQL's own client
+looks for it, in this process and its children.
 """
 
 import os
@@ -13,34 +13,34 @@ from sqlalchemy.exc import ArgumentError
 from ...spaces.errors import InputError
 
 SCHEMES = ("postgresql", "postgres", "postgresql+psycopg2")
-DRIVER = "postgresql+psycopg2"  # said in full: SQLAlchemy's default is another one from 2.1 on
-RIGHT = "write postgresql://USER@HOST/DATABASE"
+DRIVER = "postgresql+psycopg2"  # explicit, because SQLAlchemy 2.1 changes the default
+EXPECTED = "write postgresql://USER@HOST/DATABASE"
 SCHEMA = "mlflow"  # of MLflow's tables: one of them has the same name as one of Optuna's
 
 
 def checked_storage(text: str) -> str:
-    """Return an address without its password, which is put where PostgreSQL's client finds it.
+    """Return an address without its password, which is put into PGPASSWORD.
 
     Raises:
-        InputError: it is no address of a PostgreSQL database, or the package that talks to one is not installed.
+        InputError: it is not the address of a PostgreSQL database, or its driver is not installed.
     """
     try:
         url = make_url(text)
-    except (ArgumentError, ValueError) as error:  # what it was may hold a password
-        raise InputError(f"--storage: this is no address of a database; {RIGHT}") from error
+    except (ArgumentError, ValueError) as error:  # do not show the text: it may contain a password
+        raise InputError(f"--storage: this is not a database address; {EXPECTED}") from error
     if url.drivername not in SCHEMES:
         why = (
-            "a file can be written by one loop at a time"
+            "only one loop at a time can write to a file"
             if url.drivername.startswith("sqlite")
-            else "loops share a study in PostgreSQL only"
+            else "loops can share a study in PostgreSQL only"
         )
-        raise InputError(f"--storage {url.drivername}://...: {why}; {RIGHT}")
+        raise InputError(f"--storage {url.drivername}://...: {why}; {EXPECTED}")
     plain = URL.create("postgresql", url.username, None, url.host, url.port, url.database, url.query)
     shown = str(plain)
     if not url.database:
-        raise InputError(f"--storage {shown}: it names no database; {RIGHT}")
+        raise InputError(f"--storage {shown}: it names no database; {EXPECTED}")
     if "password" in url.query:
-        raise InputError(f"--storage: the password stands behind the user or in PGPASSWORD, not behind a '?'; {RIGHT}")
+        raise InputError(f"--storage: put the password after the user or in PGPASSWORD, not after a '?'; {EXPECTED}")
     if find_spec("psycopg2") is None:
         raise InputError(f"--storage {shown}: needs the package psycopg2: pip install 'convsearch[postgres]'")
     if url.password is not None:
@@ -49,19 +49,19 @@ def checked_storage(text: str) -> str:
 
 
 def place(storage: str) -> str:
-    """Return where a database is, in words."""
+    """Return a readable name of a database and its host."""
     url = make_url(storage)
     host = url.host or os.environ.get("PGHOST") or "this machine"
     return f"database '{url.database}' on {host}" + (f":{url.port}" if url.port else "")
 
 
 def optuna_url(storage: str) -> str:
-    """Return the address under which Optuna's tables are, for SQLAlchemy."""
+    """Return the SQLAlchemy URL of Optuna's tables."""
     return make_url(storage).set(drivername=DRIVER).render_as_string()
 
 
 def mlflow_url(storage: str) -> str:
-    """Return the address under which MLflow's tables are: the same database, but a schema of their own."""
+    """Return the SQLAlchemy URL of MLflow's tables: the same database, but a separate schema."""
     url = make_url(storage).set(drivername=DRIVER)
     given = url.query.get("options", ())
     options = " ".join([*([given] if isinstance(given, str) else given), f"-csearch_path={SCHEMA}"])

@@ -1,7 +1,7 @@
-"""Keras and its backend, brought in quietly.
+"""Imports Keras and its backend quietly.
 
-TensorFlow writes lines of its own to standard error while it is imported, before any setting can stop it. They would
-drown ours, so that they are held back, and shown only if the import fails.
+TensorFlow logs to standard error while it is imported, before any setting can stop it. These lines would drown ours, so
+they are held back, and shown only if the import fails.
 """
 
 import gc
@@ -14,7 +14,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-BACKENDS = {  # of Keras, those that can train, with the distributions that they come in
+BACKENDS = {  # Keras backends that can train, and the distributions that provide them
     "tensorflow": ("tensorflow", "tensorflow-cpu", "tensorflow-macos", "tf-nightly"),
     "jax": ("jax",),
     "torch": ("torch",),
@@ -24,19 +24,19 @@ _importing = threading.Lock()
 
 
 def chosen_backend() -> tuple[str, str]:
-    """Return which backend Keras will take and what says so, without importing Keras."""
+    """Return the backend that Keras will use and what chose it, without importing Keras."""
     if named := os.environ.get("KERAS_BACKEND"):
         return named, f"KERAS_BACKEND={named}"
     file = Path(os.environ.get("KERAS_HOME") or "~/.keras").expanduser() / "keras.json"
     try:
         named = json.loads(file.read_text(encoding="utf-8"))["backend"]
-    except (OSError, ValueError, LookupError, TypeError):  # Keras too goes on without it
+    except (OSError, ValueError, LookupError, TypeError):  # Keras ignores such a file too
         return "tensorflow", "the default"
     return str(named), str(file)
 
 
-def gpus_seen() -> list[str]:
-    """Return the GPUs that Keras's backend would train on, by the backend's own names."""
+def visible_gpus() -> list[str]:
+    """Return the GPUs that Keras's backend would train on, by the backend's names."""
     backend = import_keras().backend.backend()
     if backend == "tensorflow":
         import tensorflow
@@ -51,16 +51,16 @@ def gpus_seen() -> list[str]:
     return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
 
 
-def runtime_has_begun() -> bool:
-    """Whether the backend's runtime has begun in this process, with its threads and devices; True where in doubt."""
+def runtime_is_initialized() -> bool:
+    """Whether the backend's runtime, with its threads and devices, is initialized in this process; True if in doubt."""
     if not {"tensorflow", "jax", "torch"} & set(sys.modules):
         return False
     try:
         if "tensorflow" in sys.modules:
             from tensorflow.python.eager.context import context_safe
 
-            made = context_safe()
-            if made is not None and made._initialized:
+            context = context_safe()
+            if context is not None and context._initialized:
                 return True
         if "jax" in sys.modules:
             from jax._src.xla_bridge import backends_are_initialized
@@ -72,14 +72,14 @@ def runtime_has_begun() -> bool:
 
 
 def import_keras(start: bool = True) -> Any:
-    """Import Keras with its backend and return the module; without `start`, nothing of the backend's runtime begins.
+    """Import Keras with its backend and return the module; without `start`, the backend's runtime is not initialized.
 
     Raises:
         ImportError: Keras or the backend of KERAS_BACKEND is not installed; what was held back is printed.
     """
     with _importing:
         keras = _import_keras(start)
-    keras.config.disable_interactive_logging()  # Keras keeps this by thread
+    keras.config.disable_interactive_logging()  # Keras stores this per thread
     return keras
 
 
@@ -87,7 +87,7 @@ def _import_keras(start: bool) -> Any:
     if "keras" in sys.modules:
         return sys.modules["keras"]
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # Or the first process on a GPU takes nearly all of its memory, and none is left for the others.
+    # Otherwise the first process on a GPU takes nearly all of its memory, and leaves none for the others.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     sys.stderr.flush()
@@ -97,7 +97,7 @@ def _import_keras(start: bool) -> Any:
         try:
             import keras
 
-            if start:  # by its first operation, and it has more to say then
+            if start:  # the first operation initializes it, and it logs more then
                 keras.ops.convert_to_tensor(0.0)
         except BaseException:
             held.seek(0)
@@ -107,6 +107,6 @@ def _import_keras(start: bool) -> Any:
             os.dup2(real, 2)
             os.close(real)
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
-    # Keras looks for garbage before each network: a fifth of a second, nearly all of it among what was imported.
+    # Keras collects garbage before each network: a fifth of a second, nearly all of it for imported modules.
     gc.freeze()
     return keras

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written under a temporary name and renamed."""
+"""Atomic writes: files and folders are written under a temporary name and renamed."""
 
 import glob
 import os
@@ -11,15 +11,15 @@ import psutil
 
 
 def write_text(path: Path, text: str, *, synced: bool = True) -> None:
-    """Write a text file in one go: a reader sees the old text or the new one.
+    """Write a text file atomically: a reader sees either the old text or the new.
 
-    Where it is not `synced`, a power cut may leave the old one; a kill does not.
+    Unless it is `synced`, a power failure may bring the old text back; a kill does not.
     """
     write_bytes(path, text.encode(), synced=synced)
 
 
 def write_bytes(path: Path, content: bytes, *, synced: bool = True) -> None:
-    """Write a file in one go, as `write_text` does."""
+    """Write a file atomically; see `write_text`."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with partial.open("wb") as file:
@@ -34,9 +34,9 @@ def write_bytes(path: Path, content: bytes, *, synced: bool = True) -> None:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder that becomes `path` when the block ends well, and vanishes when it does not.
+    """Yield an empty folder that becomes `path` when the block succeeds, and is removed when it fails.
 
-    A folder that is there already is replaced. What a kill has left of an earlier attempt is removed.
+    An existing folder is replaced. Leftovers of earlier attempts that were killed are removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")

@@ -1,11 +1,11 @@
-"""A process that has imported Keras and what else programs need, and forks them when they are asked for.
+"""A process that has imported Keras and whatever else programs need, and forks them on request.
 
 Importing TensorFlow takes three to thirteen seconds and some 300 MB. A program that is forked from a process that has
-done so begins at once, and shares the memory. That is sound as long as nothing of the backend's runtime, with its
-threads and devices, has begun before the fork; so this process imports, and does nothing else (docs/scaling.md says
-which backends bear it).
+done so starts at once, and shares the memory. That is safe as long as the backend's runtime, with its threads and
+devices, is not initialized before the fork; so this process imports, and does nothing else (docs/scaling.md says which
+backends tolerate it).
 
-Requests come in on a socket, with the descriptors that a program gets; what happens to it goes out in the same way.
+Requests arrive on a socket, with the file descriptors for the program; its process ID and exit code go back.
 """
 
 import contextlib
@@ -29,104 +29,104 @@ from .backend import chosen_backend, import_keras
 from .processes import end_with_parent, environment
 from .programs import Process, Spawner, Starter, run
 
-BACKENDS = ("tensorflow", "jax")  # that bear it
+BACKENDS = ("tensorflow", "jax")  # that tolerate it
 LARGEST = 1 << 16  # bytes of a message
-TICK = 0.05  # seconds between two looks for a process that is waited for
+TICK = 0.05  # seconds between polls for the end of a process
 
 
 def starter(modules: Sequence[str], *, gpus: bool = False) -> Starter:
-    """Return what programs are best started by on this machine.
+    """Return the fastest starter of programs that is safe on this machine.
 
     Args:
         modules: what they all import.
-        gpus: whether they are to use some. What a driver has begun does not survive a fork, and whether importing a
-            backend begins it has only been looked at where there is none.
+        gpus: whether they use GPUs. An initialized driver does not survive a fork, and whether importing a backend
+            initializes it has only been checked on machines without one.
     """
     return ForkServer(modules) if may_fork(gpus=gpus) else Spawner()
 
 
 def may_fork(*, gpus: bool = False) -> bool:
-    """Whether a process that has imported Keras, and not begun the backend's runtime, may be forked."""
+    """Whether a process that has imported Keras, but not initialized the backend's runtime, may be forked."""
     return sys.platform == "linux" and not gpus and chosen_backend()[0] in BACKENDS
 
 
 class ForkServer:
-    """The side of whoever wants programs: starts the server, another one where it dies, and tells how programs end."""
+    """The client's side: starts the server, restarts it if it dies, and tracks how programs end."""
 
     def __init__(self, modules: Sequence[str] = ()) -> None:
-        """Start the server, which begins to import Keras and `modules`."""
+        """Start the server, which imports Keras and `modules`."""
         self._modules = modules
-        self._programs: dict[int, Forked] = {}  # that have not ended, by the number of their request
+        self._programs: dict[int, Forked] = {}  # the running ones, by the number of their request
         self._count = 0
-        self._begin()
+        self._start_server()
 
     def start(
         self, program: str, output: int, variables: Mapping[str, str] | None = None
     ) -> tuple[Connection, Process]:
-        """Have a program forked, as soon as all is imported; see `Starter`."""
+        """Have a program forked as soon as everything is imported; see `Starter`."""
         self.receive()
         if self.process.poll() is not None:
-            self._die()
-            self._begin()
+            self._clean_up()
+            self._start_server()
         ours, theirs = socket.socketpair()
         self._count += 1
         forked = self._programs[self._count] = Forked(self, os.dup(output))
         request = {"number": self._count, "program": program, "variables": dict(variables or {})}
-        with theirs, contextlib.suppress(OSError):  # it dies at this moment, which `receive` finds out
+        with theirs, contextlib.suppress(OSError):  # the server has just died, which `receive` will notice
             socket.send_fds(self._control, [json.dumps(request).encode()], [theirs.fileno(), output])
         return Connection(ours.detach()), forked
 
     def receive(self) -> None:
-        """Take in what the server has said: which processes it has made, and how they ended."""
+        """Process the server's messages: which processes it forked, and how they ended."""
         while self._control.fileno() >= 0 and select.select([self._control], [], [], 0)[0]:
             try:
-                message = self._control.recv(LARGEST)
+                received = self._control.recv(LARGEST)
             except OSError:
-                message = b""
-            if not message:
-                self._die()
+                received = b""
+            if not received:
+                self._clean_up()
                 return
-            said = json.loads(message)
-            forked = self._programs.get(said["number"])
+            message = json.loads(received)
+            forked = self._programs.get(message["number"])
             if forked is None:
                 continue
-            if "pid" in said:
-                forked.begun(said["pid"])
+            if "pid" in message:
+                forked.mark_started(message["pid"])
             else:
-                forked.ended(said["code"])
-                del self._programs[said["number"]]
+                forked.mark_ended(message["code"])
+                del self._programs[message["number"]]
 
     def close(self) -> None:
         """End the server, and with it all programs that were forked from it."""
         self.process.kill()
-        self._die()
+        self._clean_up()
 
-    def _begin(self) -> None:
+    def _start_server(self) -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control = ours
-        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the server
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the server
         with theirs:
             self.process = subprocess.Popen(
                 [sys.executable, "-P", "-m", __name__, str(theirs.fileno()), *self._modules],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
-                stdout=self._said,
-                stderr=self._said,
+                stdout=self._output,
+                stderr=self._output,
                 env=environment(),
                 start_new_session=True,
             )
 
-    def _die(self) -> None:
-        """Note that the server has ended, and that no program outlives it."""
-        if self._said.closed:
+    def _clean_up(self) -> None:
+        """Reap the server, and mark its programs as dead: none outlives it."""
+        if self._output.closed:
             return
         self._control.close()
         code = self.process.wait()
-        self._said.seek(0)
-        said = self._said.read()
-        self._said.close()
+        self._output.seek(0)
+        output = self._output.read()
+        self._output.close()
         for forked in self._programs.values():
-            forked.lost(code, said)
+            forked.mark_lost(code, output)
         self._programs.clear()
 
 
@@ -136,12 +136,12 @@ class Forked:
     def __init__(self, server: ForkServer, output: int) -> None:
         self._pid: int | None = None
         self._server = server
-        self._output: int | None = output  # until it is there and prints there itself
+        self._output: int | None = output  # until the process exists and writes to it itself
         self._code: int | None = None
 
     @property
     def pid(self) -> int | None:
-        """Its process id; None while it is still to be forked."""
+        """Its process ID; None while it is still to be forked."""
         if self._pid is None:
             self._server.receive()
         return self._pid
@@ -162,7 +162,7 @@ class Forked:
         return code
 
     def kill(self) -> None:
-        """Kill it; where it was not forked yet nobody waits for that, and it is killed when it is."""
+        """Kill it; if it is not forked yet, count it as dead now and kill it as soon as it is."""
         if self.poll() is not None:
             return
         if self._pid is None:
@@ -171,26 +171,26 @@ class Forked:
         else:
             self._kill(self._pid)
 
-    def begun(self, pid: int) -> None:
-        """Note that it was forked."""
+    def mark_started(self, pid: int) -> None:
+        """Record that it was forked."""
         if self._code is not None:
             self._kill(pid)
             return
         self._pid = pid
         self._close_output()
 
-    def ended(self, code: int) -> None:
-        """Note how it ended."""
+    def mark_ended(self, code: int) -> None:
+        """Record its exit code."""
         if self._code is None:
             self._code = code
 
-    def lost(self, code: int, said: bytes) -> None:
-        """Note that its server has ended; where it was never forked, what the server printed tells why."""
+    def mark_lost(self, code: int, output: bytes) -> None:
+        """Record that its server has died; if it was never forked, the server's output explains why."""
         if self._code is not None:
             return
         self._code = code if self._pid is None else -signal.SIGKILL
         if self._output is not None:
-            os.write(self._output, said)
+            os.write(self._output, output)
             self._close_output()
 
     @staticmethod
@@ -208,7 +208,7 @@ class Forked:
 
 
 def main(control: socket.socket, modules: Sequence[str]) -> None:
-    """Import, then fork whatever is asked for, until nobody is left to ask."""
+    """Import, then fork a process for each request, until the client closes the socket."""
     import_keras(start=False)
     for module in modules:
         import_module(module)
@@ -223,8 +223,8 @@ def main(control: socket.socket, modules: Sequence[str]) -> None:
         ready, _, _ = select.select([control, woken], [], [])
         if woken in ready:
             woken.recv(LARGEST)
-            for pid, code in _ended():
-                _say(control, number=numbers.pop(pid), code=code)
+            for pid, code in _reap():
+                _send(control, number=numbers.pop(pid), code=code)
         if control in ready:
             message, descriptors, _, _ = socket.recv_fds(control, LARGEST, 2)
             if not message:
@@ -238,11 +238,11 @@ def main(control: socket.socket, modules: Sequence[str]) -> None:
             for descriptor in descriptors:
                 os.close(descriptor)
             numbers[pid] = request["number"]
-            _say(control, number=request["number"], pid=pid)
+            _send(control, number=request["number"], pid=pid)
 
 
-def _ended() -> list[tuple[int, int]]:
-    """Return the processes that have ended, and how."""
+def _reap() -> list[tuple[int, int]]:
+    """Return the processes that have ended, with their exit codes."""
     found: list[tuple[int, int]] = []
     while True:
         try:
@@ -254,13 +254,13 @@ def _ended() -> list[tuple[int, int]]:
         found.append((pid, os.waitstatus_to_exitcode(status)))
 
 
-def _say(control: socket.socket, **message: Any) -> None:
-    with contextlib.suppress(OSError):  # nobody is left to receive it, which the next read finds out
+def _send(control: socket.socket, **message: Any) -> None:
+    with contextlib.suppress(OSError):  # the client has closed the socket, which the next read will notice
         control.send(json.dumps(message).encode())
 
 
 def _become(request: dict[str, Any], connection: int, output: int) -> NoReturn:
-    """Be the program that was asked for, in a process that was just forked."""
+    """Run the requested program in the process that was just forked."""
     code = 1
     try:
         signal.set_wakeup_fd(-1)
@@ -280,7 +280,7 @@ def _become(request: dict[str, Any], connection: int, output: int) -> NoReturn:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(code)  # the server's own end is none of its business
+        os._exit(code)  # skip the server's own clean-up
 
 
 if __name__ == "__main__":

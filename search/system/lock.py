@@ -1,4 +1,4 @@
-"""One loop a study: two that write one record would lose trials."""
+"""One loop per study: two that write to the same record would lose trials."""
 
 import fcntl
 import os
@@ -9,22 +9,22 @@ from pathlib import Path
 
 from ...spaces.errors import InputError
 
-PATIENCE = 0.5  # seconds; whoever asks whether a folder is held (`is_held`) holds it for a moment
+PATIENCE = 0.5  # seconds; `is_held` holds the folder for a moment
 
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Hold the study's folder while the block runs; the system lets go of it when the process ends, however it does.
+    """Lock the study's folder while the block runs; the system releases the lock however the process ends.
 
     Raises:
         InputError: another process holds it.
     """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        if not _taken(descriptor, fcntl.LOCK_EX, PATIENCE):
+        if not _acquire(descriptor, fcntl.LOCK_EX, PATIENCE):
             raise InputError(
-                f"the study '{folder.name}' is being searched by another `convsearch run`: wait for it, or end it by "
-                "Ctrl-C"
+                f"the study '{folder.name}' is being searched by another `convsearch run`: wait for it, or stop it "
+                "with Ctrl-C"
             )
         yield
     finally:
@@ -32,19 +32,19 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def is_held(folder: Path) -> bool:
-    """Whether a loop is at work on the study, on this machine."""
+    """Whether a loop is running on the study, on this machine."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)
     except FileNotFoundError:
         return False
     try:
-        return not _taken(descriptor, fcntl.LOCK_SH)
+        return not _acquire(descriptor, fcntl.LOCK_SH)
     finally:
         os.close(descriptor)
 
 
-def _taken(descriptor: int, kind: int, patience: float = 0.0) -> bool:
-    """Take a lock if it can be had within some seconds."""
+def _acquire(descriptor: int, kind: int, patience: float = 0.0) -> bool:
+    """Acquire a lock within `patience` seconds; return whether that succeeded."""
     until = time.monotonic() + patience
     while True:
         try:

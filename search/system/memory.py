@@ -4,9 +4,9 @@ import psutil
 
 
 def own_memory(process: psutil.Process) -> int:
-    """Return the bytes of memory that a process holds alone: arrays that are mapped from files do not count."""
+    """Return the private memory of a process in bytes: arrays mapped from files do not count."""
     try:
         info = process.memory_info()
-    except psutil.Error:  # it is gone, which its connection tells
+    except psutil.Error:  # it has exited, which its connection will report
         return 0
     return int(info.rss - getattr(info, "shared", 0))

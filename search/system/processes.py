@@ -1,4 +1,4 @@
-"""Processes of ours: they end when the one that started them does, whatever happens to it."""
+"""Child processes that end with their parent, whatever happens to it."""
 
 import ctypes
 import os
@@ -6,44 +6,44 @@ import signal
 import sys
 from pathlib import Path
 
-PARENT = "CONVSEARCH_PARENT"  # the variable that tells a process which one has started it
+PARENT = "CONVSEARCH_PARENT"  # the variable that holds the process ID of the parent
 PR_SET_PDEATHSIG, PR_SET_NAME = 1, 15  # of prctl(2)
 LONGEST_NAME = 15  # characters of a process's name that the system keeps
-TAIL = 2000  # bytes of a dead process's log that are looked at for its last words
+TAIL = 2000  # bytes of a dead process's log that are searched for its last line
 NOISE = ("WARNING", "I0000", "W0000", "E0000")  # how the backend's own log lines begin
 
 
 def environment() -> dict[str, str]:
-    """Return the variables of a process that is to end with this one."""
+    """Return the environment of a child process that ends with this one."""
     return os.environ | {PARENT: str(os.getpid())}
 
 
 def end_with_parent(parent: int | None = None) -> None:
-    """Have the system kill this process when its parent dies, whatever it is at; where it can (Linux).
+    """Have the system kill this process when its parent dies, whatever it is doing; on Linux only.
 
-    `parent` is the process that started it: it may be gone already. Where it is not given, the environment tells it.
+    `parent` is the ID of the process that started it, which may have exited already; by default the environment's.
     """
     if sys.platform != "linux":
         return
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     expected = os.environ.get(PARENT, str(os.getppid())) if parent is None else str(parent)
-    if expected != str(os.getppid()):  # it died before that
+    if expected != str(os.getppid()):  # the parent died before this call
         os._exit(1)
 
 
 def shown_as(name: str) -> str:
-    """Return how the system shows a process that `name_process` has given a name."""
+    """Return the name that the system shows for a process named by `name_process`."""
     return name[-LONGEST_NAME:]
 
 
 def name_process(name: str) -> None:
-    """Have the system show this process by the end of a name, in `ps` and `top`; where it can (Linux)."""
+    """Set the name of this process in `ps` and `top` to the end of `name`; on Linux only."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_NAME, shown_as(name).encode())
 
 
 def how_it_ended(code: int, log: Path) -> str:
-    """Return how a process ended with that exit code, with the last line of its log where it ended with an error."""
+    """Describe how a process ended, with the last line of its log after an error."""
     if code < 0:
         return f"was killed by signal {-code} ({_signal(-code)})"
     with log.open("rb") as file:

@@ -1,7 +1,7 @@
-"""Programs of ours beside the one that starts them: a module with `main(connection)`, in a process of its own.
+"""Helper programs: modules with `main(connection)`, each run in a separate process.
 
-A program begins in a new interpreter (`Spawner`), or is forked from a process that has imported what it needs
-(`fork_server.py`). Either way it talks to whoever started it through a connection, and ends when they do.
+A program starts in a new interpreter (`Spawner`), or is forked from a process that has imported what it needs
+(`fork_server.py`). Either way it talks to its parent through a connection, and ends with it.
 """
 
 import errno
@@ -22,20 +22,20 @@ from .processes import end_with_parent, environment, how_it_ended, name_process
 
 
 class Process(Protocol):
-    """A program that runs, or did; the part of `subprocess.Popen` that is needed."""
+    """A running or finished program; the part of `subprocess.Popen` that is needed."""
 
     @property
     def pid(self) -> int | None:
-        """Its process id; None until it is known."""
+        """Its process ID; None until it is known."""
 
     def poll(self) -> int | None:
         """Return its exit code, or minus the signal that killed it; None while it runs."""
 
     def wait(self, timeout: float | None = None) -> int:
-        """Wait for its end and return what `poll` does; subprocess.TimeoutExpired after so many seconds."""
+        """Wait for its end and return what `poll` does; subprocess.TimeoutExpired after `timeout` seconds."""
 
     def kill(self) -> None:
-        """Kill it; it may be gone already."""
+        """Kill it, unless it has exited already."""
 
 
 class Starter(Protocol):
@@ -48,15 +48,15 @@ class Starter(Protocol):
 
         Args:
             program: its module.
-            output: the descriptor of a file that takes what it prints.
-            variables: what its environment has beyond this process's.
+            output: the descriptor of the file for its output.
+            variables: environment variables to add to this process's.
 
         Returns:
             the connection to it, and its process.
         """
 
     def close(self) -> None:
-        """Let go of what programs are started from; those that were forked end."""
+        """Release the resources; programs that were forked end."""
 
 
 class Spawner:
@@ -81,11 +81,11 @@ class Spawner:
         return Connection(ours.detach()), process
 
     def close(self) -> None:
-        """There is nothing to let go of."""
+        """There is nothing to release."""
 
 
 class Call:
-    """A program that answers one question. It begins at once, and imports what it needs until it is asked."""
+    """A program that answers one request. It starts at once, and does its imports before the request comes."""
 
     def __init__(self, starter: Starter, program: str, log: Path) -> None:
         """Start the program, whose output goes to the file `log`."""
@@ -104,52 +104,52 @@ class Call:
         self._process.kill()
         self._process.wait()
 
-    def ask(self, **question: Any) -> dict[str, Any]:
-        """Return the program's answer; question and answer are values of JSON.
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """Send the request and return the program's answer; both are JSON values.
 
         Raises:
             InputError, WorkError, OSError: as the program raised them; WorkError too where it died.
         """
         try:
-            self._connection.send_bytes(json.dumps(question).encode())
-            said: dict[str, Any] = json.loads(self._connection.recv_bytes())
+            self._connection.send_bytes(json.dumps(request).encode())
+            reply: dict[str, Any] = json.loads(self._connection.recv_bytes())
         except (EOFError, OSError) as error:
             how = how_it_ended(self._process.wait(), self._log)
             raise WorkError(f"a process of Convsearch {how}; its log is {self._log}") from error
-        if "answer" in said:
-            answer: dict[str, Any] = said["answer"]
+        if "answer" in reply:
+            answer: dict[str, Any] = reply["answer"]
             return answer
-        raise _error(said)
+        raise _error(reply)
 
 
 def answer(connection: Connection, work: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    """Answer the question that comes in; the other side of `Call`."""
+    """Answer the request that comes in; the other side of `Call`."""
     try:
-        question = json.loads(connection.recv_bytes())
-    except (EOFError, OSError):  # nobody asks any more
+        request = json.loads(connection.recv_bytes())
+    except (EOFError, OSError):  # the caller has exited
         return
-    said: dict[str, Any]
+    reply: dict[str, Any]
     try:
-        said = {"answer": work(question)}
+        reply = {"answer": work(request)}
     except InputError as error:
-        said = {"input": str(error)}
+        reply = {"input": str(error)}
     except WorkError as error:
-        said = {"work": str(error)}
+        reply = {"work": str(error)}
     except OSError as error:
-        said = {"system": error.errno, "message": error.strerror or str(error), "file": error.filename}
-    connection.send_bytes(json.dumps(said).encode())
+        reply = {"system": error.errno, "message": error.strerror or str(error), "file": error.filename}
+    connection.send_bytes(json.dumps(reply).encode())
 
 
-def _error(said: Mapping[str, Any]) -> Exception:
-    if "input" in said:
-        return InputError(said["input"])
-    if "work" in said:
-        return WorkError(said["work"])
-    return OSError(said["system"] or errno.EIO, said["message"], said["file"])
+def _error(reply: Mapping[str, Any]) -> Exception:
+    if "input" in reply:
+        return InputError(reply["input"])
+    if "work" in reply:
+        return WorkError(reply["work"])
+    return OSError(reply["system"] or errno.EIO, reply["message"], reply["file"])
 
 
 def run(program: str, descriptor: int) -> None:
-    """Be a program, whose end of the connection is a descriptor."""
+    """Run a program; `descriptor` is its end of the connection."""
     name_process(program)
     import_module(program).main(Connection(descriptor))
 

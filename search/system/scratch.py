@@ -1,4 +1,4 @@
-"""A folder for files on their way from a worker to the loop; nothing of it stays on the machine."""
+"""A temporary folder for files on their way from a worker to the loop."""
 
 import fcntl
 import os
@@ -10,17 +10,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PREFIX = "convsearch-scratch-"
-YOUNG = 60.0  # seconds in which a folder that nobody holds may be about to be held
+YOUNG = 60.0  # seconds during which an unlocked folder may be about to be locked
 
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """Yield an empty folder that goes with the block; what a killed process has left goes when the next one begins."""
+    """Yield an empty folder for the block; leftovers of killed processes are removed by the next call."""
     _sweep()
     folder = Path(tempfile.mkdtemp(prefix=PREFIX))
     held = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system lets go of it when the process ends
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the system releases it when the process ends
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -29,7 +29,7 @@ def scratch() -> Iterator[Path]:
 
 def _sweep() -> None:
     for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        with suppress(OSError):  # it is another user's, or held, or has just gone
+        with suppress(OSError):  # another user's, locked, or just removed
             if time.time() - folder.stat().st_mtime < YOUNG:
                 continue
             held = os.open(folder, os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""Images varied outside Keras: to ask a network, after its trial, whether it knows them as well as plain ones."""
+"""Images augmented outside Keras: to measure, after a trial, how well the network classifies them."""
 
 from collections.abc import Callable
 
@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from ...spaces.architecture import Candidate
 from ...spaces.space import SearchSpace
 
-SHIFT = 0.12  # of the side, where the space allows as much
+SHIFT = 0.12  # of the side, if the space allows that much
 Images = NDArray[np.uint8]
 
 
 def variations(strengths: dict[str, float]) -> dict[str, Callable[[Images], Images]]:
-    """Return how images (n, height, width, depth) are varied, by augmentation, for each that has a strength."""
+    """Return a function of images (n, height, width, depth) for each augmentation that has a strength."""
     found: dict[str, Callable[[Images], Images]] = {}
     if "horizontal_flip" in strengths:
         found["horizontal_flip"] = mirrored
@@ -23,14 +23,14 @@ def variations(strengths: dict[str, float]) -> dict[str, Callable[[Images], Imag
 
 
 def mirrored(images: Images) -> Images:
-    """Return images (n, height, width, depth) with left and right changed over."""
+    """Return images (n, height, width, depth) with left and right swapped."""
     return images[:, :, ::-1]
 
 
 def shifted(images: Images, share: float) -> Images:
-    """Return images (n, height, width, depth) moved by a share of their sides, by turns to each corner.
+    """Return images (n, height, width, depth) shifted by a share of their sides, in turn towards each corner.
 
-    What comes in at the edges is mirrored, as in training.
+    As in training, the edges are filled with mirrored pixels.
     """
     down, right = (max(1, round(share * side)) for side in images.shape[1:3])
     wide = np.pad(images, ((0, 0), (down, down), (right, right), (0, 0)), mode="symmetric")
@@ -43,7 +43,7 @@ def shifted(images: Images, share: float) -> Images:
 
 
 def augmentations(candidate: Candidate, space: SearchSpace) -> dict[str, float]:
-    """Return the augmentations that a candidate lacks and the space would allow, by how strong they would be."""
+    """Return the augmentations that a candidate lacks and the space allows, each with its strength."""
     found = {}
     has = candidate.recipe.augmentation
     if "augmentation.horizontal_flip" in space.dimensions and not has.horizontal_flip:

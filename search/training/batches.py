@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 
 from .mixup import mixed
 
-BLENDS = 1  # tells the random numbers of blending from those of shuffling, where all else is the same
+BLENDS = 1  # part of the seed: makes the random numbers of mixup independent of those of shuffling
 
 
 class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     """Batches of (images, one-hot labels) of the rows `indices`; shuffled anew each epoch where `seed` is given.
 
-    The order of an epoch follows from the seed and its number alone, counted from `epoch`: a training that goes on sees
-    what it would have seen without a break. Images are uint8 (batch, height, width, depth), labels float32
-    (batch, classes). `vary` is what is done to the images; with `mixup` above 0, shuffled ones are blended in pairs.
+    The order of an epoch depends only on the seed and the epoch's number, counted from `epoch`: a resumed training sees
+    the same batches as an uninterrupted one. Images are uint8 (batch, height, width, depth), labels float32
+    (batch, classes). `vary` is applied to the images; with `mixup` above 0, shuffled images are blended in pairs.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
         return -(-len(self._order) // self._batch_size)
 
     def __getitem__(self, i: int) -> tuple[Any, Any]:
-        # Sorted rows are read from the disk in one direction; the order within a batch has no meaning.
+        # Sorted rows are read sequentially from the disk; the order within a batch has no meaning.
         rows = np.sort(self._order[i * self._batch_size : (i + 1) * self._batch_size])
         images, labels = self._vary(self._images[rows]), np.eye(self._classes, dtype="float32")[self._labels[rows]]
         if not self._mixup or self._seed is None:

@@ -1,4 +1,4 @@
-"""The checkpoint of a training that may go on later: the network's weights and the optimizer's state, as arrays."""
+"""The checkpoint of a training that may be resumed: the network's weights and the optimizer's state, as arrays."""
 
 import zipfile
 from pathlib import Path
@@ -19,7 +19,7 @@ def save_checkpoint(model: Any, network: Any, path: Path, epochs: int) -> None:
 
 
 def saved_epochs(path: Path) -> int | None:
-    """Return after how many epochs a checkpoint was written, or None where there is none that can be read."""
+    """Return the number of epochs at which a checkpoint was written, or None if there is none that can be read."""
     try:
         with np.load(path, allow_pickle=False) as file:
             return int(file["epochs"])
@@ -28,16 +28,16 @@ def saved_epochs(path: Path) -> int | None:
 
 
 def load_checkpoint(model: Any, network: Any, path: Path, steps: int) -> None:
-    """Bring a model just compiled to where a checkpoint was written.
+    """Restore a newly compiled model from a checkpoint.
 
     Args:
         model: the compiled model.
         network: the network in it, as `save_checkpoint` was given it.
         path: the file.
-        steps: how many steps of training lie behind; the learning rate's schedule goes on from there.
+        steps: the number of steps trained so far; the learning rate's schedule continues from there.
 
     Raises:
-        OSError: the file is not there or damaged.
+        OSError: the file is missing or damaged.
     """
     try:
         with np.load(path, allow_pickle=False) as file:

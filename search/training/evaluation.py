@@ -1,4 +1,4 @@
-"""How good a model is on images it has never seen: accuracy with its interval, the classes one by one, confusions."""
+"""Evaluation of a model on unseen images: accuracy with its interval, per-class figures, confusions."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from ..data import Dataset
 from ..values.evaluation import Evaluation, Mistake, wilson_interval
 
 BATCH = 256
-MOST_MISTAKES = 100  # that are named
+MOST_MISTAKES = 100  # that are listed
 
 
 def evaluate(model: Any, dataset: Dataset, indices: NDArray[np.int64]) -> Evaluation:
-    """Return how a model does on the images `indices` of a data set."""
+    """Evaluate a model on the images `indices` of a data set."""
     from .batches import Batches  # Keras
 
     labels, classes = dataset.labels(), len(dataset.classes)

@@ -1,4 +1,4 @@
-"""How long a network takes for one image, on the machine at hand."""
+"""The latency of a network for one image, on this machine."""
 
 import statistics
 import time
@@ -6,20 +6,20 @@ from typing import Any
 
 import numpy as np
 
-WARMING = 10  # calls before the clock runs: the first one traces the network
-TIMED = 100  # calls, whose median counts: what disturbs a few of them does not
+WARM_UP = 10  # untimed calls: the first one traces the network
+TIMED = 100  # timed calls; their median is robust against a few that are disturbed
 
 
 def latency_ms(network: Any) -> float:
     """Return the median milliseconds from one raw image in memory to its probabilities, one image at a time.
 
     Args:
-        network: a Keras model of (height, width, depth) images. What Keras itself needs for a call is in the time.
+        network: a Keras model of (height, width, depth) images. The time includes Keras's own overhead for a call.
     """
     image = np.zeros((1, *network.input_shape[1:]), np.float32)
     seconds = []
-    for _ in range(WARMING + TIMED):
+    for _ in range(WARM_UP + TIMED):
         begin = time.perf_counter()
         network.predict_on_batch(image)
         seconds.append(time.perf_counter() - begin)
-    return 1000 * statistics.median(seconds[WARMING:])
+    return 1000 * statistics.median(seconds[WARM_UP:])

@@ -1,8 +1,8 @@
 """Mixup: pairs of images blended, and their labels alike (Zhang et al., ICLR 2018, https://arxiv.org/abs/1710.09412).
 
-A network that sees the same images a hundred times knows them by heart. Blends are new ones every time, and ask for an
-answer between two classes, which cannot be known by heart. A short training has better things to learn first, and a
-network that is nearly always right has nothing to gain: `python -m benchmarks mixup` tells both.
+A network that sees the same images a hundred times memorizes them. Blends differ every time, and their labels lie
+between two classes, so they cannot be memorized. A short training does not gain from them, and neither does a network
+that is nearly always right: `python -m benchmarks mixup` measures both.
 """
 
 import numpy as np
@@ -14,8 +14,8 @@ def mixed(
 ) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
     """Return each image of a batch blended with another one, share * this + (1 - share) * other, and the labels alike.
 
-    The share is drawn from Beta(alpha, alpha) for each image; where it is below a half, it is the other's, so that an
-    image's own label stays the likelier one and the accuracy has a meaning.
+    The share is drawn from Beta(alpha, alpha) for each image and is at least one half, so that an image's own label
+    keeps the larger weight and the accuracy stays meaningful.
 
     Args:
         images: (batch, height, width, depth).

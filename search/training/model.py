@@ -18,40 +18,40 @@ def trainable(
 ) -> tuple[Any, Any]:
     """Return a compiled model and the network in it.
 
-    The model takes batches of `recipe.batch_size` raw images, 0 to 255, with one-hot labels, and varies them in
-    training. The network is the same without the augmentation and shares its weights: it is what is kept.
+    The model takes batches of `recipe.batch_size` raw images, 0 to 255, with one-hot labels, and augments them in
+    training. The network is the same without the augmentation and shares its weights: it is what is saved.
 
     Args:
-        candidate: what is to be trained.
-        images: how many images an epoch has; schedule and batch normalisation follow from it.
-        epochs: over how many epochs the learning rate's schedule is laid; None where somebody else sets the rate.
-        normalization: the class of batch normalisation's layers; with Keras's own the model can be saved as it is.
+        candidate: the candidate to train.
+        images: the number of images in an epoch; schedule and batch normalisation depend on it.
+        epochs: the number of epochs that the learning rate's schedule spans; None if a callback sets the rate.
+        normalization: the class of the batch normalisation layers; with Keras's own the model can be saved as it is.
     """
     recipe = candidate.recipe
     steps = -(-images // recipe.batch_size)
     network = build(candidate.architecture, batch_norm_momentum(steps), normalization)
-    model = _varied(network, recipe.augmentation, candidate.architecture.input)
+    model = _augmented(network, recipe.augmentation, candidate.architecture.input)
     model.compile(
         optimizer(recipe, None if epochs is None else steps * epochs),
         keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing),
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
     )
-    # Variables that come up while the first step is traced make TensorFlow trace it a second time: up to a second more.
+    # Variables created while the first step is traced would make TensorFlow trace it again, for up to a second.
     model.optimizer.build(model.trainable_variables)
     return model, network
 
 
 def batch_norm_momentum(steps: int) -> float:
-    """Return the momentum with which the first guess weighs 1 % after an epoch of `steps` steps, from 0.5 to 0.99.
+    """Return the momentum at which the initial statistics weigh 1 % after `steps` steps, an epoch; from 0.5 to 0.99.
 
-    Keras's default of 0.99 needs 460 steps for that: a small data set would validate by chance for many epochs.
+    Keras's default of 0.99 takes 460 steps for that: with little data, validation would mean nothing for many epochs.
     """
     momentum: float = 0.01 ** (1 / steps)
     return round(min(max(momentum, 0.5), 0.99), 3)
 
 
-def _varied(network: Any, augmentation: Augmentation, input: Volume) -> Any:
-    """Return the network behind its augmentation; the weights are shared, so that only the network need be kept."""
+def _augmented(network: Any, augmentation: Augmentation, input: Volume) -> Any:
+    """Return the network with its augmentation in front; both share the weights, so only the network is saved."""
     layers = augmenter(augmentation, input)
     if not layers:
         return network

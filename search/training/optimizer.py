@@ -1,4 +1,4 @@
-"""Recipe -> a Keras optimizer, with the learning rate's schedule laid over the steps that training will take."""
+"""Recipe -> a Keras optimizer, with a learning rate schedule that spans the steps of the training."""
 
 from typing import Any
 
@@ -6,9 +6,9 @@ import keras
 
 from ...spaces.architecture import Recipe
 
-WARM_UP = 0.05  # share of the steps in which `warmup_cosine` rises
+WARM_UP = 0.05  # share of the steps during which `warmup_cosine` rises
 EXPONENTIAL_END = 0.01  # share of the learning rate that `exponential` ends with
-MOMENTUM = 0.9  # of sgd, with Nesterov's look ahead
+MOMENTUM = 0.9  # of sgd, with Nesterov momentum
 
 
 def learning_rate(recipe: Recipe, steps: int) -> Any:
@@ -25,9 +25,9 @@ def learning_rate(recipe: Recipe, steps: int) -> Any:
 
 
 def optimizer(recipe: Recipe, steps: int | None) -> Any:
-    """Return the recipe's optimizer for a training of `steps` steps; None where somebody else sets the learning rate.
+    """Return the recipe's optimizer for a training of `steps` steps; None if a callback sets the learning rate.
 
-    Weight decay spares biases and normalisations.
+    Biases and normalisations are excluded from weight decay.
     """
     rate, decay = recipe.learning_rate if steps is None else learning_rate(recipe, steps), recipe.weight_decay or None
     kinds = {
@@ -38,8 +38,8 @@ def optimizer(recipe: Recipe, steps: int | None) -> Any:
         "rmsprop": lambda: keras.optimizers.RMSprop(rate, weight_decay=decay),
     }
     made = kinds[recipe.optimizer]()
-    # Keras would sum the gradients over replicas, of which there is one; TensorFlow keeps what it takes for that, the
-    # graph of a step, for good: a worker would grow from trial to trial, and each would take longer to begin.
+    # Keras would sum the gradients over replicas, of which there is only one; TensorFlow never frees what it keeps for
+    # that, the graph of a step: a worker would grow with each trial, and each would take longer to start.
     made._all_reduce_sum_gradients = lambda gradients_and_variables: gradients_and_variables
     if recipe.weight_decay:
         made.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])

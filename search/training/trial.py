@@ -21,7 +21,7 @@ from .model import trainable
 from .normalization import BatchNormalization
 
 EVALUATION_BATCH = 256
-FULL = ("ResourceExhaustedError", "OutOfMemoryError", "MemoryError")  # how TensorFlow, PyTorch and NumPy call it
+OUT_OF_MEMORY = ("ResourceExhaustedError", "OutOfMemoryError", "MemoryError")  # of TensorFlow, PyTorch and NumPy
 
 
 def train(
@@ -34,21 +34,21 @@ def train(
 
     Args:
         job: what to train.
-        report: is given each epoch, and says whether to go on.
-        stop_now: is asked after each batch; True ends the training in the middle of an epoch.
-        data: the arrays of `job.data` and `job.split`, where they are in memory; otherwise they are read there.
+        report: called with each epoch; returns whether to continue.
+        stop_now: called after each batch; True ends the training in the middle of an epoch.
+        data: the arrays of `job.data` and `job.split`, if they are in memory already; otherwise they are read.
 
     Returns:
-        the outcome; a loss that is no number any more, or an error of Keras, is a failed one with its reason.
+        the outcome; it is `failed`, with the reason, if the loss became NaN or infinite or Keras raised an error.
 
     Raises:
-        DeviceFullError: memory gave out; that may be another worker's fault.
-        OSError: the data cannot be read, or the weights not be written.
+        DeviceFullError: out of memory, which may be another worker's fault.
+        OSError: the data cannot be read, or the weights cannot be written.
     """
     try:
         return _train(job, report, stop_now, data)
     except Exception as error:
-        if _is_full(error):
+        if _is_out_of_memory(error):
             traceback.print_exc()  # into the worker's log
             raise DeviceFullError(f"out of memory on the device ({_first_line(error)})") from error
         raise
@@ -70,8 +70,8 @@ def _train(job: Job, report: Report, stop_now: Callable[[], bool], data: Trainin
     model, network = trainable(job.candidate, len(rows), schedule_epochs, BatchNormalization)
     if job.checkpoint is not None and job.begin:
         load_checkpoint(model, network, Path(job.checkpoint.file), job.begin * len(batches))
-    followed = TrialCallback(job, network, report, stop_now, building=time.perf_counter() - clock)
-    callbacks: list[Any] = [followed]
+    callback = TrialCallback(job, network, report, stop_now, building=time.perf_counter() - clock)
+    callbacks: list[Any] = [callback]
     if length.seconds is not None:
         callbacks.append(TimedSchedule(recipe, clock, length.seconds, length.epochs * len(batches)))
     weights = class_weights(labels[rows], classes) if job.class_weights else None
@@ -82,65 +82,65 @@ def _train(job: Job, report: Report, stop_now: Callable[[], bool], data: Trainin
             initial_epoch=job.begin,
             epochs=length.epochs,
             class_weight=weights,
-            shuffle=False,  # the batches are shuffled by themselves
+            shuffle=False,  # `Batches` shuffles
             validation_freq=length.validate_every,
             callbacks=callbacks,
             verbose=0,
         )
-        followed.validate_the_last(validation)
+        callback.validate_last_epoch(validation)
     except StoppedNowError:
-        followed.stopped = True
+        callback.stopped = True
     except DivergedError as error:
-        return followed.outcome("failed", str(error))
-    except Exception as error:  # whatever Keras or its backend raises, the trial fails and the study goes on
-        if _is_full(error):
+        return callback.outcome("failed", str(error))
+    except Exception as error:  # whatever Keras or its backend raises: the trial fails, the study continues
+        if _is_out_of_memory(error):
             raise
         traceback.print_exc()  # into the worker's log
-        return followed.outcome("failed", _first_line(error))
-    if job.checkpoint is not None and followed.epochs:
-        save_checkpoint(model, network, Path(job.checkpoint.file), job.begin + followed.epochs)
+        return callback.outcome("failed", _first_line(error))
+    if job.checkpoint is not None and callback.epochs:
+        save_checkpoint(model, network, Path(job.checkpoint.file), job.begin + callback.epochs)
     if job.with_validation:
         _save(network, job.weights)
-    elif followed.best_weights is not None:
-        network.set_weights(followed.best_weights)
+    elif callback.best_weights is not None:
+        network.set_weights(callback.best_weights)
         _save(network, job.weights)
-    if followed.stopped or not followed.epochs:
-        return followed.outcome("stopped")
+    if callback.stopped or not callback.epochs:
+        return callback.outcome("stopped")
     extras: dict[str, Any] = {"varied": {}}
-    followed.on_test_begin()
+    callback.on_test_begin()
     if job.with_validation:
-        extras["known"] = followed.accuracy(validation)
+        extras["known"] = callback.accuracy(validation)
     for name, vary in variations(job.probes.augmentations).items():
         batches = Batches(images, labels, data.val, classes, EVALUATION_BATCH, vary=vary)
-        extras["varied"][name] = followed.accuracy(batches)
+        extras["varied"][name] = callback.accuracy(batches)
     if job.probes.latency:
         extras["latency_ms"] = latency_ms(network)
-    followed.on_test_end()
-    return followed.outcome("complete").model_copy(update=extras)
+    callback.on_test_end()
+    return callback.outcome("complete").model_copy(update=extras)
 
 
 def _save(network: Any, path: str) -> None:
-    """Write the network's weights, in full or not at all; OSError where they cannot be written."""
+    """Write the network's weights atomically; OSError if they cannot be written."""
     partial = Path(path.removesuffix(".weights.h5") + ".partial.weights.h5")
     try:
         network.save_weights(partial)
-    except RuntimeError as error:  # how h5py says of some files that the disk is full
+    except RuntimeError as error:  # h5py's error for some files when the disk is full
         raise OSError(" ".join(str(error).split())) from error
     partial.replace(path)
 
 
 def class_weights(labels: NDArray[np.int32], classes: int) -> dict[int, float]:
-    """Return weights with which every class counts the same: n / (classes * count of the class)."""
+    """Return weights that make all classes count the same: n / (classes * count of the class)."""
     counts = np.maximum(np.bincount(labels, minlength=classes), 1)
     return {i: float(len(labels) / (classes * count)) for i, count in enumerate(counts)}
 
 
-def _is_full(error: BaseException) -> bool:
-    return type(error).__name__ in FULL or "RESOURCE_EXHAUSTED" in str(error)  # the latter is JAX's
+def _is_out_of_memory(error: BaseException) -> bool:
+    return type(error).__name__ in OUT_OF_MEMORY or "RESOURCE_EXHAUSTED" in str(error)  # the latter is JAX
 
 
 class DeviceFullError(Exception):
-    """There was no memory left for the network, on a GPU or for the process."""
+    """The GPU or the process ran out of memory."""
 
 
 def _first_line(error: BaseException) -> str:

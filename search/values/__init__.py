@@ -1,1 +1,1 @@
-"""The values that pass between rooms, and the words for them."""
+"""The values that pass between rooms, and how they are formatted."""

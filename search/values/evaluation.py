@@ -9,7 +9,7 @@ Z_95 = 1.959963984540054  # the normal distribution's 97.5 % point
 
 
 class Mistake(BaseModel):
-    """An image, by its place in the data set, that was taken for another class, with the probability given to that."""
+    """A misclassified image: its index in the data set, and the probability that the model gave to its guess."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -20,9 +20,9 @@ class Mistake(BaseModel):
 
 
 class Evaluation(BaseModel):
-    """`confusion[i][j]` is how many images of class i were taken for class j; accuracy and interval are shares.
+    """`confusion[i][j]` counts the images of class i that were classified as j; accuracy and interval are fractions.
 
-    `mistakes` are those that the model was surest of, the surest first.
+    `mistakes` are the most confident ones, the most confident first.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -34,15 +34,15 @@ class Evaluation(BaseModel):
     mistakes: tuple[Mistake, ...] = ()
 
     def per_class(self) -> list[tuple[float, float, int]]:
-        """Return precision, recall and the number of images of each class; 0 where a share has no images."""
+        """Return precision, recall and the number of images of each class; a fraction of no images is 0."""
         table = np.array(self.confusion)
-        hits, true, named = np.diag(table), table.sum(axis=1), table.sum(axis=0)
-        precision, recall = hits / np.maximum(named, 1), hits / np.maximum(true, 1)
+        hits, true, predicted = np.diag(table), table.sum(axis=1), table.sum(axis=0)
+        precision, recall = hits / np.maximum(predicted, 1), hits / np.maximum(true, 1)
         return [(float(p), float(r), int(n)) for p, r, n in zip(precision, recall, true, strict=True)]
 
 
 def wilson_interval(hits: int, count: int) -> tuple[float, float]:
-    """Return the 95 % interval of a share, honest near 0 and 1 too. Source: Wilson (1927), equation 2.
+    """Return the 95 % interval of a proportion, accurate near 0 and 1 too. Source: Wilson (1927), equation 2.
 
     >>> [round(x, 3) for x in wilson_interval(97, 100)]
     [0.915, 0.99]

@@ -17,14 +17,14 @@ class Message(BaseModel):
 
 
 class Length(Message):
-    """How long a training takes: it ends with epoch `epochs`, counted from the candidate's first, or sooner.
+    """How long training runs: until epoch `epochs`, counted from the candidate's first, or less.
 
-    `patience` is the number of epochs after which training ends if none validates better: with a higher accuracy, or
-    the same and a lower loss. The learning rate's schedule is laid over `schedule_epochs`, or over `epochs` where none
-    are given. With `seconds` the time decides: the schedule is laid over so many seconds from the job's begin, and
-    training ends with them, in the middle of an epoch if need be; `epochs` are then the most that are trained, and
-    where they are through sooner, the schedule is. Every so many epochs, `validate_every`, and the last one, are
-    validated and reported.
+    `patience` is the number of epochs without improvement after which training stops; an improvement is a higher
+    validation accuracy, or the same with a lower loss. The learning-rate schedule spans `schedule_epochs`, or `epochs`
+    by default. With `seconds`, time decides: the schedule spans that many seconds from the start of the job, and
+    training stops when they are over, even in the middle of an epoch; `epochs` is then an upper limit, and the schedule
+    is complete when it is reached. Every `validate_every` epochs, and after the last one, the model is validated and
+    the epoch reported.
     """
 
     epochs: int
@@ -35,9 +35,9 @@ class Length(Message):
 
 
 class Checkpoint(Message):
-    """Where what it takes to go on later is kept: `file`. A job goes on from there where `epochs` were trained before.
+    """The file that training saves its state to, and resumes from if `epochs` were trained before.
 
-    `best` is the accuracy that they reached.
+    `best` is the validation accuracy of those epochs.
     """
 
     file: str
@@ -48,8 +48,8 @@ class Checkpoint(Message):
 class Probes(Message):
     """What is measured at the end of a training that was not stopped.
 
-    `latency` times the network; for each of `augmentations`, by their strengths, it is validated once more on images
-    so varied.
+    `latency` times the network; for each of `augmentations`, name to strength, the network is validated once more on
+    images augmented in this way.
     """
 
     latency: bool = False
@@ -57,16 +57,16 @@ class Probes(Message):
 
 
 class Job(Message):
-    """One candidate to be trained: on which data, for how long, from which seed, and where its weights go.
+    """One candidate to train: on which data, for how long, with which seed, and where its weights go.
 
     `data` is the folder of a Dataset and `split` the file of its Split. `weights` is the file for the best epoch's
     weights.
 
-    With `with_validation` the validation images are trained on like the others. Nothing is validated then; every epoch
-    is reported, and the last one's weights are kept.
+    With `with_validation`, the validation images are used for training too. Then nothing is validated, every epoch is
+    reported, and the last epoch's weights are kept.
 
     With `mixup` above 0 the training images are blended in pairs; it is the alpha of `training/mixup.py`. `precision`
-    is Keras's dtype policy for the training; weights are float32 whatever it is.
+    is Keras's dtype policy for training; weights are float32 in any case.
     """
 
     number: int
@@ -89,7 +89,7 @@ class Job(Message):
         return 0 if self.checkpoint is None else self.checkpoint.epochs
 
     def within(self, seconds: float) -> "Job":
-        """Return the job for what is left of its time after so many seconds; the same job where time is no limit."""
+        """Return the job with its time reduced by the seconds already spent; the same job if it has no time limit."""
         if self.length.seconds is None:
             return self
         left = max(1.0, self.length.seconds - seconds)
@@ -97,7 +97,7 @@ class Job(Message):
 
 
 class EpochReport(Message):
-    """One finished epoch (counted from 1), with the measures of Keras; those of validation where there was one."""
+    """One finished epoch (counted from 1), with Keras's metrics; those of validation only if it was validated."""
 
     number: int
     epoch: int
@@ -115,7 +115,7 @@ class EpochReport(Message):
 
 
 class Seconds(Message):
-    """Where the time of a trial went. `waiting` is for the worker and for the loop's answers, in all."""
+    """Where the time of a trial went. `waiting` is for the worker and for the loop's replies."""
 
     waiting: float = 0.0
     building: float = 0.0
@@ -133,15 +133,15 @@ class Seconds(Message):
 
 
 class Outcome(Message):
-    """What came of a job.
+    """The result of a job.
 
-    `ended` says how: `complete` (all epochs, or no progress any more), `stopped` (the loop said so) or `failed`, with
-    `error` as the reason. `value` is the best validation accuracy, reached in `best_epoch`; `gap` is how much higher
-    the accuracy on the training data was in that epoch. `epochs` were trained; curves hold a value for each that was
-    validated. `latency_ms` is the milliseconds that the network takes for one image, `varied` its accuracy on
-    validation images, by how they were varied; `known` is its accuracy on validation images that it was trained on,
-    where it was, and no measure of what it is worth. Where a job went on from an earlier one, all this is of the new
-    epochs alone: without a better one among them, there is no `value`.
+    `ended` is `complete` (all epochs, or no more progress), `stopped` (by the loop) or `failed`, because of `error`.
+    `value` is the best validation accuracy, reached in `best_epoch`; `gap` is how much higher the accuracy on the
+    training data was in that epoch. `epochs` is the number trained; the curves hold a value for each that was
+    validated. `latency_ms` is the network's time for one image in milliseconds, `varied` its accuracy on augmented
+    validation images, by the augmentation; `known` is its accuracy on validation images that it was also trained on,
+    which does not measure generalisation. If a job resumed from a checkpoint, all this covers only the new epochs:
+    unless one of them is better, there is no `value`.
     """
 
     number: int

@@ -1,4 +1,4 @@
-"""What a launch goes on for."""
+"""The limits of a launch."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,7 +6,7 @@ from datetime import datetime
 
 @dataclass(frozen=True)
 class Limits:
-    """What a launch goes on for, as others may read it: so many trials of the study in all, and a moment."""
+    """When a launch ends its search: at this total number of trials of the study, or at this time."""
 
     trials: int | None = None
     until: datetime | None = None

@@ -1,4 +1,4 @@
-"""A proposal: a candidate with the number that its trial will have; and the states that a trial can be in."""
+"""A proposal: a candidate with its trial number; and the states that a trial can be in."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,10 +11,10 @@ State = Literal["running", "complete", "pruned", "failed", "interrupted"]
 
 @dataclass(frozen=True)
 class Proposal:
-    """A candidate to be tried next, under the trial number that the engine has given it.
+    """A candidate to try next, with the trial number that the engine assigned.
 
-    Training ends at `epochs`, a rung, or where the study's trials end. A trial that reached a rung may be proposed
-    again under its own number: it then goes on from the epoch that it had reached.
+    Training ends at `epochs`, a rung, or by default at the study's epochs. A trial that reached a rung may be proposed
+    again under the same number: it then resumes from the epoch that it had reached.
     """
 
     number: int

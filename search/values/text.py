@@ -1,4 +1,4 @@
-"""What people type, read: sizes as `32x32x3`, answers as `NAME=VALUE`."""
+"""Parses what people type: sizes such as `32x32x3`, and `NAME=VALUE`."""
 
 import re
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from ...spaces.errors import InputError
 
 
 def numbers(text: str, count: int) -> tuple[int, ...] | None:
-    """Return the whole numbers of a text such as `32x32x3`, or None where there are not so many.
+    """Return the whole numbers of a text such as `32x32x3`, or None unless there are exactly `count`.
 
     >>> numbers("32x32x3", 3), numbers("32x32", 3)
     ((32, 32, 3), None)
@@ -20,7 +20,7 @@ def answers(given: Iterable[str]) -> dict[str, str]:
     """Return the values that `--set NAME=VALUE` gives to dimensions.
 
     Raises:
-        InputError: one is not of that form.
+        InputError: one does not have that form.
     """
     found = {}
     for text in given:

@@ -1,11 +1,11 @@
-"""How numbers are said: counts, durations, a row of values."""
+"""Formats numbers for people: counts, durations, sparklines."""
 
 WIDTH = 40  # columns of a sparkline
 BLOCKS = "▁▂▃▄▅▆▇█"
 
 
 def sparkline(values: list[float], width: int = WIDTH) -> str:
-    """Return the last `width` values as blocks, the least of them lowest.
+    """Return the last `width` values as blocks of different heights.
 
     >>> sparkline([0.1, 0.5, 0.9])
     '▁▅█'
@@ -18,13 +18,13 @@ def sparkline(values: list[float], width: int = WIDTH) -> str:
     return "".join(BLOCKS[round((value - low) * scale)] for value in shown)
 
 
-def counted(count: int, what: str) -> str:
+def counted(count: int, noun: str) -> str:
     """Return a number with what it counts: `1 epoch`, `2 epochs`."""
-    return f"{count:,} {what}" + ("" if count == 1 else "s")
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def duration(seconds: float) -> str:
-    """Return seconds as people say them: 45 s, 3 min 20 s, 2 h 05 min."""
+    """Return seconds in readable units: 45 s, 3 min 20 s, 2 h 05 min."""
     whole = max(0, round(seconds))
     if whole < 60:
         return f"{whole} s"

@@ -1,9 +1,9 @@
-"""The winner's own training: the best candidate once more, for longer, in the time that is left.
+"""The winner's long training: the best candidate once more, for longer, in the time that is left.
 
-Trials are short, so that there can be many. The best of them deserves more epochs, and the validation images, which
-have done their work, to learn from: more images make a better network, and the test tells how good it is. Where the
-learning rate does not settle, something has to tell which epoch is a good one; there the validation images go on to do
-this, and whichever weights validate better are kept, the trial's or the new ones.
+Trials are short, so that there can be many. The best candidate deserves more epochs, and the validation images as
+additional training images: the search no longer needs them, and the test measures the result. If the learning rate does
+not settle, the best epoch has to be found by validation; then the validation images are not trained on, and the better
+weights are kept, the trial's or the new ones.
 """
 
 import logging
@@ -22,21 +22,21 @@ from ..study.trial import Trial
 from ..values.evaluation import wilson_interval
 from ..values.job import EpochReport, Job, Length, Outcome
 from ..values.words import duration
-from .recipe import LONG, alpha_for, for_long_training, may_vary
+from .recipe import LONG, alpha_for, for_long_training, may_augment
 from .winner import Winner
 
-NUMBER = -1  # the job's number: no trial's
-LONGER = 2  # times the trials' epochs, where no minutes are given
-MOST = 20  # times the trials' epochs at most, where minutes are
-VALIDATIONS = 20  # about so many in a long training: each takes time from it
+NUMBER = -1  # of the job; no trial has it
+LONGER = 2  # times the trials' epochs, if no minutes are given
+MOST = 20  # times the trials' epochs at most, if minutes are given
+VALIDATIONS = 20  # about how many there are in a long training: each costs training time
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How long the winner is trained: for `epochs`, or by the clock for `seconds`, which are about as many.
+    """How long the winner is trained: for `epochs`, or for `seconds`, in which about `epochs` fit.
 
-    With `enough` there are more seconds than the most epochs take.
+    With `enough`, there is more time than the maximum number of epochs takes.
     """
 
     epochs: int
@@ -50,27 +50,27 @@ class Plan:
 
 
 def plan_for(trial: Trial, epochs: int, seconds: float | None, more: float | None = None) -> Plan:
-    """Return how long the winner is trained: LONGER times the trials' epochs, or as long as `seconds` permit.
+    """Return how long the winner is trained: LONGER times the trials' epochs, or as long as `seconds` allow.
 
-    MOST times the trials' epochs are enough, however much time there is.
+    It is never more than MOST times the trials' epochs.
 
     Args:
-        trial: the best one; its clock tells what an epoch takes.
+        trial: the best one; its clock gives the time of an epoch.
         epochs: of the trials.
-        seconds: that are left, where minutes were given.
-        more: where the validation images are trained on too, how many times the trial's images that makes.
+        seconds: the time left, if minutes were given.
+        more: the factor by which there are more training images, if the validation images are among them.
     """
     if seconds is None:
         return Plan(LONGER * epochs)
     training, evaluating = (part / max(1, trial.epochs) for part in (trial.clock.training, trial.clock.evaluating))
-    usable = max(0.0, seconds - evaluating)  # the last validation comes when the time is up
+    usable = max(0.0, seconds - evaluating)  # the last validation comes after the time is up
     each = training + evaluating if more is None else training * more
     fitting = int(max(0.0, usable - trial.clock.tracing) / max(each, 1e-3))
     return Plan(min(fitting, MOST * epochs), usable, enough=fitting > MOST * epochs)
 
 
 def validate_every(epochs: int) -> int:
-    """Return after how many epochs a training of so many is validated."""
+    """Return the number of epochs between validations in a training of `epochs`."""
     return max(1, epochs // VALIDATIONS)
 
 
@@ -84,27 +84,27 @@ def train_winner(
     on_epoch: Callable[[EpochReport], None],
     manner: str = "",
 ) -> Winner:
-    """Train the winner once more and return the better weights, as far as that can be told.
+    """Train the winner once more and return the better weights, as far as that can be decided.
 
-    A network that was trained on the validation images has to know about as many of them as the trial's, which had
-    never seen them: where it knows fewer than the interval of the trial's accuracy allows, its training went wrong.
+    A network that was trained on the validation images has to classify about as many of them correctly as the trial's,
+    which had never seen them: if its accuracy is below the interval of the trial's, its training went wrong.
 
     Args:
         job: the training; its weights go where it says.
         trial: the best trial.
         validated: how many validation images there are.
         weights: the weights of that trial.
-        executor: what runs it.
+        executor: runs the job.
         budget: ends the training when its time is up or Ctrl-C was pressed.
-        on_epoch: is called for each epoch that is validated.
-        manner: in what the training differs from the trial's, for the winner's story.
+        on_epoch: called for each epoch that is validated.
+        manner: how the training differs from the trial's, for the model card.
 
     Raises:
-        WorkError: the machine cannot go on.
+        WorkError: the machine cannot run jobs any more.
     """
-    kept = Winner.as_in_its_trial(trial, weights)
+    kept = Winner.of_trial(trial, weights)
     outcome = run_one(job, executor, lambda: budget.stopped or budget.late(budget.winner_seconds), on_epoch)
-    if why := _why_not(outcome, job, kept.val_accuracy, validated, budget):
+    if why := _rejection(outcome, job, kept.val_accuracy, validated, budget):
         return kept.model_copy(update={"training": outcome, "why_kept": why})
     trained = f"It was then trained once more, for {outcome.epochs} epochs{manner}"
     if job.with_validation:
@@ -124,8 +124,8 @@ def train_winner(
     )
 
 
-def _why_not(outcome: Outcome, job: Job, accuracy: float, validated: int, budget: Budget) -> str | None:
-    """Return why the weights of the winner's own training are not the ones to ship; None where they are."""
+def _rejection(outcome: Outcome, job: Job, accuracy: float, validated: int, budget: Budget) -> str | None:
+    """Return why the weights of the long training are rejected; None if they are accepted."""
     if outcome.ended == "failed":
         return f"the winner's long training failed ({outcome.error})"
     if job.with_validation:
@@ -134,31 +134,31 @@ def _why_not(outcome: Outcome, job: Job, accuracy: float, validated: int, budget
         least, _ = wilson_interval(round(accuracy * validated), validated)
         if outcome.known < least:
             return (
-                f"the winner, trained on the validation images too, knows {outcome.known:.1%} of them, less than its "
-                f"trial did without ({accuracy:.1%})"
+                f"the winner, trained on the validation images too, classifies {outcome.known:.1%} of them correctly, "
+                f"less than its trial did without them ({accuracy:.1%})"
             )
     elif outcome.value is None or outcome.value < accuracy:
         return "the winner's long training brought no improvement"
     return None
 
 
-def train_the_best(prepared: Prepared, executor: Executor, budget: Budget, status: Callable[[str], None]) -> Winner:
-    """Train the trial that is to be named once more, as far as the time that is left permits.
+def train_best(prepared: Prepared, executor: Executor, budget: Budget, status: Callable[[str], None]) -> Winner:
+    """Train the best trial's candidate once more, for as long as the time left allows.
 
-    `status` is told of each epoch.
+    `status` is called with a line of text for each epoch.
     """
     best = standings(prepared.record, prepared.folder.repeats(), prepared.study.preference)[0].trial
     weights = prepared.folder.weights(best.number)
     train, val = len(prepared.split.train), len(prepared.split.val)
     with_validation = best.candidate.recipe.settles
     more = (train + val) / train if with_validation else None
-    plan = plan_for(best, prepared.study.epochs, _left_for_the_winner(prepared, best, budget), more)
+    plan = plan_for(best, prepared.study.epochs, _seconds_for_winner(prepared, best, budget), more)
     if budget.stopped or plan.epochs < best.epochs:
-        return _whose_weights_are_here(prepared, Winner.as_in_its_trial(best, weights))
+        return _with_local_weights(prepared, Winner.of_trial(best, weights))
     candidate, manner = best.candidate, ""
     if plan.epochs >= LONG * prepared.study.epochs:
         candidate, manner = for_long_training(best, prepared.space)
-    mixup = alpha_for(plan.epochs, best.value or 0.0) if may_vary(prepared.space) else 0.0
+    mixup = alpha_for(plan.epochs, best.value or 0.0) if may_augment(prepared.space) else 0.0
     if mixup:
         manner += ", and with pairs of them blended (mixup)" if manner else ", with pairs of images blended (mixup)"
     log.info("training the winner, %s, %s%s", candidate.architecture, plan, manner)
@@ -181,14 +181,14 @@ def train_the_best(prepared: Prepared, executor: Executor, budget: Budget, statu
     winner = train_winner(job, best, val, weights, executor, budget, on_epoch, manner)
     if winner.why_kept is not None:
         log.warning("%s: keeping the weights of its trial", winner.why_kept)
-    return _whose_weights_are_here(prepared, winner)
+    return _with_local_weights(prepared, winner)
 
 
-def _whose_weights_are_here(prepared: Prepared, winner: Winner) -> Winner:
-    """Return the winner, or the best trial that ran here where the winner is to have the weights of one that did not.
+def _with_local_weights(prepared: Prepared, winner: Winner) -> Winner:
+    """Return the winner, or the best trial whose weights are here if the winner's are in the home of another loop.
 
     Raises:
-        WorkError: of none are there weights here.
+        WorkError: there are no weights here.
     """
     loop = winner.trial.loop
     if loop is None or winner.weights.exists():
@@ -198,21 +198,21 @@ def _whose_weights_are_here(prepared: Prepared, winner: Winner) -> Winner:
     here = [trial for trial in ranked if folder.weights(trial.number).exists()]
     if not here:
         raise WorkError(
-            f"trial {number} is the best, but it ran in {loop}, where its weights are, and none are here: "
-            "--resume there goes on, or here with time to train it again"
+            f"trial {number} is the best, but it ran in {loop}, where its weights are, and there are none here: "
+            "use --resume there, or here with enough time to train it again"
         )
     log.warning(
-        "the weights of trial %d are where it ran, in %s: trial %d is exported, the best whose weights are here",
+        "the weights of trial %d are in %s, where it ran: exporting trial %d, the best whose weights are here",
         number,
         loop,
         here[0].number,
     )
-    kept = Winner.as_in_its_trial(here[0], folder.weights(here[0].number))
+    kept = Winner.of_trial(here[0], folder.weights(here[0].number))
     return kept.model_copy(update={"training": winner.training})
 
 
-def _left_for_the_winner(prepared: Prepared, best: Trial, budget: Budget) -> float | None:
-    """Return the seconds in which the winner can be trained, when the test images are still to be seen."""
+def _seconds_for_winner(prepared: Prepared, best: Trial, budget: Budget) -> float | None:
+    """Return the seconds in which the winner can be trained, with the test still to come."""
     if budget.winner_seconds is None:
         return None
     validated = max(1, best.epochs * len(prepared.split.val))

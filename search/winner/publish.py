@@ -1,4 +1,4 @@
-"""Logs to MLflow what a study has found, and registers the winner's model: a program (`main`), for it needs Keras."""
+"""Logs a study's results to MLflow and registers the winner's model: a program (`main`), because it needs Keras."""
 
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -12,9 +12,9 @@ from ..system.programs import answer
 
 
 def main(connection: Connection) -> None:
-    """Publish a study; what goes out and comes in is in `winner/result.py`."""
+    """Publish a study; `winner/result.py` has the question and the answer."""
     import_keras(start=False)
-    from ..delivery import tracking  # noqa: F401 - MLflow takes its time to be imported
+    from ..delivery import tracking  # noqa: F401 - MLflow takes long to import
 
     def work(question: dict[str, Any]) -> dict[str, Any]:
         model_uri, uri = publish(StudyFolder(Path(question["folder"])), question["parent"])
@@ -24,7 +24,7 @@ def main(connection: Connection) -> None:
 
 
 def publish(folder: StudyFolder, parent: str) -> tuple[str, str]:
-    """Log what a study has found to its launch `parent`, register the model, and return its address and MLflow's.
+    """Log a study's results to its launch `parent`, register the model, and return its address and MLflow's.
 
     Raises:
         WorkError: MLflow cannot be reached or written to.
@@ -44,9 +44,9 @@ def publish(folder: StudyFolder, parent: str) -> tuple[str, str]:
         tracker.log_front(parent, front_facts(record, study.objectives))
     tracker.log_test(parent, result.best, result.test)
     figures = {"test_accuracy": result.test.accuracy, "best_val_accuracy": result.val_accuracy}
-    again = folder.repeats().standing(record.trials[result.best])
-    if again.spread is not None:
-        figures |= {"mean_val_accuracy": again.mean, "val_accuracy_spread": again.spread}
+    standing = folder.repeats().standing(record.trials[result.best])
+    if standing.spread is not None:
+        figures |= {"mean_val_accuracy": standing.mean, "val_accuracy_spread": standing.spread}
     model = import_keras().saving.load_model(folder.bundle / "model.keras", safe_mode=True)
     example = Dataset.load(folder.data(study)).images()[:2].astype("float32")
     return tracker.log_model(parent, model, example, figures), tracker.uri

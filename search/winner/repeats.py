@@ -1,4 +1,4 @@
-"""Trains the best few trials again with other seeds, before one of them is named (`study/repeats.py` says why)."""
+"""Trains the best few trials again with other seeds, before one of them is chosen (`study/repeats.py` explains why)."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -14,12 +14,12 @@ from ..study.repeats import Repeat, Repeats
 from ..study.trial import Trial
 from ..values.job import EpochReport, Job
 
-COMPARED = 2  # of the best: time is kept to train these again, and more are where there is time
-SEEDS_APART = 7919  # between the seeds of a trial's trainings
+COMPARED = 2  # the number of best trials for whose repeats time is reserved; more are trained if there is time
+SEED_STEP = 7919  # between the seeds of a candidate's trainings
 log = logging.getLogger(__name__)
 
 
-def repeat_the_best(
+def repeat_trials(
     best: Sequence[Trial],
     repeats: Repeats,
     job: Callable[[Trial, int], Job],
@@ -28,19 +28,19 @@ def repeat_the_best(
     budget: Budget,
     on_epoch: Callable[[Trial, EpochReport | None], None],
 ) -> bool:
-    """Train each of the best trials once more, the best first, as far as the time permits; return whether it did.
+    """Train each of the best trials once more, the best first, while there is time; return whether all were.
 
     Args:
-        best: the trials, of which those count that are complete; of a single one there is nothing to compare.
-        repeats: takes what comes of it; those it has already are not trained again.
-        job: makes the job of a trial with a seed that was not used yet.
+        best: the trials; only complete ones are trained, and only if there are at least two to compare.
+        repeats: collects the results; trials that it has already are not trained again.
+        job: makes the job of a trial for a new seed.
         fits: whether there is time for a trial.
-        executor: what runs the jobs.
-        budget: ends it when somebody says stop, and a training that takes much longer than was foretold.
-        on_epoch: is called for each beginning (None) and each epoch.
+        executor: runs the jobs.
+        budget: ends the repeats on Ctrl-C, and a training that takes much longer than predicted.
+        on_epoch: called for each start (None) and each epoch.
 
     Raises:
-        WorkError: the machine cannot go on.
+        WorkError: the machine cannot run jobs any more.
     """
     complete = [trial for trial in best if trial.state == "complete"]
     trials = {trial.number: trial for trial in complete if repeats.standing(trial).spread is None}
@@ -58,9 +58,9 @@ def repeat_the_best(
     def late() -> bool:
         return budget.stopped or budget.late(budget.repeats_left)
 
-    for this, outcome in run_jobs(jobs(), executor, late, lambda report: on_epoch(trials[report.number], report)):
-        trial = trials[this.number]
-        Path(this.weights).unlink(missing_ok=True)
+    for finished, outcome in run_jobs(jobs(), executor, late, lambda report: on_epoch(trials[report.number], report)):
+        trial = trials[finished.number]
+        Path(finished.weights).unlink(missing_ok=True)
         if outcome.ended == "failed":
             log.warning("trial %d: training with another seed failed: %s", trial.number, outcome.error)
         elif outcome.ended == "stopped":
@@ -71,7 +71,7 @@ def repeat_the_best(
             repeats.add(
                 Repeat(
                     number=trial.number,
-                    seed=this.seed,
+                    seed=finished.seed,
                     value=outcome.value,
                     epochs=outcome.epochs,
                     seconds=outcome.seconds.total,
@@ -81,16 +81,16 @@ def repeat_the_best(
 
 
 def seconds_to_repeat(prepared: Prepared) -> float:
-    """Return what it would take to train the best again, as many as it takes to compare."""
+    """Predict the seconds of the repeats for which time is reserved."""
     costs = Costs.of(prepared.record, len(prepared.split.train))
     best = [trial for trial in prepared.record.best(min(prepared.study.repeats, COMPARED)) if trial.state == "complete"]
     return sum(costs.trial(trial.candidate, prepared.study.epochs) for trial in best)
 
 
 def repeat_best(prepared: Prepared, executor: Executor, budget: Budget, status: Callable[[str], None]) -> None:
-    """Train the best few again with other seeds, as many as the study has it, as far as their time permits.
+    """Train the study's best few again with other seeds, while there is time.
 
-    `status` is told of each beginning and each epoch.
+    `status` is called with a line of text for each start and each epoch.
     """
     record, repeats, images = prepared.record, prepared.folder.repeats(), len(prepared.split.train)
     epochs, preference = prepared.study.epochs, prepared.study.preference
@@ -98,7 +98,7 @@ def repeat_best(prepared: Prepared, executor: Executor, budget: Budget, status: 
     def job(trial: Trial, seed: int) -> Job:
         weights = prepared.folder.weights(trial.number).with_name(f"{trial.number}.repeat.weights.h5")
         made = job_of(prepared, trial.number, trial.candidate, weights, epochs)
-        return made.model_copy(update={"seed": (made.seed + seed * SEEDS_APART) % 2**31})
+        return made.model_copy(update={"seed": (made.seed + seed * SEED_STEP) % 2**31})
 
     def fits(trial: Trial) -> bool:
         return Costs.of(record, images).trial(trial.candidate, epochs) <= budget.repeats_left
@@ -108,6 +108,6 @@ def repeat_best(prepared: Prepared, executor: Executor, budget: Budget, status: 
         status(f"training trial {trial.number} again, with another seed{reached}")
 
     best = preference.ranked(record)[: prepared.study.repeats]
-    done = repeat_the_best(best, repeats, job, fits, executor, budget, on_epoch)
+    done = repeat_trials(best, repeats, job, fits, executor, budget, on_epoch)
     if not repeats.all and not done and not budget.stopped:
         log.warning("no time left to train the best trials again with other seeds")

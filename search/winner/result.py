@@ -1,4 +1,4 @@
-"""From the winner to `result.json`: programs test, export and publish it, and this notes what they found."""
+"""From the winner to `result.json`: programs test, export and publish it; this module stores their results."""
 
 import logging
 
@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 def export_winner(prepared: Prepared, winner: Winner, budget: Budget, starter: Starter) -> None:
-    """Have the winner tested, once, and its bundle written; note what was found in `result.json`.
+    """Have the winner tested, once, and its bundle written; store the results in `result.json`.
 
     Raises:
         WorkError: the bundle cannot be made, or does not load in a fresh process.
@@ -47,15 +47,15 @@ def export_winner(prepared: Prepared, winner: Winner, budget: Budget, starter: S
 
 
 def is_published(prepared: Prepared) -> bool:
-    """Whether MLflow has the model, and what the study has found."""
+    """Whether MLflow has the model and the results."""
     result = prepared.folder.result()
     return result is not None and result.model_uri is not None
 
 
 def publish_result(prepared: Prepared, parent: str, budget: Budget, call: Call) -> None:
-    """Have MLflow told what the study has found, and note the model's address there in `result.json`.
+    """Publish the results to MLflow, and store the model's address there in `result.json`.
 
-    `call` is to the program PUBLISH, which may have begun long before.
+    `call` is to the program PUBLISH, which may have been started long before.
 
     Raises:
         WorkError: MLflow cannot be reached or written to.

@@ -18,7 +18,7 @@ from .winner import Winner
 
 
 def main(connection: Connection) -> None:
-    """Test and export a winner; what goes out and comes in is in `winner/result.py`."""
+    """Test and export a winner; `winner/result.py` has the question and the answer."""
     import_keras(start=False)
 
     def work(question: dict[str, Any]) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def test_and_export(folder: StudyFolder, winner: Winner) -> tuple[Evaluation, fl
         folder.note_test(winner.trial.number)
         test = evaluate(model, dataset, split.test)
         seconds = time.monotonic() - began
-        again = folder.repeats().standing(winner.trial)
+        standing = folder.repeats().standing(winner.trial)
         facts = Facts(
             study,
             winner.trial,
@@ -61,16 +61,16 @@ def test_and_export(folder: StudyFolder, winner: Winner) -> tuple[Evaluation, fl
             tests=folder.tests(),
             chosen=_chosen(study, record),
             with_validation=winner.with_validation,
-            again=None if again.spread is None else again.summary,
+            repeats=None if standing.spread is None else standing.summary,
         )
         write_bundle(folder.bundle, model, momentum, facts, dataset, verifier)
     return test, seconds
 
 
 def _chosen(study: StudySettings, record: Record) -> str | None:
-    """Return how one of many good trials was chosen, where there were several objectives."""
+    """Return how the winner was chosen from the front, if there were several objectives."""
     preference = study.preference
     if not preference.several:
         return None
     count = len(front(record.trials.values(), preference.objectives))
-    return f"{preference}, of {count} trials that no other one beats in everything"
+    return f"{preference}, out of {count} trials on the front"

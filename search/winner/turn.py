@@ -1,4 +1,4 @@
-"""Which of the loops that share a study brings it to its bundle: the last one to end its search."""
+"""Which of the loops that share a study trains and exports the winner: the last one to end its search."""
 
 import logging
 from collections.abc import Iterator
@@ -18,9 +18,9 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def turn_of(prepared: Prepared, engine: Engine, budget: Budget) -> Iterator[bool]:
-    """Whether this loop is to train and export the winner; no other one does so while the block runs.
+    """Yield whether this loop should train and export the winner; no other loop does so while the block runs.
 
-    A loop that shares its study with none always is. Where it is not to, the user is told who will, or has.
+    A loop that does not share its study always should. Where another loop will, or has, the user learns which.
     """
     if (database := prepared.database) is None:
         yield True
@@ -36,8 +36,8 @@ def turn_of(prepared: Prepared, engine: Engine, budget: Budget) -> Iterator[bool
         )
         yield False
         return
-    with database.alone("winner") as held:
-        note = shared.retry(lambda: database.winner() or {})
+    with database.try_lock("winner") as held:
+        note = shared.retry.until_done(lambda: database.winner() or {})
         study, finished = prepared.study, prepared.record.finished()
         done = (note.get("trials"), note.get("under")) == (finished, study.under) and not note.get("cut")
         if not held or (done and note["loop"] != shared.loop):
@@ -48,8 +48,8 @@ def turn_of(prepared: Prepared, engine: Engine, budget: Budget) -> Iterator[bool
         yield True
         made = {"trials": finished, "under": study.under, "cut": budget.stopped, "loop": shared.loop}
 
-        def note_it() -> bool:
+        def note_winner() -> bool:
             database.note_winner(made)
             return True
 
-        shared.retry(note_it)
+        shared.retry.until_done(note_winner)

@@ -10,12 +10,12 @@ from ..values.job import Outcome
 
 
 class Winner(BaseModel):
-    """The trial that won, the weights to ship, their validation accuracy, and a sentence on how they came about.
+    """The trial that won, the weights to ship, their validation accuracy, and a sentence on how they were trained.
 
-    `candidate` is what the weights were trained as: the trial's, or the same network with a recipe for long training.
-    `training` is what came of the winner's own training, whether or not its weights are the better ones;
-    `with_validation` says that these are, and were trained on the validation images too: `val_accuracy` is the trial's.
-    `why_kept` says why they are the trial's, where it was trained once more.
+    `candidate` is the one that the weights belong to: the trial's, or the same network with a recipe for long training.
+    `training` is the outcome of the long training, whether or not its weights are used. `with_validation` says that
+    they are, and were trained on the validation images too: `val_accuracy` is then the trial's. `why_kept` is the
+    reason for keeping the trial's weights after a long training.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -30,8 +30,8 @@ class Winner(BaseModel):
     why_kept: str | None = None
 
     @classmethod
-    def as_in_its_trial(cls, trial: Trial, weights: Path) -> "Winner":
-        """Return a trial as the winner, with the weights that it ended with."""
+    def of_trial(cls, trial: Trial, weights: Path) -> "Winner":
+        """Return a trial as the winner, with its own weights."""
         return cls(
             trial=trial,
             candidate=trial.candidate,

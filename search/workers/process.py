@@ -1,4 +1,4 @@
-"""The program of a worker process (`system/programs.py` says how it begins).
+"""The program of a worker process (`system/programs.py` starts it).
 
 Reads jobs as JSON from its connection, trains them, sends reports and outcomes back. Ends when the loop does.
 """
@@ -15,11 +15,11 @@ from typing import Any
 from ..system.backend import import_keras
 from ..values.job import EpochReport, Job
 
-HEARTBEAT = 1.0  # seconds between two signs of life
+HEARTBEAT = 1.0  # seconds between two heartbeats
 
 
 class Line:
-    """The worker's end of the talk."""
+    """The worker's end of the connection to the loop."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -37,19 +37,19 @@ class Line:
         return message
 
     def begin(self, number: int) -> None:
-        """Say that a job begins."""
+        """Report that a job has started."""
         self._stopped = False
         self.send(started=number)
 
     def report(self, epoch: EpochReport) -> bool:
-        """Send an epoch and wait for the answer."""
+        """Send an epoch's report, wait for the answer and return whether to continue."""
         self.send(epoch=epoch.model_dump())
         answer = self.read()
         self._stopped |= bool(answer.get("stop"))
         return bool(answer.get("go_on", False))
 
     def stop_now(self) -> bool:
-        """Whether the loop has called, which it does between batches only to stop; also gives a sign of life."""
+        """Whether the loop has sent a stop; also sends a heartbeat when one is due."""
         if time.monotonic() - self._sent > HEARTBEAT:
             self.send(alive=True)
         while not self._stopped and self._connection.poll():
@@ -58,7 +58,7 @@ class Line:
 
 
 def _write_to(log: str) -> None:
-    """Let what this process prints go to a file from now on; what it has printed so far is moved there."""
+    """Redirect the output of this process to a file, and move there what it has printed so far."""
     out, error = sys.stdout.fileno(), sys.stderr.fileno()
     with Path(log).open("ab", buffering=0) as file:
         file.write(os.pread(out, os.fstat(out).st_size, 0))
@@ -67,8 +67,8 @@ def _write_to(log: str) -> None:
             os.dup2(file.fileno(), descriptor)
 
 
-def _keep_to(cores: Sequence[int]) -> None:
-    """Run on these cores only, with all threads that there are; where the system can do that (Linux)."""
+def _pin_to(cores: Sequence[int]) -> None:
+    """Pin all threads of this process to these cores, where the system supports it (Linux)."""
     if not cores or not hasattr(os, "sched_setaffinity"):
         return
     for thread in Path("/proc/self/task").iterdir():
@@ -79,25 +79,25 @@ def _keep_to(cores: Sequence[int]) -> None:
 
 
 def main(connection: Connection) -> None:
-    """Serve until the other end is closed."""
+    """Train jobs until the other end is closed."""
     line = Line(connection)
-    import_keras()  # takes seconds, where the process was not forked from one that has done it
+    import_keras()  # takes seconds, unless the process was forked from one that has imported it
     from ..training.trial import DeviceFullError, train
 
-    has_log = False
+    log_is_open = False
     try:
         while True:
             message = line.read()
             if "job" not in message:
-                continue  # a late answer to a job that is over
-            # Its seconds count from when it was submitted: this process may have come up since.
+                continue  # a late answer for a job that has ended
+            # Its seconds count from its submission: this process may have started later.
             job = Job.model_validate(message["job"]).within(time.monotonic() - message["submitted"])
-            _keep_to(message["cores"])
+            _pin_to(message["cores"])
             line.begin(job.number)
             try:
-                if not has_log:
+                if not log_is_open:
                     _write_to(message["log"])
-                    has_log = True
+                    log_is_open = True
                 outcome = train(job, line.report, line.stop_now)
             except DeviceFullError as error:
                 line.send(lost=str(error))

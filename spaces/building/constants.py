@@ -1,6 +1,6 @@
-"""The numbers that an architecture leaves unsaid: one place for the Keras model and for its source text."""
+"""Constants that an architecture does not specify, shared by the Keras model and its source text."""
 
-BATCH_NORM_MOMENTUM = 0.9  # Keras's own 0.99 needs hundreds of steps before validation means anything
+BATCH_NORM_MOMENTUM = 0.9  # Keras's default of 0.99 needs hundreds of steps before validation means anything
 L2_EPSILON = 1e-12  # keeps the gradient of the square root finite at 0
 SLOPE = 0.1  # of leaky_relu below 0
 _RECTIFIERS = ("relu", "leaky_relu", "elu", "gelu", "silu")

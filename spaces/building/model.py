@@ -1,7 +1,7 @@
-"""Architecture -> keras.Model, out of stock Keras layers, so that the saved model needs nothing of ours.
+"""Architecture -> keras.Model, from stock Keras layers only, so that the saved model loads without Convsearch.
 
-The only module of `spaces` that imports Keras. Layer names are those of `Architecture.steps`, and so are the output
-shapes and the parameter counts.
+The only module of `spaces` that imports Keras. Layer names, output shapes and parameter counts are those of
+`Architecture.steps`.
 """
 
 from collections.abc import Callable
@@ -31,13 +31,13 @@ def build(
 ) -> keras.Model:
     """Return the network: images in, class probabilities out.
 
-    Input: float or whole numbers (batch, height, width, depth), raw pixels from 0 to 255; scaling to -1..1 is inside.
-    Output: (batch, classes), each row sums to 1.
+    Input: float or whole numbers (batch, height, width, depth), raw pixels from 0 to 255; the model rescales them.
+    Output: (batch, classes); each row sums to 1.
 
     Args:
         architecture: what to build.
-        batch_norm_momentum: of the moving statistics; it must fit the number of steps that training takes.
-        normalization: the class of batch normalisation's layers, for training by another one than Keras's.
+        batch_norm_momentum: of the moving statistics; it must suit the number of training steps.
+        normalization: the class of the batch normalisation layers; training may use another than Keras's.
     """
     inputs = keras.Input(tuple(architecture.input), name="image")
     t = L.Rescaling(1 / 127.5, offset=-1.0, name="rescale")(inputs)
@@ -80,7 +80,7 @@ def _layer(t: Any, i: int, layer: Layer, normalization: Callable[..., Any]) -> A
     elif layer.pooling == "average":
         t = L.AveragePooling2D(layer.pool_size, layer.pool_stride, name=f"pool{i}")(t)
     elif layer.pooling == "l2":
-        # The root of the sum of squares, out of stock parts: k * k times the mean is the sum.
+        # The root of the sum of squares, from stock layers: k * k times the mean is the sum.
         mean = L.AveragePooling2D(layer.pool_size, layer.pool_stride, name=f"pool{i}")(ops.square(t))
         t = ops.sqrt(mean * float(layer.pool_size**2) + L2_EPSILON)
     if layer.dropout:
@@ -107,13 +107,13 @@ def _head(t: Any, head: Head) -> Any:
 
 
 def augmenter(augmentation: Augmentation, input: Volume) -> list[Any]:
-    """Return Keras layers that vary a batch of raw images (0 to 255) in training and leave it alone otherwise."""
+    """Return Keras layers that augment a batch of raw images (0 to 255) in training and do nothing in inference."""
     a, found = augmentation, []
     if a.horizontal_flip or a.vertical_flip:
         mode = {(True, True): "horizontal_and_vertical", (True, False): "horizontal"}
         found.append(L.RandomFlip(mode.get((a.horizontal_flip, a.vertical_flip), "vertical")))
     if a.crop:
-        # Shifted by what the window leaves free, then enlarged: RandomCrop has one window for the whole batch.
+        # Shift by the margin around the window, then enlarge: RandomCrop uses one window for the whole batch.
         found.append(L.RandomTranslation(a.crop / 2, a.crop / 2, fill_mode="reflect"))
         found.append(L.RandomZoom((-a.crop, -a.crop), fill_mode="reflect"))
     if a.translation:

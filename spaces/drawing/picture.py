@@ -14,7 +14,7 @@ SIDE_SCALE, LONGEST_SIDE = 24.0, 150.0  # pixels for a side of 1, and at most fo
 DEPTH_SCALE, LONGEST_DEPTH = 5.0, 130.0
 BAR_SCALE, LONGEST_BAR, BAR_WIDTH = 12.0, 150.0, 9.0
 ARROW_SPACE, LINE, LABEL_DROP = 9.0, 15.0, 18.0
-LEAST = 3.0  # pixels, so that nothing vanishes
+MIN_SIZE = 3.0  # pixels, so that nothing vanishes
 BEHIND = (0.42, 0.34)  # how far right and up a width of one pixel goes in the oblique projection
 MARK = "#fef3c7"
 _COLOURS = {"input": GREY, "conv": BLUE, "mix": GREEN, "pool": ORANGE, "head": PURPLE, "dense": PURPLE}
@@ -31,15 +31,15 @@ class _Scale(NamedTuple):
         """Return width and height of a stage's front, and how far right and up its back is."""
         volume = stage.volume
         if stage.vector:
-            return BAR_WIDTH, max(LEAST, self.bar * math.sqrt(volume.depth)), 5.0, 4.0
-        width = max(LEAST, self.side * math.sqrt(volume.width))
-        height = max(LEAST, self.side * math.sqrt(volume.height))
-        depth = max(LEAST, self.depth * math.sqrt(volume.depth))
+            return BAR_WIDTH, max(MIN_SIZE, self.bar * math.sqrt(volume.depth)), 5.0, 4.0
+        width = max(MIN_SIZE, self.side * math.sqrt(volume.width))
+        height = max(MIN_SIZE, self.side * math.sqrt(volume.height))
+        depth = max(MIN_SIZE, self.depth * math.sqrt(volume.depth))
         return depth, height, BEHIND[0] * width, BEHIND[1] * width
 
 
 class _Cell(NamedTuple):
-    """A stage on the page: its box, the width of its column, and the words of the arrow that leads to it."""
+    """A stage on the page: its box, the width of its column, and the labels of the arrow that leads to it."""
 
     stage: Stage
     box: tuple[float, float, float, float]
@@ -80,7 +80,7 @@ def picture(architecture: Architecture, marked: Collection[int] = ()) -> Picture
 
     Args:
         architecture: what is drawn.
-        marked: the stages, counted from the input, that are set off by their ground.
+        marked: the stages to highlight, counted from the input.
     """
     found = stages(architecture)
     scale = _scale(found)
@@ -103,7 +103,7 @@ def picture(architecture: Architecture, marked: Collection[int] = ()) -> Picture
         width + 2 * indent,
         middle + half + 100,
         f"Convolutional network {title}",
-        "; ".join(_told(cell) for cell in cells),
+        "; ".join(_description(cell) for cell in cells),
     )
     page.text(MARGIN, MARGIN + 14, title, SIZE + 2, anchor="start", bold=True)
     x, end, before = MARGIN + indent, 0.0, cells[0]
@@ -156,8 +156,8 @@ def _operation(stage: Stage) -> list[str]:
     return [name, f"S = {step.stride}, {padding}"]
 
 
-def _told(cell: _Cell) -> str:
-    """Return a stage in words, for the description."""
+def _description(cell: _Cell) -> str:
+    """Return a stage in words, for the description of the SVG."""
     if cell.stage.step is None:
         return f"input {cell.label}"
     return f"{', '.join([' '.join(cell.over), *cell.stage.notes])}: {cell.label}"
@@ -168,14 +168,14 @@ def _words_height(cell: _Cell) -> float:
 
 
 def _words_place(before: _Cell, cell: _Cell, arrow: float, gap: float) -> float:
-    """Return where words stand: at the middle of the arrow, or of the gap between labels that they would run into."""
+    """Return where to centre the text: on the arrow, or on the gap between labels that it would overlap."""
     lowest = 16 + LINE * (len(cell.stage.notes) - 1) + 3
     highest_label = min(before.size[1], cell.size[1]) / 2 + LABEL_DROP - SIZE
     return arrow if lowest < highest_label else gap
 
 
 def _words(page: Picture, cell: _Cell, x: float, middle: float) -> None:
-    """Write what stands over and under an arrow."""
+    """Write the text over and under an arrow."""
     for i, line in enumerate(reversed(cell.over)):
         first = i == len(cell.over) - 1 or cell.stage.vector
         page.text(x, middle - 7 - LINE * i, line, SIZE if first else SMALL, INK if first else PALE_INK, bold=first)

@@ -1,7 +1,7 @@
-"""A page of SVG for the pictures of this package: boxes, cells, arrows and words, as text that needs nothing else.
+"""A page of SVG for the pictures of this package: boxes, cells, arrows and words, as self-contained text.
 
-The page has its own white ground, so that it reads on light and on dark surroundings alike, and names no font that
-would have to be loaded. All words are escaped.
+The page has its own white background, so that it is legible in light and dark themes, and uses no font that would have
+to be loaded. All text is escaped.
 """
 
 from collections.abc import Iterable
@@ -36,14 +36,14 @@ RED = Colour("#fca5a5", "#f87171", "#fee2e2", "#b91c1c")
 
 
 def text_width(words: str, size: float = SIZE, bold: bool = False) -> float:
-    """Return about how many pixels wide words are; more, rather than less."""
+    """Estimate the width of a text in pixels; rather too wide than too narrow."""
     return len(words) * size * _WIDEST_LETTER * (_BOLDER if bold else 1)
 
 
 class Picture:
     """A drawing of `width` x `height` pixels that can be enlarged at will; y grows downwards.
 
-    `title` is what a screen reader says, `description` the longer account.
+    `title` is what a screen reader announces, `description` the longer version.
     """
 
     def __init__(self, width: float, height: float, title: str, description: str = "") -> None:
@@ -105,7 +105,7 @@ class Picture:
         anchor: Anchor = "middle",
         bold: bool = False,
     ) -> None:
-        """Write one line of words; `y` is the line on which the letters stand."""
+        """Write one line of text; `y` is its baseline."""
         place = _Attributes(x=x, y=y, font_size=size, fill=colour, text_anchor=anchor)
         self._part("text", place | (_Attributes(font_weight="bold") if bold else {}), words)
 

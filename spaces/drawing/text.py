@@ -1,7 +1,7 @@
 """An architecture drawn as the volumes that flow through it: its `stages`, which of them differ, and `draw_text`.
 
-The stages are the input, what each filter and pool makes of it, and the vectors of the head; `picture.py` draws the
-same. All figures come from `Architecture.steps`; nothing is computed here but places on the page.
+The stages are the input, the output of each filter and pool, and the vectors of the head; `picture.py` draws the same
+stages. All figures come from `Architecture.steps`; only positions are computed here.
 """
 
 import math
@@ -20,7 +20,7 @@ class Stage(NamedTuple):
     """One volume, and the operation that made it.
 
     `role` is input, conv, mix (a 1 x 1 convolution behind another), pool, head or dense. `step` is None for the input.
-    `notes` is what happens to each value afterwards, in order: normalisation, activation, dropout.
+    `notes` are the elementwise operations that follow, in order: normalisation, activation, dropout.
     """
 
     role: str
@@ -30,7 +30,7 @@ class Stage(NamedTuple):
 
     @property
     def vector(self) -> bool:
-        """Whether the stage belongs to the head, where nothing is left of height and width."""
+        """Whether the stage belongs to the head, where height and width are 1."""
         return self.role in ("head", "dense")
 
 
@@ -56,22 +56,22 @@ def stages(architecture: Architecture) -> list[Stage]:
 
 
 def differing(architectures: Sequence[Architecture]) -> list[frozenset[int]]:
-    """Return, for each of several architectures, which of its stages another one lacks.
+    """Return, for each of several architectures, which of its stages some other one lacks.
 
-    A stage is what is done: the operation with its filters and notes, whatever the volume it is done to. Stages are
-    laid side by side so that as many as possible agree (Ratcliff and Metzener, Pattern matching, Dr. Dobb's, 1988).
+    Stages are compared by their operation, with its filters and notes, whatever the volume. They are aligned so that
+    as many as possible match (Ratcliff and Metzener, Pattern matching, Dr. Dobb's, 1988).
     """
-    done = [[_done(stage) for stage in stages(architecture)] for architecture in architectures]
-    lacking: list[set[int]] = [set() for _ in done]
-    # Each pair once, for both: the other way round, other stages may be laid side by side.
-    for (i, one), (j, other) in combinations(enumerate(done), 2):
+    operations = [[_operation(stage) for stage in stages(architecture)] for architecture in architectures]
+    lacking: list[set[int]] = [set() for _ in operations]
+    # Each pair once, for both: in the other direction the alignment may differ.
+    for (i, one), (j, other) in combinations(enumerate(operations), 2):
         shared = SequenceMatcher(a=one, b=other, autojunk=False).get_matching_blocks()
         lacking[i] |= set(range(len(one))) - {block.a + place for block in shared for place in range(block.size)}
         lacking[j] |= set(range(len(other))) - {block.b + place for block in shared for place in range(block.size)}
     return [frozenset(places) for places in lacking]
 
 
-def _done(stage: Stage) -> tuple[object, ...]:
+def _operation(stage: Stage) -> tuple[object, ...]:
     step = stage.step
     if step is None:
         return stage.role, stage.volume
@@ -92,7 +92,7 @@ _SHORT = {"average": "avg", "global_average": "global avg", "global_max": "globa
 
 
 class _Block(NamedTuple):
-    """A stage as characters: the block, its label, and the words over and under the arrow that leads to it."""
+    """A stage as characters: the block, its label, and the text over and under the arrow that leads to it."""
 
     rows: int
     columns: int

@@ -80,7 +80,7 @@ def test_a_deleted_architecture_is_told(tmp_path: Path) -> None:
     written.add([0.5])
     shutil.rmtree(artifact(tmp_path, written.trials[0][1], ARCHITECTURE_FILE).parent)
     app = opened(tmp_path, "trial", study="birds", trial="0")
-    assert [warning.value for warning in app.warning] == ["The file was deleted, or the trial runs still."]
+    assert [warning.value for warning in app.warning] == ["The file was deleted, or the trial is still running."]
 
 
 def test_a_part_that_damaged_data_break_says_so_and_the_rest_goes_on(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_home_that_was_deleted_and_made_anew_is_told(tmp_path: Path) -> None:
     assert store.names() == ["birds"]
     shutil.move(home, tmp_path / "old")
     shutil.copytree(tmp_path / "old", home)
-    with pytest.raises(StoreError, match="was deleted and made anew"):
+    with pytest.raises(StoreError, match="was deleted and recreated"):
         store.names()
 
 

@@ -49,7 +49,7 @@ def test_a_trial_that_went_on_between_two_looks_has_its_new_value_and_curve(tmp_
     before = study(store)
     assert before.trials["error"].tolist() == ["the search was ended while the trial ran"]
     assert store.curves(before, [number])[number]["val_accuracy"].max() == 0.3
-    written.tracker.goes_on(written.trials[number][1])
+    written.tracker.resumed(written.trials[number][1])
     written.end(number, 0.9)
     after = study(store)
     assert after.trials["validation"].tolist() == [0.9]
@@ -144,7 +144,7 @@ def test_the_time_left_is_the_lesser_of_what_minutes_and_trials_leave(tmp_path: 
     written = Written(tmp_path, limits=Limits(3, datetime.now(UTC) + timedelta(hours=10)))
     written.add([0.5, 0.6])
     told = progress_of(study(Store(tmp_path)), tmp_path).text
-    assert told.startswith("running: 2 of 3 trials, some ")
+    assert told.startswith("running: 2 of 3 trials, about ")
     assert " h " not in told
 
 
@@ -155,7 +155,7 @@ def test_a_launch_that_goes_on_is_told_by_its_own_limits(tmp_path: Path) -> None
     until = datetime.now(UTC) + timedelta(minutes=10)
     going_on = Written(tmp_path, limits=Limits(None, until))
     progress = progress_of(study(Store(tmp_path)), tmp_path, until - timedelta(minutes=4))
-    assert progress.text == "running: 2 trials, some 4 min 00 s left"
+    assert progress.text == "running: 2 trials, about 4 min 00 s left"
     going_on.finish()
     Written(tmp_path, limits=Limits(5))
     assert progress_of(study(Store(tmp_path)), tmp_path).text == "running: 2 of 5 trials"

@@ -85,17 +85,17 @@ def save_images(folder: Path, count: int, seed: int = 0, mode: str = "RGB") -> N
         (["--trials", -3], "--trials -3: at least 1"),
         (["--epochs", 0], "--epochs 0: at least 1"),
         (["--minutes", 0], "--minutes 0: a number of minutes above 0"),
-        (["--minutes", 0.1], "--minutes 0.1: too short. About "),
-        (["--minutes", 0.1, "--epochs", 1], "to 1 epoch of a first network: from --minutes"),
-        (["--minutes", 1, "--epochs", 9000], "to 9,000 epochs of a first network: from --minutes"),
+        (["--minutes", 0.1], "--minutes 0.1: too short. Starting, "),
+        (["--minutes", 0.1, "--epochs", 1], "1 epoch of a first network about "),
+        (["--minutes", 1, "--epochs", 9000], "9,000 epochs of a first network about "),
         (["--warm-start", "other", "--algorithm", "grid"], "--warm-start other: a grid search tries everything"),
         (["--objective", "acuracy"], "--objective acuracy: unknown objective: did you mean 'val_accuracy'?"),
-        (["--objective", "parameters"], "--objective parameters: the smallest network is no use if it knows nothing"),
+        (["--objective", "parameters"], "--objective parameters: the smallest network is useless without accuracy"),
         ([*TWO, "--engine", "keras-tuner"], "2 objectives: KerasTuner's hyperband takes one"),
-        ([*TWO, "--pruner", "median"], "--pruner median: with 2 objectives Optuna prunes nothing"),
+        ([*TWO, "--pruner", "median"], "--pruner median: with 2 objectives Optuna does not prune"),
         (["--under", "macs=1e6"], "--under macs=1e6: this study has one objective"),
         ([*TWO, "--under", "parameters=few"], "--under parameters=few: write MEASURE=NUMBER"),
-        ([*TWO, "--under", "parameters=3"], "--under parameters=3: no architecture keeps the limits"),
+        ([*TWO, "--under", "parameters=3"], "--under parameters=3: no architecture stays within the limits"),
         (["--repeats", -1], "--repeats -1: 0 or more"),
         (["--warm-start", "nothing"], "no study 'nothing' in"),
         (["--minutes", "nan"], "--minutes nan: a number of minutes above 0"),
@@ -114,7 +114,7 @@ def save_images(folder: Path, count: int, seed: int = 0, mode: str = "RGB") -> N
         (["--image-size", "-8x8"], "--image-size -8x8: write HxW"),
         (["--set", "learning_rate"], "--set learning_rate: write NAME=VALUE"),
         (["--set", "learning_rat=1"], "--set learning_rat: the space has no such dimension: did you mean"),
-        (["--set", "learning_rate=fast"], "--set learning_rate=fast: 'fast' is no value for this key"),
+        (["--set", "learning_rate=fast"], "--set learning_rate=fast: 'fast' is not a valid value"),
         (["--set", "layers=2.5"], "--set layers=2.5: 2.5 is not a whole number"),
         (["--set", "learning_rate={min: 0.1, max: 0.01}"], "the range is upside down: min 0.1 is above max 0.01"),
         (["--space", "tiny", "--algorithm", "grid"], "learning_rate is a continuous range"),
@@ -178,7 +178,7 @@ def test_an_unknown_value_is_named_with_the_nearest_right_one(
 ) -> None:
     path = space("  filters: [8, 16]", "  filters: [8, 16]\n  activation: [relo, tanh]")
     message = refused("--space", path)
-    assert message.startswith(f"{path}:5: each_layer.activation: 'relo' is no value for this key; did you mean 'relu'?")
+    assert message.startswith(f"{path}:5: each_layer.activation: 'relo' is not a valid value; did you mean 'relu'?")
 
 
 def test_a_range_upside_down_is_named(refused: Refused, space: Callable[[str, str], Path]) -> None:
@@ -208,11 +208,11 @@ def test_limits_that_nothing_keeps_are_refused(refused: Refused, space: Callable
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("layers: [1, 2\n", "this is no YAML"),
+        ("layers: [1, 2\n", "this is not valid YAML"),
         ("", "a space is a YAML mapping"),
         ("- layers\n", "a space is a YAML mapping"),
-        ("description: nothing\n", "layers: this key is missing"),
-        ("layers: [1]\nlayers: [2]\n", ":2: the key 'layers' stands there twice"),
+        ("description: nothing\n", "layers: this key is required"),
+        ("layers: [1]\nlayers: [2]\n", ":2: duplicate key 'layers'"),
     ],
 )
 def test_a_file_that_is_no_space_is_refused(refused: Refused, tmp_path: Path, text: str, said: str) -> None:
@@ -239,7 +239,7 @@ def test_check_names_the_mistakes_of_a_space_as_run_does(space: Callable[[str, s
 
 
 def test_a_folder_that_is_missing_or_empty_is_named(refused: Refused, tmp_path: Path) -> None:
-    assert f"{tmp_path / 'nothing'}: there is no such folder" in refused("--data", tmp_path / "nothing")
+    assert f"{tmp_path / 'nothing'}: no such folder" in refused("--data", tmp_path / "nothing")
     (tmp_path / "empty").mkdir()
     assert "has neither class folders nor images" in refused("--data", tmp_path / "empty")
 
@@ -286,13 +286,13 @@ LABELS = np.arange(20) % 2
 @pytest.mark.parametrize(
     ("arrays", "said"),
     [
-        ({}, "holds no arrays; right are the names x and y"),
-        ({"pictures": PIXELS, "kinds": LABELS}, "holds pictures, kinds; right are the names x and y"),
+        ({}, "holds no arrays; expected the names x and y"),
+        ({"pictures": PIXELS, "kinds": LABELS}, "holds pictures, kinds; expected the names x and y"),
         ({"x": PIXELS}, "has x but no y"),
         ({"x": np.array([{"a": 1}] * 20, dtype=object), "y": LABELS}, "x is an array of Python objects"),
         ({"x": np.full((20, 8, 8, 1), np.nan), "y": LABELS}, "pixels that are not a number"),
-        ({"x": PIXELS, "y": LABELS + 0.5}, "y[0] is 0.5; labels are whole numbers"),
-        ({"x": PIXELS, "y": LABELS.astype(str)}, "right are whole numbers"),
+        ({"x": PIXELS, "y": LABELS + 0.5}, "y[0] is 0.5; labels must be whole numbers"),
+        ({"x": PIXELS, "y": LABELS.astype(str)}, "expected whole numbers"),
         ({"x": PIXELS, "y": LABELS[:10]}, "20 images but y 10 labels"),
         ({"x": PIXELS, "y": np.zeros(20, int)}, "only one class, '0'"),
     ],
@@ -311,7 +311,7 @@ def test_a_file_that_is_no_npz_is_refused(refused: Refused, tmp_path: Path) -> N
     (tmp_path / "mine.npz").write_text("no arrays here")
     assert "cannot be read" in refused("--data", tmp_path / "mine.npz")
     (tmp_path / "mine.csv").write_text("1,2,3")
-    assert "right is a folder with a folder of images for each class" in refused("--data", tmp_path / "mine.csv")
+    assert "expected a folder with a subfolder of images for each class" in refused("--data", tmp_path / "mine.csv")
 
 
 # ---------------------------------------------------------------------- the machine
@@ -363,7 +363,7 @@ def test_a_study_that_exists_is_not_begun_again(finished: Finished) -> None:
 
 
 def test_resume_says_which_study_it_wants(home: Path) -> None:
-    assert "--resume goes with --study NAME" in refused_by("run", "--resume", "--home", home)
+    assert "--resume requires --study NAME" in refused_by("run", "--resume", "--home", home)
     assert not home.exists()
 
 
@@ -378,18 +378,18 @@ def test_resume_of_an_unknown_study_names_the_nearest(finished: Finished, home: 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--space", "classic"], ["searches another space than classic", "layers: the study has 1, 2, 3", "limits: "]),
+        (["--space", "classic"], ["has a different space from classic", "layers: the study has 1, 2, 3", "limits: "]),
         (
             ["--set", "learning_rate=0.001"],
-            ["learning_rate: the study has 0.001 to 0.02, asked for is 0.001"],
+            ["learning_rate: the study has 0.001 to 0.02, requested is 0.001"],
         ),
         (["--epochs", 5], ["has --epochs 2, not 5"]),
         (["--seed", 4], ["has --seed 3, not 4"]),
         (["--algorithm", "random"], ["has --algorithm tpe, not random"]),
         (["--engine", "keras-tuner"], ["has --engine optuna, not keras-tuner"]),
         (["--pruner", "none"], ["has --pruner hyperband, not none"]),
-        (["--warm-start", "first"], ["--warm-start goes with a new study", "what a study began with stays"]),
-        (["--class-weights"], ["--class-weights goes with a new study", "what a study began with stays"]),
+        (["--warm-start", "first"], ["--warm-start is only for new studies", "a study keeps its settings"]),
+        (["--class-weights"], ["--class-weights is only for new studies", "a study keeps its settings"]),
     ],
     ids=lambda value: " ".join(map(str, value)) if isinstance(value, list) and value[0].startswith("--") else "",
 )
@@ -408,7 +408,7 @@ def test_resume_with_other_data_says_what_differs(finished: Finished, tmp_path: 
     resume = ("run", "--resume", "--study", "first", "--home", finished.home)
     np.savez(tmp_path / "other.npz", x=PIXELS, y=LABELS)
     message = refused_by(*resume, "--data", tmp_path / "other.npz")
-    assert "is not the data that the study 'first' began with: its fingerprint is" in message
+    assert "is not the data that the study 'first' was created with: its fingerprint is" in message
     message = refused_by(*resume, "--image-size", "16x16")
     assert "its input is 16x16x1, the study has 8x8x1" in message
     assert untouched(finished) == before
@@ -428,7 +428,7 @@ def test_a_study_whose_space_is_of_another_format_does_not_go_on(copied: Finishe
     file.write_text(file.read_text().replace("space_format: 1\n", "space_format: 7\n"))
     message = refused_by("run", "--resume", "--study", "first", "--home", copied.home)
     assert f"{file}: space_format 7" in message
-    assert "begin a new study by --warm-start first" in message
+    assert "start a new study with --warm-start first" in message
 
 
 # ---------------------------------------------------------------------- workers
@@ -437,10 +437,10 @@ def test_a_study_whose_space_is_of_another_format_does_not_go_on(copied: Finishe
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--workers", "0"], "--workers 0: a whole number from 1 on, or 'auto'"),
-        (["--workers", "many"], "--workers many: a whole number from 1 on, or 'auto'"),
+        (["--workers", "0"], "--workers 0: a whole number from 1 up, or 'auto'"),
+        (["--workers", "many"], "--workers many: a whole number from 1 up, or 'auto'"),
         (["--workers-per-gpu", "0"], "--workers-per-gpu 0: at least 1"),
-        (["--gpus", "first"], "--gpus first: write their numbers, as in 0,2"),
+        (["--gpus", "first"], "--gpus first: write GPU numbers, as in 0,2"),
         (["--gpus", "97"], "--gpus 97: this machine has "),
         (["--precision", "float8"], "--precision float8: "),
     ],
@@ -482,7 +482,7 @@ def test_explain_and_export_name_the_trial_that_is_not_there(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{", "this is no JSON"),
+        ("{", "this is not valid JSON"),
         ("[1, 2]", "mine.json: "),
         ('{"input": [8, 8, 1], "classes": 2}', "layers: Field required"),
         ('{"input": [8, 8, 1], "classes": 1, "layers": [{"filters": 4}]}', "classes: "),
@@ -505,7 +505,7 @@ def test_explain_of_a_file_that_is_not_there_names_it(tmp_path: Path) -> None:
 def test_predict_without_a_bundle_or_an_image_names_what_is_missing(finished: Finished, tmp_path: Path) -> None:
     Image.new("L", (8, 8)).save(tmp_path / "image.png")
     message = refused_by("predict", tmp_path, tmp_path / "image.png")
-    assert f"{tmp_path}: no bundle: it has no model.keras" in message
+    assert f"{tmp_path}: not a bundle: it has no model.keras" in message
     message = refused_by("predict", finished.bundle, tmp_path / "image.png", tmp_path / "nothing.png")
     assert f"{tmp_path / 'nothing.png'}: no such image" in message
 

@@ -77,7 +77,7 @@ def test_the_weights_of_other_trials_are_not_there_and_the_page_says_which_are(f
     lost = next(number for number in folder.record().trials if number not in folder.kept())
     app = trial_page(folder, lost)
     kept = ", ".join(map(str, folder.kept()))
-    assert f"Kept are those of the trials {kept}." in [info.value for info in app.info]
+    assert f"Weights are kept for these trials: {kept}." in [info.value for info in app.info]
     with pytest.raises(BundleError, match=f"trial {lost} .*: its weights are not kept"):
         bundle(folder.path.parent, folder.name, lost)
 

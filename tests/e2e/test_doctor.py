@@ -131,7 +131,7 @@ def test_a_backend_that_is_not_installed_is_named_with_what_installs_it(tmp_path
     done = typed("doctor", "--home", tmp_path, KERAS_BACKEND=missing)
     assert done.returncode == 1
     assert "Traceback" not in done.stdout + done.stderr
-    assert "none: what is broken is in their way" in done.stdout
+    assert "none: fix what is broken first" in done.stdout
     last = done.stdout.splitlines()[-1]
     assert last.startswith(f"broken: KERAS_BACKEND={missing}, but {missing} is not installed; to do: pip install ")
     assert missing in last.partition("pip install")[2]
@@ -234,7 +234,7 @@ def test_a_server_of_mlflow_that_answers_is_reached(tmp_path: Path, server: str)
     [
         ("http://me:secret@127.0.0.1:9", "http://me:***@127.0.0.1:9 cannot be reached: "),
         ("postgresql://me:secret@127.0.0.1:9/runs", "postgresql://me:***@127.0.0.1:9/runs cannot be reached: "),
-        ("http://me:secret@127.0.0.1:nine", "127.0.0.1:nine cannot be reached: this is no address: "),
+        ("http://me:secret@127.0.0.1:nine", "127.0.0.1:nine cannot be reached: not a valid address: "),
     ],
 )
 def test_a_server_of_mlflow_that_does_not_answer_is_named_without_its_password(

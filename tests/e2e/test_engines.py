@@ -25,7 +25,7 @@ from convsearch.search.study.runs import Runs
 from convsearch.search.study.trial import Trial
 from convsearch.search.system.programs import Starter
 from convsearch.search.values.words import counted
-from convsearch.search.winner.long_training import train_the_best
+from convsearch.search.winner.long_training import train_best
 from convsearch.search.winner.result import export_winner
 from convsearch.spaces.architecture import Candidate
 from convsearch.spaces.definition import presets
@@ -73,7 +73,7 @@ def test_every_preset_is_searched_to_a_bundle(preset: str, few: Path, starter: S
     study = prepared(home, data=str(few), space=preset, epochs=1, repeats=0)
     with closing(LocalExecutor(study.folder.logs, starter=starter)) as executor:
         search(study, executor, budget)
-        winner = train_the_best(study, executor, budget, lambda text: None)
+        winner = train_best(study, executor, budget, lambda text: None)
     export_winner(study, winner, budget, starter)
     assert_searched_to_a_bundle(home.path, "mine", 4)
 
@@ -207,7 +207,7 @@ def test_a_warm_start_begins_with_the_best_of_another_study_on_another_input(
     study, first = Home(home).study("rungs").read(), resumed.trials[0].candidate
     taken = len(study.warm_values)  # kept, so that it goes on when the other one is gone
     assert 1 <= taken <= 3  # on larger images some of the best may be too large for the space
-    assert f"begins with the best of study first: {counted(taken, 'network')}, fitted" in killed[0]
+    assert f"starts with the best of study first: {counted(taken, 'network')}, fitted" in killed[0]
     assert known_by(first) in [known_by(trial.candidate) for trial in finished.record.best(3)]
     assert str(first.architecture.input) == "12x12x1"
     bundled = json.loads((home / "rungs" / "bundle" / "architecture.json").read_text())
@@ -228,7 +228,7 @@ def test_a_warm_start_from_a_study_that_cannot_be_fitted_is_refused(finished: Fi
     done = typed("run", "--space", space, "--warm-start", "first", "--study", "narrow", "--home", finished.home)
     assert done.returncode == 2
     assert "--warm-start first: none of its best networks" in done.stderr
-    assert "keeps the limits of this space on 8x8x1" in done.stderr
+    assert "is within the limits of this space on 8x8x1" in done.stderr
     assert not (finished.home / "narrow").exists()
 
 
@@ -278,7 +278,7 @@ def test_a_damaged_optuna_db_is_put_aside_and_made_anew_from_the_record(copied: 
     file.write_bytes(damaged)
     done = typed("run", "--resume", "--study", "first", "--home", copied.home)
     assert done.returncode == 0, done.stderr
-    assert "put aside as optuna.db.damaged, and made anew" in done.stderr
+    assert "moved to optuna.db.damaged and rebuilt" in done.stderr
     assert file.with_name("optuna.db.damaged").read_bytes() == damaged
     stored = optuna.load_study(study_name=STUDY, storage=f"sqlite:///{file}").get_trials()
     trials = copied.record.trials

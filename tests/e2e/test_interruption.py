@@ -131,7 +131,7 @@ def test_resume_runs_the_interrupted_candidate_again_and_goes_on_to_as_many_as_a
     once: Interrupted, resumed: "subprocess.CompletedProcess[str]", tmp_path: Path
 ) -> None:
     count = once.done
-    assert f"{count} trials are finished already" in resumed.stderr
+    assert f"{count} trials are already finished" in resumed.stderr
     found = record(once.home, "first")
     assert {number: found.trials[number] for number in once.trials} == once.trials
     assert list(found.trials) == list(range(count + 3))
@@ -258,7 +258,7 @@ def test_what_is_odd_about_the_data_and_how_large_the_grid_is_are_said_before_th
 
 def test_ctrl_c_twice_stops_at_once_and_leaves_nothing_running(twice: Stopped) -> None:
     assert twice.code == 1
-    assert "stopped at once; what was finished is kept" in twice.screen
+    assert "stopped immediately; finished work is kept" in twice.screen
     assert "Traceback" not in twice.screen
     assert twice.workers == []
     *before, last = twice.trials.values()

@@ -53,7 +53,7 @@ def test_a_study_whose_minutes_are_spent_has_nothing_left_to_do(study: StudyFold
     before = study.result_file.read_bytes()
     done = typed("run", "--resume", "--study", "timed", "--home", home)
     assert done.returncode == 0, done.stderr
-    assert "nothing was left to do: the study is finished" in done.stderr
+    assert "nothing left to do: the study is finished" in done.stderr
     assert study.result_file.read_bytes() == before
 
 
@@ -76,7 +76,7 @@ def test_minutes_in_which_what_there_is_cannot_become_a_bundle_are_refused_when_
     done = typed("run", "--resume", "--minutes", 0.1, "--study", "timed", "--home", home)
     assert done.returncode == 2
     assert "--minutes 0.1: too short" in done.stderr
-    assert "from --minutes 0.4 on the best trial so far becomes a bundle" in done.stderr
+    assert "with --minutes 0.4 the best trial so far is exported" in done.stderr
 
 
 def test_minutes_in_which_a_study_without_a_trial_cannot_get_one_are_refused_when_it_goes_on(

@@ -254,7 +254,7 @@ def test_a_trial_of_another_loop_is_exported_where_its_weights_are(four: Four) -
     what = f"digits:{elsewhere.number}"
     done = typed("export", what, "--to", four.place / "out", "--home", four.last.home)
     assert done.returncode == 2
-    assert f"ran in the loop {elsewhere.loop}: its weights are in that one's home" in done.stderr
+    assert f"ran in the loop {elsewhere.loop}: its weights are in that loop's home" in done.stderr
 
 
 # ---------------------------------------------------------------------- what is refused
@@ -263,8 +263,8 @@ def test_a_trial_of_another_loop_is_exported_where_its_weights_are(four: Four) -
 def test_a_loop_with_other_options_data_or_engine_is_refused_with_both_values(four: Four, tmp_path: Path) -> None:
     for options, told in (
         (("--seed", 5), "--storage: the study 'digits' has --seed 0, not 5"),
-        (("--space", "classic"), "--storage: the study 'digits' searches another space than classic:\n"),
-        (("--image-size", "16x16"), "--storage: digits is not the data that the study 'digits' began with: its "),
+        (("--space", "classic"), "--storage: the study 'digits' has a different space from classic:\n"),
+        (("--image-size", "16x16"), "--storage: digits is not the data that the study 'digits' was created with: its "),
     ):
         done = typed("run", "--study", "digits", "--storage", four.address, *options, "--home", tmp_path / "home")
         assert done.returncode == 2, done.stderr
@@ -291,11 +291,11 @@ def test_a_server_that_refuses_is_told_with_host_database_and_reason(postgres: S
 def test_what_cannot_be_shared_is_refused_before_anything_begins(tmp_path: Path) -> None:
     shared = ("--storage", "postgresql://me@host/x")
     for options, told in (
-        (("--study", "new", *shared, "--engine", "keras-tuner"), "KerasTuner keeps what it has learnt in files of one"),
-        (shared, "--storage goes with --study NAME"),
+        (("--study", "new", *shared, "--engine", "keras-tuner"), "KerasTuner keeps its state in the files of one"),
+        (shared, "--storage requires --study NAME"),
         (
             ("--study", "new", "--storage", "sqlite:///x.db"),
-            "a file can be written by one loop at a time; write postgr",
+            "only one loop at a time can write to a file; write postgr",
         ),
     ):
         done = typed("run", *options, "--home", tmp_path / "home")

@@ -94,7 +94,7 @@ def test_the_lost_node_cost_the_trial_that_ran_on_it_and_no_other(story: Story) 
         assert story.trials[number] == trial
     reasons = [reason for trial in story.trials.values() for reason in trial.lost]
     assert len(reasons) == 1
-    assert re.fullmatch(r"node \S+ \([0-9.]+\) was lost: it cannot be reached any more", reasons[0])
+    assert re.fullmatch(r"node \S+ \([0-9.]+\) was lost: it can no longer be reached", reasons[0])
 
 
 def test_each_number_ended_once(story: Story) -> None:
@@ -152,8 +152,8 @@ def test_a_cluster_that_is_not_there_is_the_users_mistake(tmp_path: Path) -> Non
     ("options", "said"),
     [
         (("--executor", "rays"), "--executor rays: did you mean 'ray'? Known: local, ray"),
-        (("--ray-address", "10.0.0.1:6379"), "--ray-address 10.0.0.1:6379: goes with --executor ray"),
-        (("--executor", "ray", "--gpus", "0"), "--gpus: goes with --executor local"),
+        (("--ray-address", "10.0.0.1:6379"), "--ray-address 10.0.0.1:6379: requires --executor ray"),
+        (("--executor", "ray", "--gpus", "0"), "--gpus: only with --executor local"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(options: tuple[str, ...], said: str, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = tmp_path_factory.mktemp("objectives") / "home"
     done = convsearch("run", *QUICK, *TWO, "--algorithm", "nsga2", "--trials", 6, "--study", "pair", "--home", found)
     assert done.returncode == 0, done.stderr
-    assert "objectives val_accuracy, parameters; in the end the knee of the front is named" in done.stderr
+    assert "objectives val_accuracy, parameters; the winner is the knee of the front" in done.stderr
     return found
 
 
@@ -57,7 +57,7 @@ def test_the_front_is_kept_shown_and_logged(home: Path) -> None:
 
 def test_the_card_of_the_winner_says_what_was_weighed(home: Path) -> None:
     card = (home / "pair" / "bundle" / "MODEL_CARD.md").read_text(encoding="utf-8")
-    assert "Objectives: val_accuracy, parameters. Named was the knee of the front" in card
+    assert "Objectives: val_accuracy, parameters. Chosen: the knee of the front" in card
 
 
 def test_any_trial_of_the_front_can_be_exported_by_a_limit(home: Path, tmp_path: Path) -> None:
@@ -74,9 +74,9 @@ def test_any_trial_of_the_front_can_be_exported_by_a_limit(home: Path, tmp_path:
 @pytest.mark.parametrize(
     ("what", "limit", "said"),
     [
-        ("pair", "parameters=5", "no trial keeps that; the least is"),
-        ("pair", "macs=5", "no cost of this study"),
-        ("pair:0", "parameters=9999", "names a trial already"),
+        ("pair", "parameters=5", "no trial is within that limit; the lowest is"),
+        ("pair", "macs=5", "is not a cost of this study"),
+        ("pair:0", "parameters=9999", "already names a trial"),
     ],
 )
 def test_a_limit_by_which_nothing_can_be_exported_is_refused(
@@ -117,8 +117,8 @@ def kept(limited: CompletedProcess[str], home: Path) -> dict[str, Any]:
 
 def test_a_limit_that_no_trial_keeps_ends_a_search_with_all_kept(limited: CompletedProcess[str]) -> None:
     assert limited.returncode == 1
-    assert "--under latency_ms=0.0001: no trial keeps that; the least is" in limited.stderr
-    assert "All trials are kept: --resume with another --under names one of them" in limited.stderr
+    assert "--under latency_ms=0.0001: no trial is within that limit; the lowest is" in limited.stderr
+    assert "All trials are kept: --resume with another --under chooses one of them" in limited.stderr
     assert "Traceback" not in limited.stderr
 
 

@@ -238,7 +238,7 @@ def test_studies_lists_the_study_with_its_best_and_its_test(finished: Finished, 
 def test_studies_of_an_empty_home_says_how_to_make_one_and_makes_nothing(tmp_path: Path) -> None:
     done = typed("studies", "--home", tmp_path / "nothing here")
     assert done.returncode == 0
-    assert "`convsearch run` makes one" in done.stdout
+    assert "`convsearch run` creates one" in done.stdout
     assert not (tmp_path / "nothing here").exists()
 
 
@@ -309,7 +309,7 @@ def test_check_of_each_preset_says_how_large_it_is_and_what_its_candidates_cost(
 def test_check_draws_three_examples_and_says_the_size_for_people() -> None:
     done = typed("check", "tiny", "--input", "8x8x1", "--set", "layers=2")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "sound: it can be built on 8x8x1" in done.stdout
+    assert "valid: it can be built on 8x8x1" in done.stdout
     assert re.search(r"\d+ dimensions; at most [\d,]+ architectures \(before the limits\)", done.stdout)
     assert "continuous, counted as one value: learning_rate" in done.stdout
     examples = json.loads(typed("check", "tiny", "--input", "8x8x1", "--set", "layers=2", "--json").stdout)
@@ -384,7 +384,7 @@ def test_the_model_card_tells_the_numbers_of_the_result(finished: Finished, resu
     low, high = test.interval_95
     assert f"**Test accuracy {test.accuracy:.1%}**, 95 % interval {low:.1%} to {high:.1%} (359 images)" in card
     assert f"Validation accuracy {result.val_accuracy:.1%}" in card
-    assert result.with_validation == ("on the validation images too: the test alone tells" in card)
+    assert result.with_validation == ("on the validation images too: only the test shows" in card)
     for label, row in enumerate(test.confusion):
         assert f"| **{label}** | " + " | ".join(str(n) if n else "" for n in row) + " |" in card
         precision = row[label] / max(1, sum(other[label] for other in test.confusion))
@@ -517,7 +517,7 @@ def test_export_of_a_trial_whose_weights_are_not_kept_names_those_that_are(finis
     lost = next(number for number in range(7) if number not in kept)
     done = typed("export", f"first:{lost}", "--to", tmp_path / "lost", "--home", finished.home)
     assert done.returncode == 2
-    assert f"its weights are not kept; kept are those of {', '.join(map(str, kept))}" in done.stderr
+    assert f"its weights are not kept, only those of {', '.join(map(str, kept))}" in done.stderr
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
 
@@ -527,7 +527,7 @@ def test_export_does_not_write_into_a_folder_that_holds_something(finished: Fini
     (tmp_path / "mine" / "thesis.tex").write_text("years of work")
     done = typed("export", finished.name, "--to", tmp_path / "mine", "--home", finished.home)
     assert done.returncode == 2
-    assert "exists already; name a new folder" in done.stderr
+    assert "already exists; choose a new folder" in done.stderr
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
 
 
@@ -536,7 +536,7 @@ def test_a_finished_study_that_goes_on_with_nothing_to_do_is_not_tested_again(co
     before = (folder.result_file.read_bytes(), (folder.bundle / "model.keras").stat().st_mtime_ns)
     done = typed("run", "--resume", "--study", copied.name, "--home", copied.home)
     assert done.returncode == 0, done.stderr
-    assert "nothing was left to do: the study is finished" in done.stderr
+    assert "nothing left to do: the study is finished" in done.stderr
     assert before == (folder.result_file.read_bytes(), (folder.bundle / "model.keras").stat().st_mtime_ns)
     assert len(copied.record.trials) == 7
 
@@ -552,7 +552,7 @@ def test_trials_that_came_after_the_result_and_before_a_kill_are_considered(copi
     assert (again["trials"], again["tests"]) == (7, 2)
     assert time_used(folder.path) > before
     card = (folder.bundle / "MODEL_CARD.md").read_text()
-    assert "read 2 times, because the study went on after a winner was tested" in card
+    assert "read 2 times, because the study continued after a winner had been tested" in card
     assert "read 2 times, because the study continued" in done.stdout
 
 

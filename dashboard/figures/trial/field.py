@@ -10,7 +10,7 @@ from plotly.colors import sample_colorscale
 from ....spaces.architecture import Architecture
 from ....spaces.arithmetic import seen
 
-AROUND = 0.12  # of the image's side, that is shown of what lies around it
+AROUND = 0.12  # width of the margin shown around the image, as a fraction of its side
 
 
 def fields(architecture: Architecture) -> dict[str, tuple[range, range]]:
@@ -36,7 +36,7 @@ def field(image: NDArray[np.uint8], seen_by: Mapping[str, tuple[range, range]]) 
     framed = dict(_framed(seen_by, height, width))
     colours = sample_colorscale("Plasma", [0.2 + 0.75 * n / max(1, len(framed) - 1) for n in range(len(framed))])
     edge = round(AROUND * max(height, width))
-    for colour, (told, (rows, columns)) in zip(colours, framed.items(), strict=True):
+    for colour, (label, (rows, columns)) in zip(colours, framed.items(), strict=True):
         top, bottom = max(rows.start, -edge) - 0.5, min(rows.stop, height + edge) - 0.5
         left, right = max(columns.start, -edge) - 0.5, min(columns.stop, width + edge) - 0.5
         figure.add_scatter(
@@ -44,8 +44,8 @@ def field(image: NDArray[np.uint8], seen_by: Mapping[str, tuple[range, range]]) 
             y=[top, top, bottom, bottom, top],
             mode="lines",
             line={"color": colour, "width": 3},
-            name=told,
-            hovertemplate=f"{told}<extra></extra>",
+            name=label,
+            hovertemplate=f"{label}<extra></extra>",
         )
     legend = {"title": "The middle value behind", "orientation": "h", "y": -0.05}
     figure.update_layout(height=480, legend=legend, uirevision="field")

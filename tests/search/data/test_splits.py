@@ -120,7 +120,7 @@ def test_a_fraction_that_is_none_is_refused(cache: Path, name: str, value: float
 
 
 def test_a_negative_seed_is_refused(cache: Path) -> None:
-    with pytest.raises(InputError, match="the seed must be a whole number from 0 on, but is -1"):
+    with pytest.raises(InputError, match="the seed must be a whole number from 0 up, but is -1"):
         split(open_data("digits", cache), -1)
 
 
@@ -136,11 +136,11 @@ def test_a_split_is_saved_and_loaded_again(tmp_path: Path, cache: Path) -> None:
 
 
 def test_a_missing_or_damaged_split_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"split\.npz: no split that can be read"):
+    with pytest.raises(InputError, match=r"split\.npz: not a readable split"):
         Split.load(tmp_path / "split.npz")
     (tmp_path / "split.npz").write_bytes(b"hello")
-    with pytest.raises(InputError, match=r"split\.npz: no split that can be read"):
+    with pytest.raises(InputError, match=r"split\.npz: not a readable split"):
         Split.load(tmp_path / "split.npz")
     np.savez(tmp_path / "split.npz", train=np.array([1]))
-    with pytest.raises(InputError, match=r"split\.npz: no split that can be read"):
+    with pytest.raises(InputError, match=r"split\.npz: not a readable split"):
         Split.load(tmp_path / "split.npz")

@@ -219,8 +219,9 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        bare = environment(MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false")  # without five processes that nobody needs here
         self._process = subprocess.Popen(
-            self._command, stdout=self._log, stderr=self._log, env=environment(), start_new_session=True
+            self._command, stdout=self._log, stderr=self._log, env=bare, start_new_session=True
         )
         wait_until(self._answers, "the server answered")
 

@@ -123,5 +123,5 @@ def test_a_file_of_another_study_is_not_added_to(tmp_path: Path) -> None:
     shutil.copyfile(tmp_path / "other" / FILE, tmp_path / FILE)
     first, second = begun(2)
     mixed = second.model_copy(update={"number": first.number})
-    with pytest.raises(DamagedError, match="its trial 0 is another one"):
+    with pytest.raises(DamagedError, match="its trial 0 is a different one"):
         OptunaFile(tmp_path, SPACE, DEFAULT).began(mixed)

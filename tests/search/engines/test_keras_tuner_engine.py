@@ -167,7 +167,7 @@ def test_hyperband_goes_on_with_the_best_third_under_their_own_numbers(tmp_path:
     rung1 = search(opened, 9)
     assert [p.epochs for p in rung1] == [1] * 9
     assert [p.number for p in rung1] == list(range(9))
-    assert opened.may_go_on() == set(range(9))
+    assert opened.resumable() == set(range(9))
     rung2 = search(opened, 3)
     best = sorted(rung1, key=quality, reverse=True)[:3]
     assert [p.epochs for p in rung2] == [3] * 3
@@ -189,9 +189,9 @@ def test_hyperband_proposes_only_what_there_is_time_for_to_the_next_rung(tmp_pat
     assert len(search(opened, 20)) == 9  # to the first rung
     assert set(asked[:-1]) == {1}
     assert asked[-1] == 2  # from the first epoch to the third
-    assert opened.may_go_on() == set(range(9))
+    assert opened.resumable() == set(range(9))
     opened.proposals.affordable = lambda candidate, epochs: True
-    best = max(opened.may_go_on(), key=lambda number: opened._current(number).score)
+    best = max(opened.resumable(), key=lambda number: opened._current(number).score)
     again = opened.ask()
     assert again is not None
     assert (again.number, again.epochs) == (best, 3)
@@ -224,7 +224,7 @@ def test_a_rung_that_no_new_candidate_will_fill_is_halved_as_it_is(tmp_path: Pat
     assert went_on == [(best[0], 3), (best[1], 3), (best[0], None)]
     again = engine(tmp_path, preset("classic", 32, 32, 3), "hyperband")
     assert again.ask(new=False) is None
-    assert again.may_go_on() == opened.may_go_on()
+    assert again.resumable() == opened.resumable()
 
 
 def test_while_a_trial_runs_a_rung_is_not_halved_without_it(tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def cut_off(
     again = engine(folder, space, algorithm)
     assert again.open_trials() == {lost.number: begin}
     again.tell(lost.number, "interrupted", None)
-    again.again(lost.number, lost.values)
+    again.requeue(lost.number, lost.values)
     return lost, again
 
 

@@ -9,7 +9,7 @@ import pytest
 from optuna.trial import TrialState
 
 from convsearch.search.engines.choice import choose
-from convsearch.search.engines.optuna import HURRIED, MANY, OptunaEngine
+from convsearch.search.engines.optuna import MANY, SHORT_HISTORY, OptunaEngine
 from convsearch.search.engines.proposals import Proposals
 from convsearch.search.values.proposal import Proposal, State
 from convsearch.spaces.arithmetic import Volume
@@ -53,7 +53,7 @@ def engine(
 ) -> OptunaEngine:
     """An engine, which has learnt that some proposals were completed."""
     proposals = Proposals(space, seed, [p.candidate.hash for p in known], exhaustive=algorithm == "grid")
-    made = OptunaEngine(algorithm, pruner, EPOCHS, seed, proposals, known=len(known))
+    made = OptunaEngine(algorithm, pruner, EPOCHS, seed, proposals, recorded=len(known))
     for proposal in known:
         made.learn(proposal.number, proposal.values, "complete", (quality(proposal),))
     return made
@@ -197,7 +197,7 @@ def test_of_many_trials_the_sampler_looks_at_the_best_and_a_part_of_the_rest() -
     values: dict[int, float] = {}
     source = random.Random(0)
     running = [opened.ask() for _ in range(5)]
-    for _ in range(2 * HURRIED + 20):
+    for _ in range(2 * SHORT_HISTORY + 20):
         proposal = opened.ask()
         assert proposal is not None
         values[proposal.number] = source.random()
@@ -205,8 +205,8 @@ def test_of_many_trials_the_sampler_looks_at_the_best_and_a_part_of_the_rest() -
             opened.report(proposal.number, epoch, values[proposal.number] * epoch / EPOCHS)
         opened.tell(proposal.number, "complete", values[proposal.number])
     looked_at = [trial for trial in opened.study.get_trials() if trial.state == TrialState.COMPLETE]
-    assert HURRIED <= len(looked_at) <= HURRIED + 20
-    best = sorted(values.values(), reverse=True)[: HURRIED // 4]
+    assert SHORT_HISTORY <= len(looked_at) <= SHORT_HISTORY + 20
+    best = sorted(values.values(), reverse=True)[: SHORT_HISTORY // 4]
     assert set(best) <= {trial.value for trial in looked_at}
     for proposal in running:  # what runs goes on as if nothing had been forgotten
         assert proposal is not None
@@ -413,6 +413,6 @@ def test_nsga2_comes_nearer_to_a_known_front_than_it_began() -> None:
 def test_keras_tuner_is_refused_several_objectives_and_optuna_a_pruner_for_them() -> None:
     with pytest.raises(InputError, match="2 objectives: KerasTuner's hyperband takes one"):
         choose("keras-tuner", None, None, objectives=2)
-    with pytest.raises(InputError, match="--pruner median: with 2 objectives Optuna prunes nothing"):
+    with pytest.raises(InputError, match="--pruner median: with 2 objectives Optuna does not prune"):
         choose(None, "tpe", "median", objectives=2)
     assert choose(None, "nsga2", None, objectives=2) == ("optuna", "nsga2", "none")

@@ -55,7 +55,7 @@ def test_an_entry_that_the_space_does_not_allow_is_skipped_with_the_reason() -> 
     space = SearchSpace(parse(text, "my.yaml"), Volume(32, 32, 3), 2)
     found = {guess.name: guess for guess in portfolio(space, IMAGES)}
     assert found["plain"].values is not None
-    assert (found["paired"].values, found["paired"].reason) == (None, "it has 5 layers, the space 3 to 4")
+    assert (found["paired"].values, found["paired"].reason) == (None, "it has 5 layers, the space allows 3 to 4")
 
 
 def test_within_tight_limits_it_has_fewer_filters() -> None:

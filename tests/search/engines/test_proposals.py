@@ -1,10 +1,10 @@
-"""From wishes to proposals: fitted, within the limits, new."""
+"""From suggestions to proposals: fitted, within the limits, new."""
 
 import random
 
 import pytest
 
-from convsearch.search.engines.proposals import WISHES, Proposals
+from convsearch.search.engines.proposals import ATTEMPTS, Proposals
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import load, parse
 from convsearch.spaces.space import SearchSpace, Values
@@ -49,7 +49,7 @@ def test_a_wish_that_was_tried_before_is_varied_a_little(tiny: SearchSpace) -> N
     second = proposals.next(1, again)
     assert first is not None
     assert second is not None
-    assert len(asked) == 1 + WISHES
+    assert len(asked) == 1 + ATTEMPTS
     assert second[1].hash != first[1].hash
     assert sum(second[0].get(name) != value for name, value in wish.items()) <= 3
 

@@ -27,7 +27,7 @@ def test_auto_is_what_is_free_and_a_number_may_wait() -> None:
     asked = places(nodes, free_cpus=5, free_gpus=0, workers="6")
     assert asked.count == 6
     assert asked.note is not None
-    assert asked.note.startswith("6 workers, and the cluster has room for 2 just now")
+    assert asked.note.startswith("6 workers, but the cluster has room for 2 right now")
 
 
 def test_auto_on_a_cluster_that_is_in_use_is_one_worker_that_waits() -> None:

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from convsearch.search.engines.choice import ALGORITHMS
 from convsearch.search.engines.portfolio import guesses
-from convsearch.search.launch.contract import begun
+from convsearch.search.launch.contract import new_contract
 from convsearch.search.launch.options import Options
 from convsearch.search.launch.preparation import prepare
 from convsearch.search.launch.wiring import engine_for
@@ -28,7 +28,7 @@ def prepared(place: Path, engine: str, algorithm: str) -> Prepared:
     (place / "space.yaml").write_text(
         "layers: [3, 5]\neach_layer: {filters: [16, 64], pooling: [none, max]}\nrecipe: {batch_size: [32, 64]}\n"
     )
-    return prepare(home, begun(home, home.study("mine"), options), options, Console(file=io.StringIO()))
+    return prepare(home, new_contract(home, home.study("mine"), options), options, Console(file=io.StringIO()))
 
 
 @pytest.mark.parametrize(("engine", "algorithm"), CASES)

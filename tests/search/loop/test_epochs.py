@@ -107,15 +107,15 @@ def test_with_minutes_enough_a_few_images_get_more_epochs_than_many() -> None:
 
 
 def test_minutes_in_which_nothing_can_be_done_are_refused_with_what_could() -> None:
-    with pytest.raises(InputError, match=r"--minutes 0\.1: too short\. .* from --minutes [\d.]+ on there is a result"):
+    with pytest.raises(InputError, match=r"--minutes 0\.1: too short\. .*: use at least --minutes [\d.]+\. "):
         epochs_for(space(32, 32, 3), 4000, 0.1)
 
 
 def test_epochs_for_which_there_is_no_time_are_refused_with_what_could_be_done() -> None:
     here = space(32, 32, 3)
-    assert epochs_for(here, 4000, 10, wished=5) == 5
-    with pytest.raises(InputError, match=r"to 5,000 epochs of a first network: .* is a result, or with fewer --epochs"):
-        epochs_for(here, 4000, 10, wished=5000)
+    assert epochs_for(here, 4000, 10, requested=5) == 5
+    with pytest.raises(InputError, match=r"5,000 epochs of a first network about \d+: .*, or fewer --epochs\. "):
+        epochs_for(here, 4000, 10, requested=5000)
 
 
 def test_the_minutes_that_the_message_names_are_enough() -> None:
@@ -164,4 +164,4 @@ def test_what_was_enqueued_and_is_too_dear_is_passed_over() -> None:
     found = proposals.next(0, dict)
     assert found is not None
     assert found[0] == small
-    assert not proposals.wished
+    assert not proposals.suggested

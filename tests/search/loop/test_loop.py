@@ -156,7 +156,7 @@ def test_files_that_are_not_ours_among_the_weights_are_left_alone(make: MakeStud
 
 def test_the_weights_of_what_was_trained_again_are_kept_whatever_comes(make: MakeStudy) -> None:
     study, _ = make(GOOD, Budget(trials=4, seconds=None), epochs=1)
-    study.keep, study.kept_anyway = 1, {0, 3}
+    study.keep, study.always_kept = 1, {0, 3}
     study.run()
     kept = {int(path.name.partition(".")[0]) for path in study.weights.iterdir()}
     assert kept == {study.record.best()[0].number} | {0, 3}
@@ -210,7 +210,7 @@ def test_an_interrupted_trial_whose_state_is_not_that_of_the_record_begins_again
         np.savez(study.weights / f"0{CHECKPOINT}", epochs=saved)
 
     study.engine = KerasTunerEngine(tmp_path, "random", 4, 0, Proposals(space, 0))
-    study.engine.again(0, study.record.trials[0].values)
+    study.engine.requeue(0, study.record.trials[0].values)
     study.listeners, study.interrupted, study.dry, budget.stopped = [], False, False, False
     study.run()
     (trial,) = study.record.trials.values()

@@ -156,7 +156,7 @@ def test_a_trial_on_its_way_to_the_next_rung_goes_on_whether_or_not_it_had_begun
     promoted = ask(engine)
     assert (promoted.number, promoted.epochs) == (8, 3)
     if recorded:
-        record.add(record.trials[8].goes_on())
+        record.add(record.trials[8].resume())
     again = hyperband(tmp_path, record)
     settle(record, again, DEFAULT)
     assert ask(again) == promoted

@@ -11,7 +11,7 @@ import pytest
 from terminal import PATIENCE
 
 from convsearch.search.loop.budget import Budget
-from convsearch.search.loop.time_used import EVERY, noting_time_used, time_used
+from convsearch.search.loop.time_used import INTERVAL, noting_time_used, time_used
 from convsearch.spaces.errors import InputError
 
 
@@ -36,17 +36,17 @@ def test_a_kill_costs_the_last_few_seconds_of_what_is_known(tmp_path: Path) -> N
     )
     with subprocess.Popen([sys.executable, "-c", program, tmp_path]) as process:
         begin = time.monotonic()
-        while time_used(tmp_path) < EVERY:  # the second note
+        while time_used(tmp_path) < INTERVAL:  # the second note
             assert time.monotonic() - begin < PATIENCE
             time.sleep(0.05)
         os.kill(process.pid, signal.SIGKILL)
-    assert EVERY <= time_used(tmp_path) < PATIENCE
+    assert INTERVAL <= time_used(tmp_path) < PATIENCE
     assert [path.name for path in tmp_path.iterdir()] == ["spent.txt"]
 
 
 def test_what_is_no_number_is_named(tmp_path: Path) -> None:
     (tmp_path / "spent.txt").write_text("a while\n")
-    with pytest.raises(InputError, match=r"spent\.txt: 'a while' is no number of seconds; remove the file"):
+    with pytest.raises(InputError, match=r"spent\.txt: 'a while' is not a number of seconds; remove the file"):
         time_used(tmp_path)
 
 

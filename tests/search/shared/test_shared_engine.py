@@ -19,7 +19,8 @@ from convsearch.search.engines.optuna import OptunaEngine
 from convsearch.search.engines.proposals import Proposals
 from convsearch.search.loop.recovery import settle
 from convsearch.search.shared.database import Database
-from convsearch.search.shared.engine import Pace, SharedEngine
+from convsearch.search.shared.engine import SharedEngine
+from convsearch.search.shared.retry import Pace
 from convsearch.search.study.objectives import DEFAULT
 from convsearch.search.study.record import FILE, Record
 from convsearch.search.study.shared import Shared
@@ -332,7 +333,7 @@ def test_a_study_that_somebody_deletes_ends_the_search_with_a_word_of_it(join: J
     one = join("one")
     one.ask()
     optuna.delete_study(study_name=name, storage=optuna_url(checked_storage(address)))
-    with pytest.raises(WorkError, match=f"the study '{name}' is not there any more: somebody deleted it"):
+    with pytest.raises(WorkError, match=f"the study '{name}' no longer exists: it was deleted"):
         one.engine.ask()
 
 
@@ -393,7 +394,7 @@ def test_a_database_that_stays_away_ends_the_search_with_how_to_go_on(
     postgres.stop()
     try:
         one.end(0)
-        with pytest.raises(WorkError, match=f"`convsearch run --study {name} --resume` goes on when it is back"):
+        with pytest.raises(WorkError, match=f"`convsearch run --study {name} --resume` continues when it is back"):
             one.engine.running_elsewhere()
     finally:
         postgres.start()

@@ -96,7 +96,7 @@ def test_images_beside_the_class_folders_are_passed_over_and_noted(
     save_image(root / "cover.jpg")
     dataset = open_data(str(root), cache)
     assert len(dataset) == 6
-    assert any("1 images of no class, such as cover.jpg" in note for note in dataset.notes)
+    assert any("1 images outside class folders, such as cover.jpg" in note for note in dataset.notes)
 
 
 def test_folders_beside_train_are_passed_over_and_noted(tmp_path: Path, cache: Path, make_classes: MakeClasses) -> None:
@@ -104,7 +104,7 @@ def test_folders_beside_train_are_passed_over_and_noted(tmp_path: Path, cache: P
     make_classes(tmp_path / "set", {"unlabelled": 3})
     dataset = open_data(str(tmp_path / "set"), cache)
     assert len(dataset) == 6
-    assert any("passed over beside train/: 'unlabelled'" in note for note in dataset.notes)
+    assert any("ignored next to train/: 'unlabelled'" in note for note in dataset.notes)
 
 
 def test_all_images_get_the_commonest_size_and_that_is_noted(
@@ -115,7 +115,7 @@ def test_all_images_get_the_commonest_size_and_that_is_noted(
     save_image(root / "cat" / "wide.png", height=6, width=20)
     dataset = open_data(str(root), cache)
     assert dataset.input == (10, 12, 3)
-    assert any("image size 10x12, the commonest of 3 sizes (8 of 10 images)" in note for note in dataset.notes)
+    assert any("image size 10x12, the most common of 3 sizes (8 of 10 images)" in note for note in dataset.notes)
 
 
 def test_another_size_can_be_asked_for(tmp_path: Path, cache: Path, make_classes: MakeClasses) -> None:
@@ -123,7 +123,7 @@ def test_another_size_can_be_asked_for(tmp_path: Path, cache: Path, make_classes
     dataset = open_data(str(root), cache, image_size=(5, 7))
     assert dataset.images().shape == (6, 5, 7, 3)
     assert np.array_equal(dataset.images()[0], decode(root / "cat/0.png", (5, 7), 3))
-    assert any("image size 5x7 as asked for; 6 of 6 images have another" in note for note in dataset.notes)
+    assert any("image size 5x7 as requested; 6 of 6 images have another" in note for note in dataset.notes)
 
 
 def test_the_depth_is_one_only_where_every_image_is_grey(
@@ -263,7 +263,7 @@ def test_a_test_folder_without_a_train_folder_is_refused(
 def test_two_validation_folders_are_refused(tmp_path: Path, cache: Path, make_classes: MakeClasses) -> None:
     for part in ("train", "val", "valid"):
         make_classes(tmp_path / "set" / part, {"cat": 3, "dog": 3})
-    assert "'train', 'val', 'valid', of which two are the same part" in refused(tmp_path / "set", cache)
+    assert "'train', 'val', 'valid', two of which are the same part" in refused(tmp_path / "set", cache)
 
 
 def test_a_class_folder_without_images_is_refused_by_its_name(
@@ -413,7 +413,7 @@ def test_a_folder_of_nothing_but_bad_images_is_refused_even_when_they_may_be_ski
             (tmp_path / "set" / name / f"{i}.png").touch()
     message = refused(tmp_path / "set", cache, skip_bad=True)
     assert "6 of 6 images cannot be read" in message
-    assert "Not one is left" in message
+    assert "None is left" in message
 
 
 def test_a_class_with_too_few_images_after_skipping_is_refused(
@@ -432,7 +432,7 @@ def test_photographs_too_large_for_any_search_ask_for_an_image_size(tmp_path: Pa
         for i in range(3):
             Image.new("1", (5000, 10), i % 2).save(tmp_path / "set" / name / f"{i}.png")
     message = refused(tmp_path / "set", cache)
-    assert "the commonest image size is 10x5000" in message
+    assert "the most common image size is 10x5000" in message
     assert "--image-size" in message
 
 

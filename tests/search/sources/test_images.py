@@ -139,7 +139,7 @@ def test_what_counts_is_the_content_not_the_ending(tmp_path: Path) -> None:
 
 def test_postscript_is_never_handed_to_its_interpreter(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.png", Image.new("RGB", (4, 4)), format="EPS")
-    with pytest.raises(BadImageError, match="not an image of a format that can be read"):
+    with pytest.raises(BadImageError, match="not an image in a supported format"):
         decode(path, (4, 4), 3)
 
 

@@ -191,7 +191,7 @@ def test_the_place_of_a_missing_number_counts_from_the_start_of_a_long_array(tmp
 
 @pytest.mark.parametrize("pixels", [GREY * 1j, GREY.astype("datetime64[s]"), GREY.astype("U3")])
 def test_what_is_no_pixel_at_all_is_refused(tmp_path: Path, pixels: Any) -> None:
-    assert f"x holds {pixels.dtype}; pixels are whole numbers or floats" in refused(tmp_path, x=pixels, y=LABELS)
+    assert f"x holds {pixels.dtype}; pixels must be whole numbers or floats" in refused(tmp_path, x=pixels, y=LABELS)
 
 
 # Shapes and names
@@ -199,7 +199,7 @@ def test_what_is_no_pixel_at_all_is_refused(tmp_path: Path, pixels: Any) -> None
 
 def test_a_file_without_known_names_is_refused_with_those_found_and_those_accepted(tmp_path: Path) -> None:
     message = refused(tmp_path, data=GREY, target=LABELS)
-    assert "set.npz holds data, target; right are the names x and y;" in message
+    assert "set.npz holds data, target; expected the names x and y;" in message
     assert "x_train and y_train" in message
     assert "train_images and train_labels" in message
 
@@ -209,7 +209,7 @@ def test_a_missing_partner_is_named(tmp_path: Path) -> None:
     message = refused(tmp_path, x_train=GREY, y_train=LABELS, x_test=GREY)
     assert "has x_test but no y_test" in message
     message = refused(tmp_path, x_test=GREY, y_test=LABELS)
-    assert "holds x_test, y_test; right are the names" in message
+    assert "holds x_test, y_test; expected the names" in message
 
 
 def test_images_and_labels_of_different_length_are_refused(tmp_path: Path) -> None:
@@ -219,11 +219,11 @@ def test_images_and_labels_of_different_length_are_refused(tmp_path: Path) -> No
 @pytest.mark.parametrize("shape", [(12,), (12, 30), (12, 6, 5, 2), (12, 6, 5, 3, 1)])
 def test_arrays_that_are_no_images_are_refused_with_their_shape(tmp_path: Path, shape: tuple[int, ...]) -> None:
     message = refused(tmp_path, x=np.zeros(shape, dtype=np.uint8), y=LABELS)
-    assert f"x has the shape {shape}; right is (images, height, width)" in message
+    assert f"x has shape {shape}; expected (images, height, width)" in message
 
 
 def test_a_single_number_is_refused(tmp_path: Path) -> None:
-    assert "x has the shape ()" in refused(tmp_path, x=np.uint8(3), y=LABELS)
+    assert "x has shape ()" in refused(tmp_path, x=np.uint8(3), y=LABELS)
 
 
 def test_channels_that_come_first_are_refused_with_what_mends_it(tmp_path: Path) -> None:
@@ -232,7 +232,7 @@ def test_channels_that_come_first_are_refused_with_what_mends_it(tmp_path: Path)
 
 
 def test_an_array_without_an_image_is_refused(tmp_path: Path) -> None:
-    assert "there is no image in it" in refused(tmp_path, x=GREY[:0], y=LABELS[:0])
+    assert "it contains no images" in refused(tmp_path, x=GREY[:0], y=LABELS[:0])
 
 
 def test_parts_of_different_size_or_depth_are_refused(tmp_path: Path) -> None:
@@ -248,14 +248,14 @@ def test_parts_of_different_size_or_depth_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (LABELS + 0.5, r"y[0] is 0.5; labels are whole numbers"),
-        (np.where(np.arange(12) == 4, np.nan, LABELS), r"y[4] is nan; labels are whole numbers"),
-        (LABELS - 1, r"y[0] is -1; labels are whole numbers from 0 to"),
-        (np.where(LABELS, 2**63, 0).astype(np.uint64), "y[1] is 9223372036854775808; labels are"),
-        (LABELS * 1e30, "y[1] is 1e+30; labels are whole numbers from 0 to"),
+        (LABELS + 0.5, r"y[0] is 0.5; labels must be whole numbers"),
+        (np.where(np.arange(12) == 4, np.nan, LABELS), r"y[4] is nan; labels must be whole numbers"),
+        (LABELS - 1, r"y[0] is -1; labels must be whole numbers from 0 to"),
+        (np.where(LABELS, 2**63, 0).astype(np.uint64), "y[1] is 9223372036854775808; labels must be"),
+        (LABELS * 1e30, "y[1] is 1e+30; labels must be whole numbers from 0 to"),
         (LABELS.astype(str), "numpy.unique(y, return_inverse=True)"),
-        (np.eye(2)[LABELS], "y has the shape (12, 2); right is one label an image, (12,). If it is one-hot"),
-        (np.zeros((12, 6, 5), dtype=int), "y has the shape (12, 6, 5)"),
+        (np.eye(2)[LABELS], "y has shape (12, 2); expected one label per image, (12,). If it is one-hot"),
+        (np.zeros((12, 6, 5), dtype=int), "y has shape (12, 6, 5)"),
     ],
 )
 def test_labels_that_are_no_whole_numbers_are_refused(tmp_path: Path, labels: Any, message: str) -> None:
@@ -280,7 +280,7 @@ def test_a_test_label_that_was_never_trained_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_zip_is_refused(tmp_path: Path) -> None:
     (tmp_path / "set.npz").write_bytes(b"hello")
-    with pytest.raises(InputError, match=r"set\.npz cannot be read: .*It must be a whole \.npz file"):
+    with pytest.raises(InputError, match=r"set\.npz cannot be read: .*It must be a complete \.npz file"):
         open_data(str(tmp_path / "set.npz"), tmp_path / "cache")
 
 

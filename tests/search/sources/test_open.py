@@ -36,7 +36,7 @@ def test_the_digits_can_be_enlarged_and_both_sizes_are_kept_side_by_side(cache: 
     assert large.input == (16, 12, 1)
     assert large.fingerprint == small.fingerprint
     assert large.folder != small.folder
-    assert any("image size 16x12 as asked for" in note for note in large.notes)
+    assert any("image size 16x12 as requested" in note for note in large.notes)
     assert sorted(path.name for path in cache.iterdir()) == sorted([small.folder.name, large.folder.name])
 
 
@@ -64,7 +64,7 @@ def test_a_path_that_cannot_be_is_an_input_error(cache: Path, odd: str) -> None:
 
 
 def test_a_missing_path_is_named(cache: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"nowhere/images: there is no such folder or file"):
+    with pytest.raises(InputError, match=r"nowhere/images: no such folder or file"):
         open_data(str(tmp_path / "nowhere/images"), cache)
 
 
@@ -76,7 +76,7 @@ def test_an_empty_name_is_an_input_error(cache: Path) -> None:
 def test_a_file_that_is_no_npz_is_refused_with_what_would_be_right(cache: Path, tmp_path: Path) -> None:
     path = tmp_path / "images.csv"
     path.write_text("1,2,3\n")
-    with pytest.raises(InputError, match=r"images\.csv is a file; right is a folder .* or an \.npz file"):
+    with pytest.raises(InputError, match=r"images\.csv is a file; expected a folder .* or an \.npz file"):
         open_data(str(path), cache)
 
 

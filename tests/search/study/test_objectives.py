@@ -52,7 +52,7 @@ def test_accuracy_comes_first_and_alone_where_nothing_is_said() -> None:
     ("names", "said"),
     [
         (("acuracy",), "unknown objective: did you mean 'val_accuracy'"),
-        (("val_accuracy", "macs", "macs"), "--objective macs: said twice"),
+        (("val_accuracy", "macs", "macs"), "--objective macs: given twice"),
         (("parameters",), "add --objective val_accuracy"),
     ],
 )
@@ -71,8 +71,8 @@ def test_a_limit_may_be_written_as_people_write_numbers() -> None:
     ("text", "names", "said"),
     [
         ("parameters=5000", ("val_accuracy",), "this study has one objective"),
-        ("macs=5000", TWO, "'macs' is no cost of this study: Known: parameters"),
-        ("val_accuracy=0.5", TWO, "'val_accuracy' is no cost of this study"),
+        ("macs=5000", TWO, "'macs' is not a cost of this study: Known: parameters"),
+        ("val_accuracy=0.5", TWO, "'val_accuracy' is not a cost of this study"),
         ("parameters", TWO, "write MEASURE=NUMBER"),
         ("parameters=few", TWO, "write MEASURE=NUMBER"),
         ("parameters=-1", TWO, "write MEASURE=NUMBER"),
@@ -126,7 +126,7 @@ def test_whoever_is_named_is_on_the_front_and_the_most_accurate_under_a_limit(tr
     if within:
         assert [one.value for one in under.ranked(made)] == sorted(within, reverse=True)
     elif found:
-        with pytest.raises(InputError, match="no trial keeps that"):
+        with pytest.raises(InputError, match="no trial is within that limit"):
             under.ranked(made)
 
 
@@ -189,12 +189,12 @@ def test_a_limit_holds_too_where_every_trial_was_cut_off(tmp_path: Path) -> None
 def test_what_was_never_measured_keeps_no_limit(tmp_path: Path) -> None:
     made = record(tmp_path, trial(0, 0.9, 1_000, state="interrupted"), trial(1, 0.5, 100, state="interrupted"))
     assert made.trials[0].latency_ms is None
-    with pytest.raises(InputError, match=r"--under latency_ms=2: of no trial is it known"):
+    with pytest.raises(InputError, match=r"--under latency_ms=2: it was not measured for any trial"):
         Preference(THREE, ("latency_ms", 2.0)).ranked(made)
 
 
 def test_a_limit_that_no_trial_keeps_is_said_with_the_least_there_is(tmp_path: Path) -> None:
     made = record(tmp_path, trial(4, 0.50, 100), trial(5, 0.90, 1_000))
-    with pytest.raises(InputError, match=r"no trial keeps that; the least is 100, by trial 4 .* accuracy 50\.0%"):
+    with pytest.raises(InputError, match=r"no trial is within that limit; the lowest is 100, by .* accuracy 50\.0%"):
         Preference(TWO, ("parameters", 99.0)).ranked(made)
     assert Preference(TWO, ("parameters", 99.0)).ranked(Record(tmp_path / "empty")) == []

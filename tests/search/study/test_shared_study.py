@@ -9,7 +9,7 @@ from rich.console import Console
 
 from convsearch.search.data import Dataset, split
 from convsearch.search.executors.protocol import Executor
-from convsearch.search.launch.contract import begun
+from convsearch.search.launch.contract import new_contract
 from convsearch.search.launch.options import Options
 from convsearch.search.launch.preparation import prepare
 from convsearch.search.launch.wiring import engine_for
@@ -19,7 +19,7 @@ from convsearch.search.study.home import Home
 from convsearch.search.study.shared import fingerprint, shared_of, study_of
 from convsearch.search.study.trial import Trial
 from convsearch.search.values.job import Outcome
-from convsearch.search.winner.long_training import train_the_best
+from convsearch.search.winner.long_training import train_best
 from convsearch.spaces.errors import WorkError
 
 
@@ -28,7 +28,7 @@ def prepared(tmp_path: Path) -> Prepared:
     """A new study of the digits."""
     home = Home(tmp_path / "home")
     options = Options(home=home.path, space="tiny")
-    return prepare(home, begun(home, home.study("mine"), options), options, Console(file=io.StringIO()))
+    return prepare(home, new_contract(home, home.study("mine"), options), options, Console(file=io.StringIO()))
 
 
 def test_a_loop_that_joins_has_the_study_as_it_is_but_a_database_and_a_name_of_its_own(prepared: Prepared) -> None:
@@ -64,15 +64,15 @@ def test_where_the_best_ran_elsewhere_and_is_not_trained_again_the_best_that_ran
     two_trials(prepared)
     (weights := prepared.folder.weights(1)).touch()
     stopped = Budget(None, None, stopped=True)
-    winner = train_the_best(prepared, cast(Executor, None), stopped, lambda text: None)
+    winner = train_best(prepared, cast(Executor, None), stopped, lambda text: None)
     assert (winner.trial.number, winner.weights, winner.val_accuracy) == (1, weights, 0.8)
-    assert "the weights of trial 0 are where it ran, in elsewhere: trial 1 is exported" in caplog.text
+    assert "the weights of trial 0 are in elsewhere, where it ran: exporting trial 1" in caplog.text
 
 
 def test_where_no_weights_are_here_it_is_said_where_they_are(prepared: Prepared) -> None:
     two_trials(prepared)
     with pytest.raises(WorkError, match="trial 0 is the best, but it ran in elsewhere, where its weights are"):
-        train_the_best(prepared, cast(Executor, None), Budget(None, None, stopped=True), lambda text: None)
+        train_best(prepared, cast(Executor, None), Budget(None, None, stopped=True), lambda text: None)
 
 
 def test_the_weights_that_are_kept_are_those_of_trials_that_ran_here(prepared: Prepared) -> None:

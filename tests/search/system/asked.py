@@ -6,7 +6,7 @@ import time
 from multiprocessing.connection import Connection
 from typing import Any
 
-from convsearch.search.system.backend import import_keras, runtime_has_begun
+from convsearch.search.system.backend import import_keras, runtime_is_initialized
 from convsearch.search.system.programs import answer
 from convsearch.spaces.errors import InputError, WorkError
 
@@ -23,9 +23,9 @@ def work(question: dict[str, Any]) -> dict[str, Any]:
             variables = {name: os.environ.get(name) for name in question["names"]}
             return {"pid": os.getpid(), "parent": os.getppid(), "variables": variables, "group": os.getsid(0)}
         case "keras":
-            there, before = "keras" in sys.modules, runtime_has_begun()
+            there, before = "keras" in sys.modules, runtime_is_initialized()
             import_keras().ops.convert_to_tensor(1.0)
-            return {"there": there, "before": before, "after": runtime_has_begun()}
+            return {"there": there, "before": before, "after": runtime_is_initialized()}
         case "print":
             print(question["text"], flush=True)
             return {}

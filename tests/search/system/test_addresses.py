@@ -38,13 +38,13 @@ def test_optuna_and_mlflow_have_a_schema_each_for_both_have_a_table_of_one_name(
     [
         (
             "sqlite:///studies.db",
-            "--storage sqlite://...: a file can be written by one loop at a time; write postgresql",
+            "--storage sqlite://...: only one loop at a time can write to a file; write postgresql",
         ),
-        ("mysql://me:secret@host/studies", "--storage mysql://...: loops share a study in PostgreSQL only; write"),
+        ("mysql://me:secret@host/studies", "--storage mysql://...: loops can share a study in PostgreSQL only; write"),
         ("postgresql://me:secret@host", "--storage postgresql://me@host: it names no database; write postgresql://"),
-        ("postgresql://me@host/x?password=secret", "the password stands behind the user or in PGPASSWORD"),
-        ("me:secret@host", "--storage: this is no address of a database; write postgresql://USER@HOST/DATABASE"),
-        ("postgresql://me:secret@host:port/x", "--storage: this is no address of a database"),
+        ("postgresql://me@host/x?password=secret", "put the password after the user or in PGPASSWORD"),
+        ("me:secret@host", "--storage: this is not a database address; write postgresql://USER@HOST/DATABASE"),
+        ("postgresql://me:secret@host:port/x", "--storage: this is not a database address"),
     ],
 )
 def test_another_address_is_refused_with_what_is_right_and_without_the_password(given: str, told: str) -> None:

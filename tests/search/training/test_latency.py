@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from convsearch.search.system.backend import import_keras
-from convsearch.search.training.latency import TIMED, WARMING, latency_ms
+from convsearch.search.training.latency import TIMED, WARM_UP, latency_ms
 from convsearch.spaces.architecture import Architecture, Layer
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.building.model import build
@@ -38,6 +38,6 @@ def test_the_first_calls_and_a_few_slow_ones_do_not_count() -> None:
     network = Disturbed(built.input, built.output)
     network.given, network.milliseconds = [], []
     found = latency_ms(network)
-    assert network.given == [(1, 8, 6, 3)] * (WARMING + TIMED)
-    assert found == pytest.approx(statistics.median(network.milliseconds[WARMING:]), rel=0.1, abs=0.2)
+    assert network.given == [(1, 8, 6, 3)] * (WARM_UP + TIMED)
+    assert found == pytest.approx(statistics.median(network.milliseconds[WARM_UP:]), rel=0.1, abs=0.2)
     assert found < statistics.fmean(network.milliseconds)

@@ -19,7 +19,7 @@ from convsearch.search.study.trial import Trial
 from convsearch.search.system.programs import Starter
 from convsearch.search.values.job import EpochReport, Job, Length, Seconds
 from convsearch.search.values.proposal import Proposal
-from convsearch.search.winner.long_training import LONGER, MOST, plan_for, train_the_best, train_winner
+from convsearch.search.winner.long_training import LONGER, MOST, plan_for, train_best, train_winner
 from convsearch.search.winner.recipe import MANY
 from convsearch.spaces.architecture import Architecture, Candidate, Head, Layer, Recipe
 from convsearch.spaces.arithmetic import Volume
@@ -119,7 +119,7 @@ def test_a_training_on_all_images_that_went_wrong_leaves_the_trials_weights(
     assert (winner.with_validation, winner.val_accuracy, winner.weights) == (False, 1.0, Path("4.weights.h5"))
     assert winner.trained == "The weights are those of the trial's best epoch, 9."
     assert winner.why_kept is not None
-    assert "the winner, trained on the validation images too, knows " in winner.why_kept
+    assert "the winner, trained on the validation images too, classifies " in winner.why_kept
     assert winner.training is not None
 
 
@@ -231,7 +231,7 @@ def test_what_the_search_left_of_the_minutes_goes_to_the_winner_with_mirrored_im
     begun = Trial.begin(plain)
     outcome = run_one(job_of_trial(study, plain, begun), executor, lambda: False, lambda report: None)
     study.record.add(begun.end("complete", outcome, 0.0))
-    winner = train_the_best(study, executor, Budget(1, 3600.0), lambda text: None)
+    winner = train_best(study, executor, Budget(1, 3600.0), lambda text: None)
     knows = f"(validation accuracy: plain {outcome.value:.1%}; mirrored {outcome.varied['horizontal_flip']:.1%})"
     assert (
         f"for {MANY} epochs, with mirrored images too {knows}, on the training and the validation images together"
@@ -245,6 +245,6 @@ def test_where_there_is_much_to_learn_and_time_for_many_epochs_images_are_blende
 ) -> None:
     known = {"state": "complete", "value": 0.6, "epochs": EPOCHS, "varied": {"horizontal_flip": 0.5}}
     study.record.add(Trial.begin(plain).model_copy(update=known))
-    winner = train_the_best(study, executor, Budget(1, 3600.0), lambda text: None)
+    winner = train_best(study, executor, Budget(1, 3600.0), lambda text: None)
     assert f"for {MANY} epochs, with pairs of images blended (mixup), on the training and the valid" in winner.trained
     assert not winner.candidate.recipe.augmentation.horizontal_flip  # it knows them less than plain ones

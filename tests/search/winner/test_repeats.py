@@ -16,7 +16,7 @@ from convsearch.search.study.trial import Trial
 from convsearch.search.system.programs import Starter
 from convsearch.search.values.job import Job, Length
 from convsearch.search.values.proposal import Proposal
-from convsearch.search.winner.repeats import repeat_the_best
+from convsearch.search.winner.repeats import repeat_trials
 from convsearch.spaces.architecture import Architecture, Candidate, Head, Layer, Recipe
 from convsearch.spaces.arithmetic import Volume
 
@@ -161,7 +161,7 @@ def run(
         seeds.append(seed)
         return job_of(trial, seed, 2, digits, place)
 
-    repeat_the_best(
+    repeat_trials(
         made.best(count), repeats, job, lambda trial: affordable, executor, budget, lambda trial, report=None: None
     )
     return seeds
@@ -201,7 +201,7 @@ def test_a_training_that_takes_much_longer_than_was_foretold_is_ended(
     def job(trial: Trial, seed: int) -> Job:
         return job_of(trial, seed, 5000, digits, tmp_path)
 
-    assert not repeat_the_best(made.best(2), repeats, job, lambda trial: True, executor, budget, lambda *heard: None)
+    assert not repeat_trials(made.best(2), repeats, job, lambda trial: True, executor, budget, lambda *heard: None)
     assert time.monotonic() - begin > 0.9
     assert caplog.messages == ["trial 1: training with another seed did not finish in time"]
     assert repeats.all == []
@@ -215,9 +215,7 @@ def test_whether_the_time_sufficed_is_returned(executor: LocalExecutor, tmp_path
         raise AssertionError("nothing is to be trained")
 
     def in_time(count: int) -> bool:
-        return repeat_the_best(
-            made.best(count), repeats, job, lambda trial: False, executor, budget, lambda *heard: None
-        )
+        return repeat_trials(made.best(count), repeats, job, lambda trial: False, executor, budget, lambda *heard: None)
 
     assert not in_time(2)
     assert in_time(1)  # there is nothing to compare
