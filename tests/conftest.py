@@ -66,7 +66,7 @@ def leave_out(event: str, arguments: tuple[object, ...]) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def what_earlier_files_left_is_scanned_no_more() -> Iterator[None]:
-    """Keep collections short: Keras collects all garbage before each network, and libraries leave millions of objects."""
+    """Keep collections short: Keras collects before each network, and libraries leave millions of objects."""
     yield
     gc.collect()
     gc.freeze()

@@ -11,6 +11,8 @@ import os
 import sys
 import tempfile
 import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,9 @@ BACKENDS = {  # Keras backends that can train, and the distributions that provid
     "jax": ("jax",),
     "torch": ("torch",),
 }
+
+# Keras imports these where they are installed, for wrappers and plots that are not used here: two fifths of its time.
+UNUSED = ("matplotlib", "pandas", "sklearn")
 
 _importing = threading.Lock()
 
@@ -83,6 +88,18 @@ def import_keras(start: bool = True) -> Any:
     return keras
 
 
+@contextmanager
+def _without(packages: Iterable[str]) -> Iterator[None]:
+    """Have packages that nobody has imported yet appear not to be installed while the block runs."""
+    absent = [name for name in packages if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))  # None stops an import (Python reference, "The import system")
+    try:
+        yield
+    finally:
+        for name in absent:
+            del sys.modules[name]
+
+
 def _import_keras(start: bool) -> Any:
     if "keras" in sys.modules:
         return sys.modules["keras"]
@@ -95,8 +112,8 @@ def _import_keras(start: bool) -> Any:
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
         try:
-            import keras
-
+            with _without(UNUSED):
+                import keras
             if start:  # the first operation initializes it, and it logs more then
                 keras.ops.convert_to_tensor(0.0)
         except BaseException:

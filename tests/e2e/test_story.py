@@ -557,5 +557,5 @@ def test_trials_that_came_after_the_result_and_before_a_kill_are_considered(copi
 
 
 def test_entries_of_the_portfolio_that_the_space_does_not_allow_are_named(finished: Finished) -> None:
-    skipped = r"note: the portfolio's 'paired' is skipped: it has 5 layers, the space \d to \d"
+    skipped = r"note: the portfolio's 'paired' is skipped: it has 5 layers, the space allows \d to \d"
     assert re.search(skipped, finished.said.stderr)

@@ -305,7 +305,7 @@ def test_limits_that_nothing_keeps_are_refused_with_the_smallest_network_found(l
         space_of(f"layers: [1, 2]\neach_layer: {{filters: [2, 4]}}\nlimits: {{{limit}}}")
     message = str(error.value)
     assert "no architecture stays within the limits" in message
-    assert "on 8x8x1" in message
+    assert "for 8x8x1" in message
     # 2 filters of 3 x 3 with a bias each, and 10 classes: 20 + 30 parameters.
     assert "the smallest, 2c3-gap-10, has 50 parameters, 1,172 MACs and 0.00107 MB" in message
 

@@ -132,7 +132,7 @@ def test_a_gpu_that_is_not_there_is_named_with_those_that_are(machine: Machine, 
     assert said.startswith(f"--gpus {index}: this machine has ")
     assert "convsearch doctor" in said
     assert ", ".join(map(str, there)) in said
-    assert ("no GPU" in said) == (not there)
+    assert ("no usable GPU" in said) == (not there)
 
 
 def test_only_the_gpus_that_were_named_are_used_each_once() -> None:

@@ -1,5 +1,6 @@
 """What fits into the minutes, and what a trial costs."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -122,7 +123,7 @@ def test_the_minutes_that_the_message_names_are_enough() -> None:
     here = space(32, 32, 3)
     with pytest.raises(InputError) as caught:
         epochs_for(here, 4000, 0.1)
-    named = float(str(caught.value).partition("from --minutes ")[2].split()[0])
+    named = float(re.findall(r"at least --minutes (\d+(?:\.\d+)?)", str(caught.value))[0])
     assert epochs_for(here, 4000, named) == FEWEST
 
 

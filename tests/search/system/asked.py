@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from importlib import import_module
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -26,6 +27,9 @@ def work(question: dict[str, Any]) -> dict[str, Any]:
             there, before = "keras" in sys.modules, runtime_is_initialized()
             import_keras().ops.convert_to_tensor(1.0)
             return {"there": there, "before": before, "after": runtime_is_initialized()}
+        case "packages":
+            imported = [name for name in question["names"] if name in sys.modules]
+            return {"imported": imported, "importable": [import_module(name).__name__ for name in question["names"]]}
         case "print":
             print(question["text"], flush=True)
             return {}

@@ -15,6 +15,7 @@ import psutil
 import pytest
 from terminal import environment, wait_until
 
+from convsearch.search.system.backend import UNUSED
 from convsearch.search.system.fork_server import BACKENDS, ForkServer, may_fork, starter
 from convsearch.search.system.programs import Call, Process, Spawner, Starter
 from convsearch.spaces.errors import InputError, WorkError
@@ -121,6 +122,13 @@ def test_a_forked_program_has_keras_and_its_backend_has_not_begun_before_it_does
     assert asked(server, tmp_path / "log", what="keras") == found  # nothing of it came back to the server
 
 
+def test_packages_that_keras_imports_for_what_is_not_used_here_are_left_for_who_needs_them(
+    server: ForkServer, tmp_path: Path
+) -> None:
+    found = asked(server, tmp_path / "log", what="packages", names=UNUSED)
+    assert found == {"imported": [], "importable": list(UNUSED)}
+
+
 def test_a_forked_program_has_a_session_of_its_own_so_that_ctrl_c_is_for_the_loop(
     server: ForkServer, tmp_path: Path
 ) -> None:
@@ -162,6 +170,7 @@ def test_a_server_that_cannot_import_what_is_needed_says_why_where_the_program_w
 
 LOOP = """
 import sys, tempfile, time
+from convsearch.search.system.backend import UNUSED
 from convsearch.search.system.fork_server import ForkServer
 server = ForkServer()
 with tempfile.TemporaryFile() as output:
