@@ -11,10 +11,10 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from convsearch.search.engines.portfolio import entries, fitted
 from convsearch.search.training.augmentation import SHIFT
 from convsearch.search.winner.recipe import ALPHA
 from convsearch.spaces.architecture import Augmentation
+from convsearch.spaces.portfolio import entries, fitted
 
 from .results import Results
 from .timed import grounds

@@ -10,12 +10,12 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 import numpy as np
 
-from convsearch.search.engines.portfolio import COMMON, entries, fitted
 from convsearch.search.training.model import trainable
 from convsearch.search.training.normalization import BatchNormalization
 from convsearch.spaces.architecture import Candidate
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import load
+from convsearch.spaces.portfolio import COMMON, entries, fitted
 from convsearch.spaces.space import SearchSpace
 
 INPUT, CLASSES, IMAGES, BATCH = Volume(32, 32, 3), 10, 1280, 64

@@ -36,10 +36,7 @@ from ..values.evaluation import Evaluation
 from ..values.limits import Limits
 
 STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
-DATA_TAG, SPACE_TAG = (
-    "convsearch.data",
-    "convsearch.space",
-)  # of an experiment: mark it as a study, with its data and its space
+DATA_TAG, SPACE_TAG = "convsearch.data", "convsearch.space"  # of an experiment: they mark it as a study
 UNTIL_TAG = "until"  # of a launch: when its minutes will be used up
 ARCHITECTURE_FILE, TEST_FILE = "architecture.json", "test.json"
 LONGEST_PARAMETER = 6000  # characters; MLflow's own limit

@@ -218,7 +218,9 @@ def _sampler(algorithm: str, proposals: Proposals, seed: int, many: bool) -> Fit
             return FittedSampler(optuna.samplers.GPSampler(seed=seed), proposals)
         case "grid":
             return ExhaustiveSampler(optuna.samplers.RandomSampler(seed=seed), proposals)
-    return FittedSampler(optuna.samplers.RandomSampler(seed=seed), proposals)
+        case "random":
+            return FittedSampler(optuna.samplers.RandomSampler(seed=seed), proposals)
+    raise ValueError(algorithm)
 
 
 def _pruner(pruner: str, epochs: int) -> optuna.pruners.BasePruner:

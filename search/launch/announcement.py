@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from ...spaces.portfolio import portfolio
 from ...spaces.space import SearchSpace
-from ..engines.portfolio import portfolio
 from ..executors.shares import Share, crowded
 from ..loop.budget import Budget
 from ..loop.prepared import Prepared

@@ -6,9 +6,9 @@ from functools import cache
 from typing import cast
 
 from ...spaces.errors import InputError, WorkError
+from ...spaces.portfolio import guesses
 from ..engines.choice import open_engine
 from ..engines.optuna import OptunaEngine
-from ..engines.portfolio import guesses
 from ..engines.proposals import Proposals
 from ..engines.protocol import Engine
 from ..executors.local import IMPORTED, LocalExecutor, starter_for

@@ -5,8 +5,8 @@ import random
 
 from ...spaces.architecture import Candidate
 from ...spaces.errors import InputError
+from ...spaces.portfolio import guesses
 from ...spaces.space import SearchSpace
-from ..engines.portfolio import guesses
 from ..values.words import counted
 from .budget import EXPORT_SECONDS, SEARCH_SHARE, STARTING_SECONDS
 from .cost import Costs

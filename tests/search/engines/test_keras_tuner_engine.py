@@ -9,7 +9,8 @@ import keras_tuner
 import pytest
 
 from convsearch.search.engines.hyperparameters import decoded, encoded, hyperparameters
-from convsearch.search.engines.keras_tuner import FOLDER, INITIAL_POINTS, STATE, KerasTunerEngine
+from convsearch.search.engines.keras_tuner import KerasTunerEngine
+from convsearch.search.engines.oracles import FOLDER, INITIAL_POINTS, STATE
 from convsearch.search.engines.proposals import Proposals
 from convsearch.search.values.proposal import Proposal
 from convsearch.spaces.architecture import Candidate

@@ -9,7 +9,6 @@ import pytest
 from rich.console import Console
 
 from convsearch.search.engines.choice import ALGORITHMS
-from convsearch.search.engines.portfolio import guesses
 from convsearch.search.launch.contract import new_contract
 from convsearch.search.launch.options import Options
 from convsearch.search.launch.preparation import prepare
@@ -17,6 +16,7 @@ from convsearch.search.launch.wiring import engine_for
 from convsearch.search.loop.budget import SEARCH_SHARE, Budget
 from convsearch.search.loop.prepared import Prepared
 from convsearch.search.study.home import Home
+from convsearch.spaces.portfolio import guesses
 
 CASES = [(engine, algorithm) for engine, found in ALGORITHMS.items() for algorithm in found if algorithm != "gp"]
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from convsearch.search.engines.portfolio import guesses
 from convsearch.search.engines.proposals import Proposals
 from convsearch.search.loop.cost import SPREAD, Costs
 from convsearch.search.loop.epochs import FEWEST, LONGEST, MOST, USUAL, USUAL_STEPS, epochs_for, usual_epochs
@@ -17,6 +16,7 @@ from convsearch.spaces.architecture import Candidate
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import load
 from convsearch.spaces.errors import InputError
+from convsearch.spaces.portfolio import guesses
 from convsearch.spaces.space import SearchSpace, Values
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from convsearch.search.engines.portfolio import guesses, portfolio
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import load, parse, presets
+from convsearch.spaces.portfolio import guesses, portfolio
 from convsearch.spaces.space import SearchSpace
 
 IMAGES = 4000  # to train on
