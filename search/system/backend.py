@@ -92,7 +92,8 @@ def import_keras(start: bool = True) -> Any:
 def _without(packages: Iterable[str]) -> Iterator[None]:
     """Have packages that nobody has imported yet appear not to be installed while the block runs."""
     absent = [name for name in packages if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(absent))  # None stops an import (Python reference, "The import system")
+    # None stops an import (Python reference, "The import system").
+    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]
     try:
         yield
     finally:
