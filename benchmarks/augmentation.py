@@ -24,7 +24,7 @@ from convsearch.search.data import Split
 from convsearch.search.training.augmentation import SHIFT
 from convsearch.search.winner.recipe import KEPT_SHARES, is_worth_adding
 from convsearch.spaces.architecture import Augmentation, Candidate
-from convsearch.spaces.portfolio import entries, fitted
+from convsearch.spaces.known.portfolio import entries, fitted
 
 from .results import Results
 from .timed import Ground, grounds

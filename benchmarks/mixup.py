@@ -14,7 +14,7 @@ from pathlib import Path
 from convsearch.search.training.augmentation import SHIFT
 from convsearch.search.winner.recipe import ALPHA
 from convsearch.spaces.architecture import Augmentation
-from convsearch.spaces.portfolio import entries, fitted
+from convsearch.spaces.known.portfolio import entries, fitted
 
 from .results import Results
 from .timed import grounds

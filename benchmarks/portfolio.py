@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from convsearch.spaces.portfolio import COMMON, entries, fitted
+from convsearch.spaces.known.portfolio import COMMON, entries, fitted
 
 from .results import Results
 from .timed import grounds

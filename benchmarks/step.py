@@ -15,7 +15,7 @@ from convsearch.search.training.normalization import BatchNormalization
 from convsearch.spaces.architecture import Candidate
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import load
-from convsearch.spaces.portfolio import COMMON, entries, fitted
+from convsearch.spaces.known.portfolio import COMMON, entries, fitted
 from convsearch.spaces.space import SearchSpace
 
 INPUT, CLASSES, IMAGES, BATCH = Volume(32, 32, 3), 10, 1280, 64

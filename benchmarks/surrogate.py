@@ -26,10 +26,11 @@ from sklearn.model_selection import cross_val_predict
 
 from convsearch.search.engines.choice import choose, open_engine
 from convsearch.search.engines.proposals import Proposals
+from convsearch.spaces.answers import answered
 from convsearch.spaces.arithmetic import Volume
-from convsearch.spaces.definition import answered, load
+from convsearch.spaces.definition import load
 from convsearch.spaces.dimension import Choice, Dimension, Options
-from convsearch.spaces.portfolio import guesses
+from convsearch.spaces.known.portfolio import guesses
 from convsearch.spaces.space import SearchSpace, Values
 
 from .logged import EPOCHS, FILE, SIZE, TRAIN

@@ -243,7 +243,7 @@ class Augmentation(Value):
 class Recipe(Value):
     """How a network is trained. `weight_decay` is decoupled (Loshchilov and Hutter, 2019), for every optimizer.
 
-    The defaults are those of the portfolio (`portfolio.yaml`).
+    The defaults are those of the portfolio (`known/portfolio.yaml`).
     """
 
     optimizer: Optimizer = "adamw"

@@ -1,9 +1,13 @@
 """Stores of MLflow as searches leave them, written by the real tracker."""
 
+import os
 import random
+import tempfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
+from mlflow.tracking import MlflowClient
 from samples import a_study
 
 from convsearch.search.delivery.tracking import Tracker
@@ -20,11 +24,22 @@ NONE = Limits()
 SPACE = SearchSpace(load("tiny"), Volume(8, 8, 1), 10)
 
 
+@cache
+def empty_store() -> bytes:
+    """MLflow's SQLite file without studies: it takes a second to make one."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "mlflow.db"
+        MlflowClient(f"sqlite:///{file}").search_experiments()
+        return file.read_bytes()
+
+
 class Written:
     """A study in a home's store, which a test adds trials to."""
 
     def __init__(self, home: Path, name: str = "birds", limits: Limits = NONE, **study: object) -> None:
         home.mkdir(parents=True, exist_ok=True)
+        if "MLFLOW_TRACKING_URI" not in os.environ and not (home / "mlflow.db").exists():
+            (home / "mlflow.db").write_bytes(empty_store())
         self.tracker = Tracker(Home(home), a_study(name=name, **study))
         self.parent = self.tracker.launch(presets()["tiny"].read_text(encoding="utf-8"), limits)
         self.source = random.Random(0)

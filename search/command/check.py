@@ -24,7 +24,8 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Check a space, and show how large it is and what its candidates cost."""
-    from ...spaces.definition import answered, load
+    from ...spaces.answers import answered
+    from ...spaces.definition import load
     from ...spaces.space import SearchSpace
     from ..report.check import check as table
     from ..report.check import checked

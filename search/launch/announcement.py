@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from ...spaces.portfolio import portfolio
+from ...spaces.known.portfolio import portfolio
 from ...spaces.space import SearchSpace
 from ..executors.shares import Share, crowded
 from ..loop.budget import Budget

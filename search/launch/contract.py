@@ -10,8 +10,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from ...spaces.answers import answered
 from ...spaces.definition import FORMAT as SPACE_FORMAT
-from ...spaces.definition import Definition, answered, dimensions, load, parse, presets
+from ...spaces.definition import Definition, dimensions, load, parse, presets
 from ...spaces.errors import InputError
 from ..data.source import check_image_size
 from ..sources.open import require_source

@@ -1,8 +1,8 @@
 """Translates the best candidates of another study to this study's space, to try them first."""
 
 from ...spaces.errors import InputError
+from ...spaces.known.translation import values_near
 from ...spaces.space import SearchSpace, Values
-from ...spaces.translation import values_near
 from ..study.folder import StudyFolder
 
 TAKEN = 3  # of the other study's best trials

@@ -6,7 +6,7 @@ from functools import cache
 from typing import cast
 
 from ...spaces.errors import InputError, WorkError
-from ...spaces.portfolio import guesses
+from ...spaces.known.portfolio import guesses
 from ..engines.choice import open_engine
 from ..engines.optuna import OptunaEngine
 from ..engines.proposals import Proposals

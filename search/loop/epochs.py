@@ -5,7 +5,7 @@ import random
 
 from ...spaces.architecture import Candidate
 from ...spaces.errors import InputError
-from ...spaces.portfolio import guesses
+from ...spaces.known.portfolio import guesses
 from ...spaces.space import SearchSpace
 from ..values.words import counted
 from .budget import EXPORT_SECONDS, SEARCH_SHARE, STARTING_SECONDS

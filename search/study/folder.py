@@ -160,7 +160,7 @@ class StudyFolder:
         Raises:
             InputError: its space has another format.
         """
-        from ...spaces.definition import answered
+        from ...spaces.answers import answered
 
         if study.space_format != SPACE_FORMAT:
             raise InputError(

@@ -30,9 +30,24 @@ FADE = """() => [...document.querySelectorAll('.stElementContainer')].map(part =
 })"""
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home for a study of each test, for which there is one dashboard."""
+    found = tmp_path_factory.mktemp("news")
+    Written(found, "first")
+    return found
+
+
+@pytest.fixture(scope="module")
+def address(home: Path) -> Iterator[str]:
+    """Where its dashboard is."""
+    with served(home) as (found, _):
         yield found
 
 
@@ -69,69 +84,64 @@ def trials(page: Page) -> Locator:
 
 
 def test_a_page_that_is_seen_has_each_new_trial_and_one_that_is_not_asks_nothing(
-    tmp_path: Path, browser: Browser
+    home: Path, address: str, browser: Browser
 ) -> None:
-    written = Written(tmp_path, limits=Limits(10))
+    written = Written(home, "growing", limits=Limits(10))
     written.add([0.5])
-    with served(tmp_path) as (address, _):
-        page = new_page(browser)
-        asked: list[str] = []
-        page.on("request", lambda request: asked.append(request.url) if PATH in request.url else None)
-        page.goto(f"{address}/study?study=birds")
-        wait(page, '[data-testid="stMetric"]')
-        for count in ("2", "3"):
-            written.add([0.6])
-            expect(trials(page)).to_have_text(count, timeout=1000 * PATIENCE)
-        with page.expect_response(lambda answer: PATH in answer.url):  # what is drawn is what asks
-            pass
-        page.evaluate("Object.defineProperty(document, 'hidden', { get: () => true, configurable: true })")
-        page.wait_for_timeout(500)  # for a question that is on its way
-        asked.clear()
-        written.add([0.7])
-        page.wait_for_timeout(1000 * (FIRST + 2 * EVERY))
-        assert (asked, trials(page).inner_text()) == ([], "3")
-        page.evaluate("Object.defineProperty(document, 'hidden', { get: () => false })")
-        expect(trials(page)).to_have_text("4", timeout=1000 * PATIENCE)
+    page = new_page(browser)
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if PATH in request.url else None)
+    page.goto(f"{address}/study?study=growing")
+    wait(page, '[data-testid="stMetric"]')
+    for count in ("2", "3"):
+        written.add([0.6])
+        expect(trials(page)).to_have_text(count, timeout=1000 * PATIENCE)
+    with page.expect_response(lambda answer: PATH in answer.url):  # what is drawn is what asks
+        pass
+    page.evaluate("Object.defineProperty(document, 'hidden', { get: () => true, configurable: true })")
+    page.wait_for_timeout(500)  # for a question that is on its way
+    asked.clear()
+    written.add([0.7])
+    page.wait_for_timeout(1000 * (FIRST + 2 * EVERY))
+    assert (asked, trials(page).inner_text()) == ([], "3")
+    page.evaluate("Object.defineProperty(document, 'hidden', { get: () => false })")
+    expect(trials(page)).to_have_text("4", timeout=1000 * PATIENCE)
 
 
-def test_a_page_of_a_finished_study_asks_and_is_not_drawn_again(tmp_path: Path, browser: Browser) -> None:
-    written = Written(tmp_path)
+def test_a_page_of_a_finished_study_asks_and_is_not_drawn_again(home: Path, address: str, browser: Browser) -> None:
+    written = Written(home, "over")
     written.add([0.5])
     written.finish()
-    with served(tmp_path) as (address, _):
-        page = new_page(browser)
-        page.goto(f"{address}/study?study=birds")
-        wait(page, '[data-testid="stMetric"]')
-        with page.expect_response(lambda answer: PATH in answer.url) as first:
-            pass
-        page.evaluate(COUNT_RUNS)
-        with page.expect_response(lambda answer: PATH in answer.url) as second:
-            pass
-        assert first.value.text() == second.value.text()
-        page.wait_for_timeout(500)
-        assert page.evaluate("window.runs") == 0
+    page = new_page(browser)
+    page.goto(f"{address}/study?study=over")
+    wait(page, '[data-testid="stMetric"]')
+    with page.expect_response(lambda answer: PATH in answer.url) as first:
+        pass
+    page.evaluate(COUNT_RUNS)
+    with page.expect_response(lambda answer: PATH in answer.url) as second:
+        pass
+    assert first.value.text() == second.value.text()
+    page.wait_for_timeout(500)
+    assert page.evaluate("window.runs") == 0
 
 
-def test_what_is_about_to_be_drawn_again_does_not_fade(tmp_path: Path, browser: Browser) -> None:
-    Written(tmp_path).add([0.5])
-    with served(tmp_path) as (address, _):
-        page = new_page(browser)
-        page.goto(f"{address}/study?study=birds")
-        wait(page, '[data-testid="stMetric"]')
-        assert set(page.evaluate(FADE)) == {"1,none"}
+def test_what_is_about_to_be_drawn_again_does_not_fade(home: Path, address: str, browser: Browser) -> None:
+    Written(home, "steady").add([0.5])
+    page = new_page(browser)
+    page.goto(f"{address}/study?study=steady")
+    wait(page, '[data-testid="stMetric"]')
+    assert set(page.evaluate(FADE)) == {"1,none"}
 
 
-def test_no_page_around_it_steers_a_page(tmp_path: Path) -> None:
-    with served(tmp_path) as (address, _):
-        told = json.loads(urllib.request.urlopen(f"{address}/_stcore/host-config", timeout=PATIENCE).read())
+def test_no_page_around_it_steers_a_page(address: str) -> None:
+    told = json.loads(urllib.request.urlopen(f"{address}/_stcore/host-config", timeout=PATIENCE).read())
     assert told["allowedOrigins"] == [NOBODY]
 
 
-def test_whoever_asks_learns_nothing_but_whether_something_is_new(tmp_path: Path) -> None:
-    Written(tmp_path, "secret-project").add([0.5])
-    with served(tmp_path) as (address, _):
-        answer = urllib.request.urlopen(f"{address}{PATH}?study=secret-project&study=../../etc", timeout=PATIENCE)
-        text = answer.read().decode()
+def test_whoever_asks_learns_nothing_but_whether_something_is_new(home: Path, address: str) -> None:
+    Written(home, "secret-project").add([0.5])
+    answer = urllib.request.urlopen(f"{address}{PATH}?study=secret-project&study=../../etc", timeout=PATIENCE)
+    text = answer.read().decode()
     assert answer.headers["content-type"].startswith("text/plain")
     assert len(text) == 16
     assert int(text, 16) >= 0

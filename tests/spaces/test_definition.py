@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from convsearch.spaces.definition import Definition, answered, dimensions, load, parse
+from convsearch.spaces.answers import answered
+from convsearch.spaces.definition import Definition, dimensions, load, parse
 from convsearch.spaces.dimension import Choice, Options, Range
 from convsearch.spaces.errors import InputError
 

@@ -4,7 +4,7 @@ import pytest
 
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import load, parse, presets
-from convsearch.spaces.portfolio import guesses, portfolio
+from convsearch.spaces.known.portfolio import guesses, portfolio
 from convsearch.spaces.space import SearchSpace
 
 IMAGES = 4000  # to train on

@@ -6,8 +6,8 @@ import pytest
 
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import load, parse, presets
+from convsearch.spaces.known.translation import values_near
 from convsearch.spaces.space import SearchSpace
-from convsearch.spaces.translation import values_near
 
 
 def space(name: str, *input: int) -> SearchSpace:

@@ -16,7 +16,7 @@ from convsearch.search.launch.wiring import engine_for
 from convsearch.search.loop.budget import SEARCH_SHARE, Budget
 from convsearch.search.loop.prepared import Prepared
 from convsearch.search.study.home import Home
-from convsearch.spaces.portfolio import guesses
+from convsearch.spaces.known.portfolio import guesses
 
 CASES = [(engine, algorithm) for engine, found in ALGORITHMS.items() for algorithm in found if algorithm != "gp"]
 

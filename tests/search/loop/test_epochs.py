@@ -16,7 +16,7 @@ from convsearch.spaces.architecture import Candidate
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import load
 from convsearch.spaces.errors import InputError
-from convsearch.spaces.portfolio import guesses
+from convsearch.spaces.known.portfolio import guesses
 from convsearch.spaces.space import SearchSpace, Values
 
 

@@ -1,9 +1,9 @@
 """Translates a candidate of one space to the nearest values of another."""
 
-from .architecture import Candidate
-from .dimension import Choice, Dimension, Options
-from .fitting import AS_POOL_SIZE
-from .space import SearchSpace, Values
+from ..architecture import Candidate
+from ..dimension import Choice, Dimension, Options
+from ..fitting import AS_POOL_SIZE
+from ..space import SearchSpace, Values
 
 
 def values_near(space: SearchSpace, candidate: Candidate) -> Values | None:

@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
-from .dimension import Choice, Dimension, Options
-from .space import SearchSpace, Values
+from ..dimension import Choice, Dimension, Options
+from ..space import SearchSpace, Values
 
 NARROWER = (1, 2, 4, 8)  # divisors of the filters; the first that keeps the network within the limits is used
 STEPS = 10  # steps an epoch has at least; the entry's batch size is reduced for that
