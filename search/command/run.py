@@ -7,7 +7,7 @@ from .terminal import console
 def search(options: Options) -> None:
     """Search, train the winner, test it once and export it.
 
-    Without options: the 1,797 handwritten digits that scikit-learn ships, 15 trials, about two minutes.
+    Without options: 1,797 handwritten digits that are built in, 15 trials, about two minutes.
     """
     from ...spaces.errors import WorkError
     from ..launch.launch import launch

@@ -20,7 +20,7 @@ MEASURED = ("--objective", "val_accuracy", "--objective", "latency_ms", "--objec
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished search of accuracy and parameters, `pair`."""
     found = tmp_path_factory.mktemp("objectives") / "home"
-    done = convsearch("run", *QUICK, *TWO, "--algorithm", "nsga2", "--trials", 6, "--study", "pair", "--home", found)
+    done = convsearch("run", *QUICK, *TWO, "--algorithm", "nsga2", "--trials", 5, "--study", "pair", "--home", found)
     assert done.returncode == 0, done.stderr
     assert "objectives val_accuracy, parameters; the winner is the knee of the front" in done.stderr
     return found

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
 from convsearch.search.data import split
 from convsearch.search.sources import open_data
@@ -21,6 +22,12 @@ def test_the_embedded_digits_are_1797_grey_images_of_ten_classes_from_0_to_255(c
     assert digits.name == digits.source == "digits"
     assert not digits.given.any()
     assert not digits.bad
+
+
+def test_the_embedded_digits_are_those_of_scikit_learn(cache: Path) -> None:
+    digits, theirs = open_data("digits", cache), load_digits()
+    assert np.array_equal(digits.images()[..., 0], np.rint(theirs.images * (255 / 16)))
+    assert np.array_equal(digits.labels(), theirs.target)
 
 
 def test_the_images_are_mapped_into_memory_and_cannot_be_changed(cache: Path) -> None:
