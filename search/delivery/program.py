@@ -108,9 +108,7 @@ class ToMlflow:
         self.parent = self._tracker.launch(folder.space_file.read_text(encoding="utf-8"), limits)
         self.uri = self._tracker.uri
         self._runs = Runs(folder.path)
-        self._shared = (
-            study.storage is not None
-        )  # then another loop may have delivered a trial of this one that it gave up
+        self._shared = study.storage is not None  # another loop may have delivered a trial that it gave up
         self._unsure = True  # whether a run may exist that was not noted
 
     def __call__(self, trial: Trial) -> None:
@@ -121,15 +119,12 @@ class ToMlflow:
             self._runs.note(trial.number, trial.mlflow_run_id)
             if trial.state in FINISHED:
                 return
-        run = self._runs.of(trial.number)
-        if run is None and (
-            self._unsure or self._shared or trial.state != "running"
-        ):  # a lost loop may have created it
-            run = self._tracker.find(trial.number)
+        noted = found = self._runs.of(trial.number)
+        if noted is None and (self._unsure or self._shared or trial.state != "running"):
+            found = self._tracker.find(trial.number)  # a delivery that was killed may have created it
         try:
-            if run is None:
-                run = self._tracker.began(trial, self.parent)
-            elif trial.state == "running":
+            run = noted or self._tracker.began(trial, self.parent, found)
+            if found is not None and trial.state == "running":
                 self._tracker.resumed(run)
             self._runs.note(trial.number, run)
             if trial.state != "running":

@@ -169,8 +169,14 @@ class Tracker:
             runs = self._client.search_runs([self.experiment_id], f"tags.kind = 'trial' and tags.number = '{number}'")
         return str(runs[0].info.run_id) if runs else None
 
-    def began(self, trial: Trial, parent: str) -> str:
-        """Open the nested run of a trial, with all its parameters, and return its id."""
+    def began(self, trial: Trial, parent: str, found: str | None = None) -> str:
+        """Open the nested run of a trial, with all its parameters, and return its id.
+
+        Args:
+            trial: as the record has it.
+            parent: the run of the launch.
+            found: the trial's run, if there is one already: an attempt that was cut short may have left it incomplete.
+        """
         tags = {
             "mlflow.parentRunId": parent,
             "mlflow.runName": f"trial {trial.number}",
@@ -183,8 +189,10 @@ class Tracker:
         }
         parameters = [Param(name, str(value)[:LONGEST_PARAMETER]) for name, value in trial.candidate.flat().items()]
         with self._reached():
-            run = self._client.create_run(self.experiment_id, start_time=_milliseconds(trial.started_at), tags=tags)
-            self._keep_run_here(run.info.run_id)
+            start = _milliseconds(trial.started_at)
+            run = self._client.get_run(found) if found else self._client.create_run(self.experiment_id, start, tags)
+            if run.data.tags.get("loop") == self._study.loop:  # another loop may have logged a trial that it gave up
+                self._keep_run_here(run.info.run_id)
             self._client.log_batch(run.info.run_id, params=parameters)
         return str(run.info.run_id)
 

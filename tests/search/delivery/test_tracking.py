@@ -83,6 +83,19 @@ def test_a_trial_written_twice_is_there_once(tmp_path: Path) -> None:
     assert (found.info.status, found.data.tags["state"]) == ("FINISHED", "complete")
 
 
+def test_a_run_that_was_created_and_no_more_is_completed(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.prepare()
+    tracker = Tracker(home, STUDY)
+    parent, client = tracker.launch(SPACE, Limits()), MlflowClient(tracker.uri)
+    left = client.create_run(tracker.experiment_id, tags={"kind": "trial", "number": "0"}).info.run_id
+    trial = begun(0)
+    assert tracker.began(trial, parent, tracker.find(0)) == left
+    expected = {name: str(value) for name, value in trial.candidate.flat().items()}
+    assert client.get_run(left).data.params == expected
+    assert len(client.search_runs([tracker.experiment_id], "tags.kind = 'trial'")) == 1
+
+
 def test_a_launch_that_an_earlier_one_left_open_is_closed_as_killed(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     home.prepare()
