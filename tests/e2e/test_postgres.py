@@ -19,6 +19,7 @@ from postgres import PASSWORD, Server
 from terminal import COMMAND, PATIENCE, environment, typed, wait_until, workers_of
 
 from convsearch.search.study.home import Home
+from convsearch.search.study.runs import Runs
 from convsearch.search.system.addresses import checked_storage, mlflow_url, optuna_url
 
 TRIALS = 8
@@ -59,6 +60,11 @@ class Loop:
             return []
         return [trial.number for trial in self.folder.record().in_state("running")]
 
+    def delivered(self) -> bool:
+        """Whether MLflow has a run of each trial that runs in it."""
+        runs = Runs(self.folder.path)
+        return all(runs.of(number) is not None for number in self.running())
+
 
 def let_all_begin(loops: list[Loop]) -> dict[Loop, list[psutil.Process]]:
     """Wait until each of them runs a trial, and return their workers, which are stopped, lest some be done before."""
@@ -85,7 +91,8 @@ def mlflow_runs(address: str, study: str) -> list[Run]:
     """The runs as MLflow finds them in the database."""
     client = MlflowClient(mlflow_url(checked_storage(address)))
     experiment = client.get_experiment_by_name(study)
-    return [] if experiment is None else list(client.search_runs([experiment.experiment_id]))
+    assert experiment is not None
+    return list(client.search_runs([experiment.experiment_id]))
 
 
 def numbers_of_runs(runs: list[Run]) -> list[int]:
@@ -143,7 +150,7 @@ def four(postgres: Server, tmp_path_factory: pytest.TempPathFactory, password: N
     ]
     try:
         workers = let_all_begin(loops)
-        wait_until(lambda: numbers_of_runs(mlflow_runs(address, "digits")) == list(range(4)), "MLflow knew all trials")
+        wait_until(lambda: all(loop.delivered() for loop in loops), "MLflow had all trials")
         postgres.stop()
         for loop in loops:
             wait_until(lambda loop=loop: WAITS in loop.said(), "it noticed")  # type: ignore[misc]
