@@ -8,7 +8,7 @@ from convsearch.search.system.backend import import_keras
 
 from .machine import machine
 
-QUICK = ("candidates", "proposal", "trial", "step", "first_step", "help_text", "show", "demo")
+QUICK = ("candidates", "proposal", "trial", "step", "first_step", "imports", "help_text", "show", "demo")
 LONG = ("comparison", "portfolio", "augmentation", "mixup", "surrogate", "logged", "space")
 WORKERS = ("workers", "soak", "scaling", "gpu")
 SUITE = ("suite",)

@@ -556,6 +556,28 @@ def test_trials_that_came_after_the_result_and_before_a_kill_are_considered(copi
     assert "read 2 times, because the study continued" in done.stdout
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("studies",),
+        ("show", "first"),
+        ("compare", "first", "first"),
+        ("explain", "first"),
+        ("check", "tiny"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_a_verb_says_the_same_from_the_shell_as_in_the_process_of_these_tests(
+    finished: Finished, words: tuple[str, ...]
+) -> None:
+    """The other verbs are commands here and elsewhere; what is typed in this process is typed as users would."""
+    place = () if words[0] == "check" else ("--home", finished.home)
+    shell, here = convsearch(*words, *place), typed(*words, *place)
+    assert shell.returncode == 0, shell.stderr
+    assert shell.stdout
+    assert (shell.stdout, shell.stderr) == (here.stdout, here.stderr)
+
+
 def test_entries_of_the_portfolio_that_the_space_does_not_allow_are_named(finished: Finished) -> None:
     skipped = r"note: the portfolio's 'paired' is skipped: it has 5 layers, the space allows \d to \d"
     assert re.search(skipped, finished.said.stderr)
