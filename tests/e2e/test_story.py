@@ -563,7 +563,7 @@ def test_trials_that_came_after_the_result_and_before_a_kill_are_considered(copi
         ("show", "first"),
         ("compare", "first", "first"),
         ("explain", "first"),
-        ("check", "tiny"),
+        ("check", "tiny", "--input", "32x32x3"),
     ],
     ids=lambda words: words[0],
 )
