@@ -24,8 +24,8 @@ demo: env  ## search the embedded digits, export the winner, say how to open it
 	$(BIN)/convsearch run --study demo-$$(date +%Y%m%d-%H%M%S)
 	@echo "(first: . .venv/bin/activate)"
 
-test: env  ## the whole specification, four files at a time: half of it waits for other processes
-	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile
+test: env  ## the whole specification, three files at a time: much of it waits for other processes
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 
 quick: env  ## in under a minute: each test that needs neither Keras nor a process of its own (tests/conftest.py)
 	$(BIN)/python -m pytest --quick --numprocesses 2

@@ -62,7 +62,7 @@ def measure() -> Iterator[tuple[str, str, str]]:
     """Run the suite once, and tell what it took."""
     with tempfile.TemporaryDirectory() as folder:
         log, report = Path(folder) / "starts", Path(folder) / "report.xml"
-        command = [sys.executable, "-m", "pytest", "--numprocesses", "4", "--dist", "loadfile", f"--junitxml={report}"]
+        command = [sys.executable, "-m", "pytest", "--numprocesses", "3", "--dist", "loadfile", f"--junitxml={report}"]
         began = time.monotonic()
         with counted(log):
             code = subprocess.run(command, cwd=ROOT, stdout=sys.stderr, check=False).returncode
