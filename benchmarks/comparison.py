@@ -194,7 +194,7 @@ def _epochs(trial: Trial, began: float) -> Iterator[tuple[float, float]]:
         yield start + epoch * each, value
 
 
-# ---------------------------------------------------------------------- what came of it
+# ---------------------------------------------------------------------- results
 
 
 def report(case: Case, where: str, rows: Sequence[Row]) -> Iterator[tuple[str, str, str]]:

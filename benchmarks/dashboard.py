@@ -65,13 +65,17 @@ def measure() -> Iterator[tuple[str, str, str]]:
             yield f"first view of {trials:,} trials, nothing read before", f"{_first_view(address):.1f} s", "15 s"
             time.sleep(1.0)
         with served(home, environment) as (address, server):
-            yield "first view from the local copy, the server just begun", f"{_first_view(address):.1f} s", "2 s"
+            yield (
+                "first view from the local copy, right after the server starts",
+                f"{_first_view(address):.1f} s",
+                "2 s",
+            )
             yield "first view of another viewer", f"{_first_view(address):.1f} s", "2 s"
             yield "a click", _told(_viewer(address, 0, CLICKS)), "0.5 s, 1 s"
             with ThreadPoolExecutor(VIEWERS) as viewers:
                 found = list(viewers.map(lambda one: _viewer(address, one, CLICKS // 2, PAUSES), range(VIEWERS)))
             least, most = PAUSES
-            what = f"a click, {VIEWERS} viewers at once, each looking {least:.0f} to {most:.0f} s at what came of it"
+            what = f"a click, {VIEWERS} viewers at once, each pausing {least:.0f} to {most:.0f} s between clicks"
             yield what, _told([took for one in found for took in one]), "0.5 s, 1 s"
             yield "a trial that ends appears", _appears(address, study), "5 s"
             held = psutil.Process(server).memory_info().rss

@@ -21,7 +21,9 @@ def show_field(architecture: Architecture, name: str, folder: StudyFolder | None
         return
     number = st.number_input("Image", 0, len(dataset) - 1, 0, key="image", bind="query-params", width=160)
     images = dataset.images()
-    shown.figure(field(images[int(number)], seen_by), f"{name}-field", "What the middle value of each layer sees")
+    shown.figure(
+        field(images[int(number)], seen_by), f"{name}-field", "The receptive field of each layer's central value"
+    )
 
 
 def dataset_of(folder: StudyFolder | None) -> Dataset | None:

@@ -155,7 +155,7 @@ def _importances(home: Path, study: Study, trials: pd.DataFrame) -> None:
 
 def _parallel(home: Path, study: Study, trials: pd.DataFrame) -> None:
     if not study.options:
-        st.info("So far all trials have the same options.", title="Nothing to tell apart")
+        st.info("So far all trials have the same options.", title="No options differ")
         return
     first = sorted(study.options, key=lambda name: -study.importances.get(name, 0.0))[:AXES]
     address.begin_with("axes", first, study.options, first)

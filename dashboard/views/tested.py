@@ -42,7 +42,7 @@ def show_test(test: Evaluation, name: str, folder: StudyFolder | None) -> None:
     st.markdown(f"**{test.accuracy:.1%}** of {test.count:,} images that it had never seen before ({interval}).")
     dataset = dataset_of(folder)
     classes = [str(number) for number in range(len(test.confusion))] if dataset is None else list(dataset.classes)
-    shown.figure(confusion(test.confusion, classes), f"{name}-confusion", "What was taken for what")
+    shown.figure(confusion(test.confusion, classes), f"{name}-confusion", "Confusion matrix")
     if not test.mistakes:
         return
     st.markdown(

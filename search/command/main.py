@@ -21,7 +21,7 @@ from .terminal import standard_error
 
 app = typer.Typer(
     name="convsearch",
-    help="Searches the shape of a convolutional network for your images and hands you the best one as a model.",
+    help="Finds a convolutional network for your images and exports the best one as a model.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -1,8 +1,7 @@
 """What a launch searches: settled before any image is read, whether the study is new, resumed or joined.
 
 A new study takes its settings from the options. An existing one, in a folder or in a database that several loops share,
-keeps the settings that it was created with, and an option that contradicts them is rejected. Later code relies on the
-contract, never on the options, for what is searched.
+keeps the settings that it was created with, and an option that contradicts them is rejected.
 """
 
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from ...spaces.definition import FORMAT as SPACE_FORMAT
 from ...spaces.definition import Definition, dimensions, load, parse, presets
 from ...spaces.errors import InputError
 from ..data.source import check_image_size
+from ..shared.database import Database
 from ..sources.open import require_source
 from ..study.folder import StudyFolder
 from ..study.home import Home
@@ -41,6 +41,7 @@ class Contract:
     image_size: tuple[int, int] | None
     existing: StudySettings | None = None
     split: str | None = None
+    storage: str | None = None  # the database of a shared study
 
     @property
     def option(self) -> str:
@@ -68,12 +69,27 @@ def folder_of(home: Home, options: Options) -> StudyFolder:
     return folder
 
 
+def contract_of(home: Home, folder: StudyFolder, options: Options, database: Database | None) -> Contract:
+    """Return the contract of a study that is not in this home yet: a new one, unless the database has it.
+
+    Raises:
+        InputError: see `new_contract` and `joined_contract`.
+    """
+    if database is not None and (shared := database.definition()) is not None:
+        return joined_contract(folder, options, shared)
+    return new_contract(home, folder, options)
+
+
 def new_contract(home: Home, folder: StudyFolder, options: Options) -> Contract:
     """Return the contract of a new study.
 
     Raises:
-        InputError: its space is invalid, or its images or the study to start from do not exist.
+        InputError: its space, method or limit is invalid, or its images or the study to start from do not exist.
     """
+    if options.method.algorithm == "grid" and options.warm_start is not None:
+        raise InputError(f"--warm-start {options.warm_start}: a grid search tries everything, in its own order")
+    if options.under is not None:
+        checked_limit(options.under, options.all_objectives)
     name = options.space or "classic"
     definition = answered(load(name), dict(options.answers))
     text = (presets().get(name) or Path(name)).read_text(encoding="utf-8")
@@ -81,7 +97,7 @@ def new_contract(home: Home, folder: StudyFolder, options: Options) -> Contract:
         home.existing(options.warm_start)
     source = options.data or "digits"
     _require_images(source, options.image_size)
-    return Contract(folder, definition, text, source, options.image_size)
+    return Contract(folder, definition, text, source, options.image_size, storage=options.storage)
 
 
 def resumed_contract(folder: StudyFolder, options: Options) -> Contract:
@@ -99,7 +115,7 @@ def resumed_contract(folder: StudyFolder, options: Options) -> Contract:
         checked_limit(options.under, existing.objectives)
     source, size = options.data or existing.data.source, options.image_size or existing.data.image_size
     _require_images(source, size)
-    return Contract(folder, definition, text, source, size, existing)
+    return Contract(folder, definition, text, source, size, existing, storage=options.storage or existing.storage)
 
 
 def joined_contract(folder: StudyFolder, options: Options, shared: Shared) -> Contract:
@@ -125,7 +141,7 @@ def joined_contract(folder: StudyFolder, options: Options, shared: Shared) -> Co
     if options.class_weights and not existing.class_weights:
         raise InputError(f"--storage: the study '{existing.name}' has no --class-weights")
     source, size = options.data or existing.data.source, options.image_size or existing.data.image_size
-    return Contract(folder, definition, shared.space, source, size, existing, shared.split)
+    return Contract(folder, definition, shared.space, source, size, existing, shared.split, options.storage)
 
 
 def refuse_other_data(study: StudySettings, facts: DataFacts, source: str, option: str) -> None:

@@ -28,7 +28,7 @@ from ..winner.repeats import repeat_best, seconds_to_repeat
 from ..winner.result import PUBLISH, export_winner, is_published, publish_result
 from ..winner.turn import turn_of
 from .announcement import announce
-from .contract import folder_of, new_contract, resumed_contract
+from .contract import contract_of, folder_of, resumed_contract
 from .messages import shown_on, status
 from .options import Options
 from .preparation import prepare
@@ -63,10 +63,14 @@ def launch(options: Options, console: Console) -> StudyFolder:
         if options.resume:
             held.enter_context(alone(folder.path))
             folder.sweep()
-        contract = resumed_contract(folder, options) if options.resume else new_contract(home, folder, options)
+            contract = resumed_contract(folder, options)
+            database = database_of(folder, contract.storage, held)
+        else:
+            database = database_of(folder, options.storage, held)
+            contract = contract_of(home, folder, options, database)
         # Before the images are read, because workers take long to start.
         executor, programs, lines = executor_for(options, folder, held)
-        prepared = prepare(home, contract, options, console, database_of(contract, options, held))
+        prepared = prepare(home, contract, options, console, database)
         if not options.resume:
             held.enter_context(alone(folder.path))
         if options.trials is None and options.minutes is None:

@@ -115,7 +115,7 @@ class Options:
     engine: str | None = option("optuna or keras-tuner. (default: optuna)")
     algorithm: str | None = option(
         "For optuna: tpe, random, nsga2, grid or gp. For keras-tuner: hyperband, bayesian, random or grid. "
-        "(default: the first)"
+        "(default: tpe or hyperband)"
     )
     pruner: str | None = option(
         "For optuna: hyperband, median or none. (default: hyperband; none for a grid and for several objectives)"
@@ -126,7 +126,8 @@ class Options:
     minutes: float | None = option("Time limit for everything, from the command to the bundle.")
     epochs: int | None = option("Epochs of a trial. (default: as many as suit the images and the minutes)")
     objectives: tuple[str, ...] = option(
-        "What to optimise; repeat it for several: val_accuracy, parameters, macs, latency_ms, size_kb. "
+        "What to optimise; repeat it for several: val_accuracy, parameters, macs (multiply-accumulates), latency_ms, "
+        "size_kb. "
         "(default: val_accuracy alone)",
         "--objective",
         default=(),
@@ -208,8 +209,6 @@ class Options:
         self._check_storage()
         if self.resume:
             self._check_resume()
-        else:
-            self._check_method()
 
     def _check_executor(self) -> None:
         if self.executor != "ray":
@@ -236,15 +235,6 @@ class Options:
         for name, given in (("warm-start", self.warm_start), ("class-weights", self.class_weights)):
             if given:
                 raise InputError(f"--{name} is only for new studies, not for --resume: a study keeps its settings")
-
-    def _check_method(self) -> None:
-        """Check that engine, algorithm, pruner and objectives of a new study are compatible."""
-        from ..study.objectives import checked_limit
-
-        if self.warm_start is not None and self.method.algorithm == "grid":
-            raise InputError(f"--warm-start {self.warm_start}: a grid search tries everything, in its own order")
-        if self.under is not None:
-            checked_limit(self.under, self.all_objectives)
 
     @cached_property
     def all_objectives(self) -> tuple[str, ...]:

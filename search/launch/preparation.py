@@ -26,7 +26,7 @@ from ..study.objectives import checked_limit
 from ..study.repeats import DEFAULT_REPEATS
 from ..study.settings import DataFacts, StudySettings
 from ..study.shared import fingerprint, own, shared_of
-from .contract import Contract, joined_contract, refuse_other_data
+from .contract import Contract, contract_of, refuse_other_data
 from .options import Options
 from .warm_start import warm_values
 
@@ -36,16 +36,12 @@ VERSIONS = ("convsearch", "tensorflow", "keras", "optuna", "keras-tuner", "mlflo
 def prepare(
     home: Home, contract: Contract, options: Options, console: Console, database: Database | None = None
 ) -> Prepared:
-    """Read the images, check what depends on them, and create the folder of a new study.
-
-    A study that is already in the database is joined.
+    """Read the images, check what depends on them, and create the folder of a study that is new here.
 
     Raises:
         InputError: an option does not fit the images, or they are not those of the study.
     """
     home.prepare()
-    if contract.existing is None and database is not None and (found := database.definition()) is not None:
-        contract = joined_contract(contract.folder, options, found)
     with _counting(console, f"reading {contract.source}") as progress:
         dataset = open_data(
             contract.source, home.data, image_size=contract.image_size, skip_bad=options.skip_bad, progress=progress
@@ -105,7 +101,7 @@ def _begin(
         study = study.model_copy(update=own(database.storage))
         directions = ["maximize", *["minimize"] * (len(objectives) - 1)]
         if not database.make(shared_of(study, contract.space, parts), directions):  # another loop was faster
-            return prepare(home, contract, options, console, database)
+            return prepare(home, contract_of(home, folder, options, database), options, console, database)
     folder.create(study, contract.space, parts)
     return Prepared(folder, study, dataset, parts, space, folder.record(), database)
 

@@ -25,7 +25,6 @@ from ..system.machine import this_machine
 from ..system.programs import Starter
 from ..values.words import counted
 from .announcement import worker_lines
-from .contract import Contract
 from .options import Options
 
 LOOPS_APART = 7919  # the distance between the samplers' seeds of loops that share a study
@@ -57,17 +56,16 @@ def executor_for(
     return executor, lambda: program_starter, worker_lines(shared, machine)
 
 
-def database_of(contract: Contract, options: Options, held: ExitStack) -> Database | None:
-    """Open the database of a shared study; `held` closes it.
+def database_of(folder: StudyFolder, storage: str | None, held: ExitStack) -> Database | None:
+    """Open the database of a shared study, if it is one; `held` closes it.
 
     Raises:
         InputError: it cannot be reached.
     """
-    storage = options.storage or (contract.existing.storage if contract.existing else None)
     if storage is None:
         return None
     try:
-        return held.enter_context(closing(Database(storage, contract.folder.name)))
+        return held.enter_context(closing(Database(storage, folder.name)))
     except WorkError as error:
         raise InputError(f"--storage: {error}") from error
 

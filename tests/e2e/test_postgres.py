@@ -1,11 +1,13 @@
 """Several `convsearch run` on one study in a PostgreSQL database, as on several machines: each has its own home."""
 
+import io
 import os
 import re
 import signal
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +18,13 @@ from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from optuna.trial import FrozenTrial, TrialState
 from postgres import PASSWORD, Server
+from rich.console import Console
 from terminal import COMMAND, PATIENCE, environment, typed, wait_until, workers_of
 
+from convsearch.search.launch.contract import contract_of
+from convsearch.search.launch.options import Options
+from convsearch.search.launch.preparation import prepare
+from convsearch.search.shared.database import Database
 from convsearch.search.study.home import Home
 from convsearch.search.study.runs import Runs
 from convsearch.search.system.addresses import checked_storage, mlflow_url, optuna_url
@@ -260,6 +267,24 @@ def test_a_trial_of_another_loop_is_exported_where_its_weights_are(four: Four) -
     done = typed("export", what, "--to", four.place / "out", "--home", four.last.home)
     assert done.returncode == 2
     assert f"ran in the loop {elsewhere.loop}: its weights are in that loop's home" in done.stderr
+
+
+# ---------------------------------------------------------------------- what a loop that joins says
+
+
+def test_a_loop_that_joins_need_not_repeat_the_objectives_to_name_their_limit(postgres: Server, tmp_path: Path) -> None:
+    storage, limit = checked_storage(postgres.make("pair")), {"study": "pair", "under": "parameters=50000"}
+    objectives = ("val_accuracy", "parameters")
+    with closing(Database(storage, "pair")) as database:
+        first, other = Home(tmp_path / "first"), Home(tmp_path / "other")
+        options = Options(home=first.path, storage=storage, space="tiny", objectives=objectives, **limit)
+        contract = contract_of(first, first.study("pair"), options, database)
+        assert contract.existing is None
+        prepare(first, contract, options, Console(file=io.StringIO()), database)
+        joining = Options(home=other.path, storage=storage, **limit)
+        joined = contract_of(other, other.study("pair"), joining, database)
+    assert joined.existing is not None
+    assert (joined.existing.objectives, joined.existing.under) == (objectives, limit["under"])
 
 
 # ---------------------------------------------------------------------- what is refused

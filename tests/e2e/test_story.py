@@ -332,10 +332,11 @@ def test_a_shell_gets_the_same_as_the_tests_that_type_in_their_own_process(
     assert (here.returncode, here.stdout, here.stderr) == (0, done.stdout, "")
 
 
-def test_the_version_of_help_names_every_verb() -> None:
+def test_the_help_names_every_verb() -> None:
     done = typed("--help")
     assert (done.returncode, done.stderr) == (0, "")
-    for verb in ("run", "studies", "show", "check", "explain", "export", "predict", "dashboard"):
+    verbs = ("run", "studies", "show", "compare", "check", "explain", "export", "predict", "dashboard", "doctor")
+    for verb in verbs:
         assert re.search(rf"\b{verb}\b", done.stdout)
 
 
@@ -554,28 +555,6 @@ def test_trials_that_came_after_the_result_and_before_a_kill_are_considered(copi
     card = (folder.bundle / "MODEL_CARD.md").read_text()
     assert "read 2 times, because the study continued after a winner had been tested" in card
     assert "read 2 times, because the study continued" in done.stdout
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("studies",),
-        ("show", "first"),
-        ("compare", "first", "first"),
-        ("explain", "first"),
-        ("check", "tiny", "--input", "32x32x3"),
-    ],
-    ids=lambda words: words[0],
-)
-def test_a_verb_says_the_same_from_the_shell_as_in_the_process_of_these_tests(
-    finished: Finished, words: tuple[str, ...]
-) -> None:
-    """The other verbs are commands here and elsewhere; what is typed in this process is typed as users would."""
-    place = () if words[0] == "check" else ("--home", finished.home)
-    shell, here = convsearch(*words, *place), typed(*words, *place)
-    assert shell.returncode == 0, shell.stderr
-    assert shell.stdout
-    assert (shell.stdout, shell.stderr) == (here.stdout, here.stderr)
 
 
 def test_entries_of_the_portfolio_that_the_space_does_not_allow_are_named(finished: Finished) -> None:

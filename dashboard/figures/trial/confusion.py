@@ -1,4 +1,4 @@
-"""What was taken for what: the confusion matrix."""
+"""The confusion matrix: how often images of each class were taken for each other class."""
 
 from collections.abc import Sequence
 

@@ -1,17 +1,13 @@
 """What a study's engine is given to propose: known good networks first, and nothing that cannot be finished."""
 
-import io
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from rich.console import Console
+import searches
 
 from convsearch.search.engines.choice import ALGORITHMS
-from convsearch.search.launch.contract import new_contract
-from convsearch.search.launch.options import Options
-from convsearch.search.launch.preparation import prepare
 from convsearch.search.launch.wiring import engine_for
 from convsearch.search.loop.budget import SEARCH_SHARE, Budget
 from convsearch.search.loop.prepared import Prepared
@@ -23,12 +19,11 @@ CASES = [(engine, algorithm) for engine, found in ALGORITHMS.items() for algorit
 
 def prepared(place: Path, engine: str, algorithm: str) -> Prepared:
     """A new study of the digits."""
-    home = Home(place / "home")
-    options = Options(home=home.path, engine=engine, algorithm=algorithm, space=str(place / "space.yaml"))
     (place / "space.yaml").write_text(
         "layers: [3, 5]\neach_layer: {filters: [16, 64], pooling: [none, max]}\nrecipe: {batch_size: [32, 64]}\n"
     )
-    return prepare(home, new_contract(home, home.study("mine"), options), options, Console(file=io.StringIO()))
+    space = str(place / "space.yaml")
+    return searches.prepared(Home(place / "home"), engine=engine, algorithm=algorithm, space=space)
 
 
 @pytest.mark.parametrize(("engine", "algorithm"), CASES)

@@ -1,17 +1,13 @@
 """What loops that share a study tell each other, and whose weights are exported where the best trial ran elsewhere."""
 
-import io
 from pathlib import Path
 from typing import cast
 
 import pytest
-from rich.console import Console
+import searches
 
 from convsearch.search.data import Dataset, split
 from convsearch.search.executors.protocol import Executor
-from convsearch.search.launch.contract import new_contract
-from convsearch.search.launch.options import Options
-from convsearch.search.launch.preparation import prepare
 from convsearch.search.launch.wiring import engine_for
 from convsearch.search.loop.budget import Budget
 from convsearch.search.loop.prepared import Prepared
@@ -26,9 +22,7 @@ from convsearch.spaces.errors import WorkError
 @pytest.fixture
 def prepared(tmp_path: Path) -> Prepared:
     """A new study of the digits."""
-    home = Home(tmp_path / "home")
-    options = Options(home=home.path, space="tiny")
-    return prepare(home, new_contract(home, home.study("mine"), options), options, Console(file=io.StringIO()))
+    return searches.prepared(Home(tmp_path / "home"), space="tiny")
 
 
 def test_a_loop_that_joins_has_the_study_as_it_is_but_a_database_and_a_name_of_its_own(prepared: Prepared) -> None:
