@@ -170,6 +170,13 @@ class KerasTunerEngine:
         waiting = self._oracle.waiting()
         return {self._numbers[trial_id] for trial_id in waiting | set(self._requeued)}
 
+    def waiting(self) -> bool:
+        """Return False: no other loop searches this study."""
+        return False
+
+    def tick(self) -> None:
+        """Do nothing: there is no periodic work."""
+
     def close(self) -> None:
         """Do nothing: each change was written to its file at once."""
 

@@ -162,6 +162,13 @@ class OptunaEngine:
         """Return nothing: a trial is pruned while it runs, or not at all."""
         return set()
 
+    def waiting(self) -> bool:
+        """Return False: no other loop searches this study."""
+        return False
+
+    def tick(self) -> None:
+        """Do nothing: there is no periodic work."""
+
     def close(self) -> None:
         """Do nothing: the study is in memory."""
 

@@ -49,5 +49,11 @@ class Engine(Protocol):
     def resumable(self) -> set[int]:
         """Return the trials that ended at a rung and may be promoted to the next one: their checkpoints are kept."""
 
+    def waiting(self) -> bool:
+        """Whether a proposal may still come although no trial runs here: only where other loops search as well."""
+
+    def tick(self) -> None:
+        """Do periodic work; called a few times a second."""
+
     def close(self) -> None:
         """Close the storage."""

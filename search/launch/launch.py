@@ -17,7 +17,6 @@ from ..loop.prepared import Prepared
 from ..loop.recovery import settle
 from ..loop.time_used import noting_time_used, time_used
 from ..report.standings import standing_lines
-from ..shared.engine import SharedEngine
 from ..study.folder import StudyFolder
 from ..study.home import Home
 from ..study.record import Record
@@ -146,12 +145,11 @@ def _search(launched: Launch, engine: Engine, outbox: Outbox) -> None:
     prepared, budget = launched.prepared, launched.budget
     study, record = prepared.study, prepared.record
     view = ProgressView(launched.console, record, budget, study.epochs)
-    shared = engine if isinstance(engine, SharedEngine) else None
     search = Loop(
         engine,
         launched.executor,
         record,
-        [outbox, view, *([] if shared is None else [shared])],
+        [outbox, view],
         budget,
         job=lambda proposal, trial: job_of_trial(prepared, proposal, trial),
         weights=prepared.folder.weights(0).parent,
@@ -160,8 +158,6 @@ def _search(launched: Launch, engine: Engine, outbox: Outbox) -> None:
         keep=max(KEPT, study.repeats),
         always_kept={repeat.number for repeat in prepared.folder.repeats().all},
     )
-    if shared is not None:
-        search.waiting = shared.waiting
     try:
         with view.shown():
             search.run()

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from functools import cache
-from typing import cast
 
 from ...spaces.errors import InputError, WorkError
 from ...spaces.known.portfolio import guesses
@@ -82,19 +81,11 @@ def engine_for(prepared: Prepared, budget: Budget, workers: int = 1) -> Engine:
     if study.algorithm != "grid":  # which sees everything, in its own order
         for values in (*study.warm_values, *guesses(prepared.space, images)):
             proposals.enqueue(values)
-    engine = open_engine(
-        prepared.folder.path,
-        study.engine,
-        study.algorithm,
-        study.pruner,
-        study.epochs,
-        study.seed + (0 if database is None else LOOPS_APART * database.join(str(study.loop))),
-        proposals,
-        costs=len(study.objectives) - 1,
-        recorded=len(record.trials),
-        workers=workers,
-    )
+    method, costs = (study.algorithm, study.pruner, study.epochs), len(study.objectives) - 1
     if database is None:
-        return engine
-    limit, inner = lambda: budget.trials, cast(OptunaEngine, engine)
-    return SharedEngine(inner, database, str(study.loop), record, study.objectives, limit)
+        folder = prepared.folder.path
+        return open_engine(folder, study.engine, *method, study.seed, proposals, costs, len(record.trials), workers)
+    loop = str(study.loop)
+    seed = study.seed + LOOPS_APART * database.join(loop)
+    inner = OptunaEngine(*method, seed, proposals, costs, len(record.trials), workers)
+    return SharedEngine(inner, database, loop, record, study.objectives, trials=lambda: budget.trials)

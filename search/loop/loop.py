@@ -64,7 +64,6 @@ class Loop:
     keep: int = KEPT
     always_kept: Collection[int] = ()  # trials whose weights are kept in any case
     last_tick: float = 0.0
-    waiting: Callable[[], bool] = lambda: False  # whether the engine may propose again, even if no trial ends here
 
     def run(self) -> None:
         """Run trials until the budget is used up, the space is exhausted, or the user stops the search.
@@ -76,7 +75,7 @@ class Loop:
         while True:
             if self._has_room():
                 self._ask()
-            if not self.running and not self._has_room() and (self.budget.over or not self.waiting()):
+            if not self.running and not self._has_room() and (self.budget.over or not self.engine.waiting()):
                 return
             if self.budget.over and not self.interrupted:
                 self.interrupted = True
@@ -120,7 +119,8 @@ class Loop:
     def _tick(self) -> None:
         if time.monotonic() - self.last_tick >= TICK:
             self.last_tick = time.monotonic()
-            self.dry &= not self.waiting()
+            self.dry &= not self.engine.waiting()
+            self.engine.tick()
             for listener in self.listeners:
                 listener.tick()
 

@@ -19,7 +19,6 @@ from ..engines.sampling import distribution
 from ..study.objectives import costs as costs_of
 from ..study.record import Record
 from ..study.trial import Trial
-from ..values.job import EpochReport
 from ..values.proposal import Proposal, State
 from .database import LOST, Database, GivenUpError, Heartbeat, is_lost
 from .optuna_trial import frozen
@@ -150,17 +149,6 @@ class SharedEngine:
 
     def close(self) -> None:
         """Do nothing: whoever opened the database closes it."""
-
-    # ------------------------------------------------------------------ a listener of the study
-
-    def began(self, trial: Trial) -> None:
-        """It was stored when it was proposed."""
-
-    def epoch(self, trial: Trial, report: EpochReport) -> None:
-        """Epochs are stored together when the trial ends."""
-
-    def ended(self, trial: Trial) -> None:
-        """It was stored."""
 
     def tick(self) -> None:
         """Send a heartbeat, a few times a minute."""

@@ -3,15 +3,12 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, cast
 
 from ..engines.protocol import Engine
 from ..loop.budget import Budget
 from ..loop.prepared import Prepared
+from ..shared.engine import SharedEngine
 from ..values.words import counted
-
-if TYPE_CHECKING:
-    from ..shared.engine import SharedEngine
 
 log = logging.getLogger(__name__)
 
@@ -22,11 +19,10 @@ def turn_of(prepared: Prepared, engine: Engine, budget: Budget) -> Iterator[bool
 
     A loop that does not share its study always should. Where another loop will, or has, the user learns which.
     """
-    if (database := prepared.database) is None:
+    if not isinstance(engine, SharedEngine):
         yield True
         return
-    shared = cast("SharedEngine", engine)
-    if running := shared.running_elsewhere():
+    if running := engine.running_elsewhere():
         loops = ", ".join(sorted(set(running.values())))
         log.info(
             "nothing is left to do here: %s still running elsewhere (%s). The last loop to end trains and exports the "
@@ -36,20 +32,21 @@ def turn_of(prepared: Prepared, engine: Engine, budget: Budget) -> Iterator[bool
         )
         yield False
         return
+    database = engine.database
     with database.try_lock("winner") as held:
-        note = shared.retry.until_done(lambda: database.winner() or {})
+        note = engine.retry.until_done(lambda: database.winner() or {})
         study, finished = prepared.study, prepared.record.finished()
         done = (note.get("trials"), note.get("under")) == (finished, study.under) and not note.get("cut")
-        if not held or (done and note["loop"] != shared.loop):
+        if not held or (done and note["loop"] != engine.loop):
             who = f"{note['loop']} has exported" if held else "another loop trains and exports"
             log.info("nothing is left to do here: %s the winner of %s", who, counted(finished, "trial"))
             yield False
             return
         yield True
-        made = {"trials": finished, "under": study.under, "cut": budget.stopped, "loop": shared.loop}
+        made = {"trials": finished, "under": study.under, "cut": budget.stopped, "loop": engine.loop}
 
         def note_winner() -> bool:
             database.note_winner(made)
             return True
 
-        shared.retry.until_done(note_winner)
+        engine.retry.until_done(note_winner)
