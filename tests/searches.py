@@ -20,7 +20,11 @@ from convsearch.search.study.home import Home
 def prepared(home: Home, **asked_for: Any) -> Prepared:
     """A new study, `mine`, in a home."""
     options = Options(home=home.path, **asked_for)
-    return prepare(home, new_contract(home, home.study("mine"), options), options, Console(file=io.StringIO()))
+    found = prepare(
+        home, new_contract(home, home.study("mine"), options), Budget(None, None), Console(file=io.StringIO())
+    )
+    assert found is not None
+    return found
 
 
 def search(study: Prepared, executor: Executor, budget: Budget) -> None:

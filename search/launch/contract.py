@@ -1,7 +1,8 @@
 """What a launch searches: settled before any image is read, whether the study is new, resumed or joined.
 
 A new study takes its settings from the options. An existing one, in a folder or in a database that several loops share,
-keeps the settings that it was created with, and an option that contradicts them is rejected.
+keeps the settings that it was created with, and an option that contradicts them is rejected. From here on, no option is
+asked what is searched.
 """
 
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ from ..sources.open import require_source
 from ..study.folder import StudyFolder
 from ..study.home import Home
 from ..study.objectives import checked_limit, checked_objectives
-from ..study.settings import DataFacts, StudySettings
+from ..study.repeats import DEFAULT_REPEATS
+from ..study.settings import DataFacts, StudySettings, Terms
 from ..study.shared import Shared, study_of
 from .options import Options
 
@@ -28,10 +30,12 @@ FIXED = ("engine", "algorithm", "pruner", "epochs", "seed", "precision")  # opti
 
 @dataclass(frozen=True)
 class Contract:
-    """What is searched: a space with its answers, whose YAML is `space`, on images from `source`.
+    """What is searched: a space with its answers, whose YAML is `space`, on images from `source`, by `terms`.
 
-    `existing` are the settings of an existing study, None for a new one. `split` is the fingerprint of the other loops'
-    split of the images, if the study is joined.
+    `epochs` of a trial are None where they depend on the images. `existing` are the settings of an existing study, None
+    for a new one: `terms` differ from them where a resumed study gets another limit or number of repeats. `storage` is
+    the database of a shared study, and `split` the fingerprint of the other loops' split of the images, if it is
+    joined.
     """
 
     folder: StudyFolder
@@ -39,14 +43,22 @@ class Contract:
     space: str
     source: str
     image_size: tuple[int, int] | None
+    skip_bad: bool
+    terms: Terms
+    epochs: int | None
+    storage: str | None
     existing: StudySettings | None = None
     split: str | None = None
-    storage: str | None = None  # the database of a shared study
+
+    @property
+    def resumed(self) -> bool:
+        """Whether the study is in this home already."""
+        return self.existing is not None and self.split is None
 
     @property
     def option(self) -> str:
         """The option that continues an existing study."""
-        return "resume" if self.split is None else "storage"
+        return "resume" if self.resumed else "storage"
 
 
 def folder_of(home: Home, options: Options) -> StudyFolder:
@@ -86,18 +98,36 @@ def new_contract(home: Home, folder: StudyFolder, options: Options) -> Contract:
     Raises:
         InputError: its space, method or limit is invalid, or its images or the study to start from do not exist.
     """
-    if options.method.algorithm == "grid" and options.warm_start is not None:
-        raise InputError(f"--warm-start {options.warm_start}: a grid search tries everything, in its own order")
+    method, name = options.method, options.space or "classic"
     if options.under is not None:
         checked_limit(options.under, options.all_objectives)
-    name = options.space or "classic"
     definition = answered(load(name), dict(options.answers))
     text = (presets().get(name) or Path(name)).read_text(encoding="utf-8")
     if options.warm_start is not None:
+        if method.algorithm == "grid":
+            raise InputError(f"--warm-start {options.warm_start}: a grid search tries everything, in its own order")
         home.existing(options.warm_start)
     source = options.data or "digits"
     _require_images(source, options.image_size)
-    return Contract(folder, definition, text, source, options.image_size, storage=options.storage)
+    terms = Terms(
+        name=folder.name,
+        space=Path(name).stem,
+        answers=dict(options.answers),
+        engine=method.engine,
+        algorithm=method.algorithm,
+        pruner=method.pruner,
+        objectives=options.all_objectives,
+        under=options.under,
+        repeats=DEFAULT_REPEATS if options.repeats is None else options.repeats,
+        trials=options.trial_limit,
+        minutes=options.minutes,
+        seed=options.seed or 0,
+        class_weights=options.class_weights,
+        precision=options.precision or "float32",
+        warm_start=options.warm_start,
+    )
+    size, epochs = options.image_size, options.epochs
+    return Contract(folder, definition, text, source, size, options.skip_bad, terms, epochs, options.storage)
 
 
 def resumed_contract(folder: StudyFolder, options: Options) -> Contract:
@@ -111,11 +141,17 @@ def resumed_contract(folder: StudyFolder, options: Options) -> Contract:
     if options.storage is not None and existing.storage is None:
         raise InputError(f"--storage: the study '{folder.name}' was created without it; only a new study can be shared")
     _refuse_other_options(existing, definition, options, "resume")
-    if options.under is not None:  # the limit for the winner may change
+    changed: dict[str, Any] = {}
+    if options.under is not None:
         checked_limit(options.under, existing.objectives)
+        changed["under"] = options.under
+    if options.repeats is not None:
+        changed["repeats"] = options.repeats
+    terms = existing.model_copy(update=changed)
     source, size = options.data or existing.data.source, options.image_size or existing.data.image_size
     _require_images(source, size)
-    return Contract(folder, definition, text, source, size, existing, storage=options.storage or existing.storage)
+    storage = options.storage or existing.storage
+    return Contract(folder, definition, text, source, size, options.skip_bad, terms, existing.epochs, storage, existing)
 
 
 def joined_contract(folder: StudyFolder, options: Options, shared: Shared) -> Contract:
@@ -141,7 +177,19 @@ def joined_contract(folder: StudyFolder, options: Options, shared: Shared) -> Co
     if options.class_weights and not existing.class_weights:
         raise InputError(f"--storage: the study '{existing.name}' has no --class-weights")
     source, size = options.data or existing.data.source, options.image_size or existing.data.image_size
-    return Contract(folder, definition, shared.space, source, size, existing, shared.split, options.storage)
+    return Contract(
+        folder,
+        definition,
+        shared.space,
+        source,
+        size,
+        options.skip_bad,
+        terms=existing,
+        epochs=existing.epochs,
+        storage=existing.storage,
+        existing=existing,
+        split=shared.split,
+    )
 
 
 def refuse_other_data(study: StudySettings, facts: DataFacts, source: str, option: str) -> None:

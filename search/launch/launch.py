@@ -69,7 +69,8 @@ def launch(options: Options, console: Console) -> StudyFolder:
             contract = contract_of(home, folder, options, database)
         # Before the images are read, because workers take long to start.
         executor, programs, lines = executor_for(options, folder, held)
-        prepared = prepare(home, contract, options, console, database)
+        while (prepared := prepare(home, contract, budget, console, database)) is None:
+            contract = contract_of(home, folder, options, database)
         if not options.resume:
             held.enter_context(alone(folder.path))
         if options.trials is None and options.minutes is None:

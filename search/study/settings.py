@@ -29,41 +29,46 @@ class DataFacts(BaseModel):
     notes: tuple[str, ...] = ()
 
 
-class StudySettings(BaseModel):
-    """`study.yaml`: everything needed to run the study again, except the space, whose YAML file lies beside it.
-
-    `storage` is the database of a shared study, without a password, and `loop` the name of this home's loop in it.
-    """
+class Terms(BaseModel):
+    """What a study is before its images are read: the choices that it keeps."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: int = FORMAT
     name: str
-    created_at: str
     space: str
-    space_format: int = 1
     answers: dict[str, str] = {}
-    data: DataFacts
     engine: str
     algorithm: str
     pruner: str
     objectives: tuple[str, ...] = DEFAULT
     under: str | None = None
     repeats: int = DEFAULT_REPEATS
-    epochs: int
     trials: int | None
     minutes: float | None = None
     seed: int
     class_weights: bool
     precision: Precision = "float32"
     warm_start: str | None = None
-    warm_values: tuple[Values, ...] = ()
-    versions: dict[str, str]
-    storage: str | None = None
-    loop: str | None = None
 
     @property
     def preference(self) -> Preference:
         """Which trial will be chosen."""
         under = None if self.under is None else checked_limit(self.under, self.objectives)
         return Preference(self.objectives, under)
+
+
+class StudySettings(Terms):
+    """`study.yaml`: everything needed to run the study again, except the space, whose YAML file lies beside it.
+
+    `storage` is the database of a shared study, without a password, and `loop` the name of this home's loop in it.
+    """
+
+    format: int = FORMAT
+    created_at: str
+    space_format: int = 1
+    data: DataFacts
+    epochs: int
+    warm_values: tuple[Values, ...] = ()
+    versions: dict[str, str]
+    storage: str | None = None
+    loop: str | None = None

@@ -24,6 +24,7 @@ from terminal import COMMAND, PATIENCE, environment, typed, wait_until, workers_
 from convsearch.search.launch.contract import contract_of
 from convsearch.search.launch.options import Options
 from convsearch.search.launch.preparation import prepare
+from convsearch.search.loop.budget import Budget
 from convsearch.search.shared.database import Database
 from convsearch.search.study.home import Home
 from convsearch.search.study.runs import Runs
@@ -280,7 +281,7 @@ def test_a_loop_that_joins_need_not_repeat_the_objectives_to_name_their_limit(po
         options = Options(home=first.path, storage=storage, space="tiny", objectives=objectives, **limit)
         contract = contract_of(first, first.study("pair"), options, database)
         assert contract.existing is None
-        prepare(first, contract, options, Console(file=io.StringIO()), database)
+        assert prepare(first, contract, Budget(None, None), Console(file=io.StringIO()), database) is not None
         joining = Options(home=other.path, storage=storage, **limit)
         joined = contract_of(other, other.study("pair"), joining, database)
     assert joined.existing is not None
