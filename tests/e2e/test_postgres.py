@@ -168,7 +168,7 @@ def four(postgres: Server, tmp_path_factory: pytest.TempPathFactory, password: N
         for loop in survivors:
             wait_until(lambda loop=loop: loop.folder.record().finished(), "its trial ended")  # type: ignore[misc]
         (lost,) = killed.running()
-        killed.kill()  # before there is a server again: a sign of life after the others' last trial would keep its own
+        killed.kill()  # before there is a server again: a heartbeat after the others' last trial would keep its own
         postgres.start()
         yield Four(place, address, killed, lost, survivors, [loop.end() for loop in survivors])
     finally:

@@ -234,7 +234,7 @@ def test_a_worker_that_hangs_is_ended_and_loses_its_job(
         made.close()
 
 
-def test_a_network_is_traced_and_compiled_in_the_time_that_the_first_sign_of_life_has(
+def test_a_network_is_traced_and_compiled_in_the_time_that_the_first_heartbeat_has(
     digits: Dataset, parts: Split, starter: Starter, tmp_path: Path
 ) -> None:
     made = LocalExecutor(tmp_path / "logs", [everything()], Patience(first=PATIENCE, least=0.1, times=60), starter)

@@ -11,7 +11,7 @@ from convsearch.search.executors.watch import Patience, Silence
 from convsearch.search.system.memory import own_memory
 
 
-def test_before_the_first_sign_of_life_a_job_has_the_time_that_tracing_takes() -> None:
+def test_before_the_first_heartbeat_a_job_has_the_time_that_tracing_takes() -> None:
     silence = Silence(Patience(first=0.2, least=0.01, times=1))
     assert silence.allowed == 0.2
     assert not silence.too_long

@@ -231,7 +231,7 @@ def test_a_loop_that_is_silent_is_given_up_and_its_candidate_tried_again(
     assert one.record.finished() == 1
 
 
-def test_signs_of_life_keep_a_trial_from_being_given_up(join: Join, pace: Pace) -> None:
+def test_heartbeats_keep_a_trial_from_being_given_up(join: Join, pace: Pace) -> None:
     one, two = join("one"), join("two")
     one.ask()
     pace.grace = 2.0
@@ -243,7 +243,7 @@ def test_signs_of_life_keep_a_trial_from_being_given_up(join: Join, pace: Pace) 
     assert states(two) == [TrialState.RUNNING, TrialState.RUNNING]
 
 
-def test_who_has_nothing_to_do_waits_for_a_sign_of_life_of_the_others_and_no_longer(join: Join, pace: Pace) -> None:
+def test_who_has_nothing_to_do_waits_for_a_heartbeat_of_the_others_and_no_longer(join: Join, pace: Pace) -> None:
     one, two = join("one", trials=1), join("two", trials=1)
     one.ask()
     assert two.engine.ask() is None
@@ -259,7 +259,7 @@ def test_who_has_nothing_to_do_waits_for_a_sign_of_life_of_the_others_and_no_lon
     assert not one.engine.waiting()
 
 
-def test_a_loop_whose_sign_of_life_was_its_last_is_given_up_by_who_ends_a_trial_afterwards(
+def test_a_loop_whose_last_heartbeat_came_late_is_given_up_by_who_ends_a_trial_afterwards(
     join: Join, pace: Pace
 ) -> None:
     one, two = join("one", trials=2), join("two", trials=2)

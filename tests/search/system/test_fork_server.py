@@ -20,7 +20,7 @@ from convsearch.search.system.fork_server import BACKENDS, ForkServer, may_fork,
 from convsearch.search.system.programs import Call, Process, Spawner, Starter
 from convsearch.spaces.errors import InputError, WorkError
 
-ASKED = "asked"
+PROGRAM = "answering"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -47,14 +47,14 @@ def either(request: pytest.FixtureRequest) -> Iterator[Starter]:
         yield Spawner()
 
 
-def asked(starter: Starter, log: Path, **question: Any) -> dict[str, Any]:
-    with Call(starter, ASKED, log) as call:
+def answer_to(starter: Starter, log: Path, **question: Any) -> dict[str, Any]:
+    with Call(starter, PROGRAM, log) as call:
         return call.ask(**question)
 
 
 def started(starter: Starter) -> tuple[Connection, Process]:
     with tempfile.TemporaryFile() as output:
-        return starter.start(ASKED, output.fileno())
+        return starter.start(PROGRAM, output.fileno())
 
 
 # ---------------------------------------------------------------------- programs, however they start
@@ -62,7 +62,7 @@ def started(starter: Starter) -> tuple[Connection, Process]:
 
 def test_a_program_is_a_process_of_its_own_with_the_variables_that_it_is_given(either: Starter, tmp_path: Path) -> None:
     with (tmp_path / "log").open("wb") as output:
-        connection, process = either.start(ASKED, output.fileno(), {"MINE": "yes"})
+        connection, process = either.start(PROGRAM, output.fileno(), {"MINE": "yes"})
     connection.send_bytes(b'{"what": "facts", "names": ["MINE", "HOME"]}')
     said = connection.recv_bytes().decode()
     assert '"MINE": "yes"' in said
@@ -73,7 +73,7 @@ def test_a_program_is_a_process_of_its_own_with_the_variables_that_it_is_given(e
 
 
 def test_what_a_program_prints_goes_to_its_log(either: Starter, tmp_path: Path) -> None:
-    assert asked(either, tmp_path / "logs" / "log", what="print", text="hello") == {}
+    assert answer_to(either, tmp_path / "logs" / "log", what="print", text="hello") == {}
     assert "hello" in (tmp_path / "logs" / "log").read_text()
 
 
@@ -89,16 +89,16 @@ def test_what_goes_wrong_in_a_program_goes_wrong_where_it_was_asked(
     server: ForkServer, tmp_path: Path, what: str, kind: type[Exception], said: str
 ) -> None:
     with pytest.raises(kind, match=said) as raised:
-        asked(server, tmp_path / "log", what=what)
+        answer_to(server, tmp_path / "log", what=what)
     if isinstance(raised.value, OSError):
         assert (raised.value.errno, raised.value.filename) == (28, "/full/disk")
 
 
 def test_a_program_that_dies_without_an_answer_is_named_with_its_log(either: Starter, tmp_path: Path) -> None:
     with pytest.raises(WorkError, match=r"ended with exit code 3.*its log is .*log"):
-        asked(either, tmp_path / "log", what="exit")
+        answer_to(either, tmp_path / "log", what="exit")
     with pytest.raises(WorkError, match=r"ended with exit code 1 \(ValueError: nonsense\); its log is .*log"):
-        asked(either, tmp_path / "log", what="nonsense")
+        answer_to(either, tmp_path / "log", what="nonsense")
 
 
 def test_a_program_that_is_killed_says_by_which_signal(either: Starter) -> None:
@@ -117,22 +117,22 @@ def test_a_program_that_is_killed_says_by_which_signal(either: Starter) -> None:
 def test_a_forked_program_has_keras_and_its_backend_has_not_begun_before_it_does(
     server: ForkServer, tmp_path: Path
 ) -> None:
-    found = asked(server, tmp_path / "log", what="keras")
+    found = answer_to(server, tmp_path / "log", what="keras")
     assert found == {"there": True, "before": False, "after": True}
-    assert asked(server, tmp_path / "log", what="keras") == found  # nothing of it came back to the server
+    assert answer_to(server, tmp_path / "log", what="keras") == found  # nothing of it came back to the server
 
 
 def test_packages_that_keras_imports_for_what_is_not_used_here_are_left_for_who_needs_them(
     server: ForkServer, tmp_path: Path
 ) -> None:
-    found = asked(server, tmp_path / "log", what="packages", names=UNUSED)
+    found = answer_to(server, tmp_path / "log", what="packages", names=UNUSED)
     assert found == {"imported": [], "importable": list(UNUSED)}
 
 
 def test_a_forked_program_has_a_session_of_its_own_so_that_ctrl_c_is_for_the_loop(
     server: ForkServer, tmp_path: Path
 ) -> None:
-    found = asked(server, tmp_path / "log", what="facts", names=[])
+    found = answer_to(server, tmp_path / "log", what="facts", names=[])
     assert found["group"] == found["pid"]
     assert found["parent"] == server.process.pid
 
@@ -157,13 +157,13 @@ def test_when_the_server_dies_its_programs_end_and_the_next_one_has_another_serv
         made.process.kill()
         assert process.wait(60) == -signal.SIGKILL
         wait_until(lambda: not psutil.pid_exists(process.pid or 0), "it ended with its server")
-        assert asked(made, tmp_path / "log", what="facts", names=[])["parent"] == made.process.pid
+        assert answer_to(made, tmp_path / "log", what="facts", names=[])["parent"] == made.process.pid
 
 
 def test_a_server_that_cannot_import_what_is_needed_says_why_where_the_program_would(tmp_path: Path) -> None:
     with closing(ForkServer(["no_such_module"])) as made:
         with (tmp_path / "log").open("wb") as output:
-            _, process = made.start(ASKED, output.fileno())
+            _, process = made.start(PROGRAM, output.fileno())
         assert process.wait(300) == 1
     assert "No module named 'no_such_module'" in (tmp_path / "log").read_text()
 
@@ -174,7 +174,7 @@ from convsearch.search.system.backend import UNUSED
 from convsearch.search.system.fork_server import ForkServer
 server = ForkServer()
 with tempfile.TemporaryFile() as output:
-    connection, process = server.start("asked", output.fileno())
+    connection, process = server.start("answering", output.fileno())
 connection.send_bytes(b'{"what": "wait"}')
 while process.pid is None:
     time.sleep(0.01)

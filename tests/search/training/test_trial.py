@@ -44,7 +44,7 @@ def followed(digits: Dataset, parts: Split, tmp_path_factory: pytest.TempPathFac
 # ---------------------------------------------------------------------- the outcome
 
 
-def test_there_are_signs_of_life_whenever_images_are_evaluated(job: MakeJob) -> None:
+def test_there_are_heartbeats_whenever_images_are_evaluated(job: MakeJob) -> None:
     signs: list[int] = []  # by the epoch that was reported last
     reported = [0]
 
