@@ -134,7 +134,7 @@ def simulate(case: Case, folder: Path) -> tuple[Watch, float]:
     view = ProgressView(Console(file=io.StringIO()), record, budget, case.epochs)
     try:
         began = time.monotonic()
-        Loop(opened, executor, record, [watch, view], budget, job, folder / "weights").search()
+        Loop(opened, executor, record, [watch, view], budget, job, folder / "weights").run()
         return watch, time.monotonic() - began
     finally:
         executor.close()

@@ -45,7 +45,7 @@ def main(line: Connection) -> None:
             curve: list[float] = []
             trained = waited = 0.0
             go_on = True
-            while go_on and len(curve) < job["epochs"]:
+            while go_on and len(curve) < job["length"]["epochs"]:
                 begin = time.perf_counter()
                 time.sleep(takes)
                 curve.append(row["curve"][min(len(curve), len(row["curve"]) - 1)])
@@ -56,7 +56,7 @@ def main(line: Connection) -> None:
                 answer = read()
                 go_on = bool(answer.get("go_on"))
                 waited += time.perf_counter() - begin
-            ended = "complete" if go_on or len(curve) == job["epochs"] else "stopped"
+            ended = "complete" if go_on or len(curve) == job["length"]["epochs"] else "stopped"
             curves = dict.fromkeys(("loss", "accuracy", "val_loss", "val_accuracy"), curve)
             # What it waited for a job stands under `building`, for whoever counts it.
             clock = {"waiting": waited, "building": idle, "training": trained}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from convsearch.search.data import Dataset, split
 from convsearch.search.training.trial import train
-from convsearch.search.values.job import EpochReport, Job, Length, Outcome
+from convsearch.search.values.job import EpochReport, Job, Length, Outcome, Probes
 from convsearch.spaces.architecture import Candidate
 from convsearch.spaces.definition import load
 from convsearch.spaces.space import SearchSpace
@@ -31,11 +31,11 @@ class Ground:
         candidate: Candidate,
         seed: int,
         seconds: float | None = None,
-        asked: Mapping[str, float] = NOTHING,
+        augmentations: Mapping[str, float] = NOTHING,
         epochs: int = 10_000,
         mixup: float = 0.0,
     ) -> Outcome:
-        """Train a candidate by the clock or for so many epochs; of the network that comes of it, ask what is asked."""
+        """Train a candidate by the clock or for so many epochs; probe the trained network with augmentations."""
         job = Job(
             number=0,
             candidate=candidate,
@@ -43,7 +43,7 @@ class Ground:
             split=str(self.split),
             seed=seed,
             weights=str(self.split.with_name("trained.weights.h5")),
-            asked=dict(asked),
+            probes=Probes(augmentations=dict(augmentations)),
             mixup=mixup,
             length=Length(epochs=epochs, patience=epochs, seconds=seconds, validate_every=2),
         )
