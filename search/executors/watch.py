@@ -5,6 +5,7 @@ silence in the same job, so a network with slow batches gets more time.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 
@@ -25,20 +26,24 @@ class Silence:
     """Follows the heartbeats of one job; while the worker waits for an answer, it is not silent."""
 
     patience: Patience
-    since: float = field(default_factory=time.monotonic)
+    clock: Callable[[], float] = time.monotonic
+    since: float = field(init=False)
     longest: float | None = None
     waits: bool = False  # for an answer from the loop
 
+    def __post_init__(self) -> None:
+        self.since = self.clock()
+
     def heard(self, waits: bool = False) -> None:
         """Note a heartbeat, or any other message; `waits` says that the worker now waits for an answer."""
-        moment = time.monotonic()
+        moment = self.clock()
         if not self.waits:
             self.longest = max(self.longest or 0.0, moment - self.since)
         self.since, self.waits = moment, waits
 
     def answered(self) -> None:
         """Note that the worker got its answer."""
-        self.since, self.waits = time.monotonic(), False
+        self.since, self.waits = self.clock(), False
 
     @property
     def allowed(self) -> float:
@@ -50,4 +55,4 @@ class Silence:
     @property
     def too_long(self) -> bool:
         """Whether the worker counts as hung."""
-        return not self.waits and time.monotonic() - self.since > self.allowed
+        return not self.waits and self.clock() - self.since > self.allowed

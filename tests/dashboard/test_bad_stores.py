@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,13 +11,13 @@ from playwright.sync_api import Browser, Page
 from samples import a_study
 from stores import Written
 from streamlit.testing.v1 import AppTest
-from terminal import PATIENCE
+from terminal import PATIENCE, wait_until
 from test_pages import opened, said, script
 
 from benchmarks.browser import chromium, new_page, served, wait
 from convsearch.dashboard.navigation import PAGES
 from convsearch.dashboard.reading.progress import progress_of
-from convsearch.dashboard.reading.reader import FRESH, StoreError, shown_uri
+from convsearch.dashboard.reading.reader import StoreError, shown_uri
 from convsearch.dashboard.reading.store import Store
 from convsearch.dashboard.views.study import VIEWS
 from convsearch.search.delivery.tracking import ARCHITECTURE_FILE, TEST_FILE
@@ -153,10 +152,10 @@ def test_a_study_that_is_deleted_while_it_is_shown_is_told_and_others_go_on(tmp_
     written.add([0.5])
     app = opened(tmp_path, "study", study="birds")
     client(written).delete_experiment(written.tracker.experiment_id)
-    time.sleep(FRESH)  # for which nobody asks MLflow again
-    app.run()
+    wait_until(
+        lambda: "There is no study 'birds' here" in said(app.run()), "the page knew"
+    )  # an answer is kept a while
     assert not app.exception
-    assert "There is no study 'birds' here" in said(app)
     assert not app.metric
     app = opened(tmp_path, "study")
     assert app.dataframe[0].value["validation"].tolist() == [0.25]

@@ -3,14 +3,14 @@
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from bundles import assert_predicts
 from playwright.sync_api import Browser, FloatRect, Locator, Page, expect
-from terminal import COMMAND, PATIENCE, environment
+from terminal import COMMAND, PATIENCE, environment, wait_until
 
 from benchmarks.browser import chromium, new_page, served, wait
 from convsearch.search.study.home import Home
@@ -27,13 +27,6 @@ def browser() -> Iterator[Browser]:
         yield found
 
 
-def until(holds: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline, f"not within {PATIENCE} s: {what}"
-        time.sleep(0.1)
-
-
 def there(target: Locator) -> FloatRect:
     """Where something is on the page, once it is: while a search runs it may just be drawn anew."""
     found: list[FloatRect | None] = [None]
@@ -42,7 +35,7 @@ def there(target: Locator) -> FloatRect:
         found[0] = target.first.bounding_box()
         return found[0] is not None
 
-    until(seen, "something on the page")
+    wait_until(seen, "something was on the page")
     assert found[0] is not None
     return found[0]
 
@@ -95,7 +88,7 @@ def zoom_in(page: Page) -> None:
             time.sleep(0.1)
         return kept
 
-    until(drag, "a part of the figure")
+    wait_until(drag, "a part of the figure was shown")
 
 
 def test_a_search_is_watched_understood_and_taken_home(browser: Browser, tmp_path: Path) -> None:
@@ -115,13 +108,13 @@ def test_a_search_is_watched_understood_and_taken_home(browser: Browser, tmp_pat
 
         # Trials arrive while the page is open; what is selected stays selected, whatever comes before it.
         page.get_by_role("link", name="Study", exact=True).click()
-        until(lambda: page.locator(TABLE).count() > 0 and count(page) >= 2, "two trials")
+        wait_until(lambda: page.locator(TABLE).count() > 0 and count(page) >= 2, "two trials were shown")
         wait(page, TABLE)
         select(page, 0)
-        until(lambda: len(selected(page)) == 1, "a selected trial")
+        wait_until(lambda: len(selected(page)) == 1, "a trial was selected")
         (first,) = selected(page)
         before = count(page)
-        until(lambda: count(page) >= before + 2, "two more trials")
+        wait_until(lambda: count(page) >= before + 2, "two more trials were shown")
         assert selected(page) == [first]
         expect(page.get_by_text(f"Open trial {first}").first).to_be_visible()
 
@@ -130,16 +123,16 @@ def test_a_search_is_watched_understood_and_taken_home(browser: Browser, tmp_pat
         wait(page, ".st-key-figure-story-best .main-svg")
         zoom_in(page)
         near = pytest.approx(part(page), rel=1e-3)
-        until(lambda: zoomed(page) == near, "the part that the address names")
+        wait_until(lambda: zoomed(page) == near, "the part that the address names was shown")
         before = count(page)
-        until(lambda: count(page) > before, "one more trial")
+        wait_until(lambda: count(page) > before, "one more trial was shown")
         wait(page, ".st-key-figure-story-best .main-svg")
-        until(lambda: zoomed(page) == near, "the same part")
+        wait_until(lambda: zoomed(page) == near, "the same part was shown")
 
         # The search is told that it is enough, and exports the best so far.
         search.send_signal(signal.SIGINT)
         assert search.wait(PATIENCE) == 0
-        until(lambda: page.get_by_text("finished", exact=True).count() > 0, "the end of the search")
+        wait_until(lambda: page.get_by_text("finished", exact=True).count() > 0, "the search had ended")
         assert count(page) == len(Home(home).existing("story").record().trials)
 
         # One trial is opened, and its address opens it for somebody else.
@@ -159,12 +152,12 @@ def test_a_search_is_watched_understood_and_taken_home(browser: Browser, tmp_pat
         page.get_by_role("link", name="Study", exact=True).click()
         wait(page, TABLE)
         select(page, 0)
-        until(lambda: selected(page) != [first], "another choice")
+        wait_until(lambda: selected(page) != [first], "the choice had changed")
         if not selected(page):  # it was the first row that was selected
             select(page, 0)
-            until(lambda: selected(page) == [first], "the first row")
+            wait_until(lambda: selected(page) == [first], "the first row was selected")
             select(page, 1)
-        until(lambda: len(selected(page)) == 2, "two selected trials")
+        wait_until(lambda: len(selected(page)) == 2, "two trials were selected")
         two = selected(page)
         page.get_by_text("Compare these trials").first.click()
         wait(page, "#what-differs")

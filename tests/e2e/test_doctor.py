@@ -7,8 +7,8 @@ import signal
 import sqlite3
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -288,7 +288,8 @@ def test_ctrl_c_ends_it_with_all_that_it_began(tmp_path: Path) -> None:
             children = doctor.children()
             while process.poll() is None:  # Python drops an interrupt that comes while it clears something up
                 process.send_signal(signal.SIGINT)
-                time.sleep(0.5)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(0.5)
             _, said = process.communicate(timeout=PATIENCE)
         assert "Traceback" not in re.sub(dropped, "", said, flags=re.DOTALL)
         wait_until(

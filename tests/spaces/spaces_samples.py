@@ -162,3 +162,16 @@ def space_or_none(text: str, input: Volume) -> SearchSpace | None:
         return space_of(text, input)
     except InputError:
         return None
+
+
+# What a program begins with that has to run where Convsearch cannot be imported.
+WITHOUT_CONVSEARCH = """
+import sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == "convsearch":
+            raise ImportError("nothing of ours")
+
+sys.meta_path.insert(0, Refuse())
+"""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from numpy.typing import NDArray
-from spaces_samples import INPUTS, PRESETS, candidates, definitions, preset, sides, space_or_none
+from spaces_samples import INPUTS, PRESETS, WITHOUT_CONVSEARCH, candidates, definitions, preset, sides, space_or_none
 from terminal import PATIENCE
 
 from convsearch.spaces.architecture import Activation, Architecture, Augmentation, Head, Layer, names
@@ -222,16 +222,7 @@ def test_dropout_acts_in_training_only() -> None:
     assert not np.array_equal(np.asarray(model(x, training=True)), np.asarray(model(x, training=True)))
 
 
-FRESH = """
-import sys
-
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "convsearch":
-            raise ImportError("nothing of ours")
-
-sys.meta_path.insert(0, Refuse())
-import keras
+FRESH = f"""{WITHOUT_CONVSEARCH}import keras
 import numpy as np
 
 model = keras.saving.load_model(sys.argv[1] + "/model.keras", safe_mode=True)

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from spaces_samples import PRESETS, candidates, preset
+from spaces_samples import PRESETS, WITHOUT_CONVSEARCH, candidates, preset
 from terminal import PATIENCE
 
 from convsearch.spaces.architecture import Activation, Architecture, Head, Layer, names
@@ -101,16 +101,7 @@ def test_operations_are_imported_only_where_they_are_used() -> None:
     assert "from keras import layers, ops\n" in source(EVERYTHING)
 
 
-FRESH = """
-import runpy
-import sys
-
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "convsearch":
-            raise ImportError("nothing of ours")
-
-sys.meta_path.insert(0, Refuse())
+FRESH = f"""{WITHOUT_CONVSEARCH}import runpy
 folder = sys.argv[1]
 import numpy as np
 

@@ -7,7 +7,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
@@ -129,8 +128,8 @@ def test_however_often_the_delivery_is_killed_and_when_the_search_is_over_too_no
     search.trials(12)
     with closing(Outbox(folder)) as outbox:
         outbox.wait_until_ready()
-        for pause in (0.03, 0.27):
-            time.sleep(pause)  # somewhere in its work
+        for number in (0, 6):
+            wait_until(lambda number=number: Runs(folder.path).of(number) is not None, "it was at its work")  # type: ignore[misc]
             outbox.process.kill()
             outbox.process.wait()
             outbox.parent = ""

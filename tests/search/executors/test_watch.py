@@ -2,7 +2,7 @@
 
 import mmap
 import os
-import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -11,37 +11,50 @@ from convsearch.search.executors.watch import Patience, Silence
 from convsearch.search.system.memory import own_memory
 
 
+@dataclass
+class Clock:
+    """A clock that a test sets."""
+
+    seconds: float = 0.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
 def test_before_the_first_heartbeat_a_job_has_the_time_that_tracing_takes() -> None:
-    silence = Silence(Patience(first=0.2, least=0.01, times=1))
-    assert silence.allowed == 0.2
+    clock = Clock()
+    silence = Silence(Patience(first=200, least=10, times=1), clock)
+    assert silence.allowed == 200
+    clock.seconds = 200
     assert not silence.too_long
-    time.sleep(0.25)
+    clock.seconds = 201
     assert silence.too_long
 
 
 def test_after_it_the_longest_silence_so_far_counts_but_never_less_than_the_least() -> None:
-    silence = Silence(Patience(first=60, least=0.05, times=3))
-    time.sleep(0.1)
+    clock = Clock()
+    silence = Silence(Patience(first=600, least=5, times=3), clock)
     silence.heard()
-    assert 0.3 <= silence.allowed < 60
-    for _ in range(3):
-        silence.heard()
-    assert 0.3 <= silence.allowed < 60  # short ones in between make it no shorter
-    quick = Silence(Patience(first=60, least=5, times=3))
-    quick.heard()
-    assert quick.allowed == 5
+    assert silence.allowed == 5
+    clock.seconds = 10
+    silence.heard()
+    assert silence.allowed == 30
+    clock.seconds = 11
+    silence.heard()
+    assert silence.allowed == 30  # a short one in between makes it no shorter
 
 
 def test_waiting_for_an_answer_is_no_silence() -> None:
-    silence = Silence(Patience(first=0.05, least=0.05, times=1))
+    clock = Clock()
+    silence = Silence(Patience(first=5, least=5, times=1), clock)
     silence.heard(waits=True)
-    time.sleep(0.1)
+    clock.seconds = 1000
     assert not silence.too_long
     silence.answered()
     assert not silence.too_long
     silence.heard()
-    assert silence.allowed < 0.1  # nor was it one when it is over
-    time.sleep(0.1)
+    assert silence.allowed == 5  # nor was it one when it is over
+    clock.seconds = 1006
     assert silence.too_long
 
 
