@@ -22,7 +22,7 @@ BACKENDS = {  # Keras backends that can train, and the distributions that provid
     "torch": ("torch",),
 }
 
-# Keras imports these where they are installed, for wrappers and plots that are not used here: two fifths of its time.
+# Keras imports these where they are installed, for wrappers and plots that are not used here: a third of its time.
 UNUSED = ("matplotlib", "pandas", "sklearn")
 
 _importing = threading.Lock()
