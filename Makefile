@@ -34,4 +34,4 @@ lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports --no-cache
-	$(BIN)/mypy -p convsearch.spaces -p convsearch.search -p convsearch.dashboard
+	$(BIN)/mypy -p convsearch.spaces -p convsearch.search -p convsearch.dashboard -p benchmarks -p docs

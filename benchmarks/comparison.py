@@ -257,7 +257,7 @@ def _ahead(met: Sequence[tuple[Row, list[Row]]]) -> str:
 
 
 def _median(rows: Sequence[Row], key: str) -> float:
-    return statistics.median(row[key] for row in rows)
+    return statistics.median(float(row[key]) for row in rows)
 
 
 def _spread(rows: Sequence[Row], key: str) -> str:

@@ -8,6 +8,7 @@ Only their training images are used, so that whatever is chosen on them has neve
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -50,7 +51,7 @@ def _save(images: Iterator[Labelled], path: Path) -> None:
         parts["val" if validates else "train"].append(image)
         labels["val" if validates else "train"].append(name)
     names = sorted({*labels["train"], *labels["val"]})
-    arrays = {f"x_{part}": np.stack(found) for part, found in parts.items()}
+    arrays: dict[str, Any] = {f"x_{part}": np.stack(found) for part, found in parts.items()}
     arrays |= {f"y_{part}": np.array([names.index(name) for name in found]) for part, found in labels.items()}
     np.savez(path, **arrays)
 
@@ -64,11 +65,12 @@ def _cells(folder: Path) -> Iterator[Labelled]:
         tree = ElementTree.parse(folder / "annotations" / f"{Path(stem).stem}.xml")
         for found in tree.iter("object"):
             name = found.findtext("name", "")
-            box = [int(found.findtext(f"bndbox/{side}", "0")) for side in ("xmin", "ymin", "xmax", "ymax")]
-            if box[0] >= box[2] or box[1] >= box[3] or counts.get(name, 0) >= CELLS:
+            sides = ("xmin", "ymin", "xmax", "ymax")
+            left, top, right, bottom = (int(found.findtext(f"bndbox/{side}", "0")) for side in sides)
+            if left >= right or top >= bottom or counts.get(name, 0) >= CELLS:
                 continue
             counts[name] = counts.get(name, 0) + 1
-            cell = picture.crop(tuple(box)).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+            cell = picture.crop((left, top, right, bottom)).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
             yield np.asarray(cell), name, number % VALIDATION == 0
 
 

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -61,7 +62,7 @@ def _search(algorithm: str, images: Path, folder: Path) -> subprocess.CompletedP
     return subprocess.run([command, "run", *map(str, [*options, *place])], capture_output=True, check=False)
 
 
-def _rows(home: Path, algorithm: str) -> Iterator[dict[str, object]]:
+def _rows(home: Path, algorithm: str) -> Iterator[dict[str, Any]]:
     for trial in Home(home).study(algorithm).record().trials.values():
         if trial.state == "complete":
             curve = [round(value, 4) for value in trial.val_accuracy]

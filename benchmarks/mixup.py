@@ -54,5 +54,5 @@ def measure() -> Iterator[tuple[str, str, str]]:
                 gains[epochs].append(blended - without)
                 told = f"plainly {without:.1%}, blended {blended:.1%}: {100 * (blended - without):+.1f} points"
                 yield f"{ground.name}, {epochs} epochs", told, ""
-    for epochs, found in gains.items():
-        yield f"blending for {epochs} epochs, on average", f"{100 * sum(found) / len(found):+.1f} points", ""
+    for epochs, gained in gains.items():
+        yield f"blending for {epochs} epochs, on average", f"{100 * sum(gained) / len(gained):+.1f} points", ""

@@ -50,4 +50,4 @@ def _shares(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Counter[
     """Return how common each option is: its share of all choices of any of these dimensions."""
     found = Counter(row["values"][name] for row in rows for name in names if name in row["values"])
     total = found.total()
-    return Counter({option: count / total for option, count in found.items()})  # type: ignore[misc]
+    return Counter({option: count / total for option, count in found.items()})

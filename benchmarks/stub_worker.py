@@ -10,6 +10,7 @@ import random
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 ROWS = Path(__file__).parent / "data" / "trials.jsonl"
 LONGEST = 5  # times the median
@@ -27,8 +28,8 @@ def main(line: Connection) -> None:
     def send(**message: object) -> None:
         line.send_bytes(json.dumps(message).encode())
 
-    def read() -> dict[str, object]:
-        message: dict[str, object] = json.loads(line.recv_bytes())
+    def read() -> dict[str, Any]:
+        message: dict[str, Any] = json.loads(line.recv_bytes())
         return message
 
     try:

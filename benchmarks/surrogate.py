@@ -12,7 +12,7 @@ import json
 import os
 import statistics
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -130,8 +130,7 @@ def search(searcher: Searcher, surrogate: Surrogate, seed: int, folder: Path) ->
                 pruned = True
                 break
         begun[proposal.number] = last
-        ended = "pruned" if pruned or last < EPOCHS else "complete"
-        engine.tell(proposal.number, ended, float(curve[:last].max()))
+        engine.tell(proposal.number, "pruned" if pruned or last < EPOCHS else "complete", float(curve[:last].max()))
     engine.close()
     return course[:BUDGET]
 
@@ -162,12 +161,12 @@ def measure() -> Iterator[tuple[str, str, str]]:
     draw(courses)
 
 
-def draw(courses: dict[str, Sequence[Sequence[float]]]) -> None:
+def draw(courses: Mapping[str, Sequence[Sequence[float]]]) -> None:
     """Draw the median curve of each searcher, with its end in the legend, and the quartiles of the first."""
     plt.rcParams["svg.hashsalt"] = "surrogate"  # the same picture every time
     figure, axes = plt.subplots(figsize=(8, 4.5), layout="constrained")
     styles = itertools.cycle(["-", "--", ":", "-."])  # curves that coincide are seen through each other's gaps
-    colors = plt.get_cmap("tab20").colors
+    colors = plt.get_cmap("tab20", 20)(range(20))
     for number, (name, found) in enumerate(courses.items()):
         middle, width = np.median(found, axis=0), 2.5 if name == OURS.name else 1.3
         label, color = f"{name}: {middle[-1]:.1%}", colors[2 * number % 20 + number // 10]

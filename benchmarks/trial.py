@@ -29,20 +29,21 @@ def measure() -> list[tuple[str, str, str]]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         digits = open_data("digits", folder / "data")
-        np.savez(folder / "images.npz", **_images())
-        images = open_data(str(folder / "images.npz"), folder / "data")
+        images, labels = _images()
+        np.savez(folder / "images.npz", x=images, y=labels)
+        pictures = open_data(str(folder / "images.npz"), folder / "data")
         return [
             (f"a ten-epoch trial against bare Keras, {what}", f"{_ratio(data, widths, folder):.2f} times", "1.10 times")
             for what, data, widths in (
                 ("digits 8x8x1, 2 layers", digits, (16, 32)),
-                ("2,000 images 32x32x3, 3 layers", images, (32, 64, 96)),
+                ("2,000 images 32x32x3, 3 layers", pictures, (32, 64, 96)),
             )
         ]
 
 
-def _images() -> dict[str, np.ndarray]:
+def _images() -> tuple[np.ndarray, np.ndarray]:
     source = np.random.default_rng(0)
-    return {"x": source.integers(0, 256, (2500, 32, 32, 3), dtype=np.uint8), "y": np.arange(2500) % 10}
+    return source.integers(0, 256, (2500, 32, 32, 3), dtype=np.uint8), np.arange(2500) % 10
 
 
 def _ratio(data: Dataset, widths: tuple[int, ...], folder: Path) -> float:
@@ -69,6 +70,7 @@ def _ratio(data: Dataset, widths: tuple[int, ...], folder: Path) -> float:
         )
 
         def report(epoch: EpochReport) -> bool:
+            assert epoch.val_accuracy is not None
             engine.report(epoch.number, epoch.epoch, epoch.val_accuracy)  # written to SQLite, as in a study
             return True
 

@@ -11,10 +11,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -190,12 +192,12 @@ def _after_kills(home: Path) -> Iterator[float]:
     loop = _run(home, "killed", *SMALL, "--trials", str(KILLS + 1), "--workers", "1")
     folder = Home(home).study("killed")
     for number in range(KILLS):
-        _wait(lambda number=number: (trial := _trial(folder, number)) is not None and trial.worker is None)
+        _wait(partial(_begun, folder, number))
         worker = _wait(lambda: _workers(loop.pid))[0]
         time.sleep(1.0)
         os.kill(worker.pid, signal.SIGKILL)
         killed = time.time()
-        ended = _wait(lambda number=number: (trial := _trial(folder, number)) and trial.ended_at and trial)
+        ended = _wait(partial(_ended, folder, number))
         if ended.lost:  # else it was over before it was killed
             yield _first_step(ended) - killed
     loop.wait()
@@ -205,7 +207,17 @@ def _trial(folder: StudyFolder, number: int) -> Trial | None:
     return folder.record().trials.get(number) if (folder.path / "trials.jsonl").exists() else None
 
 
-def _wait(for_what):  # type: ignore[no-untyped-def]
+def _begun(folder: StudyFolder, number: int) -> bool:
+    trial = _trial(folder, number)
+    return trial is not None and trial.worker is None
+
+
+def _ended(folder: StudyFolder, number: int) -> Trial | None:
+    trial = _trial(folder, number)
+    return trial if trial is not None and trial.ended_at else None
+
+
+def _wait(for_what: Callable[[], Any]) -> Any:
     deadline = time.monotonic() + 120
     while not (found := for_what()):
         if time.monotonic() > deadline:
@@ -227,7 +239,7 @@ def _resumed(home: Path) -> float:
     begin = time.time()
     loop = _run(home, "known", "--resume", "--trials", str(KNOWN + 1), "--repeats", "0", "--workers", "1")
     try:
-        trial = _wait(lambda: (found := _trial(folder, KNOWN)) and found.ended_at and found)
+        trial = _wait(partial(_ended, folder, KNOWN))
     finally:
         loop.kill()
         loop.wait()

@@ -18,11 +18,10 @@ from convsearch.search.training.trial import train  # noqa: E402
 def test_a_training_by_the_clock_ends_with_the_time_and_its_rate_has_come_down(job: MakeJob) -> None:
     recipe = Recipe(optimizer="sgd", learning_rate=0.05, schedule="cosine", batch_size=64)
     begin = time.perf_counter()
-    outcome = train(job(recipe, epochs=10_000, patience=10_000, seconds=15.0), always)
-    took = time.perf_counter() - begin
+    outcome = train(job(recipe, epochs=100_000, patience=100_000, seconds=15.0), always)
+    assert time.perf_counter() - begin >= 15.0
     assert outcome.ended == "complete"
-    assert 15.0 <= took < 115.0  # the last validation and the weights come after it
-    assert len(outcome.val_accuracy) >= 2
+    assert 2 <= outcome.epochs < 100_000
     assert outcome.value is not None
     assert outcome.value > 0.2  # a tenth would be chance
     # Where the rate has come down, the last epochs hardly differ.
@@ -31,10 +30,8 @@ def test_a_training_by_the_clock_ends_with_the_time_and_its_rate_has_come_down(j
 
 def test_a_training_that_is_through_before_its_time_ends_with_a_rate_that_has_come_down_too(job: MakeJob) -> None:
     recipe = Recipe(optimizer="sgd", learning_rate=0.05, schedule="cosine", batch_size=64)
-    begin = time.perf_counter()
     outcome = train(job(recipe, epochs=20, patience=20, seconds=1000.0), always)
     assert (outcome.ended, outcome.epochs) == ("complete", 20)
-    assert time.perf_counter() - begin < 900
     steps = np.abs(np.diff(outcome.val_loss))
     assert steps[-1] < steps[:5].mean() / 10  # with a rate near 0 nothing moves any more
 
