@@ -182,7 +182,7 @@ def wait_until(happened: Callable[[], object], what: str) -> None:
 
 
 @contextmanager
-def begun(*arguments: object, cwd: Path | None = None) -> Iterator["subprocess.Popen[str]"]:
+def begun(*arguments: object, cwd: Path | None = None, **variables: str) -> Iterator["subprocess.Popen[str]"]:
     """Type a command that will be disturbed; whatever is left of it is ended with the block."""
     process = subprocess.Popen(
         [COMMAND, *map(str, arguments)],
@@ -190,7 +190,7 @@ def begun(*arguments: object, cwd: Path | None = None) -> Iterator["subprocess.P
         stderr=subprocess.PIPE,
         text=True,
         cwd=cwd,
-        env=environment(),
+        env=environment(**variables),
         start_new_session=True,
     )
     try:

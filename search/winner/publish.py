@@ -1,5 +1,6 @@
 """Logs a study's results to MLflow and registers the winner's model: a program (`main`), because it needs Keras."""
 
+import os
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,10 @@ from ..study.home import Home
 from ..study.objectives import front_facts
 from ..system.backend import import_keras
 from ..system.programs import answer
+
+# With MLflow's pauses, which double from 2 s on, a minute in all: as long as the delivery waits at the end.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "5")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 
 
 def main(connection: Connection) -> None:

@@ -18,7 +18,7 @@ import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from samples import a_study, completed
-from terminal import PATIENCE, environment, wait_until
+from terminal import PATIENCE, begun, convsearch, environment, wait_until
 
 from benchmarks.ports import free_port
 from convsearch.search.delivery.optuna_file import FILE
@@ -294,3 +294,26 @@ def test_a_delivery_that_is_killed_while_mlflow_cannot_be_reached_goes_on_when_i
         outbox.deliver_rest(True, patience=PATIENCE)
     assert "MLflow is reachable again" in caplog.text
     require_all_once(folder, server.store, 3)
+
+
+def test_where_mlflow_stays_away_until_the_end_the_bundle_is_complete_and_resuming_delivers_the_rest(
+    tmp_path: Path, server: Server
+) -> None:
+    words = ("run", "--study", "away", "--home", tmp_path, "--repeats", 0)
+    new = ("--space", "tiny", "--epochs", 2, "--trials", 3, "--workers", 1)
+    folder = StudyFolder(tmp_path / "away")
+    with begun(*words, *new, MLFLOW_TRACKING_URI=server.address, MLFLOW_HTTP_REQUEST_MAX_RETRIES="1") as run:
+        wait_until(lambda: (folder.path / FILE).exists() and Runs(folder.path).of(0), "the first trial was delivered")
+        server.stop()
+        _, errors = run.communicate(timeout=PATIENCE)
+    assert run.returncode == 1
+    assert f"MLflow at {server.address}: " in errors
+    assert f"The bundle is in {folder.bundle}; what could not be delivered is kept" in errors
+    assert "`convsearch run --study away --resume` tries again" in errors
+    assert folder.result() is not None
+    assert (folder.bundle / "model.keras").is_file()
+    server.start()
+    resumed = convsearch(*words, "--resume", MLFLOW_TRACKING_URI=server.address)
+    assert resumed.returncode == 0, resumed.stderr
+    assert [run.data.tags["number"] for run in delivered(server.store, "away")] == ["0", "1", "2"]
+    assert {run.info.status for run in delivered(server.store, "away")} == {"FINISHED"}
