@@ -17,11 +17,11 @@ from convsearch.search.loop.prepared import Prepared
 from convsearch.search.study.home import Home
 
 
-def prepared(home: Home, **asked_for: Any) -> Prepared:
+def prepared(home: Home, **options: Any) -> Prepared:
     """A new study, `mine`, in a home."""
-    options = Options(home=home.path, **asked_for)
+    wanted = Options(home=home.path, **options)
     found = prepare(
-        home, new_contract(home, home.study("mine"), options), Budget(None, None), Console(file=io.StringIO())
+        home, new_contract(home, home.study("mine"), wanted), Budget(None, None), Console(file=io.StringIO())
     )
     assert found is not None
     return found

@@ -197,10 +197,12 @@ def test_a_delivery_that_dies_before_mlflow_has_answered_is_told_with_its_last_w
     (tmp_path / "path" / "mlflow" / "__init__.py").write_text("raise ImportError('libcrypto.so.3: not found')\n")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "path"))
     log = folder.logs / "delivery.log"
-    told = f"the delivery to MLflow ended with exit code 1 (ImportError: libcrypto.so.3: not found); its log is {log}"
+    expected = (
+        f"the delivery to MLflow ended with exit code 1 (ImportError: libcrypto.so.3: not found); its log is {log}"
+    )
     with closing(Outbox(folder)) as outbox, pytest.raises(WorkError) as refused:
         outbox.wait_until_ready()
-    assert str(refused.value) == told
+    assert str(refused.value) == expected
     assert "Traceback" in log.read_text()
 
 
@@ -248,11 +250,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def wait_until_told(outbox: Outbox, caplog: pytest.LogCaptureFixture) -> None:
     """Look after the delivery, as the loop does, until the user knows that it is held up."""
 
-    def told() -> bool:
+    def reported() -> bool:
         outbox.tick()
         return "Trials are kept and will be delivered later" in caplog.text
 
-    wait_until(told, "the user was told")
+    wait_until(reported, "it was reported")
 
 
 def test_trials_that_end_while_mlflow_cannot_be_reached_are_delivered_in_order_when_it_can(
@@ -268,7 +270,7 @@ def test_trials_that_end_while_mlflow_cannot_be_reached_are_delivered_in_order_w
         search.trials(4)
         wait_until_told(outbox, caplog)
         with pytest.raises(WorkError, match=f"MLflow at {server.address}"):
-            outbox.deliver_rest(True, patience=2)  # whoever cannot wait is told, and loses nothing
+            outbox.deliver_rest(True, patience=2)  # whoever cannot wait gets an error, and loses nothing
         server.start()
         outbox.deliver_rest(True, patience=PATIENCE)
     assert f"MLflow at {server.address}: " in caplog.text

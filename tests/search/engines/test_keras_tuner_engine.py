@@ -180,16 +180,16 @@ def test_hyperband_goes_on_with_the_best_third_under_their_own_numbers(tmp_path:
 
 def test_hyperband_proposes_only_what_there_is_time_for_to_the_next_rung(tmp_path: Path) -> None:
     opened = engine(tmp_path, preset("classic", 32, 32, 3), "hyperband")
-    asked: list[int | None] = []
+    reached: list[int | None] = []
 
     def affordable(candidate: Candidate, epochs: int | None) -> bool:
-        asked.append(epochs)
+        reached.append(epochs)
         return epochs is not None and epochs < 2
 
     opened.proposals.affordable = affordable
     assert len(search(opened, 20)) == 9  # to the first rung
-    assert set(asked[:-1]) == {1}
-    assert asked[-1] == 2  # from the first epoch to the third
+    assert set(reached[:-1]) == {1}
+    assert reached[-1] == 2  # from the first epoch to the third
     assert opened.resumable() == set(range(9))
     opened.proposals.affordable = lambda candidate, epochs: True
     best = max(opened.resumable(), key=lambda number: opened._current(number).score)
@@ -372,6 +372,6 @@ def test_a_storage_that_was_lost_is_made_anew_from_what_the_record_has(tmp_path:
     again = engine(tmp_path / "new", space, algorithm, tried=tuple(p.candidate.hash for p in found))
     for opened in (made, again):
         assert [opened.knows(number) for number in range(7)] == [True] * 6 + [False]
-    (asked,) = search(again, 1)
-    assert asked.number == 6
-    assert asked.candidate.hash not in {proposal.candidate.hash for proposal in found}
+    (proposed,) = search(again, 1)
+    assert proposed.number == 6
+    assert proposed.candidate.hash not in {proposal.candidate.hash for proposal in found}

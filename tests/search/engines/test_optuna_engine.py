@@ -180,14 +180,14 @@ def test_tpe_takes_what_runs_for_bad() -> None:
     for failing in (False, True):
         opened = engine(preset("classic", 32, 32, 3), "tpe")
         search(opened, 30)
-        asked = []
+        candidates = []
         for _ in range(12):
             proposal = opened.ask()
             assert proposal is not None
-            asked.append(proposal.candidate)
+            candidates.append(proposal.candidate)
             if failing:
                 opened.tell(proposal.number, "failed", None)
-        found.append(asked)
+        found.append(candidates)
     assert found[0][0] == found[1][0]
     assert found[0] != found[1]
 
@@ -250,9 +250,9 @@ def test_trials_of_all_states_are_learnt_from_the_record() -> None:
     assert trials[0].params == found[1].values
     assert trials[0].value == quality(found[1])
     assert trials[1].intermediate_values == {1: 0.25, 2: quality(found[2])}
-    asked = made.ask()
-    assert asked is not None
-    assert asked.number == 6
+    proposal = made.ask()
+    assert proposal is not None
+    assert proposal.number == 6
 
 
 def test_nsga2_goes_on_with_the_generation_that_it_had_reached() -> None:
@@ -368,7 +368,7 @@ def test_accuracy_and_costs_are_stored_as_optuna_has_several_objectives(algorith
     space = small()
     proposals = Proposals(space, 0, exhaustive=algorithm == "grid")
     made = OptunaEngine(algorithm, "none", EPOCHS, 0, proposals, costs=2)
-    told = []
+    learnt = []
     for number in range(14):
         proposal = made.ask()
         assert proposal is not None
@@ -377,10 +377,10 @@ def test_accuracy_and_costs_are_stored_as_optuna_has_several_objectives(algorith
         costs = (float(architecture.parameters), float(architecture.macs))
         state: State = "failed" if number == 5 else "complete"
         made.tell(proposal.number, state, None if state == "failed" else quality(proposal), costs)
-        told.append(None if state == "failed" else [quality(proposal), *costs])
+        learnt.append(None if state == "failed" else [quality(proposal), *costs])
     study = made.study
     assert [direction.name for direction in study.directions] == ["MAXIMIZE", "MINIMIZE", "MINIMIZE"]
-    assert [trial.values for trial in study.get_trials()] == told
+    assert [trial.values for trial in study.get_trials()] == learnt
     assert study.best_trials
 
 

@@ -39,17 +39,17 @@ def test_a_wish_that_is_allowed_is_granted_as_it_is(tiny: SearchSpace) -> None:
 def test_a_wish_that_was_tried_before_is_varied_a_little(tiny: SearchSpace) -> None:
     proposals = Proposals(tiny, seed=0)
     wish = next(values for seed in range(100) if tiny.excess(tiny.candidate(values := drawn(tiny, seed))) is None)
-    asked = []
+    calls = []
 
     def again() -> Values:
-        asked.append(1)
+        calls.append(1)
         return wish
 
     first = proposals.next(0, again)
     second = proposals.next(1, again)
     assert first is not None
     assert second is not None
-    assert len(asked) == 1 + ATTEMPTS
+    assert len(calls) == 1 + ATTEMPTS
     assert second[1].hash != first[1].hash
     assert sum(second[0].get(name) != value for name, value in wish.items()) <= 3
 

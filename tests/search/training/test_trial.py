@@ -31,14 +31,14 @@ def followed(digits: Dataset, parts: Split, tmp_path_factory: pytest.TempPathFac
     """A training of four epochs, with all that it reported; read only."""
     weights = tmp_path_factory.mktemp("followed") / "7.weights.h5"
     recipe = Recipe(optimizer="sgd", learning_rate=0.08, schedule="constant", batch_size=64)
-    asked = jobs.job(digits, weights, 7, recipe=recipe, epochs=4)
+    wanted = jobs.job(digits, weights, 7, recipe=recipe, epochs=4)
     reports: list[EpochReport] = []
 
     def report(epoch: EpochReport) -> bool:
         reports.append(epoch)
         return True
 
-    return asked, train(asked, report), reports
+    return wanted, train(wanted, report), reports
 
 
 # ---------------------------------------------------------------------- the outcome
@@ -56,8 +56,8 @@ def test_there_are_heartbeats_whenever_images_are_evaluated(job: MakeJob) -> Non
         signs.append(reported[-1])
         return False
 
-    asked = job(epochs=3, validate_every=2, probes=Probes(augmentations={"horizontal_flip": 0.0, "translation": 0.1}))
-    outcome = train(asked, report, sign)
+    wanted = job(epochs=3, validate_every=2, probes=Probes(augmentations={"horizontal_flip": 0.0, "translation": 0.1}))
+    outcome = train(wanted, report, sign)
     assert set(outcome.varied) == {"horizontal_flip", "translation"}
     steps, passes = 18, 2  # batches of an epoch, and of the validation images
     assert signs.count(0) == 2 * steps + passes
@@ -105,12 +105,12 @@ def test_the_weights_that_are_kept_are_those_of_the_best_epoch_not_of_the_last(
         best = max(best, report.val_accuracy)
         return report.val_accuracy == best
 
-    asked = job(Recipe(optimizer="rmsprop", learning_rate=0.03, schedule="constant", batch_size=64), epochs=60)
-    outcome = train(asked, until_it_gets_worse)
+    wanted = job(Recipe(optimizer="rmsprop", learning_rate=0.03, schedule="constant", batch_size=64), epochs=60)
+    outcome = train(wanted, until_it_gets_worse)
     assert (outcome.ended, outcome.value) == ("stopped", best)
     assert outcome.val_accuracy[-1] < best
-    network = build(asked.candidate.architecture)
-    network.load_weights(asked.weights)
+    network = build(wanted.candidate.architecture)
+    network.load_weights(wanted.weights)
     guesses = network.predict(digits.images()[parts.val], verbose=0).argmax(axis=1)
     assert (guesses == digits.labels()[parts.val]).mean() == pytest.approx(best)
 
@@ -142,11 +142,11 @@ def test_the_time_that_the_loop_takes_to_answer_is_waiting_and_nothing_else(job:
 
 
 def test_a_report_that_is_answered_with_no_stops_the_training_there_and_keeps_the_weights(job: MakeJob) -> None:
-    asked = job(epochs=5)
-    outcome = train(asked, lambda report: report.epoch < 2)
+    wanted = job(epochs=5)
+    outcome = train(wanted, lambda report: report.epoch < 2)
     assert (outcome.ended, outcome.epochs) == ("stopped", 2)
     assert outcome.value == max(outcome.val_accuracy)
-    assert Path(asked.weights).exists()
+    assert Path(wanted.weights).exists()
 
 
 def test_no_to_the_last_epoch_comes_too_late_to_stop_anything(job: MakeJob) -> None:
@@ -155,19 +155,19 @@ def test_no_to_the_last_epoch_comes_too_late_to_stop_anything(job: MakeJob) -> N
 
 
 def test_stop_now_ends_the_training_in_the_middle_of_an_epoch_which_then_does_not_count(job: MakeJob) -> None:
-    asked = job(epochs=5)
+    wanted = job(epochs=5)
     batches = iter(range(10**6))
-    outcome = train(asked, always, stop_now=lambda: next(batches) == 25)  # 18 batches an epoch
+    outcome = train(wanted, always, stop_now=lambda: next(batches) == 25)  # 18 batches an epoch
     assert (outcome.ended, outcome.epochs) == ("stopped", 1)
     assert outcome.value == outcome.val_accuracy[0]
-    assert Path(asked.weights).exists()
+    assert Path(wanted.weights).exists()
 
 
 def test_stop_now_in_the_first_epoch_leaves_no_value_and_no_weights(job: MakeJob) -> None:
-    asked = job()
-    outcome = train(asked, always, stop_now=lambda: True)
+    wanted = job()
+    outcome = train(wanted, always, stop_now=lambda: True)
     assert (outcome.ended, outcome.epochs, outcome.value, outcome.best_epoch) == ("stopped", 0, None, None)
-    assert not Path(asked.weights).exists()
+    assert not Path(wanted.weights).exists()
 
 
 def test_a_training_without_progress_ends_after_its_patience(job: MakeJob) -> None:
@@ -177,12 +177,12 @@ def test_a_training_without_progress_ends_after_its_patience(job: MakeJob) -> No
 
 
 def test_a_loss_that_is_no_number_any_more_fails_the_trial_with_its_reason(job: MakeJob) -> None:
-    asked = job(DIVERGING, HOPELESS)
-    outcome = train(asked, always)
+    wanted = job(DIVERGING, HOPELESS)
+    outcome = train(wanted, always)
     assert outcome.ended == "failed"
     assert outcome.error == "the loss became NaN in epoch 1"
     assert outcome.val_accuracy == ()
-    assert not Path(asked.weights).exists()
+    assert not Path(wanted.weights).exists()
 
 
 def test_an_error_of_keras_fails_the_trial_with_its_first_line(job: MakeJob, capfd: pytest.CaptureFixture[str]) -> None:
@@ -250,11 +250,11 @@ def test_nothing_of_a_training_is_left_when_the_next_begins(job: MakeJob) -> Non
 def test_an_augmented_training_learns_and_keeps_the_weights_of_the_network_alone(
     job: MakeJob, digits: Dataset, parts: Split, augmentation: Augmentation
 ) -> None:
-    asked = job(FAST.model_copy(update={"augmentation": augmentation}))
-    outcome = train(asked, always)
+    wanted = job(FAST.model_copy(update={"augmentation": augmentation}))
+    outcome = train(wanted, always)
     assert outcome.ended == "complete"
-    network = build(asked.candidate.architecture)
-    network.load_weights(asked.weights)
+    network = build(wanted.candidate.architecture)
+    network.load_weights(wanted.weights)
     guesses = network.predict(digits.images()[parts.val], verbose=0).argmax(axis=1)
     # Validation saw the images as they are: it is the same without the augmentation.
     assert (guesses == digits.labels()[parts.val]).mean() == pytest.approx(outcome.value)
@@ -359,13 +359,13 @@ def test_a_training_in_half_precision_leaves_weights_in_full_precision_for_the_s
     job: MakeJob, precision: str
 ) -> None:
     layers = (Layer(filters=8, batch_norm=True, pooling="max", pool_size=2, pool_stride=2),)
-    asked = job(layers=layers, epochs=4, patience=4, precision=precision)
-    outcome = train(asked, always)
+    wanted = job(layers=layers, epochs=4, patience=4, precision=precision)
+    outcome = train(wanted, always)
     assert (outcome.ended, outcome.epochs) == ("complete", 4)
     assert outcome.value is not None
     assert outcome.value > 0.5  # ten digits: it has learnt
     keras.config.set_dtype_policy("float32")
-    network = build(asked.candidate.architecture)
-    network.load_weights(asked.weights)
+    network = build(wanted.candidate.architecture)
+    network.load_weights(wanted.weights)
     assert {weight.dtype for weight in network.weights} == {"float32"}
     assert network.compute_dtype == "float32"
