@@ -233,6 +233,7 @@ def test_a_worker_that_is_silent_for_too_long_is_given_up(
     cluster: Cluster, executor: RayExecutor, digits: Dataset, tmp_path: Path
 ) -> None:
     executor.close()
+    wait_until(lambda: not actors(), "the workers of the tests before had ended")
     with closing(
         RayExecutor(cluster.address, workers=1, patience=Patience(first=PATIENCE, least=4.0, times=1.0))
     ) as made:
@@ -268,8 +269,8 @@ def test_a_loop_that_is_killed_leaves_no_worker(
     cluster: Cluster, executor: RayExecutor, digits: Dataset, tmp_path: Path
 ) -> None:
     executor.close()
-    asked = job(digits, tmp_path / "w.weights.h5", epochs=100_000).model_dump_json()
-    command = [sys.executable, "-c", LOOP, cluster.address, asked]
+    job_text = job(digits, tmp_path / "w.weights.h5", epochs=100_000).model_dump_json()
+    command = [sys.executable, "-c", LOOP, cluster.address, job_text]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment()) as loop:
         assert loop.stdout is not None
         assert [loop.stdout.readline().strip() for _ in range(2)] == ["Started", "EpochReport"]
