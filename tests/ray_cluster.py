@@ -16,6 +16,7 @@ import ray
 from ray.cluster_utils import Cluster
 from terminal import PATIENCE, wait_until
 
+MARK = "CLUSTER_OF_TESTS"  # in the environment of all processes of a cluster: the process whose tests it is for
 RAY = "from ray.scripts.scripts import main; main()"
 
 
@@ -33,7 +34,7 @@ def short_folder() -> Iterator[Path]:
 @contextmanager
 def a_cluster(nodes: int = 2, cpus: int = 1) -> Iterator[Cluster]:
     """So many nodes with so many cores each, as the cluster counts them; the first one is the head."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", MARK: str(os.getpid())}
     with short_folder() as place:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("TMPDIR", str(place))  # what killed workers leave goes with it
@@ -71,11 +72,12 @@ def end(processes: list[psutil.Process]) -> None:
 
 
 def actors() -> set[int]:
-    """The processes of our workers on all nodes of this machine."""
+    """The processes of our workers on all nodes of this process's cluster; other tests have theirs at the same time."""
     found = set()
     for process in psutil.process_iter():
         try:
-            if process.status() != psutil.STATUS_ZOMBIE and "ray::RayWorker" in " ".join(process.cmdline()):
+            ours = "ray::RayWorker" in " ".join(process.cmdline()) and process.environ().get(MARK) == str(os.getpid())
+            if ours and process.status() != psutil.STATUS_ZOMBIE:
                 found.add(process.pid)
         except psutil.Error:
             continue
