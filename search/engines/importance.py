@@ -12,6 +12,7 @@ import optuna
 
 from ...spaces.space import SearchSpace
 from ..study.record import Record
+from ..system.imports import without
 from .sampling import distribution
 
 METHOD = "PED-ANOVA"
@@ -35,7 +36,8 @@ def importances(space: SearchSpace, record: Record) -> Importances | None:
     measured = [trial for trial in record.trials.values() if trial.value is not None]
     if len(measured) < FEWEST:
         return None
-    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances  # takes a second to import
+    with without(("sklearn",)):  # it takes more than a second, for another evaluator
+        from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     distributions = {name: distribution(dimension) for name, dimension in space.dimensions.items()}

@@ -11,10 +11,10 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from .imports import without
 
 BACKENDS = {  # Keras backends that can train, and the distributions that provide them
     "tensorflow": ("tensorflow", "tensorflow-cpu", "tensorflow-macos", "tf-nightly"),
@@ -88,19 +88,6 @@ def import_keras(start: bool = True) -> Any:
     return keras
 
 
-@contextmanager
-def _without(packages: Iterable[str]) -> Iterator[None]:
-    """Have packages that nobody has imported yet appear not to be installed while the block runs."""
-    absent = [name for name in packages if name not in sys.modules]
-    # None stops an import (Python reference, "The import system").
-    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]
-    try:
-        yield
-    finally:
-        for name in absent:
-            del sys.modules[name]
-
-
 def _import_keras(start: bool) -> Any:
     if "keras" in sys.modules:
         return sys.modules["keras"]
@@ -113,7 +100,7 @@ def _import_keras(start: bool) -> Any:
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
         try:
-            with _without(UNUSED):
+            with without(UNUSED):
                 import keras
             if start:  # the first operation initializes it, and it logs more then
                 keras.ops.convert_to_tensor(0.0)

@@ -1,6 +1,8 @@
 """Importances: the dimension that decides is named first, whatever the engine, with the number of trials."""
 
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -66,3 +68,25 @@ def test_where_all_trials_are_alike_there_is_an_answer_too(tmp_path: Path, space
     found = importances(space, record(tmp_path, space, 20, lambda values: 0.5))
     assert found is not None
     assert all(0 <= share <= 1 for share in found.shares.values())
+
+
+READING = """
+import sys
+from pathlib import Path
+from convsearch.search.engines.importance import importances
+from convsearch.search.study.record import Record
+from convsearch.spaces.arithmetic import Volume
+from convsearch.spaces.definition import parse
+from convsearch.spaces.space import SearchSpace
+found = importances(SearchSpace(parse(sys.argv[2], "my.yaml"), Volume(16, 16, 1), 2), Record(Path(sys.argv[1])))
+print(found.trials, "sklearn" in sys.modules)
+import sklearn
+"""
+
+
+def test_scikit_learn_is_left_for_who_needs_it(tmp_path: Path, space: SearchSpace) -> None:
+    record(tmp_path, space, 20, lambda values: float(values["learning_rate"]))
+    done = subprocess.run(
+        [sys.executable, "-c", READING, str(tmp_path), TEXT], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout.split(), done.returncode) == (["20", "False"], 0), done.stderr
