@@ -219,6 +219,7 @@ def main(control: socket.socket, modules: Sequence[str]) -> None:
     signal.set_wakeup_fd(wakes.fileno(), warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda number, frame: None)
     numbers: dict[int, int] = {}  # the request of each process
+    server = os.getpid()
     while True:
         ready, _, _ = select.select([control, woken], [], [])
         if woken in ready:
@@ -234,7 +235,7 @@ def main(control: socket.socket, modules: Sequence[str]) -> None:
             if pid == 0:
                 for left in (control, woken, wakes):
                     left.close()
-                _become(request, *descriptors)
+                _become(request, server, *descriptors)
             for descriptor in descriptors:
                 os.close(descriptor)
             numbers[pid] = request["number"]
@@ -259,8 +260,8 @@ def _send(control: socket.socket, **message: Any) -> None:
         control.send(json.dumps(message).encode())
 
 
-def _become(request: dict[str, Any], connection: int, output: int) -> NoReturn:
-    """Run the requested program in the process that was just forked."""
+def _become(request: dict[str, Any], server: int, connection: int, output: int) -> NoReturn:
+    """Run the requested program in the process that was just forked; `server` is the ID of the one it came from."""
     code = 1
     try:
         signal.set_wakeup_fd(-1)
@@ -270,7 +271,7 @@ def _become(request: dict[str, Any], connection: int, output: int) -> NoReturn:
             os.dup2(output, standard)
         os.close(output)
         os.environ.update(request["variables"])
-        end_with_parent(os.getppid())
+        end_with_parent(server)  # which may have died since
         run(request["program"], connection)
         code = 0
     except SystemExit as leaving:
