@@ -208,7 +208,7 @@ class Terminal:
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
         self.process = subprocess.Popen(
-            [sys.executable, "-c", TAKE_THE_TERMINAL, COMMAND, *map(str, arguments)],
+            [sys.executable, "-P", "-c", TAKE_THE_TERMINAL, COMMAND, *map(str, arguments)],
             stdin=slave,
             stdout=slave,
             stderr=slave,

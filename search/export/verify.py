@@ -59,9 +59,9 @@ class Verifier:
 
     def _fork(self) -> None:
         read, self._input = os.pipe()
-        pid = os.fork()
+        parent, pid = os.getpid(), os.fork()
         if pid == 0:
-            _become_verifier(read, self._output.fileno())
+            _become_verifier(parent, read, self._output.fileno())
         os.close(read)
         self._code: int | None = None
 
@@ -135,11 +135,11 @@ class Verifier:
         return difference
 
 
-def _become_verifier(read: int, output: int) -> NoReturn:
-    """Run the check in a process that was just forked, without a trace of Convsearch."""
+def _become_verifier(parent: int, read: int, output: int) -> NoReturn:
+    """Run the check in a process that was just forked by `parent`, without a trace of Convsearch."""
     code = 1
     try:
-        end_with_parent(os.getppid())
+        end_with_parent(parent)
         for descriptor, standard in ((read, 0), (output, 1), (output, 2)):
             os.dup2(descriptor, standard)
         os.closerange(3, MOST_DESCRIPTORS)  # above all the writing end of its own input, which would never end

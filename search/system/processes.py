@@ -21,7 +21,8 @@ def environment() -> dict[str, str]:
 def end_with_parent(parent: int | None = None) -> None:
     """Have the system kill this process when its parent dies, whatever it is doing; on Linux only.
 
-    `parent` is the ID of the process that started it, which may have exited already; by default the environment's.
+    `parent` is the ID of the process that started it, taken before it did, because it may have exited already; by
+    default the environment's.
     """
     if sys.platform != "linux":
         return
