@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from terminal import PATIENCE
+from terminal import PATIENCE, wait_until
 
 from convsearch.search.loop.budget import Budget
 from convsearch.search.loop.time_used import INTERVAL, noting_time_used, time_used
@@ -35,10 +35,7 @@ def test_a_kill_costs_the_last_few_seconds_of_what_is_known(tmp_path: Path) -> N
         "with noting_time_used(Path(sys.argv[1]), Budget(None, None)): time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", program, tmp_path]) as process:
-        begin = time.monotonic()
-        while time_used(tmp_path) < INTERVAL:  # the second note
-            assert time.monotonic() - begin < PATIENCE
-            time.sleep(0.05)
+        wait_until(lambda: time_used(tmp_path) >= INTERVAL, "the second note was made")
         os.kill(process.pid, signal.SIGKILL)
     assert INTERVAL <= time_used(tmp_path) < PATIENCE
     assert [path.name for path in tmp_path.iterdir()] == ["spent.txt"]

@@ -207,13 +207,18 @@ def test_an_interrupted_candidate_is_proposed_again_by_whoever_asks_next_and_onc
 # ---------------------------------------------------------------------- a loop that goes away
 
 
+def let_it_be_silent(other: Loop, number: int, pace: Pace) -> None:
+    """Let a trial's heartbeat become too old, by the clock that decides it: the database's."""
+    pace.grace = 0.5
+    wait_until(lambda: other.engine.database.heartbeats()[number].age > pace.grace, "its heartbeat was too old")
+
+
 def test_a_loop_that_is_silent_is_given_up_and_its_candidate_tried_again(
     join: Join, pace: Pace, caplog: pytest.LogCaptureFixture
 ) -> None:
     one, two = join("one"), join("two")
     lost = one.ask()
-    pace.grace = 0.5
-    time.sleep(0.7)
+    let_it_be_silent(two, 0, pace)
     again = two.ask()
     assert (again.number, again.candidate) == (1, lost.candidate)
     assert states(two) == [TrialState.FAIL, TrialState.RUNNING]
@@ -271,16 +276,14 @@ def test_a_loop_whose_last_heartbeat_came_late_is_given_up_by_who_ends_a_trial_a
     two.end(mine.number)
     assert two.engine.ask() is None
     assert two.engine.waiting()
-    pace.grace = 0.5
-    time.sleep(0.7)
+    let_it_be_silent(two, left.number, pace)
     assert two.ask().candidate == left.candidate
 
 
 def test_a_trial_that_was_given_up_and_then_fails_is_interrupted_for_all(join: Join, pace: Pace) -> None:
     one, two = join("one"), join("two")
     one.ask()
-    pace.grace = 0.5
-    time.sleep(0.7)
+    let_it_be_silent(two, 0, pace)
     two.ask()
     pace.grace = 60
     one.end(0, "failed")
