@@ -130,7 +130,8 @@ def test_what_is_about_to_be_drawn_again_does_not_fade(home: Path, address: str,
     page = new_page(browser)
     page.goto(f"{address}/study?study=steady")
     wait(page, '[data-testid="stMetric"]')
-    assert set(page.evaluate(FADE)) == {"1,none"}
+    # The browser may draw the page before the style sheet is there, which is loaded separately.
+    page.wait_for_function(f"({FADE})().every(style => style === '1,none')")
 
 
 def test_no_page_around_it_steers_a_page(address: str) -> None:
