@@ -39,7 +39,7 @@ def job(
         ),
         recipe=recipe,
     )
-    length = {"epochs": 3, "patience": 99} | {name: more.pop(name) for name in Length.model_fields if name in more}
+    length = {"epochs": 3, "patience": 10**6} | {name: more.pop(name) for name in Length.model_fields if name in more}
     settings = {
         "data": str(digits.folder),
         "split": str(digits.folder.parent / "split.npz"),

@@ -244,10 +244,11 @@ class RayExecutor:
                 self._lose(worker, f"{missed}; the worker on node {worker.node} was killed")
 
     def _require_room(self) -> None:
-        """Raise a WorkError if no node has had room for a worker for a long time: it may never come."""
+        """Raise a WorkError if no node has had room for a worker for a long time, or the head is gone."""
         if not self._queue or self._free or self._busy:
             self._no_room_since = None
             return
+        self._require_head()
         self._no_room_since = self._no_room_since or time.monotonic()
         if time.monotonic() - self._no_room_since > self.room_timeout:
             raise WorkError(

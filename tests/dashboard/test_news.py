@@ -83,6 +83,13 @@ def trials(page: Page) -> Locator:
     return page.get_by_test_id("stMetric").filter(has_text="Trials").get_by_test_id("stMetricValue")
 
 
+def answer(page: Page) -> str:
+    """What a page is told when it asks next."""
+    with page.expect_response(lambda response: PATH in response.url) as found:
+        pass
+    return found.value.text()
+
+
 def test_a_page_that_is_seen_has_each_new_trial_and_one_that_is_not_asks_nothing(
     home: Path, address: str, browser: Browser
 ) -> None:
@@ -96,8 +103,9 @@ def test_a_page_that_is_seen_has_each_new_trial_and_one_that_is_not_asks_nothing
     for count in ("2", "3"):
         written.add([0.6])
         expect(trials(page)).to_have_text(count, timeout=1000 * PATIENCE)
-    with page.expect_response(lambda answer: PATH in answer.url):  # what is drawn is what asks
-        pass
+    before = answer(page)
+    while (now := answer(page)) != before:  # it is about to be drawn again
+        before = now
     page.evaluate("Object.defineProperty(document, 'hidden', { get: () => true, configurable: true })")
     page.wait_for_timeout(500)  # for a question that is on its way
     asked.clear()
@@ -115,12 +123,9 @@ def test_a_page_of_a_finished_study_asks_and_is_not_drawn_again(home: Path, addr
     page = new_page(browser)
     page.goto(f"{address}/study?study=over")
     wait(page, '[data-testid="stMetric"]')
-    with page.expect_response(lambda answer: PATH in answer.url) as first:
-        pass
+    first = answer(page)
     page.evaluate(COUNT_RUNS)
-    with page.expect_response(lambda answer: PATH in answer.url) as second:
-        pass
-    assert first.value.text() == second.value.text()
+    assert answer(page) == first
     page.wait_for_timeout(500)
     assert page.evaluate("window.runs") == 0
 

@@ -219,17 +219,19 @@ def known_by(candidate: Candidate) -> tuple[list[int], float]:
     return [layer.filters for layer in candidate.architecture.layers], candidate.recipe.learning_rate
 
 
-def test_a_warm_start_from_a_study_that_cannot_be_fitted_is_refused(finished: Finished, tmp_path: Path) -> None:
+def test_a_warm_start_from_a_study_that_cannot_be_fitted_is_refused(
+    finished: Finished, home: Path, tmp_path: Path
+) -> None:
     space = tmp_path / "narrow.yaml"
     # One filter keeps the limit; the number that is nearest to what the others had does not.
     filters = min(trial.candidate.architecture.layers[0].filters for trial in finished.record.best(3))
     text = f"layers: 1\neach_layer: {{filters: [1, {filters}], kernel_size: 3}}\nlimits: {{max_parameters: 40}}\n"
     space.write_text(text)
-    done = typed("run", "--space", space, "--warm-start", "first", "--study", "narrow", "--home", finished.home)
+    done = typed("run", "--space", space, "--warm-start", "first", "--study", "narrow", "--home", home)
     assert done.returncode == 2
     assert "--warm-start first: none of its best networks" in done.stderr
     assert "is within the limits of this space on 8x8x1" in done.stderr
-    assert not (finished.home / "narrow").exists()
+    assert not (home / "narrow").exists()
 
 
 # ---------------------------------------------------------------------- side by side

@@ -87,6 +87,7 @@ def test_an_objective_of_optuna_trains_what_it_suggests(space: SearchSpace, digi
         history = model.fit(x, y, batch_size=candidate.recipe.batch_size, epochs=8, verbose=0)
         return float(history.history["accuracy"][-1])
 
+    keras.utils.set_random_seed(0)
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0))
     study.optimize(objective, n_trials=2)
     assert study.best_value > 0.2

@@ -235,7 +235,7 @@ def test_a_worker_that_is_silent_for_too_long_is_given_up(
     executor.close()
     wait_until(lambda: not actors(), "the workers of the tests before had ended")
     with closing(
-        RayExecutor(cluster.address, workers=1, patience=Patience(first=PATIENCE, least=4.0, times=1.0))
+        RayExecutor(cluster.address, workers=1, patience=Patience(first=PATIENCE, least=8.0, times=1.0))
     ) as made:
         made.submit(job(digits, tmp_path / "w.weights.h5", epochs=10_000))
         assert isinstance(following(made), Started)

@@ -237,6 +237,7 @@ def test_a_loop_that_is_silent_is_given_up_and_its_candidate_tried_again(
 
 
 def test_a_loop_renews_the_heartbeat_of_its_running_trials_once_an_interval(join: Join, pace: Pace) -> None:
+    pace.interval = 3600.0
     one, two = join("one"), join("two")
     one.ask()
     begun = two.engine.database.heartbeats()[0].at
@@ -378,8 +379,6 @@ def test_while_the_database_is_away_what_ends_is_kept_and_told_when_it_is_back(
     assert note.startswith("database 'engines' on 127.0.0.1:")
     assert "Running trials continue; results are written when the database is back" in note
     assert PASSWORD not in note
-    # However long it was: the others could not be heard, and are not given up.
-    pace.grace = 3.0
     wait_until(lambda: one.engine.tick() or not one.engine.waiting(), "it was back")
     assert caplog.messages[1:] == ["the database is back"]
     assert one.ask().number == 2

@@ -52,7 +52,7 @@ def test_the_last_line_of_a_trial_counts(tmp_path: Path) -> None:
 
 
 INTERRUPTED = """
-import random, signal, sys
+import random, signal, sys, time
 from pathlib import Path
 from test_record import begun, ended
 from convsearch.search.study.record import Record
@@ -61,9 +61,11 @@ folder, source, interrupts = Path(sys.argv[1]), random.Random(0), 0
 signal.signal(signal.SIGALRM, signal.default_int_handler)
 record = Record(folder)
 for number in range(300):
+    began = time.perf_counter()
     record.add(begun(number))
+    took = time.perf_counter() - began
     try:
-        signal.setitimer(signal.ITIMER_REAL, 1e-6 + 0.002 * source.random())
+        signal.setitimer(signal.ITIMER_REAL, 1e-6 + 2 * took * source.random())
         record.add(ended(number, "complete", 0.5))
         signal.setitimer(signal.ITIMER_REAL, 0)
     except KeyboardInterrupt:
