@@ -1,6 +1,6 @@
 """A study whose processes are killed at random moments, over and over: nothing may be lost, nothing be there twice.
 
-SOAK_TRIALS (60) and SOAK_KILLS (30) say how long it is, SOAK_PAUSE (8) how many seconds there are between two kills at
+SOAK_TRIALS (100) and SOAK_KILLS (30) say how long it is, SOAK_PAUSE (8) how many seconds there are between two kills at
 most, SOAK_SEED which moments. It ends with an error where the record, Optuna's storage and MLflow do not agree trial by
 trial, or where a process or a half-written file is left.
 """
@@ -37,7 +37,7 @@ GIVEN_UP = 40 * 60  # seconds
 
 def measure() -> list[tuple[str, str, str]]:
     """Run a soak and return what it went through."""
-    trials, kills = int(os.environ.get("SOAK_TRIALS", "60")), int(os.environ.get("SOAK_KILLS", "30"))
+    trials, kills = int(os.environ.get("SOAK_TRIALS", "100")), int(os.environ.get("SOAK_KILLS", "30"))
     with tempfile.TemporaryDirectory() as place:
         began = time.monotonic()
         killed, launches = soak(Path(place), trials, kills, random.Random(int(os.environ.get("SOAK_SEED", "0"))))
