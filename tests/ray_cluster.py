@@ -34,9 +34,12 @@ def short_folder() -> Iterator[Path]:
 @contextmanager
 def a_cluster(nodes: int = 2, cpus: int = 1) -> Iterator[Cluster]:
     """So many nodes with so many cores each, as the cluster counts them; the first one is the head."""
-    # Ray's workers would run at niceness 15: on a busy machine, hardly at all.
-    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0", MARK: str(os.getpid())}
-    os.environ |= {"RAY_gcs_server_port_wait_time_s": str(PATIENCE)}
+    os.environ |= {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_worker_niceness": "0",  # Ray's own is 15: on a busy machine, they would hardly run at all
+        "RAY_gcs_server_port_wait_time_s": str(PATIENCE),
+        MARK: str(os.getpid()),
+    }
     with short_folder() as place:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("TMPDIR", str(place))  # what killed workers leave goes with it
