@@ -3,13 +3,27 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from .printable import printable_lines
+
 
 class InputError(ValueError):
-    """The user's input is wrong. The message names the place, the value and what would be right; exit code 2."""
+    """The user's input is wrong. The message names the place, the value and what would be right; exit code 2.
+
+    Each of its lines is printable, whatever names and values it quotes.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable_lines(message))
 
 
 class WorkError(RuntimeError):
-    """The input was right but the work could not be done (a full disk, a dead worker); exit code 1."""
+    """The input was right but the work could not be done (a full disk, a dead worker); exit code 1.
+
+    Each line of its message is printable.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable_lines(message))
 
 
 def nearest(name: object, known: Iterable[object]) -> str:

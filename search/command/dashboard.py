@@ -23,7 +23,6 @@ def dashboard(
     if host != ADDRESS:
         console(stderr=True).print(
             f"  warning: anyone who can reach {host}:{port} can read all studies in {home}; there is no password",
-            highlight=False,
             soft_wrap=True,
         )
     sys.stdout.flush()

@@ -15,7 +15,7 @@ def doctor(as_json: JsonOption = False, home: HomeOption = HOME) -> None:
         raise WorkError(f"{error.name or error} is not installed: pip install convsearch") from error
 
     if not as_json:
-        console(stderr=True).print("checking, and training a tiny network on each device ...", highlight=False)
+        console(stderr=True).print("checking, and training a tiny network on each device ...")
     found = diagnosis.diagnose(Home(home))
     if as_json:
         print_json(report.as_json(found))

@@ -27,16 +27,18 @@ def explain(
     from ..report.explain import explained
     from ..study.home import Home
 
-    if what.endswith(".json") or Path(what).is_file():
+    studies, called_a_file = Home(home), what.endswith(".json")
+    is_study = what.partition(":")[0] in {study.name for study in studies.studies()}
+    if (called_a_file and not is_study) or (Path(what).is_file() and (called_a_file or not is_study)):
         architecture = _architecture_file(Path(what))
     else:
-        _, trial = Home(home).named_trial(what)
+        _, trial = studies.named_trial(what)
         architecture = trial.candidate.architecture
     if as_json:
         print_json(explained(architecture))
         return
     printed = console()
-    printed.print(draw_text(architecture, printed.width), highlight=False, markup=False)
+    printed.print(draw_text(architecture, printed.width))
     printed.print(table(architecture))
 
 
@@ -49,6 +51,8 @@ def _architecture_file(path: Path) -> "Architecture":
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    except RecursionError as error:
+        raise InputError(f"{path}: this is not a network: it is nested too deeply") from error
     except ValueError as error:
         raise InputError(f"{path}: this is not valid JSON: {error}") from error
     try:

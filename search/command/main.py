@@ -1,6 +1,7 @@
 """The command and its verbs, each of which imports only what it needs; errors become one-line messages."""
 
 import gc
+import io
 import os
 import sys
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from collections.abc import Callable
 import typer
 
 from ...spaces.errors import InputError, WorkError
+from ...spaces.printable import printable_lines
 from .check import check
 from .compare import compare
 from .dashboard import dashboard
@@ -34,6 +36,8 @@ for verb in (run, studies, show, compare, check, explain, export, predict, dashb
 def main() -> None:
     """Run the command; exit code 0 for success, 1 for failed work, 2 for wrong input."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before anything imports TensorFlow
+    if isinstance(sys.stdout, io.TextIOWrapper):  # in whose encoding not all names may exist
+        sys.stdout.reconfigure(errors="backslashreplace")
     end_with_a_message(app)
 
 
@@ -53,7 +57,7 @@ def end_with_a_message(program: Callable[[], object]) -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    standard_error().write(f"convsearch: {message}\n")
+    standard_error().write(f"convsearch: {printable_lines(message)}\n")
     sys.exit(code)
 
 

@@ -24,7 +24,7 @@ def search(options: Options) -> None:
     printed.print(show(folder))
     printed.print("\nnext:")
     for command in next_commands(Home(options.home), folder):
-        printed.print(f"  {command}", highlight=False, markup=False, soft_wrap=True)
+        printed.print(f"  {command}", soft_wrap=True)
 
 
 run = command_of(search)

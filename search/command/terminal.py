@@ -21,21 +21,26 @@ WIDTH = 160  # columns without a terminal: tables in files and pipes are not fol
 @cache
 def standard_error() -> TextIO:
     """Return standard error on a separate descriptor: descriptor 2 is held back while Keras is imported."""
-    return os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8")
+    return os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
 
 
 def console(*, stderr: bool = False) -> "Console":
-    """Return a console for standard output or standard error."""
+    """Return a console for standard output or standard error.
+
+    It takes no text for markup: names of files and classes may look like it. What shall have a style is a rich Text.
+    """
     from rich.console import Console
 
     file = standard_error() if stderr else None
-    made = Console(file=file)
-    return made if made.is_terminal else Console(file=file, width=WIDTH)
+    made = Console(file=file, markup=False, emoji=False, highlight=False)
+    if not made.is_terminal:
+        made.width = WIDTH
+    return made
 
 
 def print_text(found: "RenderableType") -> None:
     """Print a table or a line on standard output."""
-    console().print(found, highlight=False, soft_wrap=isinstance(found, str))
+    console().print(found, soft_wrap=isinstance(found, str))
 
 
 def print_json(found: Any) -> None:

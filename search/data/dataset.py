@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ...spaces.arithmetic import Volume
 from ...spaces.errors import InputError
+from ...spaces.printable import printable
 
 FORMAT = 1  # raised whenever the same source would be decoded to other pixels, so that older arrays are rebuilt
 
@@ -68,15 +69,15 @@ class Dataset:
             if described["format"] != FORMAT:
                 raise InputError(f"{folder}: written by another version of Convsearch; open the source again.")
             dataset = Dataset(
-                name=described["name"],
+                name=printable(described["name"]),
                 source=described["source"],
                 fingerprint=described["fingerprint"],
                 input=Volume(*described["input"]),
                 count=described["count"],
-                classes=tuple(described["classes"]),
+                classes=tuple(map(printable, described["classes"])),
                 folder=folder,
-                notes=tuple(described["notes"]),
-                bad=tuple(described["bad"]),
+                notes=tuple(map(printable, described["notes"])),
+                bad=tuple(map(printable, described["bad"])),
             )
             whole = (
                 dataset.images().shape == (dataset.count, *dataset.input)

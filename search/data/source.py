@@ -4,6 +4,7 @@ The readers (folder.py, npz.py, digits.py, keras_datasets.py) make a `Source`, s
 on disk.
 """
 
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -103,7 +104,7 @@ def check_classes(source: Source, rows: NDArray[np.int64] | None = None) -> None
             raise InputError(
                 f"{source.spec}: {source.places[role]} has classes that {train_place} lacks{after}: "
                 f"{quoted(lacking)}. What is validated or tested must have been trained: add images of "
-                f"them to {train_place}, or remove them."
+                f"them to {train_place}, or remove them.{_twins(lacking, source.classes)}"
             )
     uses = ["training"]
     uses += [] if np.any(source.given == Role.VAL) else ["validation"]
@@ -115,6 +116,15 @@ def check_classes(source: Source, rows: NDArray[np.int64] | None = None) -> None
             f"{source.spec}: too few images{after}: {listed(few, ', ')}. Every class needs at least "
             f"{len(uses)}{where}, one each for {' and '.join(uses)}; add images, or remove the class."
         )
+
+
+def _twins(lacking: Sequence[str], classes: Sequence[str]) -> str:
+    """Return a hint where another class looks the same: a Mac may store one letter with an accent as two."""
+    others = {unicodedata.normalize("NFC", name) for name in classes if name not in lacking}
+    twins = [name for name in lacking if unicodedata.normalize("NFC", name) in others]
+    if not twins:
+        return ""
+    return f" There are classes that look like {quoted(twins)}, but whose accents are stored otherwise: rename them."
 
 
 def class_notes(source: Source, rows: NDArray[np.int64]) -> list[str]:

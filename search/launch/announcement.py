@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.text import Text
 
 from ...spaces.known.portfolio import portfolio
+from ...spaces.printable import printable
 from ...spaces.space import SearchSpace
 from ..executors.shares import Share, crowded
 from ..loop.budget import Budget
@@ -42,23 +44,23 @@ def announce(prepared: Prepared, budget: Budget, console: Console) -> None:
         else f"from {counts[least]:,} ('{least}') to {counts[most]:,} ('{most}') images"
     )
     console.print(
-        f"study [bold]{study.name}[/bold] in {prepared.folder.path.parent}\n"
-        f"data {data.name}: {data.input}, {len(data.classes)} classes with {balance}; "
-        f"{data.train:,} train, {data.val:,} validation, {data.test:,} test",
-        highlight=False,
+        Text.assemble(
+            "study ",
+            (study.name, "bold"),
+            f" in {printable(str(prepared.folder.path.parent))}\n",
+            f"data {data.name}: {data.input}, {len(data.classes)} classes with {balance}; ",
+            f"{data.train:,} train, {data.val:,} validation, {data.test:,} test",
+        ),
         soft_wrap=True,
     )
     if prepared.database is not None:
-        console.print(
-            f"shared in {prepared.database.place}, as loop {study.loop}", highlight=False, markup=False, soft_wrap=True
-        )
+        console.print(f"shared in {prepared.database.place}, as loop {study.loop}", soft_wrap=True)
     for note in data.notes:
-        console.print(f"  note: {note}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"  note: {note}", soft_wrap=True)
     if data.input.height * data.input.width > LARGE:
         console.print(
             f"  note: images of {data.input.height}x{data.input.width} make trials slow; "
             "--image-size 64x64 makes them faster in proportion to the pixels",
-            highlight=False,
             soft_wrap=True,
         )
     limits = [f"{budget.trials} trials"] if budget.trials else []
@@ -70,27 +72,26 @@ def announce(prepared: Prepared, budget: Budget, console: Console) -> None:
         + f"up to {study.epochs} epochs a trial; "
         + (" or ".join(limits) if limits else "until the space is exhausted")
         + (f"; {finished} trials are already finished" if finished else ""),
-        highlight=False,
         soft_wrap=True,
     )
     if study.preference.several:
-        console.print(f"objectives {', '.join(study.objectives)}; the winner is {study.preference}", highlight=False)
+        console.print(f"objectives {', '.join(study.objectives)}; the winner is {study.preference}")
     if study.algorithm == "grid":
         _announce_grid(prepared.space, console)
         return
     if study.warm_start is not None and not finished:
         taken = counted(len(study.warm_values), "network")
-        console.print(f"starts with the best of study {study.warm_start}: {taken}, fitted to this one", highlight=False)
+        console.print(f"starts with the best of study {study.warm_start}: {taken}, fitted to this one")
     for guess in portfolio(prepared.space, data.train):
         if guess.values is None:
-            console.print(f"  note: the portfolio's '{guess.name}' is skipped: {guess.reason}", highlight=False)
+            console.print(f"  note: the portfolio's '{guess.name}' is skipped: {guess.reason}")
 
 
 def _announce_grid(space: SearchSpace, console: Console) -> None:
     """Print how many candidates an exhaustive search has to try."""
     if not space.definition.limits.model_dump(exclude_none=True):
-        console.print(f"the grid holds {space.architectures * space.recipes:,} candidates", highlight=False)
+        console.print(f"the grid holds {space.architectures * space.recipes:,} candidates")
         return
     size = sum(1 for _, _ in zip(range(COUNTED), space.enumerate(), strict=False))
     more = "at least " if size == COUNTED else ""
-    console.print(f"the grid holds {more}{size:,} candidates within the limits", highlight=False)
+    console.print(f"the grid holds {more}{size:,} candidates within the limits")

@@ -79,7 +79,7 @@ def launch(options: Options, console: Console) -> StudyFolder:
                 budget.seconds = prepared.study.minutes * 60 - time_used(folder.path)
         announce(prepared, budget, console)
         for line in lines:
-            console.print(line, highlight=False, soft_wrap=True)
+            console.print(line, soft_wrap=True)
         with Interruption(budget), noting_time_used(folder.path, budget):
             _search_and_export(Launch(prepared, executor, programs, budget, console))
     return folder
@@ -124,7 +124,7 @@ def _train_and_export_winner(launched: Launch) -> None:
     prepared, budget, console = launched.prepared, launched.budget, launched.console
     record, study = prepared.record, prepared.study
     if _is_finished(prepared, budget):
-        console.print("nothing left to do: the study is finished", highlight=False)
+        console.print("nothing left to do: the study is finished")
         return
     if not record.best():
         raise WorkError(f"no trial has finished: {_why_none(record)}")
@@ -132,7 +132,7 @@ def _train_and_export_winner(launched: Launch) -> None:
     with status(console, "training the best again") as show:
         repeat_best(prepared, launched.executor, budget, show)
     for line in standing_lines(record, prepared.folder.repeats(), study.preference, len(prepared.split.val)):
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, soft_wrap=True)
     budget.lap("repeats")
     with status(console, "training the winner") as show:
         winner = train_best(prepared, launched.executor, budget, show)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.text import Text
 
 ROOT = __name__.rpartition(".launch")[0]  # the parent of all loggers of the search
 
@@ -19,7 +20,7 @@ class ConsoleHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Print one message."""
         note = "  note: " if record.levelno >= logging.WARNING else ""
-        self._console.print(f"{note}{record.getMessage()}", highlight=False, markup=False, soft_wrap=True)
+        self._console.print(f"{note}{record.getMessage()}", soft_wrap=True)
 
 
 @contextmanager
@@ -41,5 +42,5 @@ def shown_on(console: Console) -> Iterator[None]:
 @contextmanager
 def status(console: Console, text: str) -> Iterator[Callable[[str], None]]:
     """Show a status line on a terminal; yield a function that changes its text."""
-    with console.status(f"{text} ...") as shown:
-        yield shown.update
+    with console.status(Text(f"{text} ...")) as shown:  # of a text that is no Text, rich would read markup
+        yield lambda changed: shown.update(Text(changed))

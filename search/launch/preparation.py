@@ -23,6 +23,7 @@ from ..study.home import Home
 from ..study.settings import DataFacts, StudySettings, Terms
 from ..study.shared import fingerprint, own, shared_of
 from .contract import Contract, refuse_other_data
+from .messages import status
 from .warm_start import warm_values
 
 VERSIONS = ("convsearch", "tensorflow", "keras", "optuna", "keras-tuner", "mlflow", "numpy", "pillow")
@@ -138,8 +139,8 @@ def _require_reachable(space: SearchSpace, terms: Terms) -> None:
 @contextmanager
 def _counting(console: Console, text: str) -> Iterator[Callable[[int, int], None]]:
     """Show the progress of reading images, on a terminal."""
-    with console.status(f"{text} ...") as status:
-        yield lambda done, total: status.update(f"{text}: {done:,} of {total:,} images")
+    with status(console, text) as show:
+        yield lambda done, total: show(f"{text}: {done:,} of {total:,} images")
 
 
 def _facts(dataset: Dataset, parts: Split, size: tuple[int, int] | None) -> DataFacts:

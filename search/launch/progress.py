@@ -63,7 +63,7 @@ class ProgressView:
         improved = best is not None and best.number == trial.number and (best.number, best.value) != previous
         self._best = best
         if self._live is None:
-            self._console.print(self._line(trial, improved), highlight=False, soft_wrap=True)
+            self._console.print(self._line(trial, improved), soft_wrap=True)
 
     def tick(self) -> None:
         """Redraw."""

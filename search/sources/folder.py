@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from ...spaces.arithmetic import Volume
 from ...spaces.errors import InputError
+from ...spaces.printable import printable
 from ..data.source import BATCH_BYTES, Batch, Role, Source, bad_report, check_image_size, listed, quoted, role_of
 from .images import SUFFIXES, BadImageError, Header, decode, quiet, read_header
 
@@ -32,12 +33,21 @@ _R = TypeVar("_R")
 
 
 class _File(NamedTuple):
-    """An image file: its name under the root (with `/`), and the part and label that its folder implies."""
+    """An image file: its name under the root (with `/`), and the part and label that its folder implies.
+
+    `name` and `label` are printable; `raw` is the name in the bytes that the disk has, which tell all names apart.
+    """
 
     path: Path
+    raw: bytes
     name: str
     part: str
     label: str
+
+    @property
+    def folder(self) -> bytes:
+        """The name of the class folder, as the disk has it."""
+        return self.raw.split(b"/")[1 if self.part else 0]
 
 
 class _Scan(NamedTuple):
@@ -67,12 +77,13 @@ def read_folder(root: Path, spec: str, image_size: tuple[int, int] | None) -> So
             f"{copies:,} of {len(files):,} images are exact copies of others; copies on both sides "
             "of a split inflate the scores"
         )
-    classes = tuple(sorted({file.label for file in files}))
+    folders = {file.label: file.folder for file in files}
+    classes = tuple(sorted(folders, key=lambda label: (_sort_key(folders[label]), label)))
     index = {name: i for i, name in enumerate(classes)}
     parts = sorted({file.part for file in files})
     volume = Volume(*size, 1 if all(header.grey for header in headers) else 3)
     return Source(
-        name=root.name,
+        name=printable(root.name),
         spec=spec,
         fingerprint=_fingerprint(files, seen),
         input=volume,
@@ -92,12 +103,13 @@ def _find_files(root: Path, spec: str, notes: list[str]) -> list[_File]:
     for parent, part in _find_parts(walk, spec, notes):
         class_folders, loose = walk.look(parent)
         if not class_folders:
-            place = f"{spec} has" if parent == root else f"{spec}: {parent.name}/ has"
+            place = f"{spec} has" if parent == root else f"{spec}: {printable(parent.name)}/ has"
             raise InputError(_no_class_folders(place, spec, len(loose), walk))
         if loose:
-            notes.append(f"ignored: {len(loose):,} images outside class folders, such as {loose[0].relative_to(root)}")
+            first = _name(loose[0], root)
+            notes.append(f"ignored: {len(loose):,} images outside class folders, such as {first}")
         found = {folder: list(walk.images(folder)) for folder in class_folders}
-        empty = [f"{folder.relative_to(root).as_posix()}/" for folder in class_folders if not found[folder]]
+        empty = [f"{_name(folder, root)}/" for folder in class_folders if not found[folder]]
         if empty:
             raise InputError(
                 f"{spec}: class folders without a single image: {listed(empty, ', ')}{walk.left_out}. "
@@ -105,12 +117,35 @@ def _find_files(root: Path, spec: str, notes: list[str]) -> list[_File]:
             )
         for folder in class_folders:
             for path in found[folder]:
-                name = _readable(path.relative_to(root).as_posix())
-                files.append(_File(path, name, part, _readable(folder.name)))
+                raw = os.fsencode(path.relative_to(root).as_posix())
+                files.append(_File(path, raw, _name(path, root), part, printable(folder.name)))
     if walk.outside:
-        first = next(iter(walk.outside)).relative_to(root)
+        first = _name(next(iter(walk.outside)), root)
         notes.append(f"ignored: {len(walk.outside):,} links, such as {first}")
-    return sorted(files, key=lambda file: file.name)
+    _refuse_names_that_look_alike(files, spec)
+    # As text, not as bytes: the order in which studies have had the images from the beginning.
+    return sorted(files, key=lambda file: _sort_key(file.raw))
+
+
+def _sort_key(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")
+
+
+def _name(path: Path, root: Path) -> str:
+    """Return the name of a file or folder under the root, to be shown."""
+    return printable(path.relative_to(root).as_posix())
+
+
+def _refuse_names_that_look_alike(files: Iterable[_File], spec: str) -> None:
+    """Raise an InputError if two names of folders would be one class: one has the other's escape in its name."""
+    folders: dict[str, bytes] = {}
+    for file in files:
+        folder = folders.setdefault(file.label, file.folder)
+        if folder != file.folder:
+            raise InputError(
+                f"{spec}: two class folders are shown by one name, '{file.label}': {folder!r} and {file.folder!r}, as "
+                "the disk has them. Rename one of them."
+            )
 
 
 def _find_parts(walk: "_Walk", spec: str, notes: list[str]) -> list[tuple[Path, str]]:
@@ -120,12 +155,12 @@ def _find_parts(walk: "_Walk", spec: str, notes: list[str]) -> list[tuple[Path, 
     # A class may be called "train", next to a class "car"; only with subfolders is it a part of the data.
     if not split or (len(split) < len(top) and not any(walk.look(folder)[0] for folder in split)):
         return [(walk.root, "")]
-    names = quoted([folder.name for folder in split])
+    names = quoted([printable(folder.name) for folder in split])
     if "train" not in split.values():
         raise InputError(f"{spec} has {names} but no 'train', which must hold the training images.")
     if len(set(split.values())) < len(split):
         raise InputError(f"{spec} has {names}, two of which are the same part of the data; keep one.")
-    beside = [folder.name for folder in top if folder not in split]
+    beside = [printable(folder.name) for folder in top if folder not in split]
     if beside:
         notes.append(f"ignored next to train/: {quoted(beside)}")
     return list(split.items())
@@ -217,7 +252,7 @@ def _fingerprint(files: list[_File], seen: list[_Scan]) -> str:
     """Return the SHA-256 over all names and contents; a name says class and part, so both count."""
     total = hashlib.sha256(b"folder\n")
     for file, item in zip(files, seen, strict=True):
-        total.update(f"{file.name}\0{item.digest}\n".encode())
+        total.update(file.raw + f"\0{item.digest}\n".encode())
     return total.hexdigest()
 
 
@@ -265,8 +300,3 @@ def _in_threads(function: Callable[[_T], _R], items: Iterable[_T], count: int) -
 def _places(files: list[_File]) -> dict[Role, str]:
     parts = {file.part: file.name.split("/")[0] + "/" for file in files if file.part}
     return {Role[part.upper()]: place for part, place in parts.items()}
-
-
-def _readable(name: str) -> str:
-    """Return a name that can be printed and stored, even if it is not UTF-8 on disk."""
-    return os.fsencode(name).decode("utf-8", "replace")

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...spaces.errors import InputError
+from ...spaces.printable import printable
 from ..data.source import Source
 from .arrays import Part, array_source, rows_per_chunk
 
@@ -98,7 +99,7 @@ def read_npz(path: Path, spec: str, image_size: tuple[int, int] | None) -> Sourc
     for part, images, labels in _choose_arrays(spec, keys):
         members = [_read_header(path, spec, key) for key in (images, labels)]
         parts.append(Part(part, members[0], members[1].whole(), labels))
-    return array_source(path.stem, spec, fingerprint, parts, image_size)
+    return array_source(printable(path.stem), spec, fingerprint, parts, image_size)
 
 
 def _choose_arrays(spec: str, keys: Sequence[str]) -> list[tuple[str, str, str]]:

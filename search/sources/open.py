@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ...spaces.errors import InputError, nearest
+from ...spaces.printable import is_utf8
 from ..data.dataset import Dataset
 from ..data.source import Source, check_image_size
 from ..data.store import Progress, stored
@@ -59,6 +60,8 @@ def _path(spec: str) -> Path:
         exists = False
     if not exists or not spec or spec.startswith("keras:"):
         raise InputError(_unknown(spec))
+    if not is_utf8(spec):  # a study stores it as text, to find the images again
+        raise InputError(f"{spec}: the path is not valid UTF-8; rename it, or use a link with another name.")
     return path
 
 

@@ -85,7 +85,7 @@ class StudyFolder:
 
     def write(self, study: StudySettings) -> None:
         """Write `study.yaml`."""
-        text = yaml.safe_dump(study.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+        text = yaml.dump(study.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
         write_text(self.file, text)
 
     def read(self) -> StudySettings:
@@ -100,7 +100,7 @@ class StudyFolder:
             if found != FORMAT:
                 raise InputError(f"{self.file}: format {found!r}, but this version of Convsearch reads format {FORMAT}")
             return StudySettings.model_validate(data)
-        except (OSError, yaml.YAMLError, ValidationError) as error:
+        except (OSError, yaml.YAMLError, UnicodeDecodeError, ValidationError, RecursionError) as error:
             raise InputError(f"{self.file}: the study cannot be read: {error}") from error
 
     def record(self) -> Record:
@@ -171,3 +171,14 @@ class StudyFolder:
             )
         text = self.space_file.read_text(encoding="utf-8")
         return answered(parse(text, str(self.space_file)), study.answers)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes texts with characters that YAML takes for line breaks, such as NEL: it would read them as spaces."""
+
+
+def _quoted(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if text.isprintable() else '"')
+
+
+_Dumper.add_representer(str, _quoted)

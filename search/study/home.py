@@ -4,11 +4,14 @@ import re
 from pathlib import Path
 
 from ...spaces.errors import InputError, nearest
+from ...spaces.printable import is_utf8
 from .folder import DATA, StudyFolder
 from .trial import Trial
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
-RESERVED = (DATA, "artifacts")
+NUMBER = re.compile(r"[0-9]{1,9}")  # of a trial
+# Of the home itself, with what SQLite keeps beside a database; many disks do not tell capitals apart.
+RESERVED = re.compile(rf"{DATA}|artifacts|mlflow\.db(-wal|-shm|-journal)?", re.IGNORECASE)
 
 
 class Home:
@@ -23,8 +26,10 @@ class Home:
         """Create the folder and check that it is writable.
 
         Raises:
-            InputError: it is not.
+            InputError: it is not, or its name cannot be stored as text.
         """
+        if not is_utf8(str(self.path.absolute())):  # MLflow stores it
+            raise InputError(f"--home {self.path}: the path is not valid UTF-8; choose another folder")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             probe = self.path / ".writable"
@@ -41,18 +46,22 @@ class Home:
         Raises:
             InputError: the name is not a valid one.
         """
-        if not NAME.fullmatch(name) or name in RESERVED:
+        if not NAME.fullmatch(name):
             raise InputError(
                 f"study name '{name}': letters, digits, '.', '_' and '-' only, beginning with a letter or digit, "
-                f"at most 80, and not {' or '.join(RESERVED)}"
+                "at most 80"
             )
-        return StudyFolder(self.path / name)
+        folder = StudyFolder(self.path / name)
+        if RESERVED.fullmatch(name) and not folder.file.exists():
+            raise InputError(f"study name '{name}': the home has a file or folder of its own with that name")
+        return folder
 
     def studies(self) -> list[StudyFolder]:
         """Return all studies, by name."""
         if not self.path.is_dir():
             return []
-        return [StudyFolder(path.parent) for path in sorted(self.path.glob("*/study.yaml"))]
+        found = (path.parent for path in sorted(self.path.glob("*/study.yaml")))
+        return [StudyFolder(path) for path in found if NAME.fullmatch(path.name)]
 
     def existing(self, name: str) -> StudyFolder:
         """Return the folder of an existing study.
@@ -81,7 +90,7 @@ class Home:
             if named is None:
                 raise InputError(f"the study '{name}' has no finished trial yet")
             return folder, named
-        if not number.isdigit() or int(number) not in record.trials:
+        if not NUMBER.fullmatch(number) or int(number) not in record.trials:
             last = max(record.trials, default=None)
             existing = "it has no trials" if last is None else f"its trials are 0 to {last}"
             raise InputError(f"'{reference}': the study '{name}' has no trial '{number}'; {existing}")

@@ -5,6 +5,7 @@ from pydantic import BaseModel, ConfigDict
 from ...spaces.arithmetic import Volume
 from ...spaces.space import Values
 from ..values.job import Precision
+from ..values.printable import Printable
 from .objectives import DEFAULT, Preference, checked_limit
 from .repeats import DEFAULT_REPEATS
 
@@ -16,17 +17,17 @@ class DataFacts(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    name: str
+    name: Printable
     source: str
     fingerprint: str
     input: Volume
-    classes: tuple[str, ...]
+    classes: tuple[Printable, ...]
     folder: str
     image_size: tuple[int, int] | None
     train: int
     val: int
     test: int
-    notes: tuple[str, ...] = ()
+    notes: tuple[Printable, ...] = ()
 
 
 class Terms(BaseModel):
@@ -35,7 +36,7 @@ class Terms(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    space: str
+    space: Printable
     answers: dict[str, str] = {}
     engine: str
     algorithm: str

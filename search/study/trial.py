@@ -6,8 +6,10 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from ...spaces.architecture import Candidate
+from ...spaces.printable import printable
 from ...spaces.space import Values
 from ..values.job import Outcome, Seconds
+from ..values.printable import Printable
 from ..values.proposal import Proposal, State
 
 CURVES = ("loss", "accuracy", "val_loss", "val_accuracy")
@@ -50,8 +52,8 @@ class Trial(BaseModel):
     latency_ms: float | None = None
     varied: dict[str, float] = {}
     worker: str | None = None
-    error: str | None = None
-    lost: tuple[str, ...] = ()
+    error: Printable | None = None
+    lost: tuple[Printable, ...] = ()
     mlflow_run_id: str | None = None
     loop: str | None = None
     best_epoch: int | None = None
@@ -110,14 +112,14 @@ class Trial(BaseModel):
 
     def lose_worker(self, reason: str) -> "Trial":
         """Return the record of a trial whose worker was lost, and which will run again."""
-        return self.model_copy(update={"lost": (*self.lost, reason), "worker": None})
+        return self.model_copy(update={"lost": (*self.lost, printable(reason)), "worker": None})
 
     def lose(self, state: State, reason: str, *, just_now: bool = False) -> "Trial":
         """Return the record of a trial that ended without an outcome, `just_now` or at an unknown time."""
         lost: dict[str, Any] = {"value": None} if state == "failed" else {}
         if just_now:
             lost["spells"] = (*self.spells, Spell(self.resumed_at or self.started_at, now(), lost.get("value")))
-        return self.model_copy(update={"state": state, "error": reason, "ended_at": now()} | lost)
+        return self.model_copy(update={"state": state, "error": printable(reason), "ended_at": now()} | lost)
 
 
 def now() -> str:

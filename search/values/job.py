@@ -5,6 +5,7 @@ from typing import Literal, get_args
 from pydantic import BaseModel, ConfigDict
 
 from ...spaces.architecture import Candidate
+from .printable import Printable
 
 Precision = Literal["float32", "mixed_bfloat16", "mixed_float16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
@@ -158,4 +159,4 @@ class Outcome(Message):
     val_loss: tuple[float, ...] = ()
     val_accuracy: tuple[float, ...] = ()
     seconds: Seconds = Seconds()
-    error: str | None = None
+    error: Printable | None = None

@@ -135,7 +135,7 @@ class RayWorker:
             self._send(broken=f"node {socket.gethostname()}: {error.filename or self._folder}: {reason}")
         except Exception as error:  # as if the process had died: the trial is run again
             traceback.print_exc()  # into Ray's log of this worker
-            self._send(lost=f"{type(error).__name__}: {error}")
+            self._send(lost=f"{type(error).__name__}: {str(error).strip()[:300]}")
         else:
             self._send(outcome=outcome.model_dump(mode="json"), **files, holds=own_memory(psutil.Process()))
         self._stopped.discard(assignment.serial)

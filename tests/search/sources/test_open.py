@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import numpy as np
@@ -92,3 +93,10 @@ def test_an_absurd_image_size_is_refused(cache: Path, size: tuple[int, int]) -> 
     with pytest.raises(InputError, match=f"{size[0]}x{size[1]}: each side must be from 1 to 4096 pixels"):
         open_data("digits", cache, image_size=size)
     assert not cache.exists()
+
+
+def test_a_folder_whose_own_name_is_not_utf8_is_refused(tmp_path: Path, cache: Path) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/B\xe4r"))
+    folder.mkdir()
+    with pytest.raises(InputError, match=r"B\\xe4r: the path is not valid UTF-8"):
+        open_data(str(folder), cache)

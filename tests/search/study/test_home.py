@@ -5,12 +5,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from convsearch.search.data import Split
+from convsearch.search.study.folder import StudyFolder
 from convsearch.search.study.home import Home
 from convsearch.search.study.settings import DataFacts, StudySettings
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.errors import InputError
+from convsearch.spaces.printable import printable
 
 
 def study(name: str = "mine", **more: object) -> StudySettings:
@@ -147,3 +151,51 @@ def test_only_weights_are_named_as_kept(home: Home) -> None:
     for name in ("12.weights.h5", "3.weights.h5", "4.state.npz", "3.repeat.weights.h5", ".DS_Store"):
         (folder.path / "weights" / name).write_bytes(b"")
     assert folder.kept() == [3, 12]
+
+
+@pytest.mark.parametrize("name", ["mlflow.db", "MLflow.DB", "mlflow.db-wal", "Data", "data", "ARTIFACTS"])
+def test_a_study_cannot_have_the_name_of_a_file_of_the_home_on_any_system(home: Home, name: str) -> None:
+    with pytest.raises(InputError, match="the home has a file or folder of its own with that name"):
+        home.study(name)
+
+
+def test_a_study_that_an_earlier_version_gave_such_a_name_is_still_read(home: Home) -> None:
+    old = study("Data")
+    StudyFolder(home.path / "Data").create(old, "{}")
+    assert home.existing("Data").read() == old
+
+
+def test_a_home_whose_path_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"B\\xe4r: the path is not valid UTF-8"):
+        Home(Path(os.fsdecode(os.fsencode(tmp_path) + b"/B\xe4r"))).prepare()
+
+
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.text(max_size=20), min_size=2, max_size=4), st.text(max_size=20))
+@example(["a\x85b", "null"], "\u2028")
+@example(["- x: 1", "1e3"], "!!python/object:os.system")
+def test_any_text_comes_back_from_the_study_file_as_it_is_shown(home: Home, classes: list[str], note: str) -> None:
+    begun = study()
+    facts = begun.data.model_copy(update={"classes": tuple(classes), "notes": (note,), "source": note})
+    folder = StudyFolder(home.path / "any")
+    folder.path.mkdir(exist_ok=True)
+    folder.write(begun.model_copy(update={"data": facts}))
+    found = folder.read().data
+    assert found.source == note
+    assert found.classes == tuple(map(printable, classes))
+    assert found.notes == (printable(note),)
+
+
+@pytest.mark.parametrize("number", ["\u00b2", "9" * 5000, "-1", " 1", "1_0", ""])
+def test_what_is_no_number_of_a_trial_is_refused(home: Home, number: str) -> None:
+    home.study("mine").create(study(), "{}")
+    with pytest.raises(InputError, match="has no trial"):
+        home.named_trial(f"mine:{number}")
+
+
+def test_a_study_file_that_is_no_text_is_refused_by_its_name(home: Home) -> None:
+    home.study("mine").create(study(), "{}")
+    for content in (b"\xff\xfe\x00", b"[" * 100_000):
+        home.study("mine").file.write_bytes(content)
+        with pytest.raises(InputError, match=r"study\.yaml: the study cannot be read"):
+            home.study("mine").read()
