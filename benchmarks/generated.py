@@ -48,6 +48,7 @@ class Generated:
             test=1000,
         )
         study = StudySettings(
+            id=uuid.uuid4().hex,
             name=name,
             created_at="2026-01-01T00:00:00+00:00",
             space=SPACE,

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from uuid import uuid4
 
 from convsearch.search.study.folder import StudyFolder
 from convsearch.search.study.record import Record
@@ -52,6 +53,7 @@ def _write(home: Path) -> None:
         test=1000,
     )
     study = StudySettings(
+        id=uuid4().hex,
         name="large",
         created_at="2026-01-01T00:00:00",
         space="classic",

@@ -9,11 +9,11 @@ import zipfile
 from pathlib import Path
 
 from ...search.study.folder import StudyFolder
-from ...search.study.home import Home
 from ...search.study.runs import FILE as RUNS_FILE
 from ...search.study.runs import Runs
 from ...search.system.processes import environment
 from ...spaces.errors import InputError
+from .folders import study_folder
 
 PROGRAM = "from convsearch.search.command.main import main; main()"
 PATIENCE = 300  # seconds for a bundle
@@ -24,22 +24,26 @@ class BundleError(Exception):
     """The bundle cannot be made; the message says why."""
 
 
-def folder_of(home: Path, study: str, number: int, run: str) -> StudyFolder:
+def folder_of(home: Path, study: str, identity: str | None, number: int, run: str) -> StudyFolder:
     """Return the folder of the study that a trial's run belongs to.
+
+    Args:
+        home: the home.
+        study: the name of its experiment.
+        identity: of the study, if MLflow has it.
+        number: of the trial.
+        run: of the trial.
 
     Raises:
         BundleError: it is not in this home, or the study of this name there is another one.
     """
-    try:
-        folder = Home(home).existing(study)
-    except InputError as error:
-        raise BundleError(
-            f"The files of this study are not in {home}: it ran elsewhere, or they were deleted."
-        ) from error
+    folder = study_folder(home, study, identity)
+    if folder is None:
+        raise BundleError(f"The files of this study are not in {home}: it ran elsewhere, or they were deleted.")
     try:
         known = Runs(folder.path).of(number)
-    except (OSError, ValueError, TypeError) as error:
-        raise BundleError(f"{folder.path / RUNS_FILE} cannot be read: it is damaged.") from error
+    except OSError as error:
+        raise BundleError(f"{folder.path / RUNS_FILE} cannot be read: {error.strerror}.") from error
     if known != run:
         raise BundleError(f"The study of this name in {home} is another one, or this trial ran in another loop of it.")
     return folder

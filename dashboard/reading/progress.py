@@ -7,10 +7,9 @@ from pathlib import Path
 
 from ...search.delivery.tracking import UNTIL_TAG
 from ...search.study.folder import StudyFolder
-from ...search.study.home import Home
 from ...search.system.lock import is_held
 from ...search.values.words import duration
-from ...spaces.errors import InputError
+from .folders import study_folder
 from .study import Launch, Study
 
 
@@ -35,7 +34,7 @@ def progress_of(study: Study, home: Path, now: datetime | None = None) -> Progre
         return Progress("empty", "no launch")
     running = [launch for launch in study.launches if launch.status == "RUNNING"]
     if running:
-        folder = None if study.shared else _folder(home, study.name)
+        folder = None if study.shared else _folder(home, study)
         if folder is not None and not is_held(folder.path):
             return INTERRUPTED
         return Progress("running", _how_far(study, running[-1], now or datetime.now(UTC)))
@@ -43,14 +42,11 @@ def progress_of(study: Study, home: Path, now: datetime | None = None) -> Progre
     return Progress("finished", "finished") if last.status == "FINISHED" else INTERRUPTED
 
 
-def _folder(home: Path, name: str) -> StudyFolder | None:
+def _folder(home: Path, study: Study) -> StudyFolder | None:
     """Return the study's folder, if the runs are those of this home."""
     if os.environ.get("MLFLOW_TRACKING_URI"):
         return None
-    try:
-        return Home(home).existing(name)
-    except InputError:
-        return None
+    return study_folder(home, study.name, study.identity)
 
 
 def _how_far(study: Study, launch: Launch, now: datetime) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import pandas as pd
 from mlflow.entities import Experiment, Run
 
+from ...search.delivery.experiment import STUDY_TAG
 from ...search.delivery.tracking import DATA_TAG, SPACE_TAG, tracking_uri
 from ...search.study.home import Home
 from ...search.study.trial import CURVES
@@ -227,6 +228,7 @@ class Store:
                 trials=trials,
                 options=options,
                 version=(before.version if before else 0) + 1,
+                identity=experiment.tags.get(STUDY_TAG),
             )
         if changed and len(table) >= self._worth_copying and seen.stamp.at - refreshed.saved > COPIED:
             copies.save(place, table)

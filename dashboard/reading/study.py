@@ -37,7 +37,8 @@ class Study:
     """A study as it was last read. `version` counts its changes; `trials` has a row for each, by number.
 
     The columns of `trials` are `trial`, `run`, `began` and `ended` (UTC), TAGS, the names of MEASURES, and one for each
-    option, whose name begins with OPTION. `options` are the names of those that differ between trials.
+    option, whose name begins with OPTION. `options` are the names of those that differ between trials. `identity` is
+    the study's own, which its folder has as well; None where an earlier version has logged it.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Study:
     trials: pd.DataFrame
     options: Sequence[str] = ()
     version: int = 0
+    identity: str | None = None
 
     @property
     def engine(self) -> str:

@@ -152,7 +152,7 @@ def _time(trial: "pd.Series[Any]", name: str) -> None:
 
 def _folder(home: Path, study: Study, trial: "pd.Series[Any]") -> StudyFolder | None:
     try:
-        return folder_of(home, study.name, int(trial["trial"]), trial["run"])
+        return folder_of(home, study.name, study.identity, int(trial["trial"]), trial["run"])
     except BundleError as error:
         st.info(str(error), title="Its files are not here")
         return None
@@ -171,14 +171,14 @@ def _bundle(home: Path, study: Study, trial: "pd.Series[Any]", folder: StudyFold
     if is_winner:
         st.caption("The study's winner: trained to the end, and tested once on images that it had never seen.")
     exported = None if is_winner else number
-    st.code("convsearch " + shlex.join([*command(home, study.name, exported), "--to", "DIR"]), language="shell")
+    st.code("convsearch " + shlex.join([*command(home, folder.name, exported), "--to", "DIR"]), language="shell")
     st.caption("The model, its labels, its card and a program that predicts; it is checked in a fresh process first.")
     made: dict[str, bytes] = st.session_state.setdefault(BUNDLE, {})
     if st.button("Make the bundle", key="make", icon=":material/package_2:"):
         made.clear()  # one at a time is kept
         try:
             with st.spinner("making and checking it"):
-                made[trial["run"]] = bundle(home, study.name, exported)
+                made[trial["run"]] = bundle(home, folder.name, exported)
         except BundleError as error:
             st.error(plain(str(error)), title="It cannot be made")
     if (found := made.get(trial["run"])) is not None:

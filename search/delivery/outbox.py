@@ -42,7 +42,7 @@ class Outbox:
         self._ending: bool | None = None  # the argument of `deliver_rest`, once it was called
         self._refused = False  # whether the latest process could not reach MLflow
         self._pause, self._not_before = FIRST_PAUSE, 0.0
-        self.parent, self.uri = "", ""  # the launch's run, and MLflow's address
+        self.parent, self.uri, self.store = "", "", ""  # the launch's run, MLflow's address, and what tells its store
         self.process = self._started()
 
     def _started(self) -> "subprocess.Popen[bytes]":
@@ -161,7 +161,8 @@ class Outbox:
 
     def _take(self, message: dict[str, Any]) -> None:
         if "ready" in message:
-            self.parent, self.uri = message["ready"]["parent"], message["ready"]["uri"]
+            ready = message["ready"]
+            self.parent, self.uri, self.store = ready["parent"], ready["uri"], ready["store"]
             self._pause = FIRST_PAUSE
             self._note_trouble("MLflow", None)
             self._trouble.clear()  # the new process reports what else is wrong

@@ -34,6 +34,7 @@ from ..system.files import write_text
 from ..system.processes import end_with_parent
 from ..values.limits import Limits
 
+DELIVERED = "delivered.json"  # how many bytes of the record MLflow has, and which store of it
 IDLE = 0.2  # seconds between two checks of the record
 FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0  # seconds until a failed delivery is retried
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # this program retries by itself
@@ -107,15 +108,34 @@ class ToMlflow:
             self._tracker = Tracker(Home(folder.path.parent), study)
         self.parent = self._tracker.launch(folder.space_file.read_text(encoding="utf-8"), limits)
         self.uri = self._tracker.uri
+        self.store = self._tracker.store
+        self._moved = False  # whether the study was delivered to another store before
         self._runs = Runs(folder.path)
+        self.offset = self._offset(folder.path / DELIVERED, folder.path / RECORD)
         self._shared = study.storage is not None  # another loop may have delivered a trial that it gave up
         self._unsure = True  # whether a run may exist that was not noted
+
+    def _offset(self, place: Path, record: Path) -> int:
+        """Return how much of the record the store has: nothing, if the study was delivered to another one before."""
+        try:
+            noted = json.loads(place.read_text(encoding="utf-8"))
+            offset, store = int(noted["mlflow"]), noted.get("store")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            offset, store = 0, None
+        if store is None:  # an earlier version did not note it
+            known = self._runs.all
+            store = self.store if not known or any(map(self._tracker.has, known[:5])) else None
+        if store != self.store:
+            self._runs.forget()
+            self._moved, offset = True, 0
+        return offset if _is_between_lines(record, offset) else 0  # what is written twice is the same
 
     def __call__(self, trial: Trial) -> None:
         """Deliver a line of the record."""
         if trial.loop is not None:  # its own loop delivers it
             return
-        if trial.mlflow_run_id is not None:  # noted by an earlier version, which had written it before the record
+        if trial.mlflow_run_id is not None and not self._moved:
+            # Noted by an earlier version, which had written it before the record.
             self._runs.note(trial.number, trial.mlflow_run_id)
             if trial.state in FINISHED:
                 return
@@ -206,7 +226,7 @@ def main(place: str, limits: Limits) -> None:
     except WorkError as error:
         send(refused=str(error))
         return
-    send(ready={"parent": to_mlflow.parent, "uri": to_mlflow.uri})
+    send(ready={"parent": to_mlflow.parent, "uri": to_mlflow.uri, "store": to_mlflow.store})
     followers = {"MLflow": _to_mlflow(folder, to_mlflow)}
     study = folder.read()
     to_optuna = ToOptuna(folder, send) if study.engine == "optuna" and study.storage is None else None
@@ -235,15 +255,23 @@ def main(place: str, limits: Limits) -> None:
     send(done=True)
 
 
+def _is_between_lines(record: Path, offset: int) -> bool:
+    try:
+        with record.open("rb") as file:
+            file.seek(max(0, offset - 1))
+            return offset == 0 or (offset > 0 and file.read(1) == b"\n")
+    except FileNotFoundError:
+        return offset == 0
+
+
 def _to_mlflow(folder: StudyFolder, deliver: ToMlflow) -> Follower:
     """Return a follower that continues from the position of an earlier launch."""
-    place = folder.path / "delivered.json"
-    try:
-        offset = int(json.loads(place.read_text(encoding="utf-8"))["mlflow"])
-    except (OSError, ValueError, KeyError, TypeError):
-        offset = 0
-    save = lambda reached: write_text(place, json.dumps({"mlflow": reached}) + "\n", synced=False)  # noqa: E731
-    return Follower(folder.path / RECORD, deliver, offset, delivered=save)
+
+    def save(reached: int) -> None:
+        noted = {"mlflow": reached, "store": deliver.store}
+        write_text(folder.path / DELIVERED, json.dumps(noted) + "\n", synced=False)
+
+    return Follower(folder.path / RECORD, deliver, deliver.offset, delivered=save)
 
 
 class _Commands:

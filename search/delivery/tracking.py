@@ -20,7 +20,7 @@ os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 
 import mlflow
 import numpy as np
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Experiment, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from sqlalchemy import create_engine, text
@@ -29,16 +29,19 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from ...spaces.errors import WorkError
 from ..engines.importance import Importances
 from ..study.home import Home
+from ..study.runs import Runs
 from ..study.settings import StudySettings
 from ..study.trial import CURVES, Trial, now
 from ..system.addresses import mlflow_url
 from ..values.evaluation import Evaluation
 from ..values.limits import Limits
+from .experiment import STUDY_TAG, create_experiment, in_experiment, model_name, own_experiment
 
 STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 DATA_TAG, SPACE_TAG = "convsearch.data", "convsearch.space"  # of an experiment: they mark it as a study
 UNTIL_TAG = "until"  # of a launch: when its minutes will be used up
 ARCHITECTURE_FILE, TEST_FILE = "architecture.json", "test.json"
+SEVERAL = 5  # noted runs that are looked for: one of them may have been deleted
 LONGEST_PARAMETER = 6000  # characters; MLflow's own limit
 
 
@@ -73,24 +76,33 @@ class Tracker:
         self.uri = tracking_uri(home, study.storage)
         self._study = study
         self._common_tags = _common_tags(study)
-        self._local = "MLFLOW_TRACKING_URI" not in os.environ
-        self._artifacts = (home.artifacts / study.name).resolve()
+        self._local = not os.environ.get("MLFLOW_TRACKING_URI")
         for name in ("mlflow", "alembic", "urllib3"):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # they also raise what they log as errors
         with self._reached():
             open_store(home, study.storage)
             self._client = MlflowClient(self.uri)
-            self.experiment_id = self._experiment(home)
+            self._experiment = self._own_experiment(home)
+        self.experiment_id = str(self._experiment.experiment_id)
+        self._artifacts = (home.artifacts / self._experiment.name).resolve()
 
-    def _experiment(self, home: Home) -> str:
-        found = self._client.get_experiment_by_name(self._study.name)
-        if found is not None and found.lifecycle_stage != "active":
-            self._client.restore_experiment(found.experiment_id)
-        if found is not None:
-            return str(found.experiment_id)
-        place = str(self._artifacts) if self._local else None
+    def _own_experiment(self, home: Home) -> Experiment:
+        noted = Runs(home.path / self._study.name).all[:SEVERAL]
+        if (found := own_experiment(self._client, self._study, noted)) is not None:
+            return found
+        place = str(home.artifacts.resolve()) if self._local else None
         tags = {DATA_TAG: self._study.data.name, SPACE_TAG: self._study.space}
-        return str(self._client.create_experiment(self._study.name, place, tags))
+        return self._client.get_experiment(create_experiment(self._client, self._study, tags, place))
+
+    @property
+    def store(self) -> str:
+        """What tells the study's experiment from those of other stores, by whatever address they are reached."""
+        return f"{self.experiment_id}-{self._experiment.creation_time}"
+
+    def has(self, run_id: str) -> bool:
+        """Whether a run is in the study's experiment."""
+        with self._reached():
+            return in_experiment(self._client, run_id, self.experiment_id)
 
     # ------------------------------------------------------------------ a launch
 
@@ -255,10 +267,12 @@ class Tracker:
 
         backend = keras.backend.backend()
         answers = np.asarray(model.predict(example, verbose=0))
+        with self._reached():
+            name = model_name(self._client, self._study, self._experiment)
         details = {
             "name": "model",
             "signature": mlflow.models.infer_signature(example, answers),
-            "registered_model_name": self._study.name,
+            "registered_model_name": name,
             "pip_requirements": [f"{name}=={version(name)}" for name in ("keras", "numpy", backend)],
         }
         with self._reached():
@@ -271,6 +285,7 @@ class Tracker:
             else:
                 # Without an input example, which this writes before it creates the folder, and fails.
                 logged = mlflow.keras.log_model(model, **details)
+            self._client.set_registered_model_tag(name, STUDY_TAG, self._study.id)
             return str(logged.model_uri)
 
     @contextmanager
@@ -317,6 +332,7 @@ def _common_tags(study: StudySettings) -> dict[str, str]:
     """Return the tags of every run of a launch."""
     commit = _git_commit()
     return {
+        STUDY_TAG: study.id,
         "engine": study.engine,
         "algorithm": study.algorithm,
         "pruner": study.pruner,

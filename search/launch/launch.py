@@ -62,6 +62,7 @@ def launch(options: Options, console: Console) -> StudyFolder:
         if options.resume:
             held.enter_context(alone(folder.path))
             folder.sweep()
+            home.refuse_a_copy(folder)
             contract = resumed_contract(folder, options)
             database = database_of(folder, contract.storage, held)
         else:
@@ -110,7 +111,7 @@ def _search_and_export(launched: Launch) -> None:
                 outbox.deliver_rest(False, SHORT)
             raise
         try:
-            if publisher is not None and not is_published(prepared):
+            if publisher is not None and not is_published(prepared, outbox.store):
                 publish_result(prepared, outbox.parent, budget, publisher)
             outbox.deliver_rest(True)
         except WorkError as error:

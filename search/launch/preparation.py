@@ -5,6 +5,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from platform import python_version
+from uuid import uuid4
 
 from rich.console import Console
 
@@ -21,7 +22,7 @@ from ..sources import open_data
 from ..study.folder import StudyFolder
 from ..study.home import Home
 from ..study.settings import DataFacts, StudySettings, Terms
-from ..study.shared import fingerprint, own, shared_of
+from ..study.shared import fingerprint, own, shared_of, study_of
 from .contract import Contract, refuse_other_data
 from .messages import status
 from .warm_start import warm_values
@@ -67,12 +68,11 @@ def prepare(
         folder.create(study, contract.space, parts)
     else:
         assert isinstance(terms, StudySettings), "a resumed study has all its settings"
-        study = terms
+        study = terms.model_copy(update={"name": folder.name})  # the folder may have been renamed
         if database is not None:
             _refuse_another_study(folder, study, database)
             study = study.model_copy(update={"storage": database.storage})
-        if study != existing:
-            folder.write(study)
+        folder.write(study)
     return Prepared(folder, study, dataset, parts, space, folder.record(), database)
 
 
@@ -81,6 +81,7 @@ def _new_study(home: Home, terms: Terms, space: SearchSpace, facts: DataFacts, e
         space.require_enumerable()
     return StudySettings(
         **dict(terms),
+        id=uuid4().hex,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         space_format=SPACE_FORMAT,
         data=facts,
@@ -114,7 +115,7 @@ def _refuse_another_split(contract: Contract, parts: Split) -> None:
 def _refuse_another_study(folder: StudyFolder, study: StudySettings, database: Database) -> None:
     """Raise an InputError if a database, to which the study may have moved, does not have it."""
     found = database.definition()
-    if found is None or found.study["created_at"] != study.created_at:
+    if found is None or study_of(found, database.storage).id != study.id:
         other = "no study" if found is None else "another study"
         raise InputError(f"--resume: {database.place} has {other} '{study.name}', not the one in {folder.path}")
 

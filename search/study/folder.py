@@ -84,9 +84,10 @@ class StudyFolder:
                     path.unlink(missing_ok=True)
 
     def write(self, study: StudySettings) -> None:
-        """Write `study.yaml`."""
+        """Write `study.yaml`, unless it has these settings already."""
         text = yaml.dump(study.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
-        write_text(self.file, text)
+        if not self.file.exists() or self.file.read_bytes() != text.encode():
+            write_text(self.file, text)
 
     def read(self) -> StudySettings:
         """Return `study.yaml`.

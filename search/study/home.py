@@ -95,3 +95,26 @@ class Home:
             existing = "it has no trials" if last is None else f"its trials are 0 to {last}"
             raise InputError(f"'{reference}': the study '{name}' has no trial '{number}'; {existing}")
         return folder, record.trials[int(number)]
+
+    def refuse_a_copy(self, folder: StudyFolder) -> None:
+        """Refuse to go on with a study of which the home has a copy: both would write to the same runs in MLflow.
+
+        Raises:
+            InputError: another folder of the home has the same study.
+        """
+        own = folder.read().id
+        for other in self.studies():
+            if other.path != folder.path and _identity(other) == own:
+                raise InputError(
+                    f"'{folder.name}' and '{other.name}' in {self.path} are copies of one study, and both would write "
+                    "to its runs in MLflow: move one of them out of the home, or start a new study with "
+                    f"--warm-start {folder.name}"
+                )
+
+
+def _identity(folder: StudyFolder) -> str | None:
+    """Return a study's identity; None where it cannot be read."""
+    try:
+        return folder.read().id
+    except InputError:
+        return None

@@ -35,7 +35,8 @@ class Result(BaseModel):
     The winner is trial `best`, chosen from `trials` finished ones, `under` a limit if one was given. `val_accuracy` is
     measured on images that the weights were not trained on: it is the trial's if they were trained `with_validation`.
     `seconds` is the time of the last launch by phase, `tests` how many times the test split was read. `model_uri` is
-    the model's address in MLflow, and `mlflow` is MLflow's address: None until they are delivered. `cut` says that
+    the model's address in MLflow, `mlflow` is MLflow's address, and `store` tells the experiment from those of other
+    stores: None until they are delivered (`store` also where an earlier version delivered them). `cut` says that
     Ctrl-C ended the study before the winner was trained.
     """
 
@@ -53,5 +54,6 @@ class Result(BaseModel):
     test: Evaluation
     model_uri: str | None
     mlflow: str | None
+    store: str | None = None
     seconds: dict[str, float]
     final: Training | None

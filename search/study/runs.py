@@ -19,12 +19,22 @@ class Runs:
             return
         text = self._path.read_bytes()
         whole = text[: text.rfind(b"\n") + 1]  # a kill may have come while a line was written
-        self._ids = dict(map(json.loads, whole.splitlines()))
+        self._ids = dict(row for line in whole.splitlines() if (row := _row(line)) is not None)
         self._partial = len(whole) < len(text)
 
     def of(self, number: int) -> str | None:
         """Return the id of a trial's run, if it is known."""
         return self._ids.get(number)
+
+    @property
+    def all(self) -> list[str]:
+        """The ids of all known runs, the latest trial's first."""
+        return list(reversed(self._ids.values()))
+
+    def forget(self) -> None:
+        """Forget all runs: they are in another store."""
+        write_text(self._path, "")
+        self._ids, self._partial = {}, False
 
     def note(self, number: int, run_id: str) -> None:
         """Store the id of a trial's run."""
@@ -37,3 +47,12 @@ class Runs:
             return
         with self._path.open("ab") as file:
             file.write(json.dumps([number, run_id]).encode() + b"\n")
+
+
+def _row(line: bytes) -> tuple[int, str] | None:
+    """Return a line's trial and run; None where it is damaged: MLflow is asked for the run then."""
+    try:
+        number, run_id = json.loads(line)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return (number, run_id) if isinstance(number, int) and isinstance(run_id, str) else None

@@ -1,6 +1,9 @@
 """`study.yaml`: the settings that a study was started with."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Any
+from uuid import UUID, uuid5
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ...spaces.arithmetic import Volume
 from ...spaces.space import Values
@@ -9,6 +12,8 @@ from ..values.printable import Printable
 from .objectives import DEFAULT, Preference, checked_limit
 from .repeats import DEFAULT_REPEATS
 
+NAMESPACE = UUID("8b6f0a52-6a2e-4c0a-9d3e-3f1f5a7c2b10")  # of identities that are derived
+DERIVED = 5  # the version of UUIDs that are derived from a text (RFC 9562); those of new studies are random
 FORMAT = 2  # of study.yaml; a study of another format is refused, not guessed at
 
 
@@ -61,9 +66,12 @@ class Terms(BaseModel):
 class StudySettings(Terms):
     """`study.yaml`: everything needed to run the study again, except the space, whose YAML file lies beside it.
 
-    `storage` is the database of a shared study, without a password, and `loop` the name of this home's loop in it.
+    `id` is the study's identity, which tells it from others of its name, in MLflow and in a database; studies of
+    earlier versions, which had none, get one that all their loops derive alike. `storage` is the database of a shared
+    study, without a password, and `loop` the name of this home's loop in it.
     """
 
+    id: str = Field(pattern=r"^[0-9a-f]{32}$")
     format: int = FORMAT
     created_at: str
     space_format: int = 1
@@ -73,3 +81,19 @@ class StudySettings(Terms):
     versions: dict[str, str]
     storage: str | None = None
     loop: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_identity(cls, values: Any) -> Any:
+        """Give a study of an earlier version the identity that all who read it derive alike."""
+        if not isinstance(values, dict) or "id" in values:
+            return values
+        facts = values.get("data")
+        fingerprint = facts.get("fingerprint") if isinstance(facts, dict) else getattr(facts, "fingerprint", None)
+        text = f"{values.get('name')}\n{values.get('created_at')}\n{fingerprint}"
+        return {**values, "id": uuid5(NAMESPACE, text).hex}
+
+    @property
+    def is_of_before(self) -> bool:
+        """Whether an earlier version began the study, without an identity."""
+        return UUID(self.id).version == DERIVED

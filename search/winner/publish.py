@@ -22,14 +22,13 @@ def main(connection: Connection) -> None:
     from ..delivery import tracking  # noqa: F401 - MLflow takes long to import
 
     def work(question: dict[str, Any]) -> dict[str, Any]:
-        model_uri, uri = publish(StudyFolder(Path(question["folder"])), question["parent"])
-        return {"model_uri": model_uri, "mlflow": uri}
+        return publish(StudyFolder(Path(question["folder"])), question["parent"])
 
     answer(connection, work)
 
 
-def publish(folder: StudyFolder, parent: str) -> tuple[str, str]:
-    """Log a study's results to its launch `parent`, register the model, and return its address and MLflow's.
+def publish(folder: StudyFolder, parent: str) -> dict[str, str]:
+    """Log a study's results to its launch `parent`, register the model, and return what a Result keeps of it.
 
     Raises:
         WorkError: MLflow cannot be reached or written to.
@@ -54,4 +53,5 @@ def publish(folder: StudyFolder, parent: str) -> tuple[str, str]:
         figures |= {"mean_val_accuracy": standing.mean, "val_accuracy_spread": standing.spread}
     model = import_keras().saving.load_model(folder.bundle / "model.keras", safe_mode=True)
     example = Dataset.load(folder.data(study)).images()[:2].astype("float32")
-    return tracker.log_model(parent, model, example, figures), tracker.uri
+    model_uri = tracker.log_model(parent, model, example, figures)
+    return {"model_uri": model_uri, "mlflow": tracker.uri, "store": tracker.store}

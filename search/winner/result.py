@@ -46,14 +46,14 @@ def export_winner(prepared: Prepared, winner: Winner, budget: Budget, starter: S
     write_text(folder.result_file, result.model_dump_json(indent=2) + "\n")
 
 
-def is_published(prepared: Prepared) -> bool:
-    """Whether MLflow has the model and the results."""
+def is_published(prepared: Prepared, store: str) -> bool:
+    """Whether MLflow has the model and the results: the store that the study is delivered to now."""
     result = prepared.folder.result()
-    return result is not None and result.model_uri is not None
+    return result is not None and result.model_uri is not None and result.store in (None, store)
 
 
 def publish_result(prepared: Prepared, parent: str, budget: Budget, call: Call) -> None:
-    """Publish the results to MLflow, and store the model's address there in `result.json`.
+    """Publish the results to MLflow, and note in `result.json` where the model is.
 
     `call` is to the program PUBLISH, which may have been started long before.
 

@@ -121,11 +121,11 @@ def test_only_the_study_that_a_run_belongs_to_is_taken_from_the_home(folder: Stu
     home, best = folder.path.parent, best_of(folder)
     run = Runs(folder.path).of(best)
     assert run is not None
-    found = folder_of(home, folder.name, best, run)
+    found = folder_of(home, folder.name, folder.read().id, best, run)
     assert winner(found) == best
     assert command_of(home, folder.name, best) == ["export", f"first:{best}", "--home", str(home)]
     with pytest.raises(BundleError, match="another one"):
-        folder_of(home, folder.name, best, "0" * 32)
+        folder_of(home, folder.name, folder.read().id, best, "0" * 32)
     for name in ("second", "../home/first", "/etc", "data"):
         with pytest.raises(BundleError, match="are not in"):
-            folder_of(home, name, best, run)
+            folder_of(home, name, None, best, run)

@@ -1,13 +1,21 @@
 """The tracker alone: where it writes, that nothing is there twice, and what an earlier launch left open."""
 
+import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
 import pytest
 from mlflow.tracking import MlflowClient
 from samples import a_study, completed
 
+from convsearch.search.delivery.experiment import STUDY_TAG, model_name
 from convsearch.search.delivery.tracking import Tracker, tracking_uri
 from convsearch.search.study.home import Home
+from convsearch.search.study.runs import Runs
+from convsearch.search.study.settings import StudySettings
 from convsearch.search.study.trial import Trial
 from convsearch.search.values.limits import Limits
 from convsearch.search.values.proposal import Proposal
@@ -118,3 +126,121 @@ def test_both_launches_of_a_study_are_in_one_experiment_even_if_it_was_deleted_i
     second.launch(SPACE, Limits())
     assert second.experiment_id == first.experiment_id
     assert len(MlflowClient(first.uri).search_runs([first.experiment_id])) == 2
+
+
+# ---------------------------------------------------------------------- whose an experiment is
+
+
+def another(**more: Any) -> StudySettings:
+    """Another study of the same name, begun later with other data."""
+    facts = STUDY.data.model_copy(update={"fingerprint": "e" * 64})
+    return a_study(id=uuid4().hex, created_at="2026-02-01T00:00:00+00:00", data=facts, **more)
+
+
+def logged(home: Home, study: StudySettings) -> Tracker:
+    """The tracker of a study that has one trial, whose run is noted in its folder."""
+    tracker = Tracker(home, study)
+    run = tracker.began(begun(0), tracker.launch(SPACE, Limits()))
+    tracker.ended(completed(begun(0)), run)
+    (home.path / study.name).mkdir(exist_ok=True)
+    Runs(home.path / study.name).note(0, run)
+    return tracker
+
+
+def runs_of(client: MlflowClient, tracker: Tracker) -> dict[str, tuple[str, str]]:
+    """Status and study of all runs of an experiment."""
+    runs = client.search_runs([tracker.experiment_id])
+    return {run.info.run_id: (run.info.status, run.data.tags.get(STUDY_TAG, "")) for run in runs}
+
+
+def test_a_study_of_the_name_of_a_deleted_one_gets_an_experiment_of_its_own_and_changes_nothing_there(
+    tmp_path: Path,
+) -> None:
+    home = Home(tmp_path)
+    client = MlflowClient(tracking_uri(home))
+    first = logged(home, STUDY)
+    before = runs_of(client, first)
+    shutil.rmtree(tmp_path / "mine")
+    second = logged(home, another())
+    assert second.experiment_id != first.experiment_id
+    assert client.get_experiment(second.experiment_id).name == f"mine-{another_id(client, second)[:8]}"
+    assert runs_of(client, first) == before
+    assert second.find(0) not in before
+    assert second.store != first.store
+
+
+def another_id(client: MlflowClient, tracker: Tracker) -> str:
+    """The identity that an experiment has."""
+    return str(client.get_experiment(tracker.experiment_id).tags[STUDY_TAG])
+
+
+def test_two_homes_on_one_server_with_one_name_leave_each_others_launches_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'server.db'}")
+    one, other = (Home(tmp_path / name) for name in ("one", "other"))
+    for home in (one, other):
+        home.prepare()
+    mine, theirs = logged(one, a_study(id=uuid4().hex)), logged(other, a_study(id=uuid4().hex))
+    client = MlflowClient(f"sqlite:///{tmp_path / 'server.db'}")
+    assert mine.experiment_id != theirs.experiment_id
+    again = Tracker(one, mine._study)
+    again.launch(SPACE, Limits())
+    assert [status for status, _ in runs_of(client, theirs).values()].count("RUNNING") == 1
+    assert [status for status, _ in runs_of(client, mine).values()].count("KILLED") == 1
+
+
+def test_an_experiment_that_an_earlier_version_made_is_the_studys_if_a_run_that_it_noted_is_in_it(
+    tmp_path: Path,
+) -> None:
+    home = Home(tmp_path)
+    client = MlflowClient(tracking_uri(home))
+    old = logged(home, STUDY)
+    forget_identities(tmp_path / "mlflow.db")
+    assert Tracker(home, STUDY).experiment_id == old.experiment_id
+    assert another_id(client, old) == STUDY.id  # it has one from now on
+    forget_identities(tmp_path / "mlflow.db")
+    assert Tracker(home, another()).experiment_id != old.experiment_id  # a new study never takes one without
+    shutil.rmtree(tmp_path / "mine")
+    assert Tracker(home, STUDY).experiment_id != old.experiment_id  # nor does an old one that has noted no run of it
+
+
+def forget_identities(store: Path) -> None:
+    """Leave a store as an earlier version would have written it."""
+    with closing(sqlite3.connect(store)) as database, database:
+        for table in ("experiment_tags", "tags"):
+            database.execute(f"DELETE FROM {table} WHERE key = ?", (STUDY_TAG,))
+
+
+def test_an_experiment_that_was_renamed_or_deleted_is_found_by_the_studys_identity(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    client = MlflowClient(tracking_uri(home))
+    first = logged(home, STUDY)
+    client.rename_experiment(first.experiment_id, "a better name")
+    client.delete_experiment(first.experiment_id)
+    assert Tracker(home, STUDY).experiment_id == first.experiment_id
+    assert client.get_experiment(first.experiment_id).lifecycle_stage == "active"
+
+
+def test_a_deleted_experiment_of_another_study_stays_deleted(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    client = MlflowClient(tracking_uri(home))
+    first = logged(home, STUDY)
+    client.delete_experiment(first.experiment_id)
+    logged(home, another())
+    assert client.get_experiment(first.experiment_id).lifecycle_stage == "deleted"
+
+
+def test_a_registered_model_of_another_study_gets_no_version_of_this_one(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    client = MlflowClient(tracking_uri(home))
+    own = logged(home, STUDY)
+    experiment = client.get_experiment(own.experiment_id)
+    assert model_name(client, STUDY, experiment) == "mine"
+    client.create_registered_model("mine", {STUDY_TAG: STUDY.id})
+    assert model_name(client, STUDY, experiment) == "mine"
+    client.set_registered_model_tag("mine", STUDY_TAG, another().id)
+    assert model_name(client, STUDY, experiment) == f"mine-{STUDY.id[:8]}"
+    client.delete_registered_model_tag("mine", STUDY_TAG)  # somebody else's: no version of it is a run of ours
+    assert model_name(client, STUDY, experiment) == f"mine-{STUDY.id[:8]}"
