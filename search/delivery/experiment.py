@@ -18,17 +18,16 @@ def own_experiment(client: MlflowClient, study: StudySettings, noted: Sequence[s
     Args:
         client: of the store.
         study: the study.
-        noted: ids of runs that the study has noted. Earlier versions gave an experiment no identity: one of the study's
-            name is its own if such a run is in it.
+        noted: ids of runs that the study has noted. Earlier versions gave an experiment no identity: the one with such
+            a run is the study's.
     """
     which = f"tags.`{STUDY_TAG}` = '{study.id}'"
     order = ["creation_time ASC"]
     found = next(iter(client.search_experiments(ViewType.ALL, 1, which, order)), None)
+    if found is None and study.is_of_before:
+        found = _without_identity(client, study, noted)
     if found is None:
-        namesake = client.get_experiment_by_name(study.name)
-        if namesake is None or STUDY_TAG in namesake.tags or not _is_of_before(client, study, namesake, noted):
-            return None
-        found = namesake
+        return None
     if found.lifecycle_stage != "active":
         client.restore_experiment(found.experiment_id)
     if STUDY_TAG not in found.tags:
@@ -36,24 +35,32 @@ def own_experiment(client: MlflowClient, study: StudySettings, noted: Sequence[s
     return found
 
 
-def _is_of_before(client: MlflowClient, study: StudySettings, namesake: Experiment, noted: Sequence[str]) -> bool:
-    """Whether an experiment without an identity is one that an earlier version made for the study."""
-    if not study.is_of_before:
-        return False
-    if noted:
-        return any(in_experiment(client, run_id, namesake.experiment_id) for run_id in noted)
-    # A loop that shares a study and has delivered nothing yet: their database has only one study of the name.
-    return study.storage is not None
+def _without_identity(client: MlflowClient, study: StudySettings, noted: Sequence[str]) -> Experiment | None:
+    """Return the experiment that an earlier version made for a study, if it can be told."""
+    places = [place for run_id in noted if (place := _experiment_of(client, run_id)) is not None]
+    if places:
+        found = client.get_experiment(places[0])
+    elif not noted and study.storage is not None:
+        # A loop that has delivered nothing yet: there is only one study of the name in the database that it shares.
+        found = client.get_experiment_by_name(study.name)
+    else:
+        return None
+    return None if found is None or STUDY_TAG in found.tags else found
+
+
+def _experiment_of(client: MlflowClient, run_id: str) -> str | None:
+    """Return the experiment of a run; None if the store has no such run."""
+    try:
+        return str(client.get_run(run_id).info.experiment_id)
+    except MlflowException as error:
+        if error.error_code == ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+            return None
+        raise
 
 
 def in_experiment(client: MlflowClient, run_id: str, experiment_id: str) -> bool:
     """Whether a run exists in an experiment."""
-    try:
-        return str(client.get_run(run_id).info.experiment_id) == experiment_id
-    except MlflowException as error:
-        if error.error_code == ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
-            return False
-        raise
+    return _experiment_of(client, run_id) == experiment_id
 
 
 def create_experiment(client: MlflowClient, study: StudySettings, tags: dict[str, str], artifacts: str | None) -> str:

@@ -111,23 +111,31 @@ class ToMlflow:
         self.store = self._tracker.store
         self._moved = False  # whether the study was delivered to another store before
         self._runs = Runs(folder.path)
-        self.offset = self._offset(folder.path / DELIVERED, folder.path / RECORD)
-        self._shared = study.storage is not None  # another loop may have delivered a trial that it gave up
+        self._place = folder.path / DELIVERED
+        self.offset = self._offset(folder.path / RECORD)
+        # Another loop may have delivered a trial that it gave up; or a run may not be noted any more.
+        self._ask_always = study.storage is not None or self._runs.damaged
         self._unsure = True  # whether a run may exist that was not noted
 
-    def _offset(self, place: Path, record: Path) -> int:
+    def _offset(self, record: Path) -> int:
         """Return how much of the record the store has: nothing, if the study was delivered to another one before."""
         try:
-            noted = json.loads(place.read_text(encoding="utf-8"))
+            noted = json.loads(self._place.read_text(encoding="utf-8"))
             offset, store = int(noted["mlflow"]), noted.get("store")
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             offset, store = 0, None
         if store is None:  # an earlier version did not note it
             known = self._runs.all
             store = self.store if not known or any(map(self._tracker.has, known[:5])) else None
+        # In such an order that a kill in between leaves what leads here again.
         if store != self.store:
-            self._runs.forget()
             self._moved, offset = True, 0
+            self._runs.forget()
+            self.note(offset)
+        elif self._runs.damaged:
+            offset = 0
+            self.note(offset)
+            self._runs.forget()
         return offset if _is_between_lines(record, offset) else 0  # what is written twice is the same
 
     def __call__(self, trial: Trial) -> None:
@@ -140,7 +148,7 @@ class ToMlflow:
             if trial.state in FINISHED:
                 return
         noted = found = self._runs.of(trial.number)
-        if noted is None and (self._unsure or self._shared or trial.state != "running"):
+        if noted is None and (self._unsure or self._ask_always or trial.state != "running"):
             found = self._tracker.find(trial.number)  # a delivery that was killed may have created it
         try:
             run = noted or self._tracker.began(trial, self.parent, found)
@@ -153,6 +161,10 @@ class ToMlflow:
             self._unsure = True
             raise
         self._unsure = False
+
+    def note(self, offset: int) -> None:
+        """Note how many bytes of the record are delivered."""
+        write_text(self._place, json.dumps({"mlflow": offset, "store": self.store}) + "\n", synced=False)
 
     def end(self, finished: bool) -> None:
         """Close the launch."""
@@ -227,7 +239,8 @@ def main(place: str, limits: Limits) -> None:
         send(refused=str(error))
         return
     send(ready={"parent": to_mlflow.parent, "uri": to_mlflow.uri, "store": to_mlflow.store})
-    followers = {"MLflow": _to_mlflow(folder, to_mlflow)}
+    to_record = Follower(folder.path / RECORD, to_mlflow, to_mlflow.offset, delivered=to_mlflow.note)
+    followers = {"MLflow": to_record}
     study = folder.read()
     to_optuna = ToOptuna(folder, send) if study.engine == "optuna" and study.storage is None else None
     if to_optuna is not None:
@@ -262,16 +275,6 @@ def _is_between_lines(record: Path, offset: int) -> bool:
             return offset == 0 or (offset > 0 and file.read(1) == b"\n")
     except FileNotFoundError:
         return offset == 0
-
-
-def _to_mlflow(folder: StudyFolder, deliver: ToMlflow) -> Follower:
-    """Return a follower that continues from the position of an earlier launch."""
-
-    def save(reached: int) -> None:
-        noted = {"mlflow": reached, "store": deliver.store}
-        write_text(folder.path / DELIVERED, json.dumps(noted) + "\n", synced=False)
-
-    return Follower(folder.path / RECORD, deliver, deliver.offset, delivered=save)
 
 
 class _Commands:

@@ -15,11 +15,14 @@ class Runs:
         self._path = folder / FILE
         self._ids: dict[int, str] = {}
         self._partial = False  # whether the last line was cut off
+        self.damaged = False  # whether lines cannot be read, so that runs may be missing
         if not self._path.exists():
             return
         text = self._path.read_bytes()
         whole = text[: text.rfind(b"\n") + 1]  # a kill may have come while a line was written
-        self._ids = dict(row for line in whole.splitlines() if (row := _row(line)) is not None)
+        rows = [_row(line) for line in whole.splitlines()]
+        self.damaged = None in rows
+        self._ids = dict(row for row in rows if row is not None)
         self._partial = len(whole) < len(text)
 
     def of(self, number: int) -> str | None:
@@ -32,7 +35,7 @@ class Runs:
         return list(reversed(self._ids.values()))
 
     def forget(self) -> None:
-        """Forget all runs: they are in another store."""
+        """Forget all runs: they are in another store, or some are missing."""
         write_text(self._path, "")
         self._ids, self._partial = {}, False
 
@@ -50,7 +53,7 @@ class Runs:
 
 
 def _row(line: bytes) -> tuple[int, str] | None:
-    """Return a line's trial and run; None where it is damaged: MLflow is asked for the run then."""
+    """Return a line's trial and run; None where it is damaged."""
     try:
         number, run_id = json.loads(line)
     except (ValueError, TypeError, RecursionError):

@@ -1,6 +1,7 @@
 """A study of format 2 as the version of November 2026 left it: every verb opens it, and it goes on as what it was."""
 
 import json
+import shutil
 import sqlite3
 import tarfile
 from contextlib import closing
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from terminal import convsearch, typed
 
+from convsearch.dashboard.reading.folders import study_folder
 from convsearch.dashboard.reading.store import Store
 from convsearch.search.study.folder import StudyFolder
 from convsearch.search.study.home import Home
@@ -85,3 +87,23 @@ def test_it_goes_on_as_what_it_was(tmp_path: Path) -> None:
         runs = store.execute("select count(*) from tags where key = 'kind' and value = 'trial'").fetchone()
     assert experiments == [(NAME,)]
     assert runs == (6,)
+
+
+def test_it_may_be_renamed_but_not_copied(tmp_path: Path) -> None:
+    old = unpacked(tmp_path / "home")
+    home, identity = old.path.parent, old.read().id
+    renamed = StudyFolder(old.path.rename(home / "renamed"))
+    shutil.copytree(renamed.path, home / "copy")
+    done = typed("run", "--study", "renamed", "--resume", "--trials", 4, "--home", home)
+    assert done.returncode == 2
+    assert "'renamed' and 'copy'" in done.stderr
+    shutil.rmtree(home / "copy")
+    done = convsearch("run", "--study", "renamed", "--resume", "--trials", 4, "--home", home)
+    assert done.returncode == 0, done.stderr
+    assert "nothing left to do" in done.stderr
+    assert (renamed.read().name, renamed.read().id) == ("renamed", identity)
+    study = Store(home).study(NAME)  # MLflow keeps its name
+    assert study is not None
+    found = study_folder(home, study.name, study.identity)
+    assert found is not None
+    assert found.path == renamed.path

@@ -1,5 +1,6 @@
 """Delivery to MLflow and `optuna.db`: in order, nothing lost, nothing twice, whatever is killed or out of reach."""
 
+import json
 import os
 import signal
 import socket
@@ -141,6 +142,45 @@ def test_however_often_the_delivery_is_killed_and_when_the_search_is_over_too_no
         outbox.deliver_rest(True)
     require_all_once(folder, store(folder), 14)
     assert MlflowClient(store(folder)).get_run(outbox.parent).info.status == "FINISHED"
+
+
+def deliver(folder: StudyFolder) -> None:
+    """Deliver whatever the record has, as a launch does."""
+    with closing(Outbox(folder, Limits())) as outbox:
+        outbox.wait_until_ready()
+        outbox.deliver_rest(True)
+
+
+@pytest.mark.parametrize("by_an_earlier_version", [False, True])
+def test_a_store_that_was_deleted_gets_everything_again(folder: StudyFolder, by_an_earlier_version: bool) -> None:
+    search = Search(folder)
+    search.trials(2)
+    deliver(folder)
+    noted = folder.path / "delivered.json"
+    if by_an_earlier_version:
+        noted.write_text(json.dumps({"mlflow": json.loads(noted.read_text())["mlflow"]}))
+    for file in folder.path.parent.glob("mlflow.db*"):
+        file.unlink()
+    search.trials(1)
+    deliver(folder)
+    require_all_once(folder, store(folder), 3)
+
+
+@pytest.mark.parametrize("damage", ["runs", "offset", "both"])
+def test_what_is_noted_of_the_delivery_may_be_damaged(folder: StudyFolder, damage: str) -> None:
+    search = Search(folder)
+    search.trials(3)
+    deliver(folder)
+    if damage != "offset":
+        runs = folder.path / "runs.jsonl"
+        lines = runs.read_text().splitlines()
+        runs.write_text("\n".join([lines[0], "[1, {", "17", lines[2], ""]))
+    if damage != "runs":
+        noted = json.loads((folder.path / "delivered.json").read_text())
+        (folder.path / "delivered.json").write_text(json.dumps({**noted, "mlflow": noted["mlflow"] + 1000}))
+    search.trials(1)
+    deliver(folder)
+    require_all_once(folder, store(folder), 4)
 
 
 def test_a_delivery_whose_loop_is_killed_ends(folder: StudyFolder) -> None:
