@@ -25,7 +25,8 @@ class Dataset:
     `name` is short and for people, `source` is what `open_data` was given. `fingerprint` is the SHA-256 of
     the content: a moved or renamed copy has the same. `input` is the volume of one image, `count` is n.
     `notes` tell a person what was decided or looks unusual; `bad` names the files that were skipped, each
-    with its reason.
+    with its reason. `rows` is a hash of which of the source's images these are: another one if others are
+    skipped; None where an earlier version did not store it.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Dataset:
     folder: Path
     notes: tuple[str, ...] = ()
     bad: tuple[str, ...] = ()
+    rows: str | None = None
 
     def __len__(self) -> int:
         return self.count
@@ -78,6 +80,7 @@ class Dataset:
                 folder=folder,
                 notes=tuple(map(printable, described["notes"])),
                 bad=tuple(map(printable, described["bad"])),
+                rows=described.get("rows"),
             )
             whole = (
                 dataset.images().shape == (dataset.count, *dataset.input)
@@ -104,6 +107,7 @@ class Dataset:
             "classes": self.classes,
             "notes": self.notes,
             "bad": self.bad,
+            "rows": self.rows,
         }
         return json.dumps(described, indent=1)
 

@@ -1,6 +1,7 @@
 """Decoded images on disk: looked up by their fingerprint, or written once, atomically."""
 
 import errno
+import hashlib
 import os
 import shutil
 import tempfile
@@ -106,6 +107,7 @@ def _write(source: Source, folder: Path, skip_bad: bool, progress: Progress | No
         folder=folder,
         notes=tuple(notes),
         bad=tuple(bad),
+        rows=hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest(),
     )
     (folder / "data.json").write_text(dataset.to_json(), encoding="utf-8")
     return dataset

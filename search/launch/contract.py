@@ -151,7 +151,8 @@ def resumed_contract(folder: StudyFolder, options: Options) -> Contract:
     source, size = options.data or existing.data.source, options.image_size or existing.data.image_size
     _require_images(source, size)
     storage = options.storage or existing.storage
-    return Contract(folder, definition, text, source, size, options.skip_bad, terms, existing.epochs, storage, existing)
+    skip_bad = options.skip_bad or existing.data.skipped
+    return Contract(folder, definition, text, source, size, skip_bad, terms, existing.epochs, storage, existing)
 
 
 def joined_contract(folder: StudyFolder, options: Options, shared: Shared) -> Contract:
@@ -183,7 +184,7 @@ def joined_contract(folder: StudyFolder, options: Options, shared: Shared) -> Co
         shared.space,
         source,
         size,
-        options.skip_bad,
+        options.skip_bad or existing.data.skipped,
         terms=existing,
         epochs=existing.epochs,
         storage=existing.storage,
@@ -192,16 +193,31 @@ def joined_contract(folder: StudyFolder, options: Options, shared: Shared) -> Co
     )
 
 
-def refuse_other_data(study: StudySettings, facts: DataFacts, source: str, option: str) -> None:
-    """Raise an InputError if the data are not those that the study was created with."""
+def refuse_other_data(study: StudySettings, facts: DataFacts, count: int, contract: Contract) -> None:
+    """Raise an InputError if the data are not those that the study was created with.
+
+    Args:
+        study: as it was created.
+        facts: of the data now.
+        count: the number of images now.
+        contract: of the launch.
+    """
+    theirs = f"--{contract.option}: {contract.source} is not the data that the study '{study.name}' was created with: "
     for key in ("fingerprint", "input", "classes"):
         now, then = getattr(facts, key), getattr(study.data, key)
         if now != then:
             shown = (now[:16], then[:16]) if key == "fingerprint" else (now, then)
             raise InputError(
-                f"--{option}: {source} is not the data that the study '{study.name}' was created with: its {key} "
-                f"{'is' if key != 'classes' else 'are'} {shown[0]}, the study has {shown[1]}"
+                f"{theirs}its {key} {'is' if key != 'classes' else 'are'} {shown[0]}, the study has {shown[1]}"
             )
+    # The split names images by their position among those that could be read.
+    others = None not in (facts.rows, study.data.rows) and facts.rows != study.data.rows
+    if others or count != study.data.count:
+        raise InputError(
+            f"{theirs}other images can be read than then: {count:,} now, {study.data.count:,} then. Its split would mix "
+            "training and test images. Make the same images readable again, with the same version of Pillow "
+            f"({study.versions.get('pillow', 'unknown')}), or start a new study with --warm-start {study.name}"
+        )
 
 
 def _require_images(source: str, size: tuple[int, int] | None) -> None:

@@ -48,9 +48,9 @@ def prepare(
     folder, terms, existing = contract.folder, contract.terms, contract.existing
     space = SearchSpace(contract.definition, dataset.input, len(dataset.classes))
     parts = Split.load(folder.split) if contract.resumed else split(dataset, terms.seed)
-    facts = _facts(dataset, parts, contract.image_size)
+    facts = _facts(dataset, parts, contract)
     if existing is not None:
-        refuse_other_data(existing, facts, contract.source, contract.option)
+        refuse_other_data(existing, facts, dataset.count, contract)
         _refuse_another_split(contract, parts)
     if existing is None or terms.under != existing.under:
         _require_reachable(space, terms)
@@ -144,7 +144,7 @@ def _counting(console: Console, text: str) -> Iterator[Callable[[int, int], None
         yield lambda done, total: show(f"{text}: {done:,} of {total:,} images")
 
 
-def _facts(dataset: Dataset, parts: Split, size: tuple[int, int] | None) -> DataFacts:
+def _facts(dataset: Dataset, parts: Split, contract: Contract) -> DataFacts:
     return DataFacts(
         name=dataset.name,
         source=dataset.source,
@@ -152,11 +152,13 @@ def _facts(dataset: Dataset, parts: Split, size: tuple[int, int] | None) -> Data
         input=dataset.input,
         classes=dataset.classes,
         folder=dataset.folder.name,
-        image_size=size,
+        image_size=contract.image_size,
         train=len(parts.train),
         val=len(parts.val),
         test=len(parts.test),
         notes=dataset.notes,
+        rows=dataset.rows,
+        skip_bad=contract.skip_bad,
     )
 
 

@@ -9,6 +9,7 @@ Whatever the file holds becomes whole numbers from 0 to 255 at the requested siz
   change.
 """
 
+import errno
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +32,9 @@ _FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "AVIF", "PPM", "
 
 MAX_PIXELS = 50_000_000
 """A larger image is treated as a decompression bomb or a mistake, and not decoded."""
+
+# Errors of reading that say nothing of the file: too many open files, no memory, a failing disk or connection.
+_OF_THE_MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE, errno.EINTR, errno.ETIMEDOUT)
 
 _GREY_MODES = ("1", "L", "LA", "La", "I", "F")
 _QUARTER_TURNS = (5, 6, 7, 8)  # EXIF orientations that swap height and width
@@ -138,6 +142,12 @@ def _problems_of(name: str) -> Iterator[None]:
         raise BadImageError(name, "damaged, or not an image in a supported format") from error
     except Image.DecompressionBombError as error:
         raise BadImageError(name, f"far too many pixels; the limit is {MAX_PIXELS // 10**6} million") from error
+    except MemoryError:  # the machine's failure, not the image's: the same image would be left out of one launch only
+        raise
+    except OSError as error:
+        if error.errno in _OF_THE_MACHINE:
+            raise
+        raise BadImageError(name, f"damaged: {error}") from error
     except Exception as error:  # damaged files make Pillow's decoders raise almost anything
         raise BadImageError(name, f"damaged: {error or type(error).__name__}") from error
 

@@ -18,7 +18,11 @@ FORMAT = 2  # of study.yaml; a study of another format is refused, not guessed a
 
 
 class DataFacts(BaseModel):
-    """The data of a study: enough to find it again and to detect changes. `folder` is a name in `Home.data`."""
+    """The data of a study: enough to find it again and to detect changes. `folder` is a name in `Home.data`.
+
+    `rows` tells which images are left if bad ones were skipped, and `skip_bad` whether that is allowed; None where an
+    earlier version did not store them.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -33,6 +37,18 @@ class DataFacts(BaseModel):
     val: int
     test: int
     notes: tuple[Printable, ...] = ()
+    rows: str | None = None
+    skip_bad: bool | None = None
+
+    @property
+    def count(self) -> int:
+        """The number of images."""
+        return self.train + self.val + self.test
+
+    @property
+    def skipped(self) -> bool:
+        """Whether bad images were left out, as far as an earlier version's notes tell it."""
+        return any(note.startswith("skipped: ") for note in self.notes) if self.skip_bad is None else self.skip_bad
 
 
 class Terms(BaseModel):
