@@ -69,7 +69,9 @@ NAMES = st.one_of(st.sampled_from(NASTY), st.text(MARKS, min_size=1), st.text(mi
 ACTIVE = {"html_inline", "html_block", "link_open", "image"}
 
 
-def card(classes: list[str], study: str, space: str, data: str, note: str, chosen: str) -> str:
+def card(
+    classes: list[str], study: str, space: str, data: str, note: str, chosen: str, trained: str, version: str
+) -> str:
     """A card that has all these texts from outside."""
     input = Volume(8, 8, 1)
     architecture = Architecture(input=input, layers=(Layer(filters=8),), classes=len(classes))
@@ -88,12 +90,12 @@ def card(classes: list[str], study: str, space: str, data: str, note: str, chose
         notes=(note,),
     )
     settings: dict[str, Any] = {"engine": "optuna", "algorithm": "tpe", "pruner": "none", "trials": 1, "seed": 0}
-    settings |= {"class_weights": False, "created_at": "", "data": facts, "epochs": 2, "versions": {"keras": "3.15"}}
+    settings |= {"class_weights": False, "created_at": "", "data": facts, "epochs": 2, "versions": {version: version}}
     described = StudySettings(name=study, space=space, objectives=("val_accuracy", "parameters"), **settings)
     trial = Trial.begin(Proposal(0, {}, candidate)).model_copy(update={"state": "complete", "value": 0.9})
     confusion = tuple(tuple(5 for _ in classes) for _ in classes)
     test = Evaluation(accuracy=0.5, interval_95=(0.4, 0.6), count=20, confusion=confusion)
-    return model_card(Facts(described, trial, candidate, {"complete": 1}, 0.9, "As it is.", test, chosen=chosen))
+    return model_card(Facts(described, trial, candidate, {"complete": 1}, 0.9, trained, test, chosen=chosen))
 
 
 def tokens(parser: MarkdownIt, text: str) -> Iterator[Token]:
@@ -118,8 +120,8 @@ def shown(parser: MarkdownIt, text: str) -> list[str]:
 @given(data=st.data())
 def test_no_name_is_markup(parser: MarkdownIt, classes: int, data: st.DataObject) -> None:
     names = data.draw(st.lists(NAMES, min_size=classes, max_size=classes))
-    others = [data.draw(NAMES) for _ in range(5)]
-    found, expected = card(names, *others), card([f"class{i}" for i in range(classes)], *["name"] * 5)
+    others = [data.draw(NAMES) for _ in range(7)]
+    found, expected = card(names, *others), card([f"class{i}" for i in range(classes)], *["name"] * 7)
     assert structure(parser, found) == structure(parser, expected)
     texts = shown(parser, found)
     assert not ACTIVE & set(structure(parser, found))
