@@ -35,6 +35,13 @@ class Split:
             np.savez(stream, train=self.train, val=self.val, test=self.test)
         unfinished.replace(path)
 
+    def examples(self, dataset: Dataset, count: int) -> NDArray[np.uint8]:
+        """Return the first `count` training images, or all if there are fewer: what a check or a sample may show.
+
+        Neither may touch the other parts: test images are read by the one test only.
+        """
+        return np.array(dataset.images()[self.train[:count]])
+
     @staticmethod
     def load(path: Path) -> "Split":
         """Read a split that `save` wrote; InputError where there is none."""

@@ -5,19 +5,22 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ...spaces.building.program import source
-from ..data import Dataset
+from ..data import Dataset, Split
 from ..system.files import new_folder
+from .labels import write_labels
 from .model_card import Facts, model_card
-from .verify import Verifier
-
-CHECKED = 16  # images that the saved model is compared on
+from .verify import CHECKED, Verifier
 
 
 def write_bundle(
-    folder: Path, model: Any, batch_norm_momentum: float, facts: Facts, dataset: Dataset, verifier: Verifier
+    folder: Path,
+    model: Any,
+    batch_norm_momentum: float,
+    facts: Facts,
+    dataset: Dataset,
+    split: Split,
+    verifier: Verifier,
 ) -> float:
     """Write the bundle of a trained model and return by how much its predictions differed in a fresh process.
 
@@ -28,7 +31,8 @@ def write_bundle(
         model: the Keras model, raw images in, probabilities out.
         batch_norm_momentum: what the model was built with.
         facts: for the model card.
-        dataset: the data; the check uses some of its training images.
+        dataset: the data.
+        split: the parts of the data; the check uses some of the training images.
         verifier: the process that checks it.
 
     Raises:
@@ -41,11 +45,10 @@ def write_bundle(
             json.dumps(candidate.model_dump(mode="json"), indent=2) + "\n", encoding="utf-8"
         )
         (partial / "model.py").write_text(source(candidate.architecture, batch_norm_momentum), encoding="utf-8")
-        labels = [name.replace("\n", " ") for name in dataset.classes]
-        (partial / "labels.txt").write_text("\n".join(labels) + "\n", encoding="utf-8")
+        write_labels(partial / "labels.txt", dataset.classes)
         program = Path(__file__).with_name("predict.py").read_text(encoding="utf-8")
         (partial / "predict.py").write_text(program, encoding="utf-8")
-        images = np.array(dataset.images()[:CHECKED])
+        images = split.examples(dataset, CHECKED)
         difference = verifier.verify(partial, images, model.predict(images, verbose=0))
         card = model_card(dataclasses.replace(facts, difference=difference))
         (partial / "MODEL_CARD.md").write_text(card, encoding="utf-8")

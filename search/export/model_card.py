@@ -10,6 +10,7 @@ from ...spaces.architecture import Candidate
 from ..study.settings import StudySettings
 from ..study.trial import Trial
 from ..values.evaluation import Evaluation
+from .markdown import plain
 
 WIDEST = 30  # classes, up to which the confusion matrix is printed in full
 CONFUSIONS = 15  # the number of most common confusions that are listed otherwise
@@ -42,7 +43,7 @@ def model_card(facts: Facts) -> str:
     """Return the card as Markdown."""
     candidate = facts.candidate
     parts = [
-        f"# {facts.study.name}: {candidate.architecture}",
+        f"# {plain(facts.study.name)}: {candidate.architecture}",
         _summary(facts),
         "## Data\n\n" + _data(facts.study, facts.tests),
         "## Accuracy\n\n" + _accuracy(facts),
@@ -50,7 +51,8 @@ def model_card(facts: Facts) -> str:
         "## The network\n\n" + _arithmetic(candidate),
         "## How it was trained\n\n" + _recipe(facts),
         "## Limits\n\n" + _limits(facts),
-        "## Versions\n\n" + "\n".join(f"- {name} {found}" for name, found in facts.study.versions.items()),
+        "## Versions\n\n"
+        + "\n".join(f"- {plain(name)} {plain(found)}" for name, found in facts.study.versions.items()),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -69,11 +71,11 @@ def _summary(facts: Facts) -> str:
 
 def _data(study: StudySettings, tests: int) -> str:
     data = study.data
-    notes = "".join(f"\n- {note}" for note in data.notes)
-    shown = ", ".join(data.classes[:WIDEST]) + (" ..." if len(data.classes) > WIDEST else "")
+    notes = "".join(f"\n- {plain(note)}" for note in data.notes)
+    shown = ", ".join(map(plain, data.classes[:WIDEST])) + (" ..." if len(data.classes) > WIDEST else "")
     return (
-        f"- Source: {data.name} (content fingerprint {data.fingerprint[:16]})\n"
-        f"- Classes: {_text(shown)}\n"
+        f"- Source: {plain(data.name)} (content fingerprint {data.fingerprint[:16]})\n"
+        f"- Classes: {shown}\n"
         f"- Images: {data.train:,} for training, {data.val:,} for validation, {data.test:,} for the test; "
         f"seed {study.seed}, stratified\n"
         f"- The test images were held out before the search and read {_read(tests)}{notes}"
@@ -98,7 +100,7 @@ def _accuracy(facts: Facts) -> str:
         return text + "\n\nThe test split was not read for this model: it is kept for the winner of the search."
     low, high = test.interval_95
     rows = [
-        f"| {_text(name)} | {precision:.1%} | {recall:.1%} | {count} |"
+        f"| {plain(name)} | {precision:.1%} | {recall:.1%} | {count} |"
         for name, (precision, recall, count) in zip(facts.study.data.classes, test.per_class(), strict=True)
     ]
     return (
@@ -113,10 +115,10 @@ def _accuracy(facts: Facts) -> str:
 
 def _confusion(classes: tuple[str, ...], test: Evaluation) -> str:
     if len(classes) <= WIDEST:
-        head = "| true \\ predicted | " + " | ".join(map(_text, classes)) + " |"
+        head = "| true \\ predicted | " + " | ".join(map(plain, classes)) + " |"
         rule = "| --- " * (len(classes) + 1) + "|"
         rows = [
-            f"| **{_text(name)}** | " + " | ".join(str(n) if n else "" for n in row) + " |"
+            f"| **{plain(name)}** | " + " | ".join(str(n) if n else "" for n in row) + " |"
             for name, row in zip(classes, test.confusion, strict=True)
         ]
         return "\n".join(["Confusion matrix:\n", head, rule, *rows])
@@ -124,7 +126,7 @@ def _confusion(classes: tuple[str, ...], test: Evaluation) -> str:
         ((n, i, j) for i, row in enumerate(test.confusion) for j, n in enumerate(row) if i != j and n),
         key=lambda item: -item[0],
     )
-    lines = [f"- {n} x {_text(classes[i])} predicted as {_text(classes[j])}" for n, i, j in found[:CONFUSIONS]]
+    lines = [f"- {n} x {plain(classes[i])} predicted as {plain(classes[j])}" for n, i, j in found[:CONFUSIONS]]
     return "\n".join(["The most common confusions:\n", *lines])
 
 
@@ -132,10 +134,10 @@ def _search(facts: Facts) -> str:
     study, counts = facts.study, facts.counts
     states = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     return (
-        f"Space `{study.space}`, engine {study.engine}, algorithm {study.algorithm}, pruner {study.pruner}, "
-        f"up to {study.epochs} epochs per trial. Trials: {states}. {_several(facts)}"
+        f"Space {plain(study.space)}, engine {plain(study.engine)}, algorithm {plain(study.algorithm)}, "
+        f"pruner {plain(study.pruner)}, up to {study.epochs} epochs per trial. Trials: {states}. {_several(facts)}"
         f"This is trial {facts.trial.number}, whose validation accuracy in the search was "
-        f"{facts.trial.value or 0:.1%}{'' if facts.repeats is None else f' ({facts.repeats})'}. {facts.trained}"
+        f"{facts.trial.value or 0:.1%}{'' if facts.repeats is None else f' ({facts.repeats})'}. {plain(facts.trained)}"
     )
 
 
@@ -145,7 +147,7 @@ def _several(facts: Facts) -> str:
         return ""
     latency = facts.trial.latency_ms
     took = "" if latency is None else f" One image took {latency:.2f} ms on the machine of the search."
-    chosen = "" if facts.chosen is None else f" Chosen: {facts.chosen}."
+    chosen = "" if facts.chosen is None else f" Chosen: {plain(facts.chosen)}."
     return f"Objectives: {', '.join(facts.study.objectives)}.{chosen}{took} "
 
 
@@ -189,10 +191,3 @@ def _limits(facts: Facts) -> str:
             f"of the model in memory by at most {facts.difference:.1g}."
         )
     return "\n".join(lines)
-
-
-def _text(name: str) -> str:
-    """Return a name from the data as plain text of a Markdown table."""
-    for mark in ("\\", "|", "`", "*", "_", "<", "[", "]"):
-        name = name.replace(mark, "\\" + mark)
-    return name.replace("\n", " ")

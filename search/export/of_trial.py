@@ -3,10 +3,8 @@
 import shutil
 from pathlib import Path
 
-import numpy as np
-
 from ...spaces.errors import InputError
-from ..data import Dataset
+from ..data import Dataset, Split
 from ..study.folder import StudyFolder
 from ..study.objectives import Preference, checked_limit
 from ..study.repeats import standings
@@ -14,9 +12,7 @@ from ..study.trial import Trial
 from ..system.backend import import_keras
 from ..system.files import new_folder
 from .model_card import Facts
-from .verify import Verifier
-
-CHECKED = 16  # images that a copied bundle is compared on
+from .verify import CHECKED, Verifier
 
 
 def trial_under(folder: StudyFolder, under: str) -> Trial | None:
@@ -49,13 +45,13 @@ def export_bundle(folder: StudyFolder, trial: Trial | None, to: Path) -> float:
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise InputError(f"--to {to}: already exists; choose a new folder")
     study = folder.read()
-    dataset = Dataset.load(folder.data(study))
+    dataset, split = Dataset.load(folder.data(study)), Split.load(folder.split)
     if trial is None:
         if not folder.bundle.is_dir():
             best = folder.record().best()
             hint = f"; `{study.name}:{best[0].number}` exports its best trial so far" if best else ""
             raise InputError(f"the study '{study.name}' has no tested winner yet: --resume finishes it{hint}")
-        return _copy(folder.bundle, to, dataset)
+        return _copy(folder.bundle, to, dataset, split)
     weights = folder.weights(trial.number)
     if trial.loop is not None and not weights.exists():
         raise InputError(
@@ -75,13 +71,13 @@ def export_bundle(folder: StudyFolder, trial: Trial | None, to: Path) -> float:
         counts = {str(state): count for state, count in folder.record().counts().items()}
         trained = f"The weights are those of its best epoch, {trial.best_epoch}."
         facts = Facts(study, trial, trial.candidate, counts, trial.value or 0.0, trained, None)
-        return write_bundle(to, model, momentum, facts, dataset, verifier)
+        return write_bundle(to, model, momentum, facts, dataset, split, verifier)
 
 
-def _copy(bundle: Path, to: Path, dataset: Dataset) -> float:
+def _copy(bundle: Path, to: Path, dataset: Dataset, split: Split) -> float:
     keras = import_keras(start=False)
     with Verifier() as verifier, new_folder(to) as partial:
         shutil.copytree(bundle, partial, dirs_exist_ok=True)
         model = keras.saving.load_model(bundle / "model.keras", safe_mode=True)
-        images = np.array(dataset.images()[:CHECKED])
+        images = split.examples(dataset, CHECKED)
         return verifier.verify(partial, images, model.predict(images, verbose=0))

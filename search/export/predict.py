@@ -5,26 +5,38 @@ Needs Keras 3 with its backend, NumPy and Pillow; nothing of Convsearch.
 """
 
 import os
+import stat
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-import keras
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 HERE = Path(__file__).resolve().parent
+# No other format: for some, such as EPS, Pillow starts external programs.
+FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "AVIF", "PPM", "JPEG2000")
+MAX_PIXELS = 50_000_000
+
+
+class BadFileError(Exception):
+    """A file that cannot be used, and why."""
 
 
 def read(path: str | Path, height: int, width: int, depth: int) -> np.ndarray:
     """Return an image file in the model's input format: (height, width, depth), whole numbers from 0 to 255."""
-    # Not by its path: Pillow 13.0 would map an uncompressed TIFF into memory and apply its orientation twice.
-    with Path(path).open("rb") as stream, Image.open(stream) as file:
+    with opened(path) as file:
         file.draft(None, (2 * max(height, width), 2 * max(height, width)))  # decode a large JPEG at reduced size
         image = ImageOps.exif_transpose(file)
+        if image.mode == "F":
+            raise BadFileError("floating-point pixels; save it with 8 or 16 bits a pixel")
         if image.mode == "I" or image.mode.startswith("I;16"):  # 16 bits per pixel
-            values = np.asarray(image).astype(np.int64)
+            values = np.asarray(image).astype(np.int32)
+            low, high = int(values.min()), int(values.max())
+            if low < 0 or high > 65535:
+                raise BadFileError(f"32-bit pixels from {low} to {high}; save it with 8 or 16 bits a pixel")
             image = Image.fromarray(((values + 128) // 257).astype(np.uint8))
         if image.has_transparency_data:  # transparent pixels become white
             image = image.convert("RGBA")
@@ -32,20 +44,65 @@ def read(path: str | Path, height: int, width: int, depth: int) -> np.ndarray:
         image = image.convert("L" if depth == 1 else "RGB")
         if image.size != (width, height):
             image = image.resize((width, height), Image.Resampling.LANCZOS)
-        return np.asarray(image, dtype=np.uint8).reshape(height, width, depth)
+        return np.array(image, dtype=np.uint8).reshape(height, width, depth)
+
+
+@contextmanager
+def opened(path: str | Path) -> Iterator[Image.Image]:
+    """Open an image by its header; whatever is wrong with it, then or while it is decoded, becomes BadFileError."""
+    try:
+        status = Path(path).stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise BadFileError("not a file")
+        if status.st_size == 0:
+            raise BadFileError("empty file")
+        # Not by its path: Pillow 13.0 would map an uncompressed TIFF into memory and apply its orientation twice.
+        with Path(path).open("rb") as stream, Image.open(stream, formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise BadFileError(f"{image.height}x{image.width} pixels; the limit is {MAX_PIXELS // 10**6} million")
+            yield image
+    except BadFileError as error:
+        raise BadFileError(f"{path}: {error}") from None
+    except FileNotFoundError:
+        raise BadFileError(f"{path}: no such file") from None
+    except UnidentifiedImageError:
+        raise BadFileError(f"{path}: damaged, or not an image in a supported format") from None
+    except Image.DecompressionBombError:
+        raise BadFileError(f"{path}: far too many pixels; the limit is {MAX_PIXELS // 10**6} million") from None
+    except Exception as error:  # damaged files make Pillow's decoders raise almost anything
+        raise BadFileError(f"{path}: damaged: {error or type(error).__name__}") from error
 
 
 def predict(paths: list[str]) -> list[tuple[str, float]]:
-    """Return the label of each image with the model's confidence, from 0 to 1."""
+    """Return the label of each image with the model's confidence, from 0 to 1; raise BadFileError for a bad file."""
+    for path in paths:
+        with opened(path):
+            pass
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import keras  # takes seconds: not before all files are known to be images
+
     model = keras.saving.load_model(HERE / "model.keras", safe_mode=True)
-    labels = (HERE / "labels.txt").read_text(encoding="utf-8").splitlines()
+    labels = (HERE / "labels.txt").read_bytes().decode("utf-8").removesuffix("\n").split("\n")
+    if len(labels) != model.output_shape[-1]:
+        raise BadFileError(f"labels.txt: {len(labels)} labels, but the model has {model.output_shape[-1]} outputs")
     images = np.stack([read(path, *model.input_shape[1:]) for path in paths])
     shares = model.predict(images, verbose=0)
     return [(labels[row.argmax()], float(row.max())) for row in shares]
 
 
+def one_line(text: str) -> str:
+    """Return text with each character that this terminal cannot print, such as a line break, written as its escape."""
+    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    return shown.encode(sys.stdout.encoding, "backslashreplace").decode(sys.stdout.encoding)
+
+
 if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit(__doc__)
-    for name, (label, confidence) in zip(sys.argv[1:], predict(sys.argv[1:]), strict=True):
-        print(f"{name}\t{label}\t{confidence:.1%}")
+    warnings.simplefilter("ignore")  # of Pillow, about files that are read or refused below
+    try:
+        found = predict(sys.argv[1:])
+    except BadFileError as error:
+        sys.exit(f"predict.py: {one_line(str(error))}")
+    for name, (label, confidence) in zip(sys.argv[1:], found, strict=True):
+        print(f"{one_line(name)}\t{one_line(label)}\t{confidence:.1%}")

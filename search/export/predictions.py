@@ -8,13 +8,14 @@ import numpy as np
 from ...spaces.errors import InputError, WorkError
 from ..sources.images import decode, read_header
 from ..system.backend import import_keras
+from .labels import read_labels
 
 
 def predictions(bundle: Path, paths: list[Path]) -> list[dict[str, Any]]:
     """Return `{"image", "label", "confidence"}` for each image; confidence is a share from 0 to 1.
 
     Raises:
-        InputError: the folder is not a bundle, or a file is not an image.
+        InputError: the folder is not a bundle, its labels are not those of the model, or a file is not an image.
         WorkError: the model does not load.
     """
     for name in ("model.keras", "labels.txt"):
@@ -30,7 +31,7 @@ def predictions(bundle: Path, paths: list[Path]) -> list[dict[str, Any]]:
     except (ValueError, OSError, TypeError) as error:
         raise WorkError(f"{bundle / 'model.keras'}: the model does not load: {error}") from error
     height, width, depth = model.input_shape[1:]
-    labels = (bundle / "labels.txt").read_text(encoding="utf-8").splitlines()
+    labels = read_labels(bundle / "labels.txt", model.output_shape[-1])
     images = np.stack([decode(path, (height, width), depth) for path in paths])
     shares = model.predict(images, verbose=0)
     return [

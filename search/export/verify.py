@@ -21,6 +21,7 @@ from ..system.machine import this_machine
 from ..system.processes import end_with_parent
 
 MOST_DESCRIPTORS = 1 << 16
+CHECKED = 16  # training images that a saved model is compared on
 TOLERANCE = 1e-4  # of a probability; another process may sum in another order
 
 # Run in the fresh process: the saved model, then the source file with the saved model's weights.

@@ -214,8 +214,8 @@ def refuse_other_data(study: StudySettings, facts: DataFacts, count: int, contra
     others = None not in (facts.rows, study.data.rows) and facts.rows != study.data.rows
     if others or count != study.data.count:
         raise InputError(
-            f"{theirs}other images can be read than then: {count:,} now, {study.data.count:,} then. Its split would mix "
-            "training and test images. Make the same images readable again, with the same version of Pillow "
+            f"{theirs}other images can be read than then: {count:,} now, {study.data.count:,} then. Its split would "
+            "mix training and test images. Make the same images readable again, with the same version of Pillow "
             f"({study.versions.get('pillow', 'unknown')}), or start a new study with --warm-start {study.name}"
         )
 

@@ -10,6 +10,7 @@ Whatever the file holds becomes whole numbers from 0 to 255 at the requested siz
 """
 
 import errno
+import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -120,7 +121,10 @@ def _is_grey(image: Image.Image) -> bool:
 
 @contextmanager
 def _open(path: Path) -> Iterator[Image.Image]:
-    if path.stat().st_size == 0:
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):
+        raise BadImageError("", "not a file")
+    if status.st_size == 0:
         raise BadImageError("", "empty file")
     # Not by its name: Pillow 13.0 would map an uncompressed TIFF into memory and rotate it twice.
     with path.open("rb") as stream, Image.open(stream, formats=_FORMATS) as image:

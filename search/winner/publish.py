@@ -33,7 +33,7 @@ def publish(folder: StudyFolder, parent: str) -> dict[str, str]:
     Raises:
         WorkError: MLflow cannot be reached or written to.
     """
-    from ..data import Dataset
+    from ..data import Dataset, Split
     from ..delivery.tracking import Tracker
     from ..engines.importance import importances
 
@@ -52,6 +52,6 @@ def publish(folder: StudyFolder, parent: str) -> dict[str, str]:
     if standing.spread is not None:
         figures |= {"mean_val_accuracy": standing.mean, "val_accuracy_spread": standing.spread}
     model = import_keras().saving.load_model(folder.bundle / "model.keras", safe_mode=True)
-    example = Dataset.load(folder.data(study)).images()[:2].astype("float32")
+    example = Split.load(folder.split).examples(Dataset.load(folder.data(study)), 2).astype("float32")
     model_uri = tracker.log_model(parent, model, example, figures)
     return {"model_uri": model_uri, "mlflow": tracker.uri, "store": tracker.store}

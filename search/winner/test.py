@@ -63,7 +63,7 @@ def test_and_export(folder: StudyFolder, winner: Winner) -> tuple[Evaluation, fl
             with_validation=winner.with_validation,
             repeats=None if standing.spread is None else standing.summary,
         )
-        write_bundle(folder.bundle, model, momentum, facts, dataset, verifier)
+        write_bundle(folder.bundle, model, momentum, facts, dataset, split, verifier)
     return test, seconds
 
 

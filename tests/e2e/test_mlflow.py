@@ -18,7 +18,7 @@ from mlflow.tracking import MlflowClient
 from terminal import PATIENCE, Finished, environment, wait_until
 
 from benchmarks.ports import free_port
-from convsearch.search.data import Dataset
+from convsearch.search.data import Dataset, Split
 from convsearch.search.study.runs import Runs
 from convsearch.search.study.trial import CURVES, Trial
 from convsearch.search.system.backend import import_keras
@@ -178,6 +178,14 @@ def test_the_registered_model_answers_images_as_the_bundle_does(finished: Finish
     answers = np.asarray(mlflow.pyfunc.load_model("models:/first/1").predict(images))
     bundled = import_keras().saving.load_model(finished.bundle / "model.keras", safe_mode=True)
     assert np.allclose(answers, bundled.predict(images, verbose=0), atol=1e-6)
+
+
+@pytest.mark.usefixtures("store")
+def test_the_input_example_of_the_registered_model_is_training_images(finished: Finished, digits: Dataset) -> None:
+    shown = np.asarray(mlflow.pyfunc.load_model("models:/first/1").input_example)
+    first = Split.load(finished.folder.split).train[:2]
+    assert first.tolist() != [0, 1], "so the first images of the data are not all for training"
+    assert np.array_equal(shown, digits.images()[first])
 
 
 # ---------------------------------------------------------------------- mlflow models serve

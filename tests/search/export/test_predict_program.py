@@ -1,170 +1,161 @@
-"""The bundle's own program reads an image to the very pixels that the search was trained on."""
+"""The bundle's own program reads an image as the search read it, or refuses it for the same reason, and says so."""
 
+import importlib.util
+import os
 import runpy
-from collections.abc import Callable
+import shutil
+import subprocess
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
-from PIL import ExifTags, Image
+from image_files import BAD, GOOD, Save, grey, text, truncated
+from PIL import Image
+from terminal import PATIENCE, environment
 
 import convsearch.search.export
-from convsearch.search.sources.images import decode
+from convsearch.search.export.labels import write_labels
+from convsearch.search.export.predictions import predictions
+from convsearch.search.sources.images import BadImageError, decode
 from convsearch.search.system.backend import import_keras
+from convsearch.spaces.errors import InputError
 
-Save = Callable[[Path], Path]
-PROGRAM = Path(convsearch.search.export.__file__).with_name("predict.py")
+SHIPPED = Path(convsearch.search.export.__file__).with_name("predict.py")
+CLASSES = ["a\u2028b", "c\rd", "last"]
 
 
 @pytest.fixture(scope="module")
-def read() -> Callable[..., np.ndarray]:
-    import_keras()
-    found: Callable[..., np.ndarray] = runpy.run_path(str(PROGRAM))["read"]
-    return found
+def program() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("predict", SHIPPED)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
-def noise(height: int, width: int, channels: int = 3, top: int = 256, dtype: str = "uint8") -> np.ndarray:
-    shape = (height, width) if channels == 1 else (height, width, channels)
-    # Large blocks, so that scaling has something to scale, and single pixels.
-    random = np.random.default_rng([height, width, channels])
-    blocks = random.integers(0, top, (height // 4 + 1, width // 4 + 1, *shape[2:]))
-    large = blocks.repeat(4, axis=0).repeat(4, axis=1)[:height, :width]
-    return ((large + random.integers(0, top, shape)) // 2).astype(dtype)
-
-
-def turned(orientation: int) -> Image.Exif:
-    exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = orientation
-    return exif
-
-
-def grey(path: Path) -> Path:
-    Image.fromarray(noise(12, 12, 1)).save(path / "grey.png")
-    return path / "grey.png"
-
-
-def colour(path: Path) -> Path:
-    Image.fromarray(noise(12, 12)).save(path / "colour.png")
-    return path / "colour.png"
-
-
-def transparent(path: Path) -> Path:
-    Image.fromarray(noise(12, 12, 4)).save(path / "transparent.png")
-    return path / "transparent.png"
-
-
-def grey_and_transparent(path: Path) -> Path:
-    Image.fromarray(noise(12, 12, 2)).save(path / "la.png")
-    return path / "la.png"
-
-
-def palette(path: Path) -> Path:
-    Image.fromarray(noise(12, 12)).quantize(16).save(path / "palette.png")
-    return path / "palette.png"
-
-
-def palette_with_a_transparent_colour(path: Path) -> Path:
-    Image.fromarray(noise(12, 12)).quantize(16).save(path / "palette.gif", transparency=3)
-    return path / "palette.gif"
-
-
-def one_bit(path: Path) -> Path:
-    Image.fromarray(noise(12, 12, 1)).convert("1").save(path / "bit.png")
-    return path / "bit.png"
-
-
-def sixteen_bits(path: Path) -> Path:
-    Image.fromarray(noise(12, 12, 1, 65536, "uint16")).save(path / "16.png")
-    return path / "16.png"
-
-
-def sixteen_bits_in_a_tiff(path: Path) -> Path:
-    Image.fromarray(noise(12, 12, 1, 65536, "uint16")).save(path / "16.tif")
-    return path / "16.tif"
-
-
-def cmyk(path: Path) -> Path:
-    Image.fromarray(noise(12, 12)).convert("CMYK").save(path / "cmyk.jpg", quality=95)
-    return path / "cmyk.jpg"
-
-
-def turned_jpeg(path: Path) -> Path:
-    Image.fromarray(noise(20, 9)).save(path / "turned.jpg", exif=turned(6), quality=95)
-    return path / "turned.jpg"
-
-
-def turned_png(path: Path) -> Path:
-    Image.fromarray(noise(20, 9)).save(path / "turned.png", exif=turned(3))
-    return path / "turned.png"
-
-
-def turned_tiff(path: Path) -> Path:
-    Image.fromarray(noise(20, 9)).save(path / "turned.tif", exif=turned(8))
-    return path / "turned.tif"
-
-
-def turned_grey_tiff(path: Path) -> Path:
-    Image.fromarray(noise(20, 9, 1)).save(path / "grey.tif", exif=turned(6))
-    return path / "grey.tif"
-
-
-def odd_sizes(path: Path) -> Path:
-    Image.fromarray(noise(37, 5)).save(path / "odd.png")
-    return path / "odd.png"
-
-
-def a_single_pixel(path: Path) -> Path:
-    Image.fromarray(noise(1, 1)).save(path / "pixel.png")
-    return path / "pixel.png"
-
-
-def a_large_photograph(path: Path) -> Path:
-    Image.fromarray(noise(480, 640)).save(path / "photo.jpg", quality=90)
-    return path / "photo.jpg"
-
-
-def an_animation(path: Path) -> Path:
-    frames = [Image.fromarray(noise(12 + i, 12)).resize((12, 12)) for i in range(3)]
-    frames[0].save(path / "moving.gif", save_all=True, append_images=frames[1:])
-    return path / "moving.gif"
-
-
-def misnamed(path: Path) -> Path:
-    Image.fromarray(noise(12, 12)).save(path / "really a.png", format="JPEG", quality=95)
-    return path / "really a.png"
-
-
-KINDS: list[Save] = [
-    grey,
-    colour,
-    transparent,
-    grey_and_transparent,
-    palette,
-    palette_with_a_transparent_colour,
-    one_bit,
-    sixteen_bits,
-    sixteen_bits_in_a_tiff,
-    cmyk,
-    turned_jpeg,
-    turned_png,
-    turned_tiff,
-    turned_grey_tiff,
-    odd_sizes,
-    a_single_pixel,
-    a_large_photograph,
-    an_animation,
-    misnamed,
-]
-
-
-@pytest.mark.parametrize("save", KINDS, ids=lambda save: save.__name__)
 @pytest.mark.parametrize("depth", [1, 3])
-def test_an_image_is_read_as_the_search_read_it(
-    read: Callable[..., np.ndarray], save: Save, depth: int, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("save", GOOD, ids=lambda save: save.__name__)
+def test_an_image_is_read_as_the_search_read_it(program: ModuleType, save: Save, depth: int, tmp_path: Path) -> None:
     path = save(tmp_path)
     for height, width in ((12, 12), (8, 20), (32, 32)):
-        found = read(path, height, width, depth)
+        found = program.read(path, height, width, depth)
         assert found.shape == (height, width, depth)
         assert found.dtype == np.uint8
         assert np.array_equal(found, decode(path, (height, width), depth))
+
+
+@pytest.mark.parametrize("save", BAD, ids=lambda save: save.__name__)
+def test_what_the_search_refuses_is_refused_for_the_same_reason(
+    program: ModuleType, save: Save, tmp_path: Path
+) -> None:
+    path = save(tmp_path)
+    with pytest.raises(BadImageError) as searched:
+        decode(path, (12, 12), 3)
+    with pytest.raises(program.BadFileError) as shipped:
+        program.read(path, 12, 12, 3)
+    assert str(shipped.value) == f"{path}: {searched.value.reason}"
+
+
+# ---------------------------------------------------------------------- the program, beside a model
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of three classes that is always sure of the last."""
+    keras, folder = import_keras(), tmp_path_factory.mktemp("bundle")
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            layers.Input((12, 12, 1)),
+            layers.Flatten(),
+            layers.Dense(3, activation="softmax", kernel_initializer="zeros"),
+        ]
+    )
+    model.layers[-1].bias.assign([0.0, 0.0, 9.0])
+    model.save(folder / "model.keras")
+    write_labels(folder / "labels.txt", CLASSES)
+    shutil.copy(SHIPPED, folder)
+    return folder
+
+
+def run(bundle: Path, *images: Path) -> str | int | None:
+    """Run the program in this process; return the code that it exits with, or the message."""
+    before = sys.argv
+    sys.argv = ["predict.py", *map(str, images)]
+    try:
+        runpy.run_path(str(bundle / "predict.py"), run_name="__main__")
+    except SystemExit as end:
+        return end.code
+    finally:
+        sys.argv = before
+    return 0
+
+
+@pytest.mark.parametrize("save", [text, truncated("png"), truncated("jpg")], ids=lambda save: save.__name__)
+def test_one_bad_file_among_good_ones_is_one_line_and_no_prediction(
+    bundle: Path, save: Save, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = save(tmp_path)
+    said = run(bundle, grey(tmp_path), bad)
+    assert isinstance(said, str), "Python prints it on standard error, and exits with 1"
+    assert said.startswith(f"predict.py: {bad}: damaged")
+    assert len(said.splitlines()) == 1
+    assert capsys.readouterr().out == ""
+
+
+def test_all_headers_are_read_before_the_model_is(bundle: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    shutil.copy(bundle / "predict.py", alone)
+    assert run(alone, grey(tmp_path), tmp_path / "none.png") == f"predict.py: {tmp_path / 'none.png'}: no such file"
+
+
+def test_each_label_is_that_of_its_output_whatever_breaks_lines_in_the_names(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = grey(tmp_path)
+    assert run(bundle, image) == 0
+    assert capsys.readouterr().out == f"{image}\tlast\t100.0%\n"
+    assert [row["label"] for row in predictions(bundle, [image])] == ["last"]
+
+
+def test_labels_written_by_an_earlier_version_are_not_shifted(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    earlier = shutil.copytree(bundle, tmp_path / "earlier")
+    (earlier / "labels.txt").write_bytes("a\u2028b\nc\rd\nlast\n".encode())
+    assert run(earlier, grey(tmp_path)) == 0
+    assert "\tlast\t" in capsys.readouterr().out
+    assert [row["label"] for row in predictions(earlier, [grey(tmp_path)])] == ["last"]
+
+
+@pytest.mark.parametrize("labels", ["one\n", "one\ntwo\nthree\nfour\n"])
+def test_labels_of_another_model_are_refused(bundle: Path, labels: str, tmp_path: Path) -> None:
+    other = shutil.copytree(bundle, tmp_path / "other")
+    (other / "labels.txt").write_text(labels, encoding="utf-8")
+    count = labels.count("\n")
+    assert run(other, grey(tmp_path)) == f"predict.py: labels.txt: {count} labels, but the model has 3 outputs"
+    with pytest.raises(InputError, match=f"{count} labels, but the model has 3 outputs"):
+        predictions(other, [grey(tmp_path)])
+
+
+def test_any_name_is_printed_on_one_line_on_any_terminal(bundle: Path, tmp_path: Path) -> None:
+    names = [b"two\nlines.png", b"no\xffutf8.png", "sep\u2028é.png".encode(), b"\x1b[31m.png"]
+    places = [os.fsencode(tmp_path) + b"/" + name for name in names]
+    for place in places:
+        with open(place, "wb") as stream:  # noqa: PTH123 - no Path takes bytes
+            Image.new("L", (12, 12)).save(stream, format="PNG")
+    done = subprocess.run(
+        [sys.executable.encode(), os.fsencode(bundle / "predict.py"), *places],
+        capture_output=True,
+        env=environment(PYTHONIOENCODING="ascii"),
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.decode("ascii").splitlines()
+    shown = [r"two\nlines.png", r"no\udcffutf8.png", r"sep\u2028\xe9.png", r"\x1b[31m.png"]
+    assert lines == [f"{tmp_path}/{name}\tlast\t100.0%" for name in shown]

@@ -1,0 +1,70 @@
+"""A bundle is checked on training images: those of the test are for the one test."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from searches import prepared
+
+from convsearch.search.export.bundle import write_bundle
+from convsearch.search.export.model_card import Facts
+from convsearch.search.export.of_trial import export_bundle
+from convsearch.search.export.verify import CHECKED, Verifier
+from convsearch.search.loop.prepared import Prepared
+from convsearch.search.study.home import Home
+from convsearch.search.study.trial import Trial
+from convsearch.search.system.backend import import_keras
+from convsearch.search.values.proposal import Proposal
+from convsearch.spaces.architecture import Architecture, Candidate, Head, Layer, Recipe
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Prepared:
+    """A study of data whose test images, all white, come first; all others are black."""
+    for part, count, value in (("test", CHECKED, 255), ("train", 20, 0)):
+        for name in ("cat", "dog"):
+            folder = tmp_path / "animals" / part / name
+            folder.mkdir(parents=True)
+            for i in range(count):
+                image = np.full((8, 8), value, dtype=np.uint8)
+                image[0, 0] = i  # no two are the same file
+                Image.fromarray(image).save(folder / f"{i}.png")
+    found = prepared(Home(tmp_path / "home"), data=str(tmp_path / "animals"), trials=1)
+    assert (found.dataset.images()[:CHECKED, 4, 4] == 255).all()
+    return found
+
+
+def blinded_by_white(study: Prepared) -> tuple[Candidate, Any]:
+    """A candidate and its model, which answers black images, and a white one with what is no number."""
+    from convsearch.spaces.building.model import build
+
+    layer, head = Layer(filters=2, batch_norm=False), Head(pooling="flatten")
+    architecture = Architecture(input=study.dataset.input, layers=(layer,), head=head, classes=2)
+    model = build(architecture)
+    for name in ("conv1", "classes"):
+        kernel, bias = model.get_layer(name).get_weights()
+        model.get_layer(name).set_weights([np.full_like(kernel, 1e36), np.zeros_like(bias)])
+    return Candidate(architecture=architecture, recipe=Recipe()), model
+
+
+def test_a_bundle_and_its_copy_are_checked_without_the_test_images_that_come_first(
+    study: Prepared, tmp_path: Path
+) -> None:
+    import_keras()
+    candidate, model = blinded_by_white(study)
+    white = model.predict(study.dataset.images()[study.split.test], verbose=0)
+    assert not np.isfinite(white).any(), "so a check that reads test images fails"
+    trial = Trial.begin(Proposal(0, {}, candidate)).model_copy(update={"state": "complete", "value": 0.5})
+    facts = Facts(study.study, trial, candidate, {"complete": 1}, 0.5, "As it is.", None)
+    with Verifier() as verifier:
+        write_bundle(study.folder.bundle, model, 0.9, facts, study.dataset, study.split, verifier)
+    assert export_bundle(study.folder, None, tmp_path / "copy") == pytest.approx(0, abs=1e-6)
+
+
+def test_examples_are_training_images(study: Prepared) -> None:
+    images, split = study.dataset.images(), study.split
+    for count in (2, CHECKED, len(study.dataset)):
+        assert np.array_equal(split.examples(study.dataset, count), images[split.train[:count]])
+    assert split.examples(study.dataset, len(study.dataset)).max() < 255
