@@ -11,6 +11,11 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 RESERVED = (DATA, "artifacts")
 
 
+def _is_name(name: str) -> bool:
+    """Whether a study can have this name; half-made folders have others."""
+    return NAME.fullmatch(name) is not None and name not in RESERVED
+
+
 class Home:
     """The folder of all studies, with their MLflow store and the decoded images."""
 
@@ -41,7 +46,7 @@ class Home:
         Raises:
             InputError: the name is not a valid one.
         """
-        if not NAME.fullmatch(name) or name in RESERVED:
+        if not _is_name(name):
             raise InputError(
                 f"study name '{name}': letters, digits, '.', '_' and '-' only, beginning with a letter or digit, "
                 f"at most 80, and not {' or '.join(RESERVED)}"
@@ -52,7 +57,8 @@ class Home:
         """Return all studies, by name."""
         if not self.path.is_dir():
             return []
-        return [StudyFolder(path.parent) for path in sorted(self.path.glob("*/study.yaml"))]
+        found = (path.parent for path in sorted(self.path.glob("*/study.yaml")))
+        return [StudyFolder(path) for path in found if _is_name(path.name)]
 
     def existing(self, name: str) -> StudyFolder:
         """Return the folder of an existing study.
