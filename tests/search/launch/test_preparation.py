@@ -1,6 +1,7 @@
 """From the options to a study on disk: the name that it gets, also beside others, and its images."""
 
 import io
+import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import datetime, timedelta
@@ -23,6 +24,7 @@ from convsearch.spaces.errors import InputError
 MakeClasses = Callable[..., Path]
 
 LAUNCHES = 20
+PATIENCE = 100  # seconds until a launch that does not end is given up
 UNNAMED = "digits-20261130-101500"
 
 
@@ -47,19 +49,30 @@ def prepare_at_once(
         barrier.wait()
 
 
-def launched_at_once(home: Home, name: str | None) -> dict[int, str]:
-    """Let launches create a study at one moment; return what became of each: its study, or the error."""
-    context = get_context("forkserver")
-    context.set_forkserver_preload(["convsearch.search.launch.preparation"])
-    barrier, results = context.Barrier(LAUNCHES), context.Queue()
-    arguments = [(home.path, name, number, barrier, results) for number in range(LAUNCHES)]
-    processes = [context.Process(target=prepare_at_once, args=each) for each in arguments]
+def fork_launches(place: Path, name: str | None, results: "Queue[tuple[int, str]]") -> None:
+    """Be a process without threads that has imported everything, and fork the launches."""
+    context = get_context("fork")
+    barrier = context.Barrier(LAUNCHES)
+    processes = [
+        context.Process(target=prepare_at_once, args=(place, name, number, barrier, results))
+        for number in range(LAUNCHES)
+    ]
     for process in processes:
         process.start()
-    found = dict(results.get(timeout=100) for _ in processes)
     for process in processes:
-        process.join(100)
-        assert process.exitcode == 0
+        process.join()
+    sys.exit(any(process.exitcode for process in processes))
+
+
+def launched_at_once(home: Home, name: str | None) -> dict[int, str]:
+    """Let launches create a study at one moment; return what became of each: its study, or the error."""
+    context = get_context("spawn")
+    results = context.Queue()
+    process = context.Process(target=fork_launches, args=(home.path, name, results))
+    process.start()
+    found = dict(results.get(timeout=PATIENCE) for _ in range(LAUNCHES))
+    process.join(PATIENCE)
+    assert process.exitcode == 0
     return found
 
 
