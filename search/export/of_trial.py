@@ -40,7 +40,7 @@ def export_bundle(folder: StudyFolder, trial: Trial | None, to: Path) -> float:
     Args:
         folder: the study.
         trial: the trial to export; None for the study's winner, whose tested bundle is copied.
-        to: the new folder; see `new_target`.
+        to: the new folder; see `checked_target`.
 
     Raises:
         InputError: `to` cannot be the new folder, the study has no winner yet, or the trial's weights are not kept.

@@ -3,8 +3,9 @@
     animals/cat/1.jpg                  animals/train/cat/1.jpg
     animals/dog/2.png                  animals/test/cat/2.jpg
 
-The class folders may have subfolders. Hidden files and files with other extensions are ignored.
-Nothing outside the folder is ever read: links that lead out of it, and links to folders, are not followed.
+The class folders may have subfolders. Hidden files and files with other extensions are ignored, and so
+is the folder where studies are kept. Nothing outside the folder is ever read: links that lead out of it, and links to
+folders, are not followed.
 """
 
 import hashlib
