@@ -67,7 +67,8 @@ def _write(home: Path) -> None:
         class_weights=False,
         versions={},
     )
-    folder.create(study, presets()["classic"].read_text(encoding="utf-8"))
+    with folder.create(study, presets()["classic"].read_text(encoding="utf-8")):
+        pass
     record = Record(folder.path)
     for number in range(TRIALS):
         values = space.draw(source)

@@ -1,6 +1,7 @@
 """Searches by the parts of `convsearch run`, in the test's own process: where neither command nor MLflow matters."""
 
 import io
+from contextlib import ExitStack
 from typing import Any
 
 from rich.console import Console
@@ -20,9 +21,9 @@ from convsearch.search.study.home import Home
 def prepared(home: Home, **options: Any) -> Prepared:
     """A new study, `mine`, in a home."""
     wanted = Options(home=home.path, **options)
-    found = prepare(
-        home, new_contract(home, home.study("mine"), wanted), Budget(None, None), Console(file=io.StringIO())
-    )
+    contract = new_contract(home, home.study("mine"), wanted)
+    with ExitStack() as held:
+        found = prepare(home, contract, Budget(None, None), Console(file=io.StringIO()), held)
     assert found is not None
     return found
 

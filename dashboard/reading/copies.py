@@ -12,6 +12,8 @@ import pandas as pd
 from mlflow.entities import Experiment
 from platformdirs import user_cache_path
 
+from ...search.system.files import write_bytes
+
 FORMAT = 2  # of the tables: copies of other formats are ignored
 
 
@@ -35,8 +37,6 @@ def load(place: Path) -> pd.DataFrame | None:
 
 def save(place: Path, table: pd.DataFrame) -> None:
     """Write a copy atomically."""
-    partial = place.with_suffix(".partial")
     with suppress(OSError):
         place.parent.mkdir(parents=True, exist_ok=True)
-        table.to_parquet(partial, index=False)
-        partial.replace(place)
+        write_bytes(place, table.to_parquet(index=False), synced=False)

@@ -4,7 +4,6 @@ scikit-learn's stratified splitters keep the class proportions only on average: 
 may get none. Here every class must be in every part, so the images are allotted class by class.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,11 +28,9 @@ class Split:
     test: Indices
 
     def save(self, path: Path) -> None:
-        """Write the split to an `.npz` file, whole or not at all."""
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-        with unfinished.open("wb") as stream:
+        """Write the split to a new `.npz` file; in a folder that nobody reads before it is complete."""
+        with path.open("xb") as stream:
             np.savez(stream, train=self.train, val=self.val, test=self.test)
-        unfinished.replace(path)
 
     def examples(self, dataset: Dataset, count: int) -> NDArray[np.uint8]:
         """Return the first `count` training images, or all if there are fewer: what a check or a sample may show.

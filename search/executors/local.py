@@ -9,7 +9,7 @@ import json
 import selectors
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,7 +44,7 @@ class LocalExecutor:
 
     def __init__(
         self,
-        logs: Path,
+        logs: Path | Callable[[], Path],
         shared: Sequence[Share] | None = None,
         patience: Patience | None = None,
         starter: Starter | None = None,
@@ -54,7 +54,7 @@ class LocalExecutor:
         """Start the workers.
 
         Args:
-            logs: the folder of their logs.
+            logs: the folder of their logs, or a function that returns it and is first called for the first job.
             shared: the share of each worker; by default, one worker has the whole machine.
             patience: how long a worker may go without a heartbeat.
             starter: starts the workers, and stays open; by default, the executor has its own.
@@ -70,7 +70,8 @@ class LocalExecutor:
         self._selector = selectors.DefaultSelector()
         self._last_check = time.monotonic()
         self._failed_starts = 0
-        self._logs, self._program, self._growth = logs, program, growth
+        self._logs: Callable[[], Path] = logs if callable(logs) else lambda: logs
+        self._program, self._growth = program, growth
         self._own_starter = None if starter else starter_for(self._shares)
         self._starter = starter or self._own_starter or Spawner()
         self._workers = [self._begin(f"worker-{number}", share) for number, share in enumerate(self._shares)]

@@ -6,6 +6,7 @@ import os
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -28,7 +29,7 @@ class LocalWorker:
     """A process, the connection to it, and the number of its job, if it has one."""
 
     name: str
-    logs: Path
+    logs: Callable[[], Path]
     share: Share
     starter: Starter
     program: str
@@ -52,12 +53,12 @@ class LocalWorker:
     @property
     def log(self) -> Path:
         """The file that the output of the process goes to."""
-        return self.logs / f"{self.name}.log"
+        return self.logs() / f"{self.name}.log"
 
     def take(self, job: Job, submitted: float, patience: Patience) -> None:
         """Send it a job."""
         self.number, self.submitted, self.silence = job.number, submitted, Silence(patience)
-        self.logs.mkdir(parents=True, exist_ok=True)
+        self.log.parent.mkdir(parents=True, exist_ok=True)
         self.send(
             {
                 "job": job.model_dump(mode="json"),

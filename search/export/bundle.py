@@ -7,14 +7,13 @@ from typing import Any
 
 from ...spaces.building.program import source
 from ..data import Dataset, Split
-from ..system.files import new_folder
 from .labels import write_labels
 from .model_card import Facts, model_card
 from .verify import CHECKED, Verifier
 
 
 def write_bundle(
-    folder: Path,
+    place: Path,
     model: Any,
     batch_norm_momentum: float,
     facts: Facts,
@@ -24,10 +23,8 @@ def write_bundle(
 ) -> float:
     """Write the bundle of a trained model and return by how much its predictions differed in a fresh process.
 
-    The folder appears complete and checked, or not at all.
-
     Args:
-        folder: the bundle's folder.
+        place: an empty folder, which gets its name only when the bundle in it is complete and checked.
         model: the Keras model, raw images in, probabilities out.
         batch_norm_momentum: what the model was built with.
         facts: for the model card.
@@ -39,17 +36,16 @@ def write_bundle(
         WorkError: the saved model does not load elsewhere, or predicts something else.
     """
     candidate = facts.candidate
-    with new_folder(folder) as partial:
-        model.save(partial / "model.keras")
-        (partial / "architecture.json").write_text(
-            json.dumps(candidate.model_dump(mode="json"), indent=2) + "\n", encoding="utf-8"
-        )
-        (partial / "model.py").write_text(source(candidate.architecture, batch_norm_momentum), encoding="utf-8")
-        write_labels(partial / "labels.txt", dataset.classes)
-        program = Path(__file__).with_name("predict.py").read_text(encoding="utf-8")
-        (partial / "predict.py").write_text(program, encoding="utf-8")
-        images = split.examples(dataset, CHECKED)
-        difference = verifier.verify(partial, images, model.predict(images, verbose=0))
-        card = model_card(dataclasses.replace(facts, difference=difference))
-        (partial / "MODEL_CARD.md").write_text(card, encoding="utf-8")
+    model.save(place / "model.keras")
+    (place / "architecture.json").write_text(
+        json.dumps(candidate.model_dump(mode="json"), indent=2) + "\n", encoding="utf-8"
+    )
+    (place / "model.py").write_text(source(candidate.architecture, batch_norm_momentum), encoding="utf-8")
+    write_labels(place / "labels.txt", dataset.classes)
+    program = Path(__file__).with_name("predict.py").read_text(encoding="utf-8")
+    (place / "predict.py").write_text(program, encoding="utf-8")
+    images = split.examples(dataset, CHECKED)
+    difference = verifier.verify(place, images, model.predict(images, verbose=0))
+    card = model_card(dataclasses.replace(facts, difference=difference))
+    (place / "MODEL_CARD.md").write_text(card, encoding="utf-8")
     return difference

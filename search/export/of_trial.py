@@ -10,8 +10,8 @@ from ..study.objectives import Preference, checked_limit
 from ..study.repeats import standings
 from ..study.trial import Trial
 from ..system.backend import import_keras
-from ..system.files import new_folder
 from .model_card import Facts
+from .target import checked_target, new_target
 from .verify import CHECKED, Verifier
 
 
@@ -36,14 +36,13 @@ def export_bundle(folder: StudyFolder, trial: Trial | None, to: Path) -> float:
     Args:
         folder: the study.
         trial: the trial to export; None for the study's winner, whose tested bundle is copied.
-        to: the new folder; it must not exist, or must be empty.
+        to: the new folder; see `checked_target`.
 
     Raises:
-        InputError: `to` exists, the study has no winner yet, or the trial's weights are not kept.
+        InputError: `to` cannot be the new folder, the study has no winner yet, or the trial's weights are not kept.
         WorkError: the bundle does not load elsewhere.
     """
-    if to.exists() and (not to.is_dir() or any(to.iterdir())):
-        raise InputError(f"--to {to}: already exists; choose a new folder")
+    target = checked_target(to, folder.path.parent)
     study = folder.read()
     dataset, split = Dataset.load(folder.data(study)), Split.load(folder.split)
     if trial is None:
@@ -51,7 +50,8 @@ def export_bundle(folder: StudyFolder, trial: Trial | None, to: Path) -> float:
             best = folder.record().best()
             hint = f"; `{study.name}:{best[0].number}` exports its best trial so far" if best else ""
             raise InputError(f"the study '{study.name}' has no tested winner yet: --resume finishes it{hint}")
-        return _copy(folder.bundle, to, dataset, split)
+        with new_target(to, target) as place:
+            return _copy(folder.bundle, place, dataset, split)
     weights = folder.weights(trial.number)
     if trial.loop is not None and not weights.exists():
         raise InputError(
@@ -62,22 +62,23 @@ def export_bundle(folder: StudyFolder, trial: Trial | None, to: Path) -> float:
         kept = ", ".join(map(str, folder.kept()))
         hint = f", only those of {kept}" if kept else ""
         raise InputError(f"trial {trial.number} ({trial.state}): its weights are not kept{hint}")
-    import_keras(start=False)
-    with Verifier() as verifier:
-        from .bundle import write_bundle
-        from .trained import trained_model
+    with new_target(to, target) as place:
+        import_keras(start=False)
+        with Verifier() as verifier:
+            from .bundle import write_bundle
+            from .trained import trained_model
 
-        model, momentum = trained_model(trial.candidate, weights, study.data.train)
-        counts = {str(state): count for state, count in folder.record().counts().items()}
-        trained = f"The weights are those of its best epoch, {trial.best_epoch}."
-        facts = Facts(study, trial, trial.candidate, counts, trial.value or 0.0, trained, None)
-        return write_bundle(to, model, momentum, facts, dataset, split, verifier)
+            model, momentum = trained_model(trial.candidate, weights, study.data.train)
+            counts = {str(state): count for state, count in folder.record().counts().items()}
+            trained = f"The weights are those of its best epoch, {trial.best_epoch}."
+            facts = Facts(study, trial, trial.candidate, counts, trial.value or 0.0, trained, None)
+            return write_bundle(place, model, momentum, facts, dataset, split, verifier)
 
 
-def _copy(bundle: Path, to: Path, dataset: Dataset, split: Split) -> float:
+def _copy(bundle: Path, place: Path, dataset: Dataset, split: Split) -> float:
     keras = import_keras(start=False)
-    with Verifier() as verifier, new_folder(to) as partial:
-        shutil.copytree(bundle, partial, dirs_exist_ok=True)
+    with Verifier() as verifier:
+        shutil.copytree(bundle, place, dirs_exist_ok=True)
         model = keras.saving.load_model(bundle / "model.keras", safe_mode=True)
         images = split.examples(dataset, CHECKED)
-        return verifier.verify(partial, images, model.predict(images, verbose=0))
+        return verifier.verify(place, images, model.predict(images, verbose=0))

@@ -17,7 +17,7 @@ from ...spaces.errors import InputError
 from ..data.source import check_image_size
 from ..shared.database import Database
 from ..sources.open import require_source
-from ..study.folder import StudyFolder
+from ..study.folder import StudyFolder, TakenError
 from ..study.home import Home
 from ..study.objectives import checked_limit, checked_objectives
 from ..study.repeats import DEFAULT_REPEATS
@@ -25,6 +25,7 @@ from ..study.settings import DataFacts, StudySettings, Terms
 from ..study.shared import Shared, study_of
 from .options import Options
 
+SECONDS_DIGITS = 6  # of the time of day at the end of an unnamed study's name; a number after it is shorter
 FIXED = ("engine", "algorithm", "pruner", "epochs", "seed", "precision")  # options whose values a study keeps
 
 
@@ -35,7 +36,7 @@ class Contract:
     `epochs` of a trial are None where they depend on the images. `existing` are the settings of an existing study, None
     for a new one: `terms` differ from them where a resumed study gets another limit or number of repeats. `storage` is
     the database of a shared study, and `split` the fingerprint of the other loops' split of the images, if it is
-    joined.
+    joined. An `unnamed` study takes another name if its own has been taken meanwhile.
     """
 
     folder: StudyFolder
@@ -48,6 +49,7 @@ class Contract:
     epochs: int | None
     storage: str | None
     existing: StudySettings | None = None
+    unnamed: bool = False
     split: str | None = None
 
     @property
@@ -69,16 +71,23 @@ def folder_of(home: Home, options: Options) -> StudyFolder:
     """
     if options.resume:
         return home.existing(str(options.study))
-    name = options.study
-    if name is None:
-        name = f"{_short(options.data or 'digits')}-{datetime.now():%Y%m%d-%H%M%S}"
-    folder = home.study(name)
+    if options.study is None:
+        folder = home.study(f"{_short(options.data or 'digits')}-{datetime.now():%Y%m%d-%H%M%S}")
+        while folder.path.exists():
+            folder = folder_after(home, folder)
+        return folder
+    folder = home.study(options.study)
     if folder.path.exists():
-        raise InputError(
-            f"the study '{folder.name}' exists in {home.path}: continue it with --resume, or choose another name with "
-            "--study"
-        )
+        raise TakenError(folder)
     return folder
+
+
+def folder_after(home: Home, folder: StudyFolder) -> StudyFolder:
+    """Return the folder to try next for an unnamed study, in the order NAME, NAME-2, NAME-3, ..."""
+    *words, last = folder.name.split("-")
+    if words and len(last) < SECONDS_DIGITS:
+        return home.study("-".join([*words, str(int(last) + 1)]))
+    return home.study(f"{folder.name}-2")
 
 
 def contract_of(home: Home, folder: StudyFolder, options: Options, database: Database | None) -> Contract:
@@ -127,7 +136,18 @@ def new_contract(home: Home, folder: StudyFolder, options: Options) -> Contract:
         warm_start=options.warm_start,
     )
     size, epochs = options.image_size, options.epochs
-    return Contract(folder, definition, text, source, size, options.skip_bad, terms, epochs, options.storage)
+    return Contract(
+        folder,
+        definition,
+        text,
+        source,
+        size,
+        options.skip_bad,
+        terms,
+        epochs,
+        options.storage,
+        unnamed=options.study is None,
+    )
 
 
 def resumed_contract(folder: StudyFolder, options: Options) -> Contract:

@@ -69,11 +69,10 @@ def launch(options: Options, console: Console) -> StudyFolder:
             database = database_of(folder, options.storage, held)
             contract = contract_of(home, folder, options, database)
         # Before the images are read, because workers take long to start.
-        executor, programs, lines = executor_for(options, folder, held)
-        while (prepared := prepare(home, contract, budget, console, database)) is None:
+        executor, programs, lines = executor_for(options, lambda: folder.logs, held)
+        while (prepared := prepare(home, contract, budget, console, held, database)) is None:
             contract = contract_of(home, folder, options, database)
-        if not options.resume:
-            held.enter_context(alone(folder.path))
+        folder = prepared.folder  # the name of an unnamed study may have been taken meanwhile
         if options.trials is None and options.minutes is None:
             budget.trials = prepared.study.trials
             if prepared.study.minutes is not None:

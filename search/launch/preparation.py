@@ -1,7 +1,7 @@
 """From the contract to a study on disk: reads the images, and checks everything that depends on them."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from platform import python_version
@@ -19,11 +19,11 @@ from ..loop.epochs import epochs_for, require_time_to_export, usual_epochs
 from ..loop.prepared import Prepared
 from ..shared.database import Database
 from ..sources import open_data
-from ..study.folder import StudyFolder
+from ..study.folder import StudyFolder, TakenError
 from ..study.home import Home
 from ..study.settings import DataFacts, StudySettings, Terms
 from ..study.shared import fingerprint, own, shared_of, study_of
-from .contract import Contract, refuse_other_data
+from .contract import Contract, folder_after, refuse_other_data
 from .messages import status
 from .warm_start import warm_values
 
@@ -31,20 +31,30 @@ VERSIONS = ("convsearch", "tensorflow", "keras", "optuna", "keras-tuner", "mlflo
 
 
 def prepare(
-    home: Home, contract: Contract, budget: Budget, console: Console, database: Database | None = None
+    home: Home,
+    contract: Contract,
+    budget: Budget,
+    console: Console,
+    held: ExitStack,
+    database: Database | None = None,
 ) -> Prepared | None:
     """Read the images, check what depends on them, and create the folder of a study that is new here.
+
+    `held` keeps the lock of a new folder; that of a resumed study is held already.
 
     Returns:
         the study; None if another loop has created it in the database meanwhile, so that it has to be joined.
 
     Raises:
-        InputError: the contract does not fit the images, or they are not those of the study.
+        InputError: the contract does not fit the images, or they are not those of the study; or the name of a new study
+            has been taken meanwhile.
     """
     home.prepare()
     with _counting(console, f"reading {contract.source}") as progress:
         size, skip_bad = contract.image_size, contract.skip_bad
-        dataset = open_data(contract.source, home.data, image_size=size, skip_bad=skip_bad, progress=progress)
+        dataset = open_data(
+            contract.source, home.data, image_size=size, skip_bad=skip_bad, studies=home.path, progress=progress
+        )
     folder, terms, existing = contract.folder, contract.terms, contract.existing
     space = SearchSpace(contract.definition, dataset.input, len(dataset.classes))
     parts = Split.load(folder.split) if contract.resumed else split(dataset, terms.seed)
@@ -62,10 +72,10 @@ def prepare(
             directions = ["maximize", *["minimize"] * (len(terms.objectives) - 1)]
             if not database.make(shared_of(study, contract.space, parts), directions):
                 return None
-        folder.create(study, contract.space, parts)
+        folder, study = _created(home, contract, study, parts, held)
     elif not contract.resumed:
         study = existing.model_copy(update={"data": facts, "versions": _versions()})
-        folder.create(study, contract.space, parts)
+        held.enter_context(folder.create(study, contract.space, parts))
     else:
         assert isinstance(terms, StudySettings), "a resumed study has all its settings"
         study = terms.model_copy(update={"name": folder.name})  # the folder may have been renamed
@@ -74,6 +84,23 @@ def prepare(
             study = study.model_copy(update={"storage": database.storage})
         folder.write(study)
     return Prepared(folder, study, dataset, parts, space, folder.record(), database)
+
+
+def _created(
+    home: Home, contract: Contract, study: StudySettings, parts: Split, held: ExitStack
+) -> tuple[StudyFolder, StudySettings]:
+    """Create the folder of a new study; return it with the study, whose name may be another if it was not given."""
+    folder = contract.folder
+    while True:
+        try:
+            held.enter_context(folder.create(study, contract.space, parts))
+        except TakenError:
+            if not contract.unnamed:
+                raise
+            folder = folder_after(home, folder)
+            study = study.model_copy(update={"name": folder.name})
+        else:
+            return folder, study
 
 
 def _new_study(home: Home, terms: Terms, space: SearchSpace, facts: DataFacts, epochs: int) -> StudySettings:

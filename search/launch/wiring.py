@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from functools import cache
+from pathlib import Path
 
 from ...spaces.errors import InputError, WorkError
 from ...spaces.known.portfolio import guesses
@@ -30,9 +31,9 @@ LOOPS_APART = 7919  # the distance between the samplers' seeds of loops that sha
 
 
 def executor_for(
-    options: Options, folder: StudyFolder, held: ExitStack
+    options: Options, logs: Callable[[], Path], held: ExitStack
 ) -> tuple[Executor, Callable[[], Starter], list[str]]:
-    """Start the workers, which `held` ends.
+    """Start the workers, which `held` ends; `logs` returns the folder of their logs, once there is a job.
 
     Returns:
         their executor; a function that returns the starter of other programs that need Keras; and lines that describe
@@ -51,7 +52,7 @@ def executor_for(
     machine = this_machine()
     shared = shares(machine, options.workers, options.workers_per_gpu, options.gpus)
     program_starter = held.enter_context(closing(starter_for(shared)))
-    executor = held.enter_context(closing(LocalExecutor(folder.logs, shared, starter=program_starter)))
+    executor = held.enter_context(closing(LocalExecutor(logs, shared, starter=program_starter)))
     return executor, lambda: program_starter, worker_lines(shared, machine)
 
 

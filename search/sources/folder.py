@@ -3,8 +3,9 @@
     animals/cat/1.jpg                  animals/train/cat/1.jpg
     animals/dog/2.png                  animals/test/cat/2.jpg
 
-The class folders may have subfolders. Hidden files and files with other extensions are ignored.
-Nothing outside the folder is ever read: links that lead out of it, and links to folders, are not followed.
+The class folders may have subfolders. Hidden files and files with other extensions are ignored, and so
+is the folder where studies are kept. Nothing outside the folder is ever read: links that lead out of it, and links to
+folders, are not followed.
 """
 
 import hashlib
@@ -58,14 +59,16 @@ class _Scan(NamedTuple):
     problem: str
 
 
-def read_folder(root: Path, spec: str, image_size: tuple[int, int] | None) -> Source:
+def read_folder(root: Path, spec: str, image_size: tuple[int, int] | None, studies: Path | None = None) -> Source:
     """Scan a folder of class folders: hash every image and read its header, without decoding any.
+
+    `studies`, the folder where studies are kept, may be in it and is no part of the data.
 
     Raises InputError where the folder does not have the layout described above.
     """
     root = root.resolve()
     notes: list[str] = []
-    files = _find_files(root, spec, notes)
+    files = _find_files(_Walk(root, studies), spec, notes)
     seen = [item for _, results in _in_threads(_scan, files, 1024) for item in results]
     headers = [item.header for item in seen if item.header]
     if not headers:
@@ -96,9 +99,9 @@ def read_folder(root: Path, spec: str, image_size: tuple[int, int] | None) -> So
     )
 
 
-def _find_files(root: Path, spec: str, notes: list[str]) -> list[_File]:
+def _find_files(walk: "_Walk", spec: str, notes: list[str]) -> list[_File]:
     """Return all images sorted by name; InputError where the folder has neither layout."""
-    walk = _Walk(root)
+    root = walk.root
     files: list[_File] = []
     for parent, part in _find_parts(walk, spec, notes):
         class_folders, loose = walk.look(parent)
@@ -119,6 +122,8 @@ def _find_files(root: Path, spec: str, notes: list[str]) -> list[_File]:
             for path in found[folder]:
                 raw = os.fsencode(path.relative_to(root).as_posix())
                 files.append(_File(path, raw, _name(path, root), part, printable(folder.name)))
+    if walk.met_studies:
+        notes.append(f"ignored: {_name(walk.studies, root)}/, where studies are kept")
     if walk.outside:
         first = _name(next(iter(walk.outside)), root)
         notes.append(f"ignored: {len(walk.outside):,} links, such as {first}")
@@ -167,10 +172,12 @@ def _find_parts(walk: "_Walk", spec: str, notes: list[str]) -> list[tuple[Path, 
 
 
 class _Walk:
-    """Lists folders under a root and records the links that were not followed."""
+    """Lists folders under a root, but for that of the studies, and records the links that were not followed."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, studies: Path | None) -> None:
         self.root = root
+        self.studies = root if studies is None else studies.resolve()  # the root itself is never met
+        self.met_studies = False
         self.outside: dict[Path, None] = {}  # a dict, to keep the order
 
     @property
@@ -191,6 +198,8 @@ class _Walk:
                 continue
             if entry.is_symlink() and (path.is_dir() or not path.resolve().is_relative_to(self.root)):
                 self.outside[path] = None
+            elif path == self.studies:
+                self.met_studies = True
             elif entry.is_dir():
                 folders.append(path)
             elif path.suffix.lower() in SUFFIXES and entry.is_file():

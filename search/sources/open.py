@@ -6,11 +6,11 @@ from ...spaces.errors import InputError, nearest
 from ...spaces.printable import is_utf8
 from ..data.dataset import Dataset
 from ..data.source import Source, check_image_size
-from ..data.store import Progress, stored
 from .digits import read_digits
 from .folder import read_folder
 from .keras_datasets import KERAS_DATASETS, read_keras
 from .npz import read_npz
+from .store import Progress, stored
 
 NAMED = ("digits", *KERAS_DATASETS)
 """The data sets known by name; everything else is a path."""
@@ -22,6 +22,7 @@ def open_data(
     *,
     image_size: tuple[int, int] | None = None,
     skip_bad: bool = False,
+    studies: Path | None = None,
     progress: Progress | None = None,
 ) -> Dataset:
     """Return the data set that `spec` names, decoded into a folder under `cache` if it is not there yet.
@@ -29,7 +30,8 @@ def open_data(
     `spec` is `digits`, one of `keras:mnist`, `keras:fashion_mnist`, `keras:cifar10`, `keras:cifar100`, or the
     path of a folder of class folders (see folder.py) or of an `.npz` file (see npz.py). A path that looks
     like a name is written `./digits`. Images are brought to `image_size` (height, width) in pixels, by
-    default the most common size of the source (see images.py for how). `progress` is called with the number
+    default the most common size of the source (see images.py for how). `studies`, the folder of
+    studies, is not read where it is in the folder of images. `progress` is called with the number
     of images done and the total while they are decoded; a source that was decoded before is only hashed.
 
     Raises InputError where the source cannot be used; one error names all unreadable images, which `skip_bad`
@@ -38,7 +40,7 @@ def open_data(
     """
     if image_size is not None:
         check_image_size(image_size, "the requested image size")
-    return stored(_scanned(spec, image_size), cache, skip_bad=skip_bad, progress=progress)
+    return stored(_scanned(spec, image_size, studies), cache, skip_bad=skip_bad, progress=progress)
 
 
 def require_source(spec: str) -> None:
@@ -65,14 +67,14 @@ def _path(spec: str) -> Path:
     return path
 
 
-def _scanned(spec: str, image_size: tuple[int, int] | None) -> Source:
+def _scanned(spec: str, image_size: tuple[int, int] | None, studies: Path | None) -> Source:
     require_source(spec)
     if spec == "digits":
         return read_digits(image_size)
     if spec in KERAS_DATASETS:
         return read_keras(spec, image_size)
     path = _path(spec)
-    return read_folder(path, spec, image_size) if path.is_dir() else read_npz(path, spec, image_size)
+    return read_folder(path, spec, image_size, studies) if path.is_dir() else read_npz(path, spec, image_size)
 
 
 def _unknown(spec: str) -> str:

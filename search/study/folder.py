@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,7 @@ from ...spaces.definition import FORMAT as SPACE_FORMAT
 from ...spaces.definition import Definition, parse
 from ...spaces.errors import InputError
 from ...spaces.space import SearchSpace
-from ..system.files import new_folder, write_text
+from ..system.files import partial_folder, publish, settle_replacement, write_text
 from .record import Record
 from .repeats import Repeats, Standing
 from .result import Result
@@ -26,6 +28,16 @@ if TYPE_CHECKING:
 DATA = "data"  # the folder of decoded images, in the home
 WEIGHTS, CHECKPOINT = ".weights.h5", ".state.npz"  # suffixes of the files of a trial
 FILES = re.compile(rf"([0-9]+)({re.escape(WEIGHTS)}|{re.escape(CHECKPOINT)})")
+
+
+class TakenError(InputError):
+    """A study of this name exists already."""
+
+    def __init__(self, folder: "StudyFolder") -> None:
+        super().__init__(
+            f"the study '{folder.name}' exists in {folder.path.parent}: continue it with --resume, or choose another "
+            "name with --study"
+        )
 
 
 class StudyFolder:
@@ -62,20 +74,31 @@ class StudyFolder:
         """Return the file with the checkpoint of a trial, kept while the trial may be resumed."""
         return self.path / "weights" / f"{number}{CHECKPOINT}"
 
-    def create(self, study: StudySettings, space: str, split: "Split | None" = None) -> None:
-        """Create the folder atomically, with the YAML text of the space."""
-        if self.path.exists():
-            raise FileExistsError(self.path)
-        with new_folder(self.path) as place:
+    @contextmanager
+    def create(self, study: StudySettings, space: str, split: "Split | None" = None) -> Iterator[None]:
+        """Create the folder atomically, with the YAML text of the space, and hold the study's lock in the block.
+
+        The folder is locked before it gets its name, so no other launch can use it first.
+
+        Raises:
+            TakenError: a study of this name exists, or has been created meanwhile; it is left as it is.
+        """
+        with partial_folder(self.path.parent) as place:
             made = StudyFolder(place)
             (place / "weights").mkdir()
             write_text(made.space_file, space)
             if split is not None:
                 split.save(made.split)
             made.write(study)
+            try:
+                publish(place, self.path)
+            except FileExistsError as error:
+                raise TakenError(self) from error
+            yield
 
     def sweep(self) -> None:
         """Remove partial files that a killed launch has left behind; no other launch may use the folder."""
+        settle_replacement(self.bundle)
         for place in (self.path, self.path / "weights"):
             for path in [*place.glob("*.partial*"), *place.glob("*.repeat.*")]:
                 if path.is_dir():

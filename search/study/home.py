@@ -61,7 +61,7 @@ class Home:
         if not self.path.is_dir():
             return []
         found = (path.parent for path in sorted(self.path.glob("*/study.yaml")))
-        return [StudyFolder(path) for path in found if NAME.fullmatch(path.name)]
+        return [StudyFolder(path) for path in found if NAME.fullmatch(path.name)]  # half-made folders have others
 
     def existing(self, name: str) -> StudyFolder:
         """Return the folder of an existing study.

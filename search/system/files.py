@@ -1,13 +1,18 @@
-"""Atomic writes: files and folders are written under a temporary name and renamed."""
+"""Atomic writes: files and folders are written under a temporary name and renamed.
 
-import glob
+No temporary name is met twice, so what a kill has left behind is never in the way.
+"""
+
+import errno
+import fcntl
 import os
+import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import psutil
+PARTIAL = ".convsearch-{}.partial"  # with a random token: short, because the final name may be as long as allowed
 
 
 def write_text(path: Path, text: str, *, synced: bool = True) -> None:
@@ -20,9 +25,9 @@ def write_text(path: Path, text: str, *, synced: bool = True) -> None:
 
 def write_bytes(path: Path, content: bytes, *, synced: bool = True) -> None:
     """Write a file atomically; see `write_text`."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = _partial_in(path.parent)
     try:
-        with partial.open("wb") as file:
+        with partial.open("xb") as file:
             file.write(content)
             if synced:
                 file.flush()
@@ -33,21 +38,103 @@ def write_bytes(path: Path, content: bytes, *, synced: bool = True) -> None:
 
 
 @contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder that becomes `path` when the block succeeds, and is removed when it fails.
+def partial_folder(parent: Path) -> Iterator[Path]:
+    """Yield an empty folder in `parent`, locked while the block runs, and remove it unless the block has renamed it.
 
-    An existing folder is replaced. Leftovers of earlier attempts that were killed are removed.
+    The lock is of the folder, not of its name: it lasts when the block has published the folder. Folders in `parent`
+    that killed processes have left behind are removed: they are locked by nobody.
+
+    Raises:
+        OSError: nothing can be written there.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
-        if not psutil.pid_exists(int(left.name.split(".")[-2])):
-            shutil.rmtree(left, ignore_errors=True)
-    partial.mkdir()
+    parent.mkdir(parents=True, exist_ok=True)
+    for left in parent.glob(PARTIAL.format("*")):
+        _remove_unlocked(left)
+    partial, lock = _locked_folder(parent)
     try:
         yield partial
-        if path.exists():
-            shutil.rmtree(path)
-        partial.rename(path)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        os.close(lock)
+
+
+def publish(partial: Path, path: Path) -> None:
+    """Rename a folder to a path beside it where nothing is, or an empty folder.
+
+    Raises:
+        FileExistsError: something is there; it is left as it is.
+    """
+    try:
+        partial.rename(path)
+    except OSError as error:
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from error
+        raise
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder that becomes `path` when the block succeeds, and is removed when it fails.
+
+    What was there is first renamed aside: `settle_replacement` brings it back if a kill comes just then. Only for a
+    folder that this process alone writes.
+    """
+    with partial_folder(path.parent) as partial:
+        yield partial
+        settle_replacement(path)
+        if path.exists():
+            path.rename(_aside(path))
+        publish(partial, path)
+        settle_replacement(path)
+
+
+def settle_replacement(path: Path) -> None:
+    """Undo or finish what a killed `replacing_folder` had begun."""
+    aside = _aside(path)
+    if path.exists():
+        shutil.rmtree(aside, ignore_errors=True)
+    elif aside.exists():
+        aside.rename(path)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.replaced")
+
+
+def _partial_in(parent: Path) -> Path:
+    return parent / PARTIAL.format(secrets.token_hex(8))
+
+
+def _locked_folder(parent: Path) -> tuple[Path, int]:
+    """Make a folder, and return it with the descriptor that locks it."""
+    while True:
+        partial = _partial_in(parent)
+        partial.mkdir()
+        with suppress(FileNotFoundError):  # another process may have removed it before it was locked
+            lock = _lock(partial)
+            if lock is not None:
+                return partial, lock
+
+
+def _lock(folder: Path) -> int | None:
+    """Return a descriptor that locks a folder; None if another process has locked or removed it."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(descriptor), folder.lstat()):
+            return descriptor
+    except BlockingIOError:
+        pass
+    except BaseException:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)
+    return None
+
+
+def _remove_unlocked(folder: Path) -> None:
+    with suppress(OSError):  # it is another user's, or has gone
+        lock = _lock(folder)
+        if lock is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(lock)

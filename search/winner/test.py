@@ -12,6 +12,7 @@ from ..study.objectives import front
 from ..study.record import Record
 from ..study.settings import StudySettings
 from ..system.backend import import_keras
+from ..system.files import replacing_folder
 from ..system.programs import answer
 from ..values.evaluation import Evaluation
 from .winner import Winner
@@ -63,7 +64,8 @@ def test_and_export(folder: StudyFolder, winner: Winner) -> tuple[Evaluation, fl
             with_validation=winner.with_validation,
             repeats=None if standing.spread is None else standing.summary,
         )
-        write_bundle(folder.bundle, model, momentum, facts, dataset, split, verifier)
+        with replacing_folder(folder.bundle) as place:
+            write_bundle(place, model, momentum, facts, dataset, split, verifier)
     return test, seconds
 
 

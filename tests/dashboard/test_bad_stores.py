@@ -177,7 +177,8 @@ def test_a_search_that_was_killed_is_interrupted_though_its_launch_is_open(tmp_p
     assert study is not None
     assert progress_of(study, tmp_path).state == "running"  # the folder is not here: nobody knows
     folder = Home(tmp_path).study("birds")
-    folder.create(a_study(name="birds"), "")
+    with folder.create(a_study(name="birds"), ""):
+        pass
     assert progress_of(study, tmp_path).state == "interrupted"
     with alone(folder.path):
         assert progress_of(study, tmp_path).state == "running"

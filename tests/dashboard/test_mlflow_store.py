@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from stores import Written
 
+from convsearch.dashboard.reading import copies
 from convsearch.dashboard.reading.reader import StoreError
 from convsearch.dashboard.reading.rows import OPTION
 from convsearch.dashboard.reading.store import Store
@@ -209,6 +210,16 @@ def test_where_no_copy_can_be_kept_all_is_read_each_time(tmp_path: Path, cache: 
     (cache / "convsearch").write_text("a file, and no folder")
     assert len(study(copying(tmp_path)).trials) == 2
     assert len(study(copying(tmp_path)).trials) == 2
+
+
+def test_a_copy_is_written_whatever_another_dashboard_is_writing(tmp_path: Path) -> None:
+    place, table = tmp_path / "copies" / "one.parquet", pd.DataFrame({"trial": [1, 2]})
+    place.with_suffix(".partial").mkdir(parents=True)  # what versions before would all write to
+    copies.save(place, table)
+    found = copies.load(place)
+    assert found is not None
+    pd.testing.assert_frame_equal(found, table)
+    assert sorted(path.name for path in place.parent.iterdir()) == ["one.parquet", "one.partial"]
 
 
 def test_a_store_that_a_search_is_about_to_make_is_left_alone(tmp_path: Path) -> None:

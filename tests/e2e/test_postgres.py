@@ -7,7 +7,7 @@ import signal
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -281,7 +281,8 @@ def test_a_loop_that_joins_need_not_repeat_the_objectives_to_name_their_limit(po
         options = Options(home=first.path, storage=storage, space="tiny", objectives=objectives, **limit)
         contract = contract_of(first, first.study("pair"), options, database)
         assert contract.existing is None
-        assert prepare(first, contract, Budget(None, None), Console(file=io.StringIO()), database) is not None
+        with ExitStack() as held:
+            assert prepare(first, contract, Budget(None, None), Console(file=io.StringIO()), held, database)
         joining = Options(home=other.path, storage=storage, **limit)
         joined = contract_of(other, other.study("pair"), joining, database)
     assert joined.existing is not None

@@ -49,7 +49,8 @@ def no_settings_of_whoever_runs_the_tests(monkeypatch: pytest.MonkeyPatch) -> No
 def without_trials(home: Path, name: str) -> StudyFolder:
     """A study without trials."""
     made = StudyFolder(home / name)
-    made.create(a_study(name=name), presets()["tiny"].read_text(encoding="utf-8"))
+    with made.create(a_study(name=name), presets()["tiny"].read_text(encoding="utf-8")):
+        pass
     return made
 
 

@@ -107,7 +107,8 @@ def study(home: Path, name: str, fingerprint: str, *trials: Trial) -> StudyFolde
         class_weights=False,
         versions={},
     )
-    folder.create(file, "layers: 1\n")
+    with folder.create(file, "layers: 1\n"):
+        pass
     record(folder.path, *trials)
     return folder
 

@@ -66,6 +66,28 @@ def test_with_train_and_test_alone_the_training_images_are_still_to_be_divided(
     assert np.bincount(dataset.given).tolist() == [10, 0, 0, 4]
 
 
+@pytest.mark.parametrize("parts", [(), ("train", "test")])
+def test_the_studies_among_the_images_are_no_class_and_change_no_digest(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses, parts: tuple[str, ...]
+) -> None:
+    root = tmp_path / "set"
+    for place in [root / part for part in parts] or [root]:
+        make_classes(place, {"cat": 3, "dog": 3})
+    before = open_data(str(root), cache)
+    shutil.rmtree(before.folder)
+    make_classes(root / "studies", {"data": 1, "birds-20261130-101500": 1})
+    dataset = open_data(str(root), cache, studies=root / "studies")
+    assert dataset.fingerprint == before.fingerprint
+    assert dataset.classes == ("cat", "dog")
+    assert dataset.notes == ("ignored: studies/, where studies are kept", *before.notes)
+
+
+def test_studies_elsewhere_change_nothing(tmp_path: Path, cache: Path, make_classes: MakeClasses) -> None:
+    root = make_classes(tmp_path / "set", {"cat": 3, "studies": 3})
+    for studies in (tmp_path / "studies", tmp_path, root):
+        assert open_data(str(root), cache, studies=studies).classes == ("cat", "studies")
+
+
 def test_a_class_may_be_called_train(tmp_path: Path, cache: Path, make_classes: MakeClasses) -> None:
     make_classes(tmp_path / "vehicles", {"train": 3, "car": 3})
     assert open_data(str(tmp_path / "vehicles"), cache).classes == ("car", "train")

@@ -12,6 +12,8 @@ from convsearch.search.data import Split
 from convsearch.search.study.folder import StudyFolder
 from convsearch.search.study.home import Home
 from convsearch.search.study.settings import DataFacts, StudySettings
+from convsearch.search.system.files import PARTIAL
+from convsearch.search.system.lock import is_held
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.errors import InputError
 from convsearch.spaces.printable import printable
@@ -47,6 +49,14 @@ def study(name: str = "mine", **more: object) -> StudySettings:
     return StudySettings.model_validate(values)
 
 
+def make(
+    folder: StudyFolder, settings: StudySettings, space: str = "layers: [1]\n", parts: Split | None = None
+) -> None:
+    """Create a study that no launch uses."""
+    with folder.create(settings, space, parts):
+        pass
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     made = Home(tmp_path / "home")
@@ -57,7 +67,7 @@ def home(tmp_path: Path) -> Home:
 def test_what_a_study_was_begun_with_is_read_again_as_it_was(home: Home) -> None:
     written = study(answers={"learning_rate": "0.01", "layers": "[1, 2]"})
     folder = home.study("mine")
-    folder.create(written, "layers: [1, 2, 3]\n")
+    make(folder, written, "layers: [1, 2, 3]\n")
     assert folder.read() == written
     assert folder.definition(written).layers.values == (1, 2)
     assert folder.space(written).fixed["learning_rate"] == 0.01
@@ -68,28 +78,62 @@ def test_what_a_study_was_begun_with_is_read_again_as_it_was(home: Home) -> None
 def test_a_study_is_there_whole_or_not_at_all(home: Home) -> None:
     full = Split(*(np.array([number]) for number in range(3)))
     folder = home.study("mine")
-    ours, theirs = (folder.path.with_name(f".mine.{number}.partial") for number in (os.getppid(), 2**22 + 1))
-    for left in (ours, theirs):  # the first one is of a process that is alive
-        left.mkdir()
     with pytest.raises(UnicodeEncodeError):
-        folder.create(study(), "\ud800", full)
-    assert [path.name for path in home.path.iterdir()] == [ours.name]
-    folder.create(study(), "layers: [1]\n", full)
+        make(folder, study(), "\ud800", full)
+    assert list(home.path.iterdir()) == []
+    make(folder, study(), parts=full)
     assert Split.load(folder.split).test.tolist() == [2]
-    with pytest.raises(FileExistsError):
-        folder.create(study(), "layers: [1]\n", full)
+
+
+def test_a_study_that_exists_is_left_as_it_is_by_another_of_its_name(home: Home) -> None:
+    folder = home.study("mine")
+    make(folder, study())
+    with pytest.raises(InputError, match=r"the study 'mine' exists in .*home: continue it with --resume, or choose "):
+        make(folder, study(seed=1))
+    assert folder.read() == study()
+    assert [path.name for path in home.path.iterdir()] == ["mine"]
+
+
+def test_a_new_study_is_locked_as_long_as_its_launch(home: Home) -> None:
+    folder = home.study("mine")
+    with folder.create(study(), "layers: [1]\n"):
+        assert is_held(folder.path)
+    assert not is_held(folder.path)
+
+
+def test_what_a_killed_launch_has_left_behind_stops_no_other(home: Home) -> None:
+    older = home.path / f".mine.{os.getpid()}.partial"  # as versions before named it; in a container PIDs repeat
+    left = home.path / PARTIAL.format("left")
+    for place in (older, home.path / ".mine.c.foo.partial", left):
+        place.mkdir()
+        (place / "study.yaml").touch()
+    make(home.study("mine"), study())
+    assert not left.exists()
+    assert [found.name for found in home.studies()] == ["mine"]
+
+
+def test_files_half_written_and_bundles_half_replaced_are_swept_from_a_study(home: Home) -> None:
+    folder = home.study("mine")
+    make(folder, study())
+    kept = sorted(folder.path.iterdir())
+    (folder.path / PARTIAL.format("text")).touch()
+    (folder.path / PARTIAL.format("bundle")).mkdir()
+    (folder.path / f".study.yaml.{os.getpid()}.partial").touch()
+    (folder.path / ".bundle.replaced").mkdir()
+    folder.sweep()
+    assert sorted(folder.path.iterdir()) == sorted([*kept, folder.bundle])
 
 
 def test_studies_are_listed_by_name_and_other_folders_are_none(home: Home) -> None:
     for name in ("b", "a"):
-        home.study(name).create(study(name), "layers: [1]\n")
+        make(home.study(name), study(name))
     (home.path / "notes").mkdir()
     assert [found.name for found in home.studies()] == ["a", "b"]
     assert home.existing("a").path == home.path / "a"
 
 
 def test_the_decoded_images_of_a_study_move_with_the_home(home: Home, tmp_path: Path) -> None:
-    home.study("mine").create(study(), "layers: [1]\n")
+    make(home.study("mine"), study())
     home.path.rename(tmp_path / "moved")
     folder = Home(tmp_path / "moved").existing("mine")
     assert folder.data(folder.read()) == tmp_path / "moved" / "data" / "ffff-8x8x1"
@@ -103,7 +147,7 @@ def test_a_home_is_made_where_there_is_none_and_nothing_is_left_of_the_try(tmp_p
 def test_an_unknown_study_is_answered_with_those_that_are_there(home: Home) -> None:
     with pytest.raises(InputError, match=r"there is none yet: `convsearch run` creates one"):
         home.existing("mine")
-    home.study("mine").create(study(), "layers: [1]\n")
+    make(home.study("mine"), study())
     with pytest.raises(InputError, match=r"no study 'nine' in .*: did you mean 'mine'\? Known: mine"):
         home.existing("nine")
 
@@ -111,7 +155,7 @@ def test_an_unknown_study_is_answered_with_those_that_are_there(home: Home) -> N
 @pytest.mark.parametrize("change", ["format: 3\n", "unknown: 1\n", "epochs: many\n", "]"])
 def test_a_study_file_that_was_changed_to_something_else_is_refused_by_its_name(home: Home, change: str) -> None:
     folder = home.study("mine")
-    folder.create(study(), "layers: [1]\n")
+    make(folder, study())
     folder.file.write_text(folder.file.read_text() + change)
     with pytest.raises(InputError, match=str(folder.file)):
         folder.read()
@@ -119,7 +163,7 @@ def test_a_study_file_that_was_changed_to_something_else_is_refused_by_its_name(
 
 def test_a_record_that_was_damaged_is_refused_by_its_name(home: Home) -> None:
     folder = home.study("mine")
-    folder.create(study(), "layers: [1]\n")
+    make(folder, study())
     (folder.path / "trials.jsonl").write_text('{"number": 0}\n')
     with pytest.raises(InputError, match=r"trials\.jsonl: the record cannot be read"):
         folder.record()
@@ -128,7 +172,7 @@ def test_a_record_that_was_damaged_is_refused_by_its_name(home: Home) -> None:
 @pytest.mark.parametrize("content", [b"{", b"{}", b"\xff", b'{"at": "2026-01-01", "best": 0}'])
 def test_a_result_that_cannot_be_read_is_named_with_what_to_do(home: Home, content: bytes) -> None:
     folder = home.study("mine")
-    folder.create(study(), "layers: [1]\n")
+    make(folder, study())
     folder.result_file.write_bytes(content)
     with pytest.raises(
         InputError, match=r"result.json: damaged or of another version: (.|\n)*--resume tests and exports"
@@ -138,7 +182,7 @@ def test_a_result_that_cannot_be_read_is_named_with_what_to_do(home: Home, conte
 
 def test_what_was_read_of_the_test_split_is_counted_before_it_is_read(home: Home) -> None:
     folder = home.study("mine")
-    folder.create(study(), "layers: [1]\n")
+    make(folder, study())
     assert folder.tests() == 0
     folder.note_test(3)
     folder.note_test(5)
@@ -147,7 +191,7 @@ def test_what_was_read_of_the_test_split_is_counted_before_it_is_read(home: Home
 
 def test_only_weights_are_named_as_kept(home: Home) -> None:
     folder = home.study("mine")
-    folder.create(study(), "layers: [1]\n")
+    make(folder, study())
     for name in ("12.weights.h5", "3.weights.h5", "4.state.npz", "3.repeat.weights.h5", ".DS_Store"):
         (folder.path / "weights" / name).write_bytes(b"")
     assert folder.kept() == [3, 12]
@@ -161,7 +205,8 @@ def test_a_study_cannot_have_the_name_of_a_file_of_the_home_on_any_system(home: 
 
 def test_a_study_that_an_earlier_version_gave_such_a_name_is_still_read(home: Home) -> None:
     old = study("Data")
-    StudyFolder(home.path / "Data").create(old, "{}")
+    with StudyFolder(home.path / "Data").create(old, "{}"):
+        pass
     assert home.existing("Data").read() == old
 
 
@@ -188,13 +233,13 @@ def test_any_text_comes_back_from_the_study_file_as_it_is_shown(home: Home, clas
 
 @pytest.mark.parametrize("number", ["\u00b2", "9" * 5000, "-1", " 1", "1_0", ""])
 def test_what_is_no_number_of_a_trial_is_refused(home: Home, number: str) -> None:
-    home.study("mine").create(study(), "{}")
-    with pytest.raises(InputError, match="has no trial"):
+    with home.study("mine").create(study(), "{}"), pytest.raises(InputError, match="has no trial"):
         home.named_trial(f"mine:{number}")
 
 
 def test_a_study_file_that_is_no_text_is_refused_by_its_name(home: Home) -> None:
-    home.study("mine").create(study(), "{}")
+    with home.study("mine").create(study(), "{}"):
+        pass
     for content in (b"\xff\xfe\x00", b"[" * 100_000):
         home.study("mine").file.write_bytes(content)
         with pytest.raises(InputError, match=r"study\.yaml: the study cannot be read"):

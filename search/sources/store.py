@@ -4,8 +4,6 @@ import errno
 import hashlib
 import os
 import shutil
-import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...spaces.errors import InputError, WorkError
-from .dataset import Dataset
-from .source import Source, bad_report, check_classes, class_notes
-
-_UNFINISHED = ".unfinished-"
-_DAY = 24 * 3600
+from ..data.dataset import Dataset
+from ..data.source import Source, bad_report, check_classes, class_notes
+from ..system.files import partial_folder, publish
 
 Progress = Callable[[int, int], None]
 """Called with the number of images done and the total."""
@@ -57,7 +53,6 @@ def _found(folder: Path, source: Source) -> Dataset | None:
 
 def _build(source: Source, cache: Path, folder: Path, skip_bad: bool, progress: Progress | None) -> Dataset:
     cache.mkdir(parents=True, exist_ok=True)
-    _sweep(cache)
     needed, free = len(source.labels) * source.input.size, shutil.disk_usage(cache).free
     if needed > free:
         raise WorkError(
@@ -65,12 +60,9 @@ def _build(source: Source, cache: Path, folder: Path, skip_bad: bool, progress: 
             f"in {cache}, where {free / 1e9:.1f} GB are free. Make room, choose another --home, "
             "or a smaller --image-size."
         )
-    unfinished = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=cache))
-    try:
+    with partial_folder(cache) as unfinished:
         dataset = _write(source, unfinished, skip_bad, progress)
         _publish(unfinished, folder, source)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
     return replace(dataset, folder=folder)
 
 
@@ -116,23 +108,12 @@ def _write(source: Source, folder: Path, skip_bad: bool, progress: Progress | No
 def _publish(unfinished: Path, folder: Path, source: Source) -> None:
     """Give the finished folder its name, unless another process was first."""
     try:
-        unfinished.rename(folder)
-    except OSError:
+        publish(unfinished, folder)
+    except FileExistsError:
         if _found(folder, source):
             return
         shutil.rmtree(folder)  # left by another version, or damaged
-        unfinished.rename(folder)
-
-
-def _sweep(cache: Path) -> None:
-    """Remove leftovers of killed imports: folders that nothing has written to for a day."""
-    for path in cache.glob(f"{_UNFINISHED}*"):
-        try:
-            written = max(entry.stat().st_mtime for entry in [path, *path.iterdir()])
-        except OSError:
-            continue  # another process has just finished it
-        if written < time.time() - _DAY:
-            shutil.rmtree(path, ignore_errors=True)
+        publish(unfinished, folder)
 
 
 class _ImageWriter:

@@ -1,0 +1,131 @@
+"""From the options to a study on disk: the name that it gets, also beside others, and its images."""
+
+import io
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import datetime, timedelta
+from multiprocessing import get_context
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from convsearch.search.launch.contract import folder_after, folder_of, new_contract
+from convsearch.search.launch.options import Options
+from convsearch.search.launch.preparation import prepare
+from convsearch.search.loop.budget import Budget
+from convsearch.search.study.home import Home
+from convsearch.search.system.lock import is_held
+from convsearch.spaces.errors import InputError
+
+MakeClasses = Callable[..., Path]
+
+LAUNCHES = 20
+PATIENCE = 100  # seconds until a launch that does not end is given up
+UNNAMED = "digits-20261130-101500"
+
+
+def prepare_at_once(
+    place: Path, name: str | None, number: int, barrier: Barrier, results: "Queue[tuple[int, str]]"
+) -> None:
+    """Create a study when the others do, add a line to its record, and wait for the others before its lock goes."""
+    home = Home(place)
+    contract = new_contract(home, home.study(name or UNNAMED), Options(home=place, space="tiny", study=name))
+    with ExitStack() as held:
+        barrier.wait()
+        try:
+            found = prepare(home, contract, Budget(None, None), Console(file=io.StringIO()), held)
+        except InputError as error:
+            results.put((number, str(error)))
+        else:
+            assert found is not None
+            assert is_held(found.folder.path)
+            with (found.folder.path / "lines").open("a") as file:
+                file.write(f"{number}\n")
+            results.put((number, found.folder.name))
+        barrier.wait()
+
+
+def fork_launches(place: Path, name: str | None, results: "Queue[tuple[int, str]]") -> None:
+    """Be a process without threads that has imported everything, and fork the launches."""
+    context = get_context("fork")
+    barrier = context.Barrier(LAUNCHES)
+    processes = [
+        context.Process(target=prepare_at_once, args=(place, name, number, barrier, results))
+        for number in range(LAUNCHES)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    sys.exit(any(process.exitcode for process in processes))
+
+
+def launched_at_once(home: Home, name: str | None) -> dict[int, str]:
+    """Let launches create a study at one moment; return what became of each: its study, or the error."""
+    context = get_context("spawn")
+    results = context.Queue()
+    process = context.Process(target=fork_launches, args=(home.path, name, results))
+    process.start()
+    found = dict(results.get(timeout=PATIENCE) for _ in range(LAUNCHES))
+    process.join(PATIENCE)
+    assert process.exitcode == 0
+    return found
+
+
+def test_of_many_launches_at_once_with_one_name_one_has_the_study_and_the_others_are_refused(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    found = launched_at_once(home, "mine")
+    owners = [number for number, said in found.items() if said == "mine"]
+    assert len(owners) == 1
+    refused = f"the study 'mine' exists in {tmp_path}: continue it with --resume, or choose another name with --study"
+    assert [said for number, said in found.items() if number not in owners] == [refused] * (LAUNCHES - 1)
+    assert (tmp_path / "mine" / "lines").read_text() == f"{owners[0]}\n"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "mine"]
+    assert not is_held(tmp_path / "mine")
+
+
+def test_of_many_launches_at_once_without_a_name_each_has_a_study_of_its_own(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    found = launched_at_once(home, None)
+    names = [UNNAMED, *(f"{UNNAMED}-{number}" for number in range(2, LAUNCHES + 1))]
+    assert sorted(found.values()) == sorted(names)
+    for number, name in found.items():
+        folder = home.existing(name)
+        assert folder.read().name == name
+        assert (folder.path / "lines").read_text() == f"{number}\n"
+
+
+def test_a_study_without_a_name_takes_the_first_that_is_free(tmp_path: Path) -> None:
+    home, now = Home(tmp_path), datetime.now()
+    for seconds in range(-1, 600):  # however long the test takes
+        (tmp_path / f"digits-{now + timedelta(seconds=seconds):%Y%m%d-%H%M%S}").mkdir()
+    assert folder_of(home, Options(home=tmp_path)).name.removesuffix("-2") in {path.name for path in tmp_path.iterdir()}
+    names = [home.study(UNNAMED)]
+    for _ in range(10):
+        names.append(folder_after(home, names[-1]))
+    assert [folder.name for folder in names] == [UNNAMED, *(f"{UNNAMED}-{number}" for number in range(2, 12))]
+
+
+# ---------------------------------------------------------------------- images
+
+
+def test_the_home_may_be_among_the_images(
+    tmp_path: Path, make_classes: MakeClasses, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_classes(tmp_path, {"cat": 9, "dog": 9})
+    monkeypatch.chdir(tmp_path)
+    home, prints = Home(Path("studies")), set()
+    for name in ("first", "second"):
+        options = Options(home=home.path, data=".", space="tiny", study=name)
+        with ExitStack() as held:
+            contract = new_contract(home, folder_of(home, options), options)
+            found = prepare(home, contract, Budget(None, None), Console(file=io.StringIO()), held)
+        assert found is not None
+        assert found.study.data.classes == ("cat", "dog")
+        assert "ignored: studies/, where studies are kept" in found.study.data.notes
+        prints.add(found.study.data.fingerprint)
+    assert len(prints) == 1
