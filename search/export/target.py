@@ -67,8 +67,10 @@ def _require_replaceable(to: Path, path: Path) -> None:
 
 def _require_outside(to: Path, path: Path, home: Path) -> None:
     """Raise an InputError if the path is, or is in, a folder of the home that Convsearch writes."""
-    ours = {*RESERVED, *(study.name for study in Home(home).studies())}
-    if path.is_relative_to(home) and (names := path.relative_to(home).parts) and names[0] in ours:
+    if not path.is_relative_to(home) or not (names := path.relative_to(home).parts):
+        return
+    studies = {study.name for study in Home(home).studies()}
+    if names[0] in studies or RESERVED.fullmatch(names[0]):
         raise _refused(to, f"is in {home / names[0]}, which Convsearch writes itself; choose a folder outside it")
 
 
