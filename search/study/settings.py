@@ -6,6 +6,7 @@ from uuid import UUID, uuid5
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from ...spaces.arithmetic import Volume
+from ...spaces.printable import printable_lines
 from ...spaces.space import Values
 from ..values.job import Precision
 from ..values.printable import Printable
@@ -107,7 +108,7 @@ class StudySettings(Terms):
         facts = values.get("data")
         fingerprint = facts.get("fingerprint") if isinstance(facts, dict) else getattr(facts, "fingerprint", None)
         text = f"{values.get('name')}\n{values.get('created_at')}\n{fingerprint}"
-        return {**values, "id": uuid5(NAMESPACE, text).hex}
+        return {**values, "id": uuid5(NAMESPACE, printable_lines(text)).hex}
 
     @property
     def is_of_before(self) -> bool:

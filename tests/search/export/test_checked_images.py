@@ -58,6 +58,7 @@ def test_a_bundle_and_its_copy_are_checked_without_the_test_images_that_come_fir
     assert not np.isfinite(white).any(), "so a check that reads test images fails"
     trial = Trial.begin(Proposal(0, {}, candidate)).model_copy(update={"state": "complete", "value": 0.5})
     facts = Facts(study.study, trial, candidate, {"complete": 1}, 0.5, "As it is.", None)
+    study.folder.bundle.mkdir()
     with Verifier() as verifier:
         write_bundle(study.folder.bundle, model, 0.9, facts, study.dataset, study.split, verifier)
     assert export_bundle(study.folder, None, tmp_path / "copy") == pytest.approx(0, abs=1e-6)
