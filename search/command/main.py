@@ -8,6 +8,7 @@ from collections.abc import Callable
 import typer
 
 from ...spaces.errors import InputError, WorkError
+from ..system.addresses import discreet, settle_tracking
 from .check import check
 from .compare import compare
 from .dashboard import dashboard
@@ -40,6 +41,7 @@ def main() -> None:
 def end_with_a_message(program: Callable[[], object]) -> None:
     """Run a program; if it fails, print one message and exit with 2 for wrong input, 1 for failed work."""
     try:
+        settle_tracking()
         program()
     except InputError as error:
         _fail(str(error), 2)
@@ -53,7 +55,7 @@ def end_with_a_message(program: Callable[[], object]) -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    standard_error().write(f"convsearch: {message}\n")
+    standard_error().write(f"convsearch: {discreet(message)}\n")
     sys.exit(code)
 
 
