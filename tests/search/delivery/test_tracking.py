@@ -76,7 +76,7 @@ def test_a_store_that_cannot_be_reached_is_named_without_its_password(
     uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     monkeypatch.setattr("mlflow.store.db.utils.MAX_RETRY_COUNT", 1)  # of ten, which take two minutes
     shown = "postgresql+psycopg2://me:***@127.0.0.1:9/x" if uri.startswith("postgresql") else "http://127.0.0.1:9"
     with pytest.raises(WorkError, match=f"MLflow at {re.escape(shown)}: ") as refused:
