@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from ...search.delivery.tracking import ARCHITECTURE_FILE
 from ...search.study.home import Home
-from ...search.system.addresses import mlflow_url
+from ...search.system.addresses import discreet, masked, mlflow_url
 from ...spaces.architecture import Candidate
 from ...spaces.errors import InputError
 from ..reading.progress import progress_of
@@ -70,7 +70,7 @@ def _elsewhere(home: Path) -> Iterator[tuple[str, str]]:
     for folder in Home(home).studies():
         with suppress(InputError):
             if (storage := folder.read().storage) is not None:
-                yield folder.name, mlflow_url(storage)
+                yield folder.name, masked(mlflow_url(storage))
 
 
 def chosen_study(home: Path, label: str = "Study", key: str = "study") -> Study:
@@ -101,7 +101,7 @@ def part(title: str, draw: Callable[P, None], *args: P.args, **kwargs: P.kwargs)
         raise
     except Exception as error:
         logging.getLogger(__name__).exception(title)
-        st.error(plain(f"{type(error).__name__}: {error}"), title=f"{title} cannot be shown")
+        st.error(plain(discreet(f"{type(error).__name__}: {error}")), title=f"{title} cannot be shown")
 
 
 def read(home: Path, name: str) -> Study | None:

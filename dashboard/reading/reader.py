@@ -20,10 +20,10 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 from mlflow.entities import Experiment, Run, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from ...search.delivery.tracking import DATA_TAG
+from ...search.system.addresses import discreet, masked, sqlite_path
 
 PAGE = 500  # runs per query
 FAILED = 3.0  # seconds for which a failed server is not queried again
@@ -61,7 +61,7 @@ class Reader:
             page: runs per query.
         """
         self.uri = uri
-        self.path = Path(uri.partition(":///")[2]) if uri.startswith("sqlite:") else None
+        self.path = sqlite_path(uri)
         self.page = page
         self._fresh = fresh
         self._failed: tuple[float, StoreError] | None = None
@@ -218,22 +218,14 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def shown_uri(uri: str) -> str:
-    """Return an address without the password in it."""
-    try:
-        return str(make_url(uri).render_as_string(hide_password=True))
-    except ArgumentError:
-        return uri
-
-
 def _store_error(uri: str, error: Exception) -> StoreError:
     line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    shown = shown_uri(uri)
+    shown = masked(uri)
     if "out-of-date database schema" in str(error):
         remedy = f"Keep a copy of it, then: mlflow db upgrade {shown}"
         return StoreError(f"The MLflow store at {shown} is of another version.", remedy)
     if uri.startswith("http") and "error code" not in line:
         return StoreError(f"The MLflow server at {shown} does not answer.", "Check the server; this page tries again.")
     return StoreError(
-        f"MLflow cannot be read at {shown}: {line.replace(uri, shown)}", "convsearch doctor says what is wrong with it."
+        f"MLflow cannot be read at {shown}: {discreet(line)}", "convsearch doctor says what is wrong with it."
     )

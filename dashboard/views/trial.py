@@ -9,13 +9,13 @@ import streamlit as st
 
 from ...search.report.explain import explained
 from ...search.study.folder import StudyFolder
+from ...search.system.addresses import masked
 from ...spaces.architecture import Candidate
 from ..figures.learning_curves import learning
 from ..figures.trial.times import times
 from ..page import address, live, shown
 from ..page.words import plain
 from ..reading.bundle import BundleError, bundle, command, folder_of, winner
-from ..reading.reader import shown_uri
 from ..reading.rows import MEASURES
 from ..reading.study import Study
 from .field import show_field
@@ -198,7 +198,7 @@ def _run(home: Path, study: Study, trial: "pd.Series[Any]") -> None:
     st.subheader("MLflow")
     place = f"#/experiments/{study.experiment_id}/runs/{trial['run']}"
     store = live.store(home)
-    uri = shown_uri(store.reader.uri)
+    uri = masked(store.reader.uri)
     if uri.startswith("http"):
         st.link_button("Open the run", f"{uri.rstrip('/')}/{place}", icon=":material/open_in_new:")
         return

@@ -10,6 +10,7 @@ import typer
 
 from ...spaces.errors import InputError, WorkError
 from ...spaces.printable import printable_lines
+from ..system.addresses import discreet, settle_tracking
 from .check import check
 from .compare import compare
 from .dashboard import dashboard
@@ -44,6 +45,7 @@ def main() -> None:
 def end_with_a_message(program: Callable[[], object]) -> None:
     """Run a program; if it fails, print one message and exit with 2 for wrong input, 1 for failed work."""
     try:
+        settle_tracking()
         program()
     except InputError as error:
         _fail(str(error), 2)
@@ -57,7 +59,7 @@ def end_with_a_message(program: Callable[[], object]) -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    standard_error().write(f"convsearch: {printable_lines(message)}\n")
+    standard_error().write(f"convsearch: {printable_lines(discreet(message))}\n")
     sys.exit(code)
 
 

@@ -18,6 +18,7 @@ from ..engines.optuna_internals import study_id
 from ..engines.sampling import distribution
 from ..shared.optuna_trial import frozen
 from ..study.trial import Trial
+from ..system.addresses import sqlite_url
 
 FILE = "optuna.db"
 LOCK_TIMEOUT = 60.0  # seconds to wait for another program's lock
@@ -46,7 +47,7 @@ class OptunaFile:
         }
         try:
             self._storage = optuna.storages.RDBStorage(
-                f"sqlite:///{self.path}", engine_kwargs={"connect_args": {"timeout": LOCK_TIMEOUT}}
+                sqlite_url(self.path), engine_kwargs={"connect_args": {"timeout": LOCK_TIMEOUT}}
             )
             self._study = optuna.create_study(
                 storage=self._storage,

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # into our logs, as it was configured
 
 import mlflow
 import numpy as np
@@ -32,7 +33,7 @@ from ..study.home import Home
 from ..study.runs import Runs
 from ..study.settings import StudySettings
 from ..study.trial import CURVES, Trial, now
-from ..system.addresses import mlflow_url
+from ..system.addresses import TRACKING, artifact_place, discreet, masked, mlflow_url, sqlite_url
 from ..values.evaluation import Evaluation
 from ..values.limits import Limits
 from .experiment import STUDY_TAG, create_experiment, in_experiment, model_name, own_experiment
@@ -47,9 +48,9 @@ LONGEST_PARAMETER = 6000  # characters; MLflow's own limit
 
 def tracking_uri(home: Home, storage: str | None = None) -> str:
     """Return where runs are logged: MLFLOW_TRACKING_URI, the database of a shared study, or SQLite in the home."""
-    if configured := os.environ.get("MLFLOW_TRACKING_URI"):
+    if configured := os.environ.get(TRACKING):
         return configured
-    return f"sqlite:///{home.path.resolve() / 'mlflow.db'}" if storage is None else mlflow_url(storage)
+    return sqlite_url(home.path.resolve() / "mlflow.db") if storage is None else mlflow_url(storage)
 
 
 def open_store(home: Home, storage: str | None = None) -> str:
@@ -57,10 +58,10 @@ def open_store(home: Home, storage: str | None = None) -> str:
 
     MLflow also sets it in the environment, from where another home would take it for the user's own server.
     """
-    uri, configured = tracking_uri(home, storage), os.environ.get("MLFLOW_TRACKING_URI")
+    uri, configured = tracking_uri(home, storage), os.environ.get(TRACKING)
     mlflow.set_tracking_uri(uri)
-    if configured is None:
-        os.environ.pop("MLFLOW_TRACKING_URI", None)
+    if not configured:
+        os.environ.pop(TRACKING, None)
     return uri
 
 
@@ -73,15 +74,16 @@ class Tracker:
 
     def __init__(self, home: Home, study: StudySettings) -> None:
         """Find the study's experiment, or create it."""
-        self.uri = tracking_uri(home, study.storage)
+        self._address = tracking_uri(home, study.storage)
+        self.uri = masked(self._address)  # as it is shown and stored
         self._study = study
         self._common_tags = _common_tags(study)
-        self._local = not os.environ.get("MLFLOW_TRACKING_URI")
+        self._local = not os.environ.get(TRACKING)
         for name in ("mlflow", "alembic", "urllib3"):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # they also raise what they log as errors
         with self._reached():
             open_store(home, study.storage)
-            self._client = MlflowClient(self.uri)
+            self._client = MlflowClient(self._address)
             self._experiment = self._own_experiment(home)
         self.experiment_id = str(self._experiment.experiment_id)
         self._artifacts = (home.artifacts / self._experiment.name).resolve()
@@ -90,7 +92,7 @@ class Tracker:
         noted = Runs(home.path / self._study.name).all[:SEVERAL]
         if (found := own_experiment(self._client, self._study, noted)) is not None:
             return found
-        place = str(home.artifacts.resolve()) if self._local else None
+        place = artifact_place(home.artifacts.resolve()) if self._local else None
         tags = {DATA_TAG: self._study.data.name, SPACE_TAG: self._study.space}
         return self._client.get_experiment(create_experiment(self._client, self._study, tags, place))
 
@@ -168,9 +170,9 @@ class Tracker:
     def _change_place(self, change: str, place: Path, key: str | int) -> None:
         if self._study.storage is None or not self._local:
             return
-        engine = create_engine(self.uri)
+        engine = create_engine(self._address)
         with engine.begin() as connection:
-            connection.execute(text(change), {"place": str(place), "key": key})
+            connection.execute(text(change), {"place": artifact_place(place), "key": key})
         engine.dispose()
 
     # ------------------------------------------------------------------ a trial
@@ -293,7 +295,7 @@ class Tracker:
         try:
             yield
         except (MlflowException, SQLAlchemyError, OSError) as error:
-            raise WorkError(f"MLflow at {self.uri}: {_reason(error)}") from error
+            raise WorkError(f"MLflow at {self.uri}: {discreet(_reason(error))}") from error
 
 
 def figures_of(trial: Trial) -> dict[str, float]:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from urllib.request import urlopen
 
 from ..study.home import Home
+from ..system.addresses import TRACKING, discreet, masked, sqlite_path
 from .fault import Fault
 
 REACH = 3  # seconds that an MLflow server has to answer
@@ -69,15 +70,15 @@ def find_mlflow(home: Home) -> Address:
     except ImportError as error:
         return Address(None, None, f"mlflow cannot be imported: {error}")
     uri = tracking_uri(home)
-    if uri.startswith("sqlite:"):
-        return Address(uri, *_sqlite(Path(uri.partition(":///")[2])))
+    shown = masked(uri)
+    if (file := sqlite_path(uri)) is not None:
+        return Address(shown, *_sqlite(file))
     try:
         parts = urlsplit(uri)
         port = parts.port
-    except ValueError as error:
-        return Address(uri.rpartition("@")[2], False, f"not a valid address: {error}")
+    except ValueError:  # its message quotes what may be a part of a password
+        return Address(shown, False, "not a valid address: write http://HOST:PORT")
     place = parts.netloc.rpartition("@")[2]  # without user and password, which a health check does not need
-    shown = uri.replace(f":{parts.password}@", ":***@") if parts.password else uri
     kind = parts.scheme.partition("+")[0]
     if kind in ("http", "https"):
         return Address(shown, *_server(f"{kind}://{place}{parts.path.rstrip('/')}/health"))
@@ -104,7 +105,7 @@ def _server(address: str) -> tuple[bool, str]:
     except HTTPError as error:
         return error.code < 500, f"answers with status {error.code}"
     except (OSError, HTTPException, ValueError) as error:
-        return False, str(getattr(error, "reason", error))
+        return False, discreet(str(getattr(error, "reason", error)))
 
 
 def _port(host: str, port: int) -> tuple[bool, str]:
@@ -129,6 +130,6 @@ def place_faults(place: Place, address: Address) -> Iterator[Fault]:
         yield Fault(address.said, "pip install --force-reinstall mlflow")
     if address.reachable is False:
         remedy = "move that file away; the next run creates a new one"
-        if os.environ.get("MLFLOW_TRACKING_URI"):
-            remedy = "check that server, or unset MLFLOW_TRACKING_URI to store runs in the home"
+        if os.environ.get(TRACKING):
+            remedy = f"check that server, or unset {TRACKING} to store runs in the home"
         yield Fault(f"MLflow at {address.uri} cannot be reached: {address.said}", remedy)

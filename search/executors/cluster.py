@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import chdir, contextmanager
 
 from ...spaces.errors import InputError
+from ..system.addresses import discreet, masked
 from .cluster_shares import Node
 
 AUTO_ADDRESS = "auto"
+PLACE_EXPECTED = f"write HOST:PORT, as in 10.0.0.1:6379, or '{AUTO_ADDRESS}'"
 CONNECT_TIMEOUT = 5.0  # seconds in which a cluster has to accept a connection
 SETTINGS = b"\x04"  # the type of the first frame on both sides of HTTP/2, which a cluster speaks
 GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0" + SETTINGS + b"\0\0\0\0\0"
@@ -35,11 +37,24 @@ def connect(address: str) -> None:
     driver._worker_logs_enabled = False
     try:
         # Workers import from the folder where the loop was started: no module of the user's may shadow ours.
-        with chdir("/"), _quiet():
+        with chdir("/"), _quiet(), _discreet_entrypoint():
             ray.init(address=place, log_to_driver=False, logging_level=logging.CRITICAL)
     except Exception as error:  # Ray raises many types; the message quotes it
         ray.shutdown()
         raise InputError(_refusal(address, place, error)) from error
+
+
+@contextmanager
+def _discreet_entrypoint() -> Iterator[None]:
+    """Have Ray store the command line, which all of the cluster can read, without the password of --storage."""
+    import ray._private.utils as utils
+
+    command_line = utils.get_entrypoint_name
+    utils.get_entrypoint_name = lambda: discreet(command_line())
+    try:
+        yield
+    finally:
+        utils.get_entrypoint_name = command_line
 
 
 @contextmanager
@@ -159,9 +174,7 @@ def _place(address: str) -> str:
     except ConnectionError:
         place = None
     except ValueError as error:
-        raise InputError(
-            f"--ray-address {address}: write HOST:PORT, as in 10.0.0.1:6379, or '{AUTO_ADDRESS}'"
-        ) from error
+        raise InputError(f"{_named(address, address)}: {PLACE_EXPECTED}") from error
     if place is None:
         raise InputError(
             "--executor ray: no Ray cluster runs on this machine, and RAY_ADDRESS names none: `ray start --head` "
@@ -173,6 +186,8 @@ def _place(address: str) -> str:
 def _reach(address: str, place: str) -> None:
     """Raise an InputError if no cluster accepts a connection there; Ray itself would try for minutes."""
     host, _, port = place.rpartition(":")
+    if not port.isdecimal():  # what int says of it may be a part of a password
+        raise InputError(f"{_named(address, place)}: {PLACE_EXPECTED}")
     try:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_TIMEOUT) as connection:
             if os.environ.get("RAY_USE_TLS", "0") == "0":
@@ -182,8 +197,8 @@ def _reach(address: str, place: str) -> None:
     except (OSError, ValueError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(
-            f"{_named(address, place)}: no Ray cluster can be reached there ({reason}): `ray start --head` on that "
-            "machine starts one, --ray-address HOST:6379 selects another one"
+            f"{_named(address, place)}: no Ray cluster can be reached there ({discreet(reason)}): `ray start --head` "
+            "on that machine starts one, --ray-address HOST:6379 selects another one"
         ) from error
 
 
@@ -197,14 +212,16 @@ def _refusal(address: str, place: str, error: Exception) -> str:
         )
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return (
-        f"{_named(address, place)}: this machine could not join the cluster ({lines[0][:200]}); it has to be one of "
-        f"its nodes: `ray start --address {place}`"
+        f"{_named(address, place)}: this machine could not join the cluster ({discreet(lines[0])[:200]}); it has to be "
+        f"one of its nodes: `ray start --address {masked(place)}`"
     )
 
 
 def _named(address: str, place: str) -> str:
     if address == AUTO_ADDRESS:
         return (
-            f"RAY_ADDRESS={os.environ['RAY_ADDRESS']}" if os.environ.get("RAY_ADDRESS") else f"the cluster at {place}"
+            f"RAY_ADDRESS={masked(os.environ['RAY_ADDRESS'])}"
+            if os.environ.get("RAY_ADDRESS")
+            else f"the cluster at {masked(place)}"
         )
-    return f"--ray-address {address}" + (f" ({place})" if address != place else "")
+    return f"--ray-address {masked(address)}" + (f" ({masked(place)})" if address != place else "")

@@ -213,7 +213,9 @@ class Options:
     def _check_executor(self) -> None:
         if self.executor != "ray":
             if self.ray_address is not None:
-                raise InputError(f"--ray-address {self.ray_address}: requires --executor ray")
+                from ..system.addresses import masked
+
+                raise InputError(f"--ray-address {masked(self.ray_address)}: requires --executor ray")
         elif self.gpus:
             raise InputError("--gpus: only with --executor local; on a cluster Ray assigns the GPUs")
         elif find_spec("ray") is None:

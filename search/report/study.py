@@ -16,7 +16,7 @@ from ..study.objectives import OBJECTIVES, Preference, front
 from ..study.record import Record
 from ..study.result import Result
 from ..study.settings import StudySettings
-from ..system.addresses import optuna_url
+from ..system.addresses import masked, optuna_url, sqlite_url
 from ..values.words import duration, sparkline
 from .standings import standing_lines
 
@@ -188,7 +188,7 @@ def result_lines(folder: StudyFolder) -> list[str]:
 
 
 def next_commands(home: Home, folder: StudyFolder) -> list[str]:
-    """Return useful next commands."""
+    """Return useful next commands, and where an MLflow server shows the study."""
     result = folder.result()
     option = "" if str(home.path) == "studies" else f" --home {home.path}"
     return [
@@ -197,7 +197,14 @@ def next_commands(home: Home, folder: StudyFolder) -> list[str]:
         f"convsearch explain {folder.name}{option}",
         f"convsearch export {folder.name}{option} --to DIR",
         f"convsearch dashboard{option}",
-        *([f"mlflow ui --backend-store-uri {quote(result.mlflow)}"] if result and result.mlflow else []),
-        *([f"optuna-dashboard {quote(optuna_url(storage))}"] if (storage := folder.read().storage) else []),
-        *([f"optuna-dashboard sqlite:///{optuna}"] if (optuna := folder.path / "optuna.db").exists() else []),
+        *([_mlflow(result.mlflow)] if result and result.mlflow else []),
+        *([f"optuna-dashboard {quote(masked(optuna_url(storage)))}"] if (storage := folder.read().storage) else []),
+        *([f"optuna-dashboard {quote(sqlite_url(optuna))}"] if (optuna := folder.path / "optuna.db").exists() else []),
     ]
+
+
+def _mlflow(address: str) -> str:
+    """Return how the runs at an address are looked at: a server does so by itself."""
+    if address.startswith(("http://", "https://")):
+        return f"open {address} in a browser"
+    return f"mlflow ui --backend-store-uri {quote(address)}"

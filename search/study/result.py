@@ -1,11 +1,16 @@
 """`result.json`: the result of a study. The winner, how it was trained, its test, and where the time went."""
 
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
+from ..system.addresses import masked
 from ..values.evaluation import Evaluation
 from ..values.job import Outcome, Seconds
+
+
+def _without_secrets(address: str | None) -> str | None:
+    return None if address is None else masked(address)  # earlier versions stored passwords
 
 
 class Training(BaseModel):
@@ -53,7 +58,7 @@ class Result(BaseModel):
     trained: str
     test: Evaluation
     model_uri: str | None
-    mlflow: str | None
+    mlflow: Annotated[str | None, AfterValidator(_without_secrets)]
     store: str | None = None
     seconds: dict[str, float]
     final: Training | None

@@ -17,7 +17,7 @@ from test_pages import opened, said, script
 from benchmarks.browser import chromium, new_page, served, wait
 from convsearch.dashboard.navigation import PAGES
 from convsearch.dashboard.reading.progress import progress_of
-from convsearch.dashboard.reading.reader import StoreError, shown_uri
+from convsearch.dashboard.reading.reader import Reader, StoreError
 from convsearch.dashboard.reading.store import Store
 from convsearch.dashboard.views.study import VIEWS
 from convsearch.search.delivery.tracking import ARCHITECTURE_FILE, TEST_FILE
@@ -117,10 +117,25 @@ def test_a_home_that_was_deleted_and_made_anew_is_told(tmp_path: Path) -> None:
         store.names()
 
 
-def test_a_password_is_told_to_nobody() -> None:
-    assert shown_uri("postgresql://me:secret@host/studies") == "postgresql://me:***@host/studies"
-    assert "secret" not in shown_uri("http://me:secret@host:5000")
-    assert shown_uri("sqlite:////studies/mlflow.db") == "sqlite:////studies/mlflow.db"
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("http://secret@127.0.0.1:9", "http://127.0.0.1:9 does not answer"),
+        ("http://me:secret@127.0.0.1:9?token=secret", "http://127.0.0.1:9?token=*** does not answer"),
+        ("postgresql+psycopg2://me:secret@127.0.0.1:9/x", "postgresql+psycopg2://me:***@127.0.0.1:9/x"),
+        (
+            "postgresql+psycopg2://me@127.0.0.1:9/x?password=secret",
+            "postgresql+psycopg2://me@127.0.0.1:9/x?password=***",
+        ),
+    ],
+)
+def test_a_password_is_told_to_nobody(uri: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setattr("mlflow.store.db.utils.MAX_RETRY_COUNT", 1)  # of ten, which take two minutes
+    with pytest.raises(StoreError) as refused:
+        Reader(uri).experiments()
+    assert f" at {shown}" in str(refused.value)
+    assert "secret" not in str(refused.value) + refused.value.remedy
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"trial": "one"}', '{"trial": 0, "accuracy": "high"}'])

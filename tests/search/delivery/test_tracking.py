@@ -1,5 +1,7 @@
 """The tracker alone: where it writes, that nothing is there twice, and what an earlier launch left open."""
 
+import os
+import re
 import shutil
 import sqlite3
 from contextlib import closing
@@ -11,7 +13,9 @@ import pytest
 from mlflow.tracking import MlflowClient
 from samples import a_study, completed
 
+from convsearch.dashboard.reading.reader import Reader
 from convsearch.search.delivery.experiment import STUDY_TAG, model_name
+from convsearch.search.delivery.optuna_file import OptunaFile
 from convsearch.search.delivery.tracking import Tracker, tracking_uri
 from convsearch.search.study.home import Home
 from convsearch.search.study.runs import Runs
@@ -21,7 +25,9 @@ from convsearch.search.values.limits import Limits
 from convsearch.search.values.proposal import Proposal
 from convsearch.spaces.architecture import Architecture, Candidate, Layer
 from convsearch.spaces.arithmetic import Volume
+from convsearch.spaces.definition import load
 from convsearch.spaces.errors import WorkError
+from convsearch.spaces.space import SearchSpace
 
 SPACE = "layers: [1]\n"
 STUDY = a_study()
@@ -69,6 +75,50 @@ def test_a_store_that_cannot_be_used_is_named_with_the_reason(tmp_path: Path, mo
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     with pytest.raises(WorkError, match=r"MLflow at sqlite:///.*/mlflow\.db: file is not a database"):
         Tracker(Home(tmp_path / "home"), STUDY)
+
+
+@pytest.mark.parametrize("uri", ["postgresql+psycopg2://me:to%40secret@127.0.0.1:9/x", "http://me:secret@127.0.0.1:9"])
+def test_a_store_that_cannot_be_reached_is_named_without_its_password(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    monkeypatch.setattr("mlflow.store.db.utils.MAX_RETRY_COUNT", 1)  # of ten, which take two minutes
+    shown = "postgresql+psycopg2://me:***@127.0.0.1:9/x" if uri.startswith("postgresql") else "http://127.0.0.1:9"
+    with pytest.raises(WorkError, match=f"MLflow at {re.escape(shown)}: ") as refused:
+        Tracker(Home(tmp_path / "home"), STUDY)
+    assert "secret" not in str(refused.value)
+
+
+def test_an_empty_address_of_the_users_own_server_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    home = Home(tmp_path / "home")
+    home.prepare()
+    tracker = Tracker(home, STUDY)
+    tracker.launch(SPACE, Limits())
+    experiment = MlflowClient(tracker.uri).get_experiment(tracker.experiment_id)
+    assert Path(experiment.artifact_location) == home.artifacts / "mine"
+    assert not os.environ.get("MLFLOW_TRACKING_URI")  # another home would take it for the user's own
+
+
+@pytest.mark.parametrize("name", ["what?", "a%20b", "a#b", "50 %", 'it\'s "quoted"', "Vögel", "a?mode=ro&b@c:d"])
+def test_a_home_of_any_name_keeps_its_runs_and_their_files(name: str, tmp_path: Path) -> None:
+    home = Home(tmp_path / name)
+    home.prepare()
+    tracker = Tracker(home, STUDY)
+    parent = tracker.launch(SPACE, Limits())
+    with closing(sqlite3.connect(home.path / "mlflow.db")) as database:
+        assert database.execute("select run_uuid from runs").fetchall() == [(parent,)]
+    (file,) = tmp_path.rglob("space.yaml")
+    assert file == home.artifacts / "mine" / parent / "artifacts" / "space.yaml"
+    read = Reader(tracking_uri(home))
+    assert [run.info.run_id for run in read.runs([tracker.experiment_id], "")] == [parent]
+    assert read.text(parent, "space.yaml") == SPACE
+    folder = home.study("mine")
+    folder.path.mkdir()
+    OptunaFile(folder.path, SearchSpace(load("tiny"), Volume(8, 8, 1), 10), ("val_accuracy",)).close()
+    assert (folder.path / "optuna.db").is_file()
 
 
 def test_a_trial_written_twice_is_there_once(tmp_path: Path) -> None:

@@ -318,14 +318,17 @@ def test_a_cluster_of_another_ray_is_refused_with_both_versions(
 @pytest.mark.parametrize(
     ("address", "said"),
     [
+        ("me:secret@somewhere", "--ray-address somewhere.*: write HOST:PORT"),
+        ("ray://me:secret@somewhere", "--ray-address ray://somewhere"),
         ("127.0.0.1:1", r"--ray-address 127\.0\.0\.1:1 .*: no Ray cluster can be reached there \(Connection refused\)"),
         ("no-such-host.invalid:6379", "--ray-address no-such-host.invalid:6379: no Ray cluster can be reached there"),
         ("somewhere", "--ray-address somewhere: write HOST:PORT, as in 10.0.0.1:6379, or 'auto'"),
     ],
 )
 def test_an_address_at_which_there_is_no_cluster_is_named(address: str, said: str) -> None:
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=said) as refused:
         RayExecutor(address)
+    assert "secret" not in str(refused.value)
 
 
 def test_what_is_no_cluster_is_not_waited_for() -> None:
@@ -336,6 +339,22 @@ def test_what_is_no_cluster_is_not_waited_for() -> None:
         with pytest.raises(InputError, match=r"no Ray cluster can be reached there \(another program answers there\)"):
             RayExecutor(f"127.0.0.1:{port}")
         thread.join()
+
+
+def test_the_cluster_stores_the_command_line_without_a_password(cluster: Cluster) -> None:
+    storage = "postgresql://me:secret@host/studies"
+    program = (
+        "import sys, ray; from convsearch.search.executors.cluster import connect; connect(sys.argv[1]); "
+        "print([job['Entrypoint'] for job in ray._private.state.jobs() if sys.argv[1] in job['Entrypoint']])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program, cluster.address, "--storage", storage],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "--storage postgresql://me:***@host/studies" in done.stdout
+    assert "secret" not in done.stdout
 
 
 # ---------------------------------------------------------------------- last of all: a node is lost for good
