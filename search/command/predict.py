@@ -30,10 +30,12 @@ def _table(found: list[dict[str, Any]]) -> "Table":
     from rich.table import Table
     from rich.text import Text
 
+    from ...spaces.printable import printable
+
     table = Table()
     table.add_column("image", overflow="fold")
-    table.add_column("label")
+    table.add_column("label", overflow="fold")
     table.add_column("confidence", justify="right")
     for row in found:
-        table.add_row(Text(row["image"]), Text(row["label"]), f"{row['confidence']:.1%}")
+        table.add_row(Text(printable(row["image"])), Text(printable(row["label"])), f"{row['confidence']:.1%}")
     return table

@@ -10,6 +10,7 @@ def search(options: Options) -> None:
     Without options: 1,797 handwritten digits that are built in, 15 trials, about two minutes.
     """
     from ...spaces.errors import WorkError
+    from ...spaces.printable import printable
     from ..launch.launch import launch
     from ..report.study import next_commands, show
     from ..study.home import Home
@@ -24,7 +25,7 @@ def search(options: Options) -> None:
     printed.print(show(folder))
     printed.print("\nnext:")
     for command in next_commands(Home(options.home), folder):
-        printed.print(f"  {command}", soft_wrap=True)
+        printed.print(f"  {printable(command)}", soft_wrap=True)
 
 
 run = command_of(search)

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ...spaces.errors import InputError
+from ...spaces.printable import printable
 from ...spaces.space import SearchSpace
 from ..engines.importance import FEWEST, METHOD, importances
 from ..study.folder import StudyFolder
@@ -183,16 +184,16 @@ def result_lines(folder: StudyFolder) -> list[str]:
         f"test accuracy {test.accuracy:.1%}, 95 % interval {low:.1%} to {high:.1%} ({test.count:,} images)"
         + (f", read {result.tests} times, because the study continued" if result.tests > 1 else ""),
         "time: " + ", ".join(f"{name} {duration(seconds)}" for name, seconds in result.seconds.items()),
-        f"bundle: {folder.bundle}",
+        f"bundle: {printable(str(folder.bundle))}",
     ]
 
 
 def next_commands(home: Home, folder: StudyFolder) -> list[str]:
     """Return useful next commands, and where an MLflow server shows the study."""
     result = folder.result()
-    option = "" if str(home.path) == "studies" else f" --home {home.path}"
+    option = "" if str(home.path) == "studies" else f" --home {quote(str(home.path))}"
     return [
-        *([f"convsearch predict {folder.bundle} IMAGE..."] if result else []),
+        *([f"convsearch predict {quote(str(folder.bundle))} IMAGE..."] if result else []),
         f"convsearch show {folder.name}{option}",
         f"convsearch explain {folder.name}{option}",
         f"convsearch export {folder.name}{option} --to DIR",

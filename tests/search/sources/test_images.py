@@ -1,3 +1,5 @@
+import os
+import resource
 import struct
 import zlib
 from pathlib import Path
@@ -190,3 +192,17 @@ def test_an_image_of_absurd_size_is_bad_by_its_header_alone(tmp_path: Path) -> N
 def test_a_decompression_bomb_is_bad(tmp_path: Path) -> None:
     with pytest.raises(BadImageError, match="far too many pixels; the limit is 50 million"):
         decode(bomb(tmp_path / "a.png", 100_000, 100_000), (8, 8), 1)
+
+
+def test_a_failure_of_the_machine_is_no_damaged_image(tmp_path: Path) -> None:
+    path = tmp_path / "image.png"
+    Image.new("L", (8, 8)).save(path)
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (opened + 1, limit[1]))  # no further file can be opened
+        with pytest.raises(OSError, match="Too many open files"):
+            decode(path, (8, 8), 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+        os.close(opened)
