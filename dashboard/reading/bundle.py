@@ -85,6 +85,7 @@ def _zipped(words: list[str], place: Path) -> bytes:
             [sys.executable, "-P", "-c", PROGRAM, *words, "--to", str(to)],
             capture_output=True,
             text=True,
+            errors="replace",
             env=environment(),
             timeout=PATIENCE,
             check=False,

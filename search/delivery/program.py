@@ -30,6 +30,7 @@ from ..study.record import FILE as RECORD
 from ..study.runs import Runs
 from ..study.settings import StudySettings
 from ..study.trial import FINISHED, Trial
+from ..system.addresses import hide_secrets_in_tracebacks
 from ..system.files import write_text
 from ..system.processes import end_with_parent
 from ..values.limits import Limits
@@ -222,6 +223,7 @@ class ToOptuna:
 def main(place: str, limits: Limits) -> None:
     """Deliver until the loop has ended and everything is delivered."""
     end_with_parent()
+    hide_secrets_in_tracebacks()
     logging.disable(logging.CRITICAL)  # libraries also raise what they log as errors
     output, commands = os.dup(1), _Commands()
     os.dup2(2, 1)  # keep what libraries print away from the loop

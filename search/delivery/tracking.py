@@ -348,7 +348,9 @@ def _common_tags(study: StudySettings) -> dict[str, str]:
 def _git_commit() -> str | None:
     """Return the commit of the user's folder, if it is a git checkout."""
     try:
-        found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False)
+        found = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, errors="replace", timeout=5, check=False
+        )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return found.stdout.strip() or None if found.returncode == 0 else None

@@ -85,6 +85,7 @@ def gpu_query(share: Share) -> Iterator["subprocess.Popen[str]"]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        errors="replace",
         env=os.environ | share.environment,
     )
     try:

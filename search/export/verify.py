@@ -1,5 +1,6 @@
 """Load a bundle in a fresh process that cannot import Convsearch, and compare it with the model in memory."""
 
+import json
 import os
 import signal
 import subprocess
@@ -26,12 +27,12 @@ TOLERANCE = 1e-4  # of a probability; another process may sum in another order
 
 # Run in the fresh process: the saved model, then the source file with the saved model's weights.
 PROGRAM = """
-import gc, importlib.util, sys
+import gc, importlib.util, json, sys
 sys.modules["convsearch"] = None  # importing it is an error now
 from pathlib import Path
 import keras, numpy as np
 keras.saving.get_custom_objects().clear()  # of the process that it was forked from
-bundle, images, out = (Path(line.rstrip("\\n")) for line in sys.stdin)
+bundle, images, out = map(Path, json.load(sys.stdin))
 images = np.load(images, allow_pickle=False)
 saved = keras.saving.load_model(bundle / "model.keras", safe_mode=True)
 spec = importlib.util.spec_from_file_location("model", bundle / "model.py")
@@ -122,7 +123,7 @@ class Verifier:
         with tempfile.TemporaryDirectory() as folder:
             inputs, outputs = Path(folder) / "images.npy", Path(folder) / "answers.npy"
             np.save(inputs, images)
-            self._send(f"{bundle.resolve()}\n{inputs}\n{outputs}\n")
+            self._send(json.dumps([str(bundle.resolve()), str(inputs), str(outputs)]))
             if self._wait() != 0:
                 self._output.seek(0)
                 lines = self._output.read().decode(errors="replace").strip().splitlines()

@@ -8,9 +8,12 @@ MLFLOW_TRACKING_URI is the user's own store of runs. Whatever is printed, logged
 
 import os
 import re
+import sys
+import traceback
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from types import TracebackType
 from urllib.parse import quote, unquote
 
 from ...spaces.errors import InputError
@@ -64,6 +67,15 @@ def discreet(text: str) -> str:
     for secret in known:
         text = text.replace(secret, MASK)
     return masked(text)
+
+
+def hide_secrets_in_tracebacks() -> None:
+    """Have this program's last traceback, which goes into a log, without the secrets of its environment."""
+
+    def show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        sys.stderr.write(discreet("".join(traceback.format_exception(kind, error, trace))))
+
+    sys.excepthook = show
 
 
 def _masked_address(found: re.Match[str]) -> str:

@@ -25,6 +25,7 @@ from importlib import import_module
 from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
+from .addresses import discreet
 from .backend import chosen_backend, import_keras
 from .processes import end_with_parent, environment
 from .programs import Process, Spawner, Starter, run
@@ -279,7 +280,7 @@ def _become(request: dict[str, Any], server: int, connection: int, output: int) 
         if isinstance(leaving.code, str):  # a message, as Python itself would print it
             print(leaving.code, file=sys.stderr)
     except BaseException:
-        traceback.print_exc()
+        sys.stderr.write(discreet(traceback.format_exc()))
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from ...spaces.errors import InputError, WorkError
+from .addresses import hide_secrets_in_tracebacks
 from .processes import end_with_parent, environment, how_it_ended, name_process
 
 
@@ -156,5 +157,6 @@ def run(program: str, descriptor: int) -> None:
 
 if __name__ == "__main__":
     end_with_parent()
+    hide_secrets_in_tracebacks()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     run(sys.argv[1], int(sys.argv[2]))

@@ -61,7 +61,7 @@ def test_a_bundle_and_its_copy_are_checked_without_the_test_images_that_come_fir
     study.folder.bundle.mkdir()
     with Verifier() as verifier:
         write_bundle(study.folder.bundle, model, 0.9, facts, study.dataset, study.split, verifier)
-    assert export_bundle(study.folder, None, tmp_path / "copy") == pytest.approx(0, abs=1e-6)
+    assert export_bundle(study.folder, None, tmp_path / "a\ncopy") == pytest.approx(0, abs=1e-6)
 
 
 def test_examples_are_training_images(study: Prepared) -> None:

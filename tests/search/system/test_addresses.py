@@ -3,6 +3,8 @@
 import base64
 import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -252,3 +254,13 @@ def test_the_address_of_a_file_opens_exactly_that_file(name: str, tmp_path: Path
 @pytest.mark.parametrize("url", ["http://host", "sqlite://", "sqlite:///:memory:", "sqlite", "sqlite:x", ""])
 def test_an_address_that_names_no_file_has_no_path(url: str) -> None:
     assert sqlite_path(url) is None
+
+
+def test_a_programs_last_traceback_has_no_secrets() -> None:
+    code = "from convsearch.search.system.addresses import *; hide_secrets_in_tracebacks(); raise ValueError(WORDS)"
+    code = code.replace("WORDS", "'at http://me:hidden-word@host and hidden-word alone'")
+    told = os.environ | {"MLFLOW_TRACKING_PASSWORD": "hidden-word"}
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, env=told, check=False)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "ValueError: at http://host and *** alone"
+    assert "hidden-word" not in done.stderr
