@@ -127,11 +127,19 @@ def test_a_wrong_option_is_named_with_its_value_and_what_would_be_right(
     assert said in refused(*arguments)
 
 
-@pytest.mark.parametrize("name", ["../outside", "a/b", ".hidden", "", "data", "artifacts", "x" * 81, "white space"])
+@pytest.mark.parametrize("name", ["../outside", "a/b", ".hidden", "", "x" * 81, "white space", "b\u00e4r", "a\nb"])
 def test_a_study_has_a_plain_name(tmp_path: Path, name: str) -> None:
     before = set(tmp_path.rglob("*"))
     message = refused_by("run", "--trials", 1, "--study", name, "--home", tmp_path / "home")
     assert f"study name '{name}': letters, digits" in message
+    assert set(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("name", ["data", "Artifacts", "mlflow.db"])
+def test_a_study_has_no_name_of_the_homes_own_files(tmp_path: Path, name: str) -> None:
+    before = set(tmp_path.rglob("*"))
+    message = refused_by("run", "--trials", 1, "--study", name, "--home", tmp_path / "home")
+    assert f"study name '{name}': the home has a file or folder of its own" in message
     assert set(tmp_path.rglob("*")) == before
 
 

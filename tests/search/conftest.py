@@ -1,7 +1,9 @@
 """What tests of one training share, and real files to read: images of random pixels, and folders of them."""
 
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import jobs
@@ -60,3 +62,12 @@ def make_classes(save_image: SaveImage) -> MakeClasses:
         return root
 
     return make
+
+
+@pytest.fixture
+def blank_main(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep multiprocessing from running this process's main program again in a new one.
+
+    It is the test runner's, or whatever a test of Streamlit has put in its place.
+    """
+    monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))

@@ -35,7 +35,7 @@ def prepare_at_once(
     home = Home(place)
     contract = new_contract(home, home.study(name or UNNAMED), Options(home=place, space="tiny", study=name))
     with ExitStack() as held:
-        barrier.wait()
+        barrier.wait(PATIENCE / 2)
         try:
             found = prepare(home, contract, Budget(None, None), Console(file=io.StringIO()), held)
         except InputError as error:
@@ -46,7 +46,7 @@ def prepare_at_once(
             with (found.folder.path / "lines").open("a") as file:
                 file.write(f"{number}\n")
             results.put((number, found.folder.name))
-        barrier.wait()
+        barrier.wait(PATIENCE / 2)
 
 
 def fork_launches(place: Path, name: str | None, results: "Queue[tuple[int, str]]") -> None:
@@ -76,6 +76,7 @@ def launched_at_once(home: Home, name: str | None) -> dict[int, str]:
     return found
 
 
+@pytest.mark.usefixtures("blank_main")
 def test_of_many_launches_at_once_with_one_name_one_has_the_study_and_the_others_are_refused(tmp_path: Path) -> None:
     home = Home(tmp_path)
     found = launched_at_once(home, "mine")
@@ -88,6 +89,7 @@ def test_of_many_launches_at_once_with_one_name_one_has_the_study_and_the_others
     assert not is_held(tmp_path / "mine")
 
 
+@pytest.mark.usefixtures("blank_main")
 def test_of_many_launches_at_once_without_a_name_each_has_a_study_of_its_own(tmp_path: Path) -> None:
     home = Home(tmp_path)
     found = launched_at_once(home, None)

@@ -139,13 +139,14 @@ def test_what_a_kill_has_left_behind_is_removed_and_what_another_process_is_maki
 
 def make_folders(place: Path, number: int, start: Barrier) -> None:
     """Make folders one after another, each of which looks for what others have left."""
-    start.wait()
+    start.wait(60)
     for count in range(20):
         with partial_folder(place) as partial:
             (partial / "by").write_text(f"{number} {count}")
             publish(partial, place / f"{number}-{count}")
 
 
+@pytest.mark.usefixtures("blank_main")
 def test_of_many_that_make_folders_at_once_none_removes_anothers(tmp_path: Path) -> None:
     processes = get_context("forkserver")
     start = processes.Barrier(8)
