@@ -127,7 +127,7 @@ class ToMlflow:
             offset, store = 0, None
         if store is None:  # an earlier version did not note it
             known = self._runs.all
-            store = self.store if not known or any(map(self._tracker.has, known[:5])) else None
+            store = self.store if not known or self._tracker.has_any(known) else None
         # In such an order that a kill in between leaves what leads here again.
         if store != self.store:
             self._moved, offset = True, 0

@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr
 from datetime import datetime
 from importlib.metadata import version
@@ -101,10 +101,10 @@ class Tracker:
         """What tells the study's experiment from those of other stores, by whatever address they are reached."""
         return f"{self.experiment_id}-{self._experiment.creation_time}"
 
-    def has(self, run_id: str) -> bool:
-        """Whether a run is in the study's experiment."""
+    def has_any(self, run_ids: Sequence[str]) -> bool:
+        """Whether one of the first few runs is in the study's experiment."""
         with self._reached():
-            return in_experiment(self._client, run_id, self.experiment_id)
+            return any(in_experiment(self._client, run_id, self.experiment_id) for run_id in run_ids[:SEVERAL])
 
     # ------------------------------------------------------------------ a launch
 

@@ -1,14 +1,10 @@
 """Delivery to MLflow and `optuna.db`: in order, nothing lost, nothing twice, whatever is killed or out of reach."""
 
 import json
-import os
-import signal
-import socket
 import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +14,7 @@ import psutil
 import pytest
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
+from mlflow_server import Server
 from samples import a_study, completed
 from terminal import PATIENCE, begun, convsearch, environment, wait_until
 
@@ -245,47 +242,6 @@ def test_a_delivery_that_dies_before_mlflow_has_answered_is_told_with_its_last_w
         outbox.wait_until_ready()
     assert str(refused.value) == expected
     assert "Traceback" in log.read_text()
-
-
-class Server:
-    """A real MLflow server, which can be stopped and started again at the same address."""
-
-    def __init__(self, place: Path) -> None:
-        port = free_port()
-        self.address = f"http://127.0.0.1:{port}"
-        self.store = f"sqlite:///{place / 'server.db'}"
-        self._command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
-        self._command += ["--backend-store-uri", self.store, "--workers", "1"]
-        self._command += ["--artifacts-destination", str(place / "artifacts")]
-        self._log = (place / "server.log").open("ab")
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        bare = environment(MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false")  # without five processes that nobody needs here
-        self._process = subprocess.Popen(
-            self._command, stdout=self._log, stderr=self._log, env=bare, start_new_session=True
-        )
-        wait_until(self._answers, "the server answered")
-
-    def stop(self) -> None:
-        if self._process is not None:
-            os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
-            self._process = None
-
-    def _answers(self) -> bool:
-        port = int(self.address.rpartition(":")[2])
-        with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A server that answers; whoever stops it starts it again."""
-    made = Server(tmp_path_factory.mktemp("server"))
-    made.start()
-    yield made
-    made.stop()
 
 
 def wait_until_told(outbox: Outbox, caplog: pytest.LogCaptureFixture) -> None:

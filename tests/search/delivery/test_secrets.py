@@ -3,13 +3,13 @@
 import base64
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from mlflow_server import Server
 from terminal import convsearch, typed
-from test_delivery import Server, delivered
+from test_delivery import delivered
 
 from convsearch.search.report.study import next_commands
 from convsearch.search.study.folder import StudyFolder
@@ -22,14 +22,6 @@ FORMS = (
     quote(SECRET).encode(),
     *(base64.b64encode(f"{before}{SECRET}".encode())[4:-4] for before in ("", "me:")),
 )
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    made = Server(tmp_path_factory.mktemp("server"))
-    made.start()
-    yield made
-    made.stop()
 
 
 def require_none_in(name: object, content: bytes) -> None:

@@ -107,7 +107,7 @@ def test_another_address_is_refused_with_what_is_right_and_without_the_password(
         ("postgresql+psycopg2://me:a@b/c@host/x", "postgresql+psycopg2://me:***@host/x"),
         ("mysql://me@host/x?password=secret;ssl_key=secret", "mysql://me@host/x?password=***;ssl_key=***"),
         ("postgresql://me@host:5433/x", "postgresql://me@host:5433/x"),
-        ("sqlite:////home/me@work/a#b/mlflow.db", "sqlite:////home/me@work/a#b/mlflow.db"),
+        ("sqlite:////data/me@work/a#b/mlflow.db", "sqlite:////data/me@work/a#b/mlflow.db"),
         ("me:secret@host:6379", "host:6379"),
         ("MLflow at http://me:secret@a: refused; http://b", "MLflow at http://a: refused; http://b"),
         ("no address at all, me@work: 1/2", "no address at all, me@work: 1/2"),
