@@ -7,6 +7,7 @@ such folders; store.py writes them.
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from ...spaces.arithmetic import Volume
 from ...spaces.errors import InputError
 from ...spaces.printable import printable
+from .source import Role
 
 FORMAT = 1  # raised whenever the same source would be decoded to other pixels, so that older arrays are rebuilt
 
@@ -83,16 +85,18 @@ class Dataset:
                 rows=described.get("rows"),
             )
             whole = (
-                dataset.images().shape == (dataset.count, *dataset.input)
-                and dataset.labels().shape == (dataset.count,)
-                and dataset.given.shape == (dataset.count,)
+                _is_like(dataset.images(), (dataset.count, *dataset.input), "uint8")
+                and _is_like(dataset.labels(), (dataset.count,), "int32", len(dataset.classes))
+                and _is_like(dataset.given, (dataset.count,), "int8", len(Role))
             )
         except InputError:
             raise
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except Exception as error:  # damaged arrays make NumPy raise many things
+            if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+                raise  # a problem of the disk, which says nothing about the files
             raise InputError(f"{folder}: not a readable data set ({error}); open the source again.") from error
         if not whole:
-            raise InputError(f"{folder}: the arrays do not have the shapes in data.json; open the source again.")
+            raise InputError(f"{folder}: the arrays are not as data.json describes them; open the source again.")
         return dataset
 
     def to_json(self) -> str:
@@ -110,6 +114,13 @@ class Dataset:
             "rows": self.rows,
         }
         return json.dumps(described, indent=1)
+
+
+def _is_like(array: NDArray[Any], shape: tuple[int, ...], kind: str, end: int | None = None) -> bool:
+    """Whether an array has this shape and type and, if `end` is given, values from 0 to below it."""
+    if array.shape != shape or array.dtype != kind:
+        return False
+    return end is None or (len(array) > 0 and 0 <= int(array.min()) and int(array.max()) < end)
 
 
 def _mapped(path: Path) -> NDArray[np.uint8]:

@@ -41,12 +41,17 @@ class Split:
 
     @staticmethod
     def load(path: Path) -> "Split":
-        """Read a split that `save` wrote; InputError where there is none."""
+        """Read a split that `save` wrote; InputError where there is none, or an image is not in exactly one part."""
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                return Split(*(arrays[name].astype(np.int64) for name in ("train", "val", "test")))
+                parts = [arrays[name] for name in ("train", "val", "test")]
         except Exception as error:  # a damaged zip makes zipfile and NumPy raise many things
             raise InputError(f"{path}: not a readable split ({error}).") from error
+        if any(part.ndim != 1 or part.dtype.kind not in "iu" for part in parts):
+            raise InputError(f"{path}: not a readable split: its parts are not lists of images.")
+        if not np.array_equal(np.sort(np.concatenate(parts)), np.arange(sum(map(len, parts)))):
+            raise InputError(f"{path}: damaged: an image is in two of its parts, or in none.")
+        return Split(*(part.astype(np.int64) for part in parts))
 
 
 def split(dataset: Dataset, seed: int, val_fraction: float = 0.2, test_fraction: float = 0.2) -> Split:

@@ -218,7 +218,7 @@ def refuse_other_data(study: StudySettings, facts: DataFacts, count: int, contra
 
     Args:
         study: as it was created.
-        facts: of the data now.
+        facts: of the data now, divided as the split says.
         count: the number of images now.
         contract: of the launch.
     """
@@ -238,6 +238,8 @@ def refuse_other_data(study: StudySettings, facts: DataFacts, count: int, contra
             "mix training and test images. Make the same images readable again, with the same version of Pillow "
             f"({study.versions.get('pillow', 'unknown')}), or start a new study with --warm-start {study.name}"
         )
+    if facts.count != count:
+        raise InputError(f"{contract.folder.split}: damaged: it divides {facts.count:,} images, not {count:,}")
 
 
 def _require_images(source: str, size: tuple[int, int] | None) -> None:

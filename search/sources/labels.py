@@ -38,6 +38,7 @@ def whole_labels(spec: str, name: str, labels: NDArray[Any], images: str, count:
         off = np.flatnonzero(~(np.isfinite(labels) & (labels == np.floor(labels))))
         if len(off):
             raise InputError(f"{spec}: {name}[{off[0]}] is {labels[off[0]]}; labels must be whole numbers from 0 up.")
+        labels = labels.astype(np.float64)  # the limit below is more than half floats can hold
     elif labels.dtype.kind not in "iub":
         raise InputError(
             f"{spec}: {name} holds {labels.dtype} labels; expected whole numbers. For text, save "

@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from ..system.files import write_text
+from ..values.bounds import Count, Finite, Share
 from .objectives import Preference
 from .record import Record
 from .trial import Trial
@@ -29,11 +30,11 @@ class Repeat(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    number: int
-    seed: int
-    value: float
-    epochs: int
-    seconds: float
+    number: Count
+    seed: Count
+    value: Share
+    epochs: Count
+    seconds: Finite
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from ..system.addresses import masked
+from ..values.bounds import Count, Finite, Moment, Share
 from ..values.evaluation import Evaluation
 from ..values.job import Outcome, Seconds
 
@@ -20,10 +21,10 @@ class Training(BaseModel):
 
     ended: str
     error: str | None
-    value: float | None
-    best_epoch: int | None
-    known: float | None
-    epochs: int
+    value: Share | None
+    best_epoch: Count | None
+    known: Share | None
+    epochs: Count
     accuracy: tuple[float, ...]
     val_accuracy: tuple[float, ...]
     seconds: Seconds
@@ -47,18 +48,18 @@ class Result(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    at: str
-    trials: int
-    tests: int
+    at: Moment
+    trials: Count
+    tests: Count
     cut: bool
-    best: int
+    best: Count
     under: str | None
-    val_accuracy: float
+    val_accuracy: Share
     with_validation: bool
     trained: str
     test: Evaluation
     model_uri: str | None
     mlflow: Annotated[str | None, AfterValidator(_without_secrets)]
     store: str | None = None
-    seconds: dict[str, float]
+    seconds: dict[str, Finite]
     final: Training | None

@@ -1,21 +1,28 @@
 """`study.yaml`: the settings that a study was started with."""
 
-from typing import Any
+from typing import Annotated, Any, Self
 from uuid import UUID, uuid5
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from ...spaces.arithmetic import Volume
 from ...spaces.printable import printable_lines
 from ...spaces.space import Values
+from ..values.bounds import Count, Finite, Moment
 from ..values.job import Precision
 from ..values.printable import Printable
-from .objectives import DEFAULT, Preference, checked_limit
+from .objectives import DEFAULT, Preference, checked_limit, checked_objectives
 from .repeats import DEFAULT_REPEATS
 
 NAMESPACE = UUID("8b6f0a52-6a2e-4c0a-9d3e-3f1f5a7c2b10")  # of identities that are derived
 DERIVED = 5  # the version of UUIDs that are derived from a text (RFC 9562); those of new studies are random
 FORMAT = 2  # of study.yaml; a study of another format is refused, not guessed at
+
+
+def _of_an_image(volume: Volume) -> Volume:
+    if min(volume) < 1:
+        raise ValueError("each side of an image is at least 1")
+    return volume
 
 
 class DataFacts(BaseModel):
@@ -30,13 +37,13 @@ class DataFacts(BaseModel):
     name: Printable
     source: str
     fingerprint: str
-    input: Volume
-    classes: tuple[Printable, ...]
-    folder: str
+    input: Annotated[Volume, AfterValidator(_of_an_image)]
+    classes: Annotated[tuple[Printable, ...], Field(min_length=2)]
+    folder: str = Field(pattern=r"^[^/\\]+$")  # of which nothing leads out of the home
     image_size: tuple[int, int] | None
-    train: int
-    val: int
-    test: int
+    train: Count
+    val: Count
+    test: Count
     notes: tuple[Printable, ...] = ()
     rows: str | None = None
     skip_bad: bool | None = None
@@ -57,21 +64,27 @@ class Terms(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str
+    name: Printable
     space: Printable
     answers: dict[str, str] = {}
-    engine: str
-    algorithm: str
-    pruner: str
-    objectives: tuple[str, ...] = DEFAULT
+    engine: Printable
+    algorithm: Printable
+    pruner: Printable
+    objectives: Annotated[tuple[str, ...], AfterValidator(checked_objectives), Field(min_length=1)] = DEFAULT
     under: str | None = None
-    repeats: int = DEFAULT_REPEATS
-    trials: int | None
-    minutes: float | None = None
-    seed: int
+    repeats: Count = DEFAULT_REPEATS
+    trials: Count | None
+    minutes: Finite | None = None
+    seed: Count
     class_weights: bool
     precision: Precision = "float32"
     warm_start: str | None = None
+
+    @model_validator(mode="after")
+    def _limit_is_of_an_objective(self) -> Self:
+        if self.under is not None:
+            checked_limit(self.under, self.objectives)
+        return self
 
     @property
     def preference(self) -> Preference:
@@ -90,10 +103,10 @@ class StudySettings(Terms):
 
     id: str = Field(pattern=r"^[0-9a-f]{32}$")
     format: int = FORMAT
-    created_at: str
+    created_at: Moment
     space_format: int = 1
     data: DataFacts
-    epochs: int
+    epochs: Count
     warm_values: tuple[Values, ...] = ()
     versions: dict[str, str]
     storage: str | None = None

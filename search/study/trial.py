@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from ...spaces.architecture import Candidate
 from ...spaces.printable import printable
 from ...spaces.space import Values
+from ..values.bounds import Count, Finite, Moment, Share
 from ..values.job import Outcome, Seconds
 from ..values.printable import Printable
 from ..values.proposal import Proposal, State
@@ -20,9 +21,9 @@ STATES: tuple[State, ...] = (*FINISHED, "interrupted", "running")
 class Spell(NamedTuple):
     """A period in which a trial ran without a break: start and end, ISO 8601, and the value reached by then."""
 
-    began: str
-    ended: str
-    value: float | None
+    began: Moment
+    ended: Moment
+    value: Share | None
 
 
 class Trial(BaseModel):
@@ -35,29 +36,29 @@ class Trial(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    number: int
+    number: Count
     state: State
-    value: float | None = None
-    epochs: int = 0
-    seconds: float = 0.0
-    started_at: str
-    resumed_at: str | None = None
-    ended_at: str | None = None
+    value: Share | None = None
+    epochs: Count = 0
+    seconds: Finite = 0.0
+    started_at: Moment
+    resumed_at: Moment | None = None
+    ended_at: Moment | None = None
     spells: tuple[Spell, ...] = ()
     candidate: Candidate
     values: Values
     hash: str
-    parameters: int
-    macs: int
-    latency_ms: float | None = None
-    varied: dict[str, float] = {}
+    parameters: Count
+    macs: Count
+    latency_ms: Finite | None = None
+    varied: dict[str, Finite] = {}
     worker: str | None = None
     error: Printable | None = None
     lost: tuple[Printable, ...] = ()
     mlflow_run_id: str | None = None
     loop: str | None = None
-    best_epoch: int | None = None
-    gap: float | None = None
+    best_epoch: Count | None = None
+    gap: Finite | None = None
     loss: tuple[float, ...] = ()
     accuracy: tuple[float, ...] = ()
     val_loss: tuple[float, ...] = ()

@@ -3,7 +3,9 @@
 import math
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from .bounds import Count, Finite, Share
 
 Z_95 = 1.959963984540054  # the normal distribution's 97.5 % point
 
@@ -13,10 +15,10 @@ class Mistake(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    image: int
-    label: int
-    guess: int
-    confidence: float
+    image: Count
+    label: Count
+    guess: Count
+    confidence: Finite
 
 
 class Evaluation(BaseModel):
@@ -27,11 +29,18 @@ class Evaluation(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    accuracy: float
-    interval_95: tuple[float, float]
-    count: int
-    confusion: tuple[tuple[int, ...], ...]
+    accuracy: Share
+    interval_95: tuple[Share, Share]
+    count: Count
+    confusion: tuple[tuple[Count, ...], ...]
     mistakes: tuple[Mistake, ...] = ()
+
+    @field_validator("confusion")
+    @classmethod
+    def _square(cls, confusion: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], ...]:
+        if any(len(row) != len(confusion) for row in confusion):
+            raise ValueError("the confusion matrix is not square")
+        return confusion
 
     def per_class(self) -> list[tuple[float, float, int]]:
         """Return precision, recall and the number of images of each class; a fraction of no images is 0."""

@@ -1,0 +1,356 @@
+"""Files from outside, damaged at random: whatever reads them answers, or says in an InputError what is wrong.
+
+FUZZ_MINUTES (60) says for how long, FUZZ_SEED which damage comes first. It ends with the shortest damage that made
+something else come out, if there is one: another exception, or an answer that takes longer than SLOW seconds.
+"""
+
+import io
+import json
+import os
+import resource
+import signal
+import sys
+import tarfile
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from convsearch.dashboard.reading.bundle import winner
+from convsearch.dashboard.reading.folders import study_folder
+from convsearch.search.command.check import check
+from convsearch.search.command.compare import compare
+from convsearch.search.command.explain import explain
+from convsearch.search.command.show import show, studies
+from convsearch.search.command.terminal import console
+from convsearch.search.data.splits import split
+from convsearch.search.export.labels import read_labels
+from convsearch.search.launch.contract import resumed_contract
+from convsearch.search.launch.options import Options
+from convsearch.search.launch.preparation import prepare
+from convsearch.search.loop.budget import Budget
+from convsearch.search.loop.time_used import time_used
+from convsearch.search.sources.open import open_data
+from convsearch.search.study.folder import StudyFolder
+from convsearch.search.study.home import Home
+from convsearch.search.study.repeats import Repeat
+from convsearch.spaces.definition import presets
+from convsearch.spaces.errors import InputError
+
+from .mutations import EDITS, Edit, as_json, as_yaml, edited_arrays, edited_bytes, edited_tree
+
+ARCHIVE = Path(__file__).parents[1] / "tests" / "studies" / "format-2.tar.xz"
+STUDY = "old"
+SLOW = 60  # seconds for one reader of one file: it takes milliseconds if nothing is wrong
+ROUND = 200  # cases of a target at a time
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
+
+Damage = Callable[[bytes, list[Edit]], bytes]
+
+
+def measure() -> list[tuple[str, str, str]]:
+    """Fuzz for the given minutes and return how many cases there were; the first find ends the program."""
+    minutes, first = float(os.environ.get("FUZZ_MINUTES", "60")), int(os.environ.get("FUZZ_SEED", "0"))
+    until, rounds, cases = time.monotonic() + 60 * minutes, 0, 0
+    while time.monotonic() < until:
+        for name, target in TARGETS.items():
+            cases += fuzz(name, target, ROUND, first + rounds)
+        rounds += 1
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    return [
+        (f"files damaged at random and read ({', '.join(TARGETS)})", f"{cases:,} in {minutes:g} minutes", ""),
+        ("anything but an answer or an InputError", "none", "none"),
+        ("memory at most", f"{memory:.1f} GB", ""),
+    ]
+
+
+def fuzz(name: str, target: "Target", count: int, start: int) -> int:
+    """Damage the files of one target `count` times, and return how many cases there were.
+
+    Raises:
+        Exception: what came out of the shortest damage found; its notes tell the damage.
+    """
+    done = 0
+
+    @seed(start)
+    @settings(
+        max_examples=count,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=(Phase.generate, Phase.shrink),
+    )
+    @given(st.data())
+    def cases(data: st.DataObject) -> None:
+        nonlocal done
+        done += 1
+        case(data)
+
+    with target() as case:
+        cases()
+    return done
+
+
+Case = Callable[[st.DataObject], None]
+Target = Callable[[], Any]
+
+
+@contextmanager
+def in_time() -> Iterator[None]:
+    """Raise a TimeoutError where the block takes too long."""
+
+    def too_long(*_: object) -> None:
+        raise TimeoutError(f"longer than {SLOW} seconds")
+
+    before = signal.signal(signal.SIGALRM, too_long)
+    signal.alarm(SLOW)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def answers(read: Callable[[], object]) -> None:
+    """Read something: an InputError is as good as an answer, if it says something."""
+    printed = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="backslashreplace")
+    with in_time(), redirect_stdout(printed), warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)  # which users would see between the answers
+        try:
+            read()
+        except InputError as error:
+            assert str(error).strip()
+
+
+def damaged(data: st.DataObject, content: bytes, kind: str) -> bytes:
+    """Return a file's bytes damaged as its kind can be: in its structure, or byte by byte."""
+    edits = data.draw(EDITS)
+    how = data.draw(st.sampled_from(("structure", "structure", "structure", "bytes")))
+    if how == "structure":
+        return STRUCTURES.get(kind, edited_bytes)(content, edits)
+    return edited_bytes(content, edits)
+
+
+def _json(content: bytes, edits: list[Edit]) -> bytes:
+    return as_json(edited_tree(json.loads(content), edits))
+
+
+def _jsonl(content: bytes, edits: list[Edit]) -> bytes:
+    rows = edited_tree([json.loads(line) for line in content.splitlines()], edits)
+    return b"".join(as_json(row) + b"\n" for row in rows) if isinstance(rows, list) else as_json(rows)
+
+
+def _yaml(content: bytes, edits: list[Edit]) -> bytes:
+    return as_yaml(edited_tree(yaml.safe_load(content), edits))
+
+
+STRUCTURES: dict[str, Damage] = {
+    ".json": _json,
+    ".jsonl": _jsonl,
+    ".yaml": _yaml,
+    ".npz": edited_arrays,
+}
+
+
+@contextmanager
+def spaces() -> Iterator[Case]:
+    """The YAML file of a space, checked; and answers to its dimensions."""
+    ready = [path.read_bytes() for path in presets().values()]
+    with tempfile.TemporaryDirectory() as place:
+        file = Path(place) / "space.yaml"
+
+        def case(data: st.DataObject) -> None:
+            file.write_bytes(damaged(data, ready[data.draw(st.integers(0, len(ready) - 1))], ".yaml"))
+            answers(lambda: check(str(file), "16x16x3"))
+
+        yield case
+
+
+@contextmanager
+def architectures() -> Iterator[Case]:
+    """The file of an architecture, or of a whole candidate, explained."""
+    with kept_study() as folder, tempfile.TemporaryDirectory() as place:
+        record = folder.record()
+        ready = [trial.candidate.model_dump(mode="json") for trial in record.trials.values()]
+        ready += [candidate["architecture"] for candidate in ready]
+        file = Path(place) / "architecture.json"
+
+        def case(data: st.DataObject) -> None:
+            file.write_bytes(damaged(data, as_json(ready[data.draw(st.integers(0, len(ready) - 1))]), ".json"))
+            for as_document in (False, True):
+                answers(lambda as_document=as_document: explain(str(file), as_document))
+
+        yield case
+
+
+@contextmanager
+def arrays() -> Iterator[Case]:
+    """Images and labels in an `.npz` file, decoded."""
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (12, 6, 6, 3), dtype=np.uint8)
+    labels = np.arange(12) % 3
+    ready = [
+        packed(x=images, y=labels),
+        packed(images=images[..., 0] / 255, labels=labels[:, np.newaxis].astype(np.uint8)),
+        packed(x_train=images, y_train=np.eye(3)[labels], x_test=images[:3], y_test=labels[:3]),
+        packed(x=np.asfortranarray(images.astype("<u2")), y=labels.astype(str)),
+    ]
+    with tempfile.TemporaryDirectory() as place:
+        file, cache = Path(place) / "images.npz", Path(place) / "data"
+
+        def case(data: st.DataObject) -> None:
+            file.write_bytes(damaged(data, ready[data.draw(st.integers(0, len(ready) - 1))], ".npz"))
+            skip_bad = data.draw(st.booleans())
+            answers(lambda: split(open_data(str(file), cache, skip_bad=skip_bad), 0))
+            emptied(cache)
+
+        yield case
+
+
+@contextmanager
+def images() -> Iterator[Case]:
+    """Image files of all kinds in class folders, decoded."""
+    random = np.random.default_rng(0)
+    ready = [
+        (kind, saved(Image.fromarray(random.integers(0, 256, shape, dtype=np.uint8)), kind))
+        for kind in FORMATS
+        for shape in ((7, 5), (7, 5, 3))
+    ]
+    with tempfile.TemporaryDirectory() as place:
+        root, cache = Path(place) / "images", Path(place) / "data"
+        for name in ("a", "b"):
+            (root / name).mkdir(parents=True)
+            for number in range(3):
+                (root / name / f"{number}.png").write_bytes(ready[1][1])
+        file = root / "a" / "damaged.png"
+
+        def case(data: st.DataObject) -> None:
+            file.write_bytes(edited_bytes(ready[data.draw(st.integers(0, len(ready) - 1))][1], data.draw(EDITS)))
+            skip_bad = data.draw(st.booleans())
+            answers(lambda: open_data(str(root), cache, skip_bad=skip_bad))
+            emptied(cache)
+
+        yield case
+
+
+@contextmanager
+def labels() -> Iterator[Case]:
+    """The labels of a bundle."""
+    with tempfile.TemporaryDirectory() as place:
+        file = Path(place) / "labels.txt"
+
+        def case(data: st.DataObject) -> None:
+            file.write_bytes(damaged(data, "ant\nbee\nBär\n".encode(), ".txt"))
+            answers(lambda: read_labels(file, 3))
+
+        yield case
+
+
+@contextmanager
+def study() -> Iterator[Case]:
+    """The files of a study, read by every verb that reads them, by `run --resume`, and by the dashboard."""
+    with kept_study() as folder:
+        home = folder.path.parent
+        files = [path for path in (*folder.path.iterdir(), *home.glob("data/*/*")) if path.suffix in READ]
+        before = {path: path.read_bytes() for path in sorted(files)}
+
+        def case(data: st.DataObject) -> None:
+            for path, content in before.items():  # what the case before has changed
+                if not path.exists() or path.read_bytes() != content:
+                    replaced(path, content)
+            for path in data.draw(st.lists(st.sampled_from(list(before)), min_size=1, max_size=2, unique=True)):
+                replaced(path, damaged(data, before[path], path.suffix))
+            for read in readers(home):
+                answers(read)
+
+        yield case
+
+
+READ = {".yaml", ".json", ".jsonl", ".npz", ".npy", ".txt"}
+
+
+def readers(home: Path) -> list[Callable[[], object]]:
+    """Return everything that reads a study's files and needs neither Keras nor another process."""
+    folder = Home(home).study(STUDY)
+    return [
+        lambda: studies(home),
+        lambda: show(STUDY, False, home),
+        lambda: show(STUDY, True, home),
+        lambda: compare([STUDY], False, home),
+        lambda: compare([STUDY], True, home),
+        lambda: explain(STUDY, True, home),
+        lambda: explain(f"{STUDY}:0", False, home),
+        lambda: resumed(home),
+        lambda: time_used(folder.path),
+        lambda: winner(folder),
+        lambda: study_folder(home, STUDY, "0" * 32),
+    ]
+
+
+def resumed(home: Path) -> None:
+    """Do what `run --resume` does before it trains."""
+    options = Options(study=STUDY, resume=True, home=home)
+    folder = Home(home).existing(STUDY)
+    with ExitStack() as held:
+        prepare(Home(home), resumed_contract(folder, options), Budget(None, None), console(stderr=True), held)
+
+
+@contextmanager
+def kept_study() -> Iterator[StudyFolder]:
+    """Unpack the study that is kept for the tests, with everything that a study may have."""
+    with tempfile.TemporaryDirectory() as place:
+        with tarfile.open(ARCHIVE) as archive:
+            archive.extractall(place, filter="data")
+        folder = Home(Path(place)).study(STUDY)
+        folder.write(folder.read())  # with its identity
+        for number in (0, 0, 1):
+            folder.repeats().add(Repeat(number=number, seed=7, value=0.5, epochs=2, seconds=1.0))
+        yield folder
+
+
+def packed(**arrays: Any) -> bytes:
+    """Return arrays as an `.npz` file."""
+    with closing(io.BytesIO()) as file:
+        np.savez(file, **arrays)
+        return file.getvalue()
+
+
+def saved(image: Image.Image, kind: str) -> bytes:
+    """Return an image as a file of some format."""
+    with closing(io.BytesIO()) as file:
+        image.save(file, kind)
+        return file.getvalue()
+
+
+def replaced(path: Path, content: bytes) -> None:
+    """Write a file anew: the old one may be mapped."""
+    path.unlink(missing_ok=True)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(content)
+
+
+def emptied(cache: Path) -> None:
+    """Remove what was decoded."""
+    for folder in cache.glob("*"):
+        for file in folder.iterdir():
+            file.unlink()
+        folder.rmdir()
+
+
+TARGETS: dict[str, Target] = {
+    "spaces": spaces,
+    "architectures": architectures,
+    "arrays": arrays,
+    "images": images,
+    "labels": labels,
+    "study": study,
+}
