@@ -4,6 +4,7 @@
 Needs Keras 3 with its backend, NumPy and Pillow; nothing of Convsearch.
 """
 
+import errno
 import os
 import stat
 import sys
@@ -19,6 +20,8 @@ HERE = Path(__file__).resolve().parent
 # No other format: for some, such as EPS, Pillow starts external programs.
 FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "AVIF", "PPM", "JPEG2000")
 MAX_PIXELS = 50_000_000
+# Errors of reading that say nothing of the file: too many open files, no memory, a failing disk or connection.
+OF_THE_MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE, errno.EINTR, errno.ETIMEDOUT)
 
 
 class BadFileError(Exception):
@@ -49,7 +52,10 @@ def read(path: str | Path, height: int, width: int, depth: int) -> np.ndarray:
 
 @contextmanager
 def opened(path: str | Path) -> Iterator[Image.Image]:
-    """Open an image by its header; whatever is wrong with it, then or while it is decoded, becomes BadFileError."""
+    """Open an image by its header; whatever is wrong with it, then or while it is decoded, becomes BadFileError.
+
+    A failure of the machine is none of the image's, and stays the MemoryError or OSError that it is.
+    """
     try:
         status = Path(path).stat()
         if not stat.S_ISREG(status.st_mode):
@@ -69,7 +75,11 @@ def opened(path: str | Path) -> Iterator[Image.Image]:
         raise BadFileError(f"{path}: damaged, or not an image in a supported format") from None
     except Image.DecompressionBombError:
         raise BadFileError(f"{path}: far too many pixels; the limit is {MAX_PIXELS // 10**6} million") from None
+    except MemoryError:
+        raise
     except Exception as error:  # damaged files make Pillow's decoders raise almost anything
+        if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
+            raise
         raise BadFileError(f"{path}: damaged: {error or type(error).__name__}") from error
 
 
@@ -104,5 +114,9 @@ if __name__ == "__main__":
         found = predict(sys.argv[1:])
     except BadFileError as error:
         sys.exit(f"predict.py: {one_line(str(error))}")
+    except OSError as error:
+        sys.exit(f"predict.py: {one_line(f'{error.filename or HERE}: {error.strerror or error}')}")
+    except MemoryError:
+        sys.exit("predict.py: this machine has too little memory for these images and the model")
     for name, (label, confidence) in zip(sys.argv[1:], found, strict=True):
         print(f"{one_line(name)}\t{one_line(label)}\t{confidence:.1%}")

@@ -11,7 +11,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from image_files import BAD, GOOD, Save, grey, text, truncated
+from image_files import BAD, FAILURES, GOOD, Failing, Save, grey, text, too_many_open_files, truncated
 from PIL import Image
 from terminal import PATIENCE, environment
 
@@ -59,6 +59,17 @@ def test_what_the_search_refuses_is_refused_for_the_same_reason(
     assert str(shipped.value) == f"{path}: {searched.value.reason}"
 
 
+@pytest.mark.parametrize(
+    ("save", "failing", "error", "said"), FAILURES, ids=lambda given: getattr(given, "__name__", "")
+)
+def test_a_failure_of_the_machine_is_no_damaged_image_here_either(
+    program: ModuleType, save: Save, failing: Failing, error: type[Exception], said: str | None, tmp_path: Path
+) -> None:
+    path = save(tmp_path)
+    with failing(), pytest.raises(error, match=said):
+        program.read(path, 12, 12, 3)
+
+
 # ---------------------------------------------------------------------- the program, beside a model
 
 
@@ -103,6 +114,21 @@ def test_one_bad_file_among_good_ones_is_one_line_and_no_prediction(
     assert isinstance(said, str), "Python prints it on standard error, and exits with 1"
     assert said.startswith(f"predict.py: {bad}: damaged")
     assert len(said.splitlines()) == 1
+    assert capsys.readouterr().out == ""
+
+
+def test_a_failure_of_the_machine_is_one_line_that_calls_no_image_damaged(
+    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = grey(tmp_path)
+    source = compile((bundle / "predict.py").read_text(encoding="utf-8"), "predict.py", "exec")
+    before, sys.argv = sys.argv, ["predict.py", str(image)]
+    try:
+        with too_many_open_files(), pytest.raises(SystemExit) as end:
+            exec(source, {"__name__": "__main__", "__file__": str(bundle / "predict.py"), "__doc__": None})
+    finally:
+        sys.argv = before
+    assert end.value.code == f"predict.py: {image}: Too many open files"
     assert capsys.readouterr().out == ""
 
 

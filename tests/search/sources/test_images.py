@@ -1,5 +1,3 @@
-import os
-import resource
 import struct
 import zlib
 from pathlib import Path
@@ -7,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from image_files import FAILURES, Failing, Save
 from PIL import Image
 
 from convsearch.search.sources.images import MAX_PIXELS, BadImageError, decode, read_header
@@ -194,15 +193,12 @@ def test_a_decompression_bomb_is_bad(tmp_path: Path) -> None:
         decode(bomb(tmp_path / "a.png", 100_000, 100_000), (8, 8), 1)
 
 
-def test_a_failure_of_the_machine_is_no_damaged_image(tmp_path: Path) -> None:
-    path = tmp_path / "image.png"
-    Image.new("L", (8, 8)).save(path)
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
-    opened = os.open(path, os.O_RDONLY)
-    try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (opened + 1, limit[1]))  # no further file can be opened
-        with pytest.raises(OSError, match="Too many open files"):
-            decode(path, (8, 8), 1)
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
-        os.close(opened)
+@pytest.mark.parametrize(
+    ("save", "failing", "error", "said"), FAILURES, ids=lambda given: getattr(given, "__name__", "")
+)
+def test_a_failure_of_the_machine_is_no_damaged_image(
+    save: Save, failing: Failing, error: type[Exception], said: str | None, tmp_path: Path
+) -> None:
+    path = save(tmp_path)
+    with failing(), pytest.raises(error, match=said):
+        decode(path, (8, 8), 1)
