@@ -24,6 +24,10 @@ class Options:
             return abs(float(one) - float(other))
         return abs(self.values.index(one) - self.values.index(other))
 
+    def has(self, value: Choice) -> bool:
+        """Whether a value is one of the options."""
+        return value in self.values
+
     def nearest(self, value: Choice) -> Choice:
         """Return the option that equals `value`, or else the closest number; ValueError for an unknown word."""
         if value in self.values:
@@ -57,6 +61,10 @@ class Range:
     def values(self) -> tuple[Choice, ...] | None:
         """Every value in order, or None where the range is continuous."""
         return None if self._step is None else tuple(self._at(i) for i in range(self._count(self._step)))
+
+    def has(self, value: Choice) -> bool:
+        """Whether a value is a number of the range, except for rounding."""
+        return _number(value) and math.isclose(float(self.nearest(value)), float(value), rel_tol=1e-9, abs_tol=1e-12)
 
     def nearest(self, value: Choice) -> Choice:
         """Return the number of the range that is closest to `value`."""

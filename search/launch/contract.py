@@ -15,6 +15,7 @@ from ...spaces.definition import FORMAT as SPACE_FORMAT
 from ...spaces.definition import Definition, dimensions, load, parse, presets
 from ...spaces.errors import InputError
 from ..data.source import check_image_size
+from ..loop.time_used import time_used
 from ..shared.database import Database
 from ..sources.open import require_source
 from ..study.folder import StudyFolder, TakenError
@@ -34,9 +35,10 @@ class Contract:
     """What is searched: a space with its answers, whose YAML is `space`, on images from `source`, by `terms`.
 
     `epochs` of a trial are None where they depend on the images. `existing` are the settings of an existing study, None
-    for a new one: `terms` differ from them where a resumed study gets another limit or number of repeats. `storage` is
-    the database of a shared study, and `split` the fingerprint of the other loops' split of the images, if it is
-    joined. An `unnamed` study takes another name if its own has been taken meanwhile.
+    for a new one: `terms` differ from them where a resumed study gets other limits or another number of repeats, or a
+    joined one the limits of this loop. `storage` is the database of a shared study, and `split` the fingerprint of the
+    other loops' split of the images, if it is joined. An `unnamed` study takes another name if its own has been taken
+    meanwhile.
     """
 
     folder: StudyFolder
@@ -157,7 +159,8 @@ def resumed_contract(folder: StudyFolder, options: Options) -> Contract:
         InputError: the study cannot be read, or an option contradicts its settings.
     """
     existing = folder.read()
-    definition, text = folder.definition(existing), folder.space_file.read_text(encoding="utf-8")
+    definition = folder.space(existing, folder.record()).definition
+    text = folder.space_file.read_text(encoding="utf-8")
     if options.storage is not None and existing.storage is None:
         raise InputError(f"--storage: the study '{folder.name}' was created without it; only a new study can be shared")
     _refuse_other_options(existing, definition, options, "resume")
@@ -167,7 +170,7 @@ def resumed_contract(folder: StudyFolder, options: Options) -> Contract:
         changed["under"] = options.under
     if options.repeats is not None:
         changed["repeats"] = options.repeats
-    terms = existing.model_copy(update=changed)
+    terms = existing.model_copy(update=changed | _limits(options, time_used(folder.path)))
     source, size = options.data or existing.data.source, options.image_size or existing.data.image_size
     _require_images(source, size)
     storage = options.storage or existing.storage
@@ -205,12 +208,23 @@ def joined_contract(folder: StudyFolder, options: Options, shared: Shared) -> Co
         source,
         size,
         options.skip_bad or existing.data.skipped,
-        terms=existing,
+        terms=existing.model_copy(update=_limits(options)),
         epochs=existing.epochs,
         storage=existing.storage,
         existing=existing,
         split=shared.split,
     )
+
+
+def _limits(options: Options, used: float = 0.0) -> dict[str, Any]:
+    """Return the limits that a launch gives an existing study, in the place of both that it had; none if it gives none.
+
+    `used` is the seconds that earlier launches took: the minutes of a launch count from its own beginning.
+    """
+    if options.trials is None and options.minutes is None:
+        return {}
+    minutes = None if options.minutes is None else round(used / 60 + options.minutes, 3)
+    return {"trials": options.trials, "minutes": minutes}
 
 
 def refuse_other_data(study: StudySettings, facts: DataFacts, count: int, contract: Contract) -> None:

@@ -123,7 +123,9 @@ class Options:
     trials: int | None = option(
         "How many trials in all. (default: 15; no limit with --minutes or where the algorithm is grid)"
     )
-    minutes: float | None = option("Time limit for everything, from the command to the bundle.")
+    minutes: float | None = option(
+        "Time limit for everything, from the command to the bundle. With --resume, either limit replaces both old ones."
+    )
     epochs: int | None = option("Epochs of a trial. (default: as many as suit the images and the minutes)")
     objectives: tuple[str, ...] = option(
         "What to optimise; repeat it for several: val_accuracy, parameters, macs (multiply-accumulates), latency_ms, "

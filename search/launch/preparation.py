@@ -19,7 +19,7 @@ from ..loop.epochs import epochs_for, require_time_to_export, usual_epochs
 from ..loop.prepared import Prepared
 from ..shared.database import Database
 from ..sources import open_data
-from ..study.folder import StudyFolder, TakenError
+from ..study.folder import StudyFolder, TakenError, hash_of
 from ..study.home import Home
 from ..study.settings import DataFacts, StudySettings, Terms
 from ..study.shared import fingerprint, own, shared_of, study_of
@@ -66,7 +66,7 @@ def prepare(
         _require_reachable(space, terms)
     epochs = _epochs(contract, space, len(parts.train), budget)
     if existing is None:
-        study = _new_study(home, terms, space, facts, epochs)
+        study = _new_study(home, contract, space, facts, epochs)
         if database is not None:
             study = study.model_copy(update=own(database.storage))
             directions = ["maximize", *["minimize"] * (len(terms.objectives) - 1)]
@@ -74,7 +74,8 @@ def prepare(
                 return None
         folder, study = _created(home, contract, study, parts, held)
     elif not contract.resumed:
-        study = existing.model_copy(update={"data": facts, "versions": _versions()})
+        assert isinstance(terms, StudySettings), "a joined study has all its settings"
+        study = terms.model_copy(update={"data": facts, "versions": _versions()})
         held.enter_context(folder.create(study, contract.space, parts))
     else:
         assert isinstance(terms, StudySettings), "a resumed study has all its settings"
@@ -103,7 +104,8 @@ def _created(
             return folder, study
 
 
-def _new_study(home: Home, terms: Terms, space: SearchSpace, facts: DataFacts, epochs: int) -> StudySettings:
+def _new_study(home: Home, contract: Contract, space: SearchSpace, facts: DataFacts, epochs: int) -> StudySettings:
+    terms = contract.terms
     if terms.algorithm == "grid":
         space.require_enumerable()
     return StudySettings(
@@ -111,6 +113,7 @@ def _new_study(home: Home, terms: Terms, space: SearchSpace, facts: DataFacts, e
         id=uuid4().hex,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         space_format=SPACE_FORMAT,
+        space_hash=hash_of(contract.space),
         data=facts,
         epochs=epochs,
         warm_values=() if terms.warm_start is None else tuple(warm_values(home.existing(terms.warm_start), space)),

@@ -59,7 +59,7 @@ def as_json(folder: StudyFolder) -> dict[str, Any]:
             if one.spread is not None
         ],
         "lead": _lead(record, repeats, study),
-        "importances": _importances(folder.space(study), record),
+        "importances": _importances(folder.space(study, record), record),
         "test": {"accuracy": result.test.accuracy, "interval_95": result.test.interval_95} if result else None,
         "bundle": str(folder.bundle) if result else None,
     }

@@ -63,7 +63,7 @@ def show(folder: StudyFolder) -> RenderableType:
         Text(line)
         for line in [
             *common_lines(record),
-            *importance_lines(folder.space(study), record),
+            *importance_lines(folder.space(study, record), record),
             *standing_lines(record, folder.repeats(), preference, study.data.val),
             *failure_lines(record),
             *result_lines(folder),

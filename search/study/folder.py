@@ -1,5 +1,6 @@
 """The folder of one study, and the files in it."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
 DATA = "data"  # the folder of decoded images, in the home
 WEIGHTS, CHECKPOINT = ".weights.h5", ".state.npz"  # suffixes of the files of a trial
 FILES = re.compile(rf"([0-9]+)({re.escape(WEIGHTS)}|{re.escape(CHECKPOINT)})")
+
+
+def hash_of(space: str) -> str:
+    """Return the hash of a space's YAML text by which a change of the file is noticed."""
+    return hashlib.sha256(space.encode()).hexdigest()
 
 
 class TakenError(InputError):
@@ -174,15 +180,31 @@ class StudyFolder:
         named = self.named(record)
         return self.repeats().standing(named) if named else None
 
-    def space(self, study: StudySettings) -> SearchSpace:
-        """Return the study's space, bound to its data."""
-        return SearchSpace(self.definition(study), study.data.input, len(study.data.classes))
+    def space(self, study: StudySettings, record: Record | None = None) -> SearchSpace:
+        """Return the study's space, bound to its data.
+
+        Raises:
+            InputError: see `definition`; or a trial of the record, if one is given, is not of this space.
+        """
+        space = SearchSpace(self.definition(study), study.data.input, len(study.data.classes))
+        for trial in record.trials.values() if record is not None else ():
+            for name, value in trial.values.items():
+                if name not in space.dimensions or not space.dimensions[name].has(value):
+                    raise self._changed(study, f"trial {trial.number} has {name} {value}, which it does not allow")
+        return space
+
+    def _changed(self, study: StudySettings, how: str) -> InputError:
+        return InputError(
+            f"{self.space_file}: {how}: the study's space was changed after the study had begun. Restore it (in "
+            "MLflow, the run of each launch has it as space.yaml), or start a new study with --space "
+            f"{self.space_file} --warm-start {study.name}"
+        )
 
     def definition(self, study: StudySettings) -> Definition:
         """Return the study's definition with its answers.
 
         Raises:
-            InputError: its space has another format.
+            InputError: its space has another format, cannot be read, or is not the one that the study began with.
         """
         from ...spaces.answers import answered
 
@@ -193,7 +215,12 @@ class StudyFolder:
                 f"study ({study.versions.get('convsearch', 'unknown')}), or start a new study with --warm-start "
                 f"{study.name}"
             )
-        text = self.space_file.read_text(encoding="utf-8")
+        try:
+            text = self.space_file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{self.space_file}: the study's space cannot be read: {error}") from error
+        if study.space_hash not in (None, hash_of(text)):
+            raise self._changed(study, f"its hash is {hash_of(text)[:16]}, the study has {study.space_hash[:16]}")
         return answered(parse(text, str(self.space_file)), study.answers)
 
 

@@ -97,14 +97,16 @@ class StudySettings(Terms):
     """`study.yaml`: everything needed to run the study again, except the space, whose YAML file lies beside it.
 
     `id` is the study's identity, which tells it from others of its name, in MLflow and in a database; studies of
-    earlier versions, which had none, get one that all their loops derive alike. `storage` is the database of a shared
-    study, without a password, and `loop` the name of this home's loop in it.
+    earlier versions, which had none, get one that all their loops derive alike. `space_hash` tells whether that file is
+    still the one that the study began with; None where an earlier version did not store it. `storage` is the database
+    of a shared study, without a password, and `loop` the name of this home's loop in it.
     """
 
     id: str = Field(pattern=r"^[0-9a-f]{32}$")
     format: int = FORMAT
     created_at: Moment
     space_format: int = 1
+    space_hash: str | None = None
     data: DataFacts
     epochs: Count
     warm_values: tuple[Values, ...] = ()

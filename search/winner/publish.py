@@ -42,7 +42,7 @@ def publish(folder: StudyFolder, parent: str) -> dict[str, str]:
     tracker = Tracker(Home(folder.path.parent), study)
     if study.storage is not None:
         tracker.close_launches()
-    if found := importances(folder.space(study), record):
+    if found := importances(folder.space(study, record), record):
         tracker.log_importances(parent, found, result.at)
     if study.preference.several:
         tracker.log_front(parent, front_facts(record, study.objectives))

@@ -70,6 +70,23 @@ def test_its_winner_and_a_trial_are_exported_and_predict(old: StudyFolder, tmp_p
         assert (to / "model.keras").is_file()
 
 
+def test_with_its_space_changed_by_hand_only_what_needs_the_space_is_refused(tmp_path: Path) -> None:
+    old = unpacked(tmp_path / "home")
+    home, space = old.path.parent, old.space_file.read_text(encoding="utf-8")
+    number, trial = next(iter(old.record().trials.items()))
+    name = next(iter(trial.values))
+    old.space_file.write_text("layers: [1]\n", encoding="utf-8")
+    for words in (("show", NAME), ("show", NAME, "--json"), ("run", "--study", NAME, "--resume")):
+        done = typed(*words, "--home", home)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"space.yaml: trial {number} has {name} " in done.stderr
+        assert "Restore it" in done.stderr
+    for words in (("studies",), ("compare", NAME), ("explain", NAME)):
+        assert typed(*words, "--home", home).returncode == 0
+    old.space_file.write_text(space, encoding="utf-8")
+    assert typed("show", NAME, "--home", home).returncode == 0
+
+
 def test_it_goes_on_as_what_it_was(tmp_path: Path) -> None:
     old = unpacked(tmp_path / "home")
     before, trials = old.read(), old.record().trials

@@ -50,7 +50,16 @@ def test_no_number_of_the_range_is_nearer_than_the_nearest(found: Range, wish: f
 
 @given(ranges(), st.randoms(use_true_random=False))
 def test_a_drawn_number_is_in_the_range(found: Range, random_source: random.Random) -> None:
-    assert in_range(found.draw(random_source), found)
+    drawn = found.draw(random_source)
+    assert in_range(drawn, found)
+    assert found.has(drawn)
+
+
+@given(ranges(), NUMBERS)
+def test_what_the_range_has_are_its_own_numbers(found: Range, wish: float) -> None:
+    assert found.has(wish) == math.isclose(found.nearest(wish), wish, rel_tol=1e-9, abs_tol=1e-12)
+    assert not found.has("many")
+    assert not found.has(True)
 
 
 @given(ranges())

@@ -9,11 +9,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from convsearch.search.data import Split
-from convsearch.search.study.folder import StudyFolder
+from convsearch.search.study.folder import StudyFolder, hash_of
 from convsearch.search.study.home import Home
 from convsearch.search.study.settings import DataFacts, StudySettings
+from convsearch.search.study.trial import Trial
 from convsearch.search.system.files import PARTIAL
 from convsearch.search.system.lock import is_held
+from convsearch.search.values.proposal import Proposal
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.errors import InputError
 from convsearch.spaces.printable import printable
@@ -159,6 +161,44 @@ def test_a_study_file_that_was_changed_to_something_else_is_refused_by_its_name(
     folder.file.write_text(folder.file.read_text() + change)
     with pytest.raises(InputError, match=str(folder.file)):
         folder.read()
+
+
+def test_a_space_that_was_changed_by_hand_is_refused_with_what_to_do(home: Home) -> None:
+    written, folder = study(space_hash=hash_of("layers: [1]\n")), home.study("mine")
+    make(folder, written)
+    assert folder.definition(written).layers.values == (1,)
+    folder.space_file.write_text("layers: [2]\n")
+    with pytest.raises(
+        InputError, match=r"space\.yaml: its hash is .*was changed .*Restore it .*--space .*space\.yaml"
+    ):
+        folder.definition(written)
+
+
+def test_a_space_that_cannot_be_read_is_refused_by_its_name(home: Home) -> None:
+    folder = home.study("mine")
+    make(folder, study())
+    folder.space_file.write_bytes(b"\xff")
+    with pytest.raises(InputError, match=r"space\.yaml: the study's space cannot be read"):
+        folder.space(study())
+    folder.space_file.unlink()
+    with pytest.raises(InputError, match=r"space\.yaml: the study's space cannot be read"):
+        folder.space(study())
+
+
+@pytest.mark.parametrize("values", [{"layer2.filters": 8}, {"layer1.filters": 9}, {"layer1.filters": "many"}])
+def test_trials_that_are_not_of_the_space_are_refused_by_number_name_and_value(
+    home: Home, values: dict[str, int | str]
+) -> None:
+    folder = home.study("mine")
+    make(folder, study(), "layers: [1]\neach_layer: {filters: [8, 16]}\n")
+    candidate = folder.space(study()).candidate({"layer1.filters": 8})
+    record = folder.record()
+    record.add(Trial.begin(Proposal(0, {"layer1.filters": 8}, candidate)))
+    folder.space(study(), record)
+    record.add(Trial.begin(Proposal(1, values, candidate)))
+    (name, value), *_ = values.items()
+    with pytest.raises(InputError, match=rf"space\.yaml: trial 1 has {name} {value}, which it does not allow"):
+        folder.space(study(), record)
 
 
 def test_a_record_that_was_damaged_is_refused_by_its_name(home: Home) -> None:
