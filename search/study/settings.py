@@ -15,13 +15,14 @@ from .objectives import DEFAULT, Preference, checked_limit, checked_objectives
 from .repeats import DEFAULT_REPEATS
 
 NAMESPACE = UUID("8b6f0a52-6a2e-4c0a-9d3e-3f1f5a7c2b10")  # of identities that are derived
+LARGEST_SIDE = 65536  # in pixels, far more than is ever decoded
 DERIVED = 5  # the version of UUIDs that are derived from a text (RFC 9562); those of new studies are random
 FORMAT = 2  # of study.yaml; a study of another format is refused, not guessed at
 
 
 def _of_an_image(volume: Volume) -> Volume:
-    if min(volume) < 1:
-        raise ValueError("each side of an image is at least 1")
+    if min(volume) < 1 or max(volume) > LARGEST_SIDE:
+        raise ValueError(f"an image has sides of 1 to {LARGEST_SIDE:,} pixels")
     return volume
 
 
@@ -39,7 +40,7 @@ class DataFacts(BaseModel):
     fingerprint: str
     input: Annotated[Volume, AfterValidator(_of_an_image)]
     classes: Annotated[tuple[Printable, ...], Field(min_length=2)]
-    folder: str = Field(pattern=r"^[^/\\]+$")  # of which nothing leads out of the home
+    folder: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")  # nothing that leads out of the home
     image_size: tuple[int, int] | None
     train: Count
     val: Count
