@@ -33,20 +33,25 @@ from convsearch.search.command.explain import explain
 from convsearch.search.command.show import show, studies
 from convsearch.search.command.terminal import console
 from convsearch.search.data.splits import split
+from convsearch.search.delivery.program import DELIVERED, noted_delivery
 from convsearch.search.export.labels import read_labels
 from convsearch.search.launch.contract import resumed_contract
 from convsearch.search.launch.options import Options
 from convsearch.search.launch.preparation import prepare
+from convsearch.search.launch.wiring import engine_for
 from convsearch.search.loop.budget import Budget
+from convsearch.search.loop.recovery import settle
 from convsearch.search.loop.time_used import time_used
 from convsearch.search.sources.open import open_data
 from convsearch.search.study.folder import StudyFolder
 from convsearch.search.study.home import Home
 from convsearch.search.study.repeats import Repeat
-from convsearch.spaces.definition import presets
+from convsearch.search.study.runs import Runs
+from convsearch.spaces.answers import answered
+from convsearch.spaces.definition import dimensions, load, presets
 from convsearch.spaces.errors import InputError
 
-from .mutations import EDITS, Edit, as_json, as_yaml, edited_arrays, edited_bytes, edited_tree
+from .mutations import EDITS, VALUES, Edit, as_json, as_yaml, edited_arrays, edited_bytes, edited_tree
 
 ARCHIVE = Path(__file__).parents[1] / "tests" / "studies" / "format-2.tar.xz"
 STUDY = "old"
@@ -176,6 +181,19 @@ def spaces() -> Iterator[Case]:
 
 
 @contextmanager
+def given_values() -> Iterator[Case]:
+    """Values of dimensions as `--set` takes them."""
+    definition = load("classic")
+    names = [*(name for name, _ in dimensions(definition)), "layer.filters", "layer.padding", "head.units", "all"]
+
+    def case(data: st.DataObject) -> None:
+        name, value = data.draw(st.sampled_from(names)), data.draw(VALUES)
+        answers(lambda: answered(definition, {name: value}))
+
+    yield case
+
+
+@contextmanager
 def architectures() -> Iterator[Case]:
     """The file of an architecture, or of a whole candidate, explained."""
     with kept_study() as folder, tempfile.TemporaryDirectory() as place:
@@ -292,6 +310,9 @@ def readers(home: Path) -> list[Callable[[], object]]:
         lambda: resumed(home),
         lambda: time_used(folder.path),
         lambda: winner(folder),
+        lambda: noted_delivery(folder.path / DELIVERED),
+        lambda: Runs(folder.path).all,
+        lambda: folder.tests(),
         lambda: study_folder(home, STUDY, "0" * 32),
     ]
 
@@ -300,8 +321,12 @@ def resumed(home: Path) -> None:
     """Do what `run --resume` does before it trains."""
     options = Options(study=STUDY, resume=True, home=home)
     folder = Home(home).existing(STUDY)
+    budget = Budget(None, None)
     with ExitStack() as held:
-        prepare(Home(home), resumed_contract(folder, options), Budget(None, None), console(stderr=True), held)
+        prepared = prepare(Home(home), resumed_contract(folder, options), budget, console(stderr=True), held)
+        assert prepared is not None, "only a shared study can be joined"
+        with closing(engine_for(prepared, budget)) as engine:
+            settle(prepared.record, engine, prepared.study.objectives)
 
 
 @contextmanager
@@ -348,6 +373,7 @@ def emptied(cache: Path) -> None:
 
 TARGETS: dict[str, Target] = {
     "spaces": spaces,
+    "given values": given_values,
     "architectures": architectures,
     "arrays": arrays,
     "images": images,

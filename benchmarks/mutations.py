@@ -42,6 +42,18 @@ EDITS = st.lists(
     st.builds(Edit, st.integers(0, 999), st.integers(0, 9999), st.integers(0, 999)), min_size=1, max_size=4
 )
 
+_PLAIN = st.sampled_from(STRANGE).map(lambda value: yaml.safe_dump(value).removesuffix("...\n").strip())
+VALUES = st.one_of(
+    _PLAIN,
+    st.lists(_PLAIN, max_size=4).map(lambda values: f"[{', '.join(values)}]"),
+    st.builds("{{min: {}, max: {}}}".format, *[st.floats(1e-9, 9).map(str) | st.integers(0, 99).map(str)] * 2),
+    st.builds("{{min: {}, max: {}, step: {}}}".format, *[st.floats(1e-9, 9).map(str) | st.integers(0, 99).map(str)] * 3),
+    st.builds("{{min: {}, max: {}, log: {}, step: {}}}".format, _PLAIN, _PLAIN, _PLAIN, _PLAIN),
+    st.sampled_from(("[" * 5000, "{a: " * 5000, "9" * 5000, "- " * 5000, "&a [*a]", "1e" + "9" * 400, "? ", "!!int x", "2026-99-99")),
+    st.text(max_size=20),
+)
+"""Texts of one value, as YAML."""
+
 
 def edited_bytes(content: bytes, edits: list[Edit]) -> bytes:
     """Return a file's bytes with pieces cut, flipped, repeated or inserted."""
@@ -106,7 +118,8 @@ def _near(value: Any, choice: int) -> Any:
     if isinstance(value, bool) or value is None:
         return not value
     if isinstance(value, int | float):
-        return (value + 1, value - 1, -value, value * 1000, value / 7, str(value), float(value))[choice % 7]
+        near = (value + 1, value - 1, -value, value * 1000, value / 7 if abs(value) < 1e300 else 0, str(value)[:99])
+        return near[choice % len(near)]
     if isinstance(value, str):
         return (value + "x", value[:-1], value.upper(), f" {value}", value * 50)[choice % 5]
     return str(value)

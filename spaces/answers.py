@@ -71,5 +71,5 @@ def _data(definition: Definition) -> dict[str, Any]:
 def _plain(text: str) -> Any:
     try:
         return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError):
+    except (yaml.YAMLError, ValueError, RecursionError):
         return text

@@ -3,6 +3,7 @@
 The reference for users is docs/space.md; what one value may be stands in `domain.py`.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from importlib.resources import files
@@ -28,8 +29,9 @@ from .architecture import (
 from .dimension import Choice, Dimension, Options
 from .domain import Domain
 from .errors import InputError, nearest
-from .fitting import AS_POOL_SIZE
+from .fitting import AS_POOL_SIZE, GEOMETRY
 
+MOST_GEOMETRIES = 100_000  # of a layer: each is tried on each volume that may reach it
 FORMAT = 1  # raised whenever the same file would yield other dimensions or candidates: older studies cannot continue
 
 
@@ -171,6 +173,21 @@ class Definition(BaseModel):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _geometries_can_be_listed(self) -> Self:
+        common = self.all_layers.dimensions() | self.each_layer.dimensions()
+        for number in range(1, self.most_layers + 1):
+            own = self.by_layer[number].dimensions() if number in self.by_layer else {}
+            chosen = common | own
+            counts = {key: chosen[key].count or 1 for key in GEOMETRY if key in chosen}
+            if math.prod(counts.values()) > MOST_GEOMETRIES:
+                listed = ", ".join(f"{count} of `{key}`" for key, count in counts.items())
+                raise ValueError(
+                    f"layer {number} has {math.prod(counts.values()):,} geometries ({listed}), and at most "
+                    f"{MOST_GEOMETRIES:,} can be searched: give fewer options"
+                )
+        return self
+
 
 # The values of keys that the space does not mention.
 DEFAULTS: dict[str, dict[str, Choice]] = {
@@ -298,11 +315,11 @@ def _explain(error: ValidationError, tree: yaml.Node | None, source: str) -> Ite
 
 
 def _section(path: list[Any]) -> list[str]:
+    if path[:1] == ["by_layer"]:  # what follows is a number, or should be
+        return list(LayerSection.model_fields)
     model: Any = Definition
     for part in path:
-        if not isinstance(part, int):
-            annotation = model.model_fields[part].annotation
-            model = LayerSection if part == "by_layer" else annotation
+        model = model.model_fields[part].annotation
     return list(model.model_fields)
 
 

@@ -18,6 +18,11 @@ class Options:
         """Whether nothing is left to choose."""
         return len(self.values) == 1
 
+    @property
+    def count(self) -> int:
+        """How many values there are."""
+        return len(self.values)
+
     def distance(self, one: Choice, other: Choice) -> float:
         """How far apart two values are: by size for numbers, by position in the list for words."""
         if _number(one) and _number(other):
@@ -61,6 +66,11 @@ class Range:
     def values(self) -> tuple[Choice, ...] | None:
         """Every value in order, or None where the range is continuous."""
         return None if self._step is None else tuple(self._at(i) for i in range(self._count(self._step)))
+
+    @property
+    def count(self) -> int | None:
+        """How many values there are, perhaps more than a list can hold; None where the range is continuous."""
+        return None if self._step is None else self._count(self._step)
 
     def has(self, value: Choice) -> bool:
         """Whether a value is a number of the range, except for rounding."""

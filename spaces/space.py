@@ -25,6 +25,7 @@ Values = dict[str, Choice]
 COLOUR_ONLY = "augmentation.greyscale"
 VARIATIONS = 2000  # of one proposal at most
 PROBES = 500  # random candidates that are tried before limits are declared impossible
+MOST_LISTED = 1_000_000  # values of one dimension that is enumerated
 
 
 class Suggests(Protocol):
@@ -220,7 +221,7 @@ class SearchSpace:
     @property
     def continuous(self) -> list[str]:
         """The names of the dimensions with infinitely many values."""
-        return [name for name, dimension in self.dimensions.items() if dimension.values is None]
+        return [name for name, dimension in self.dimensions.items() if dimension.count is None]
 
     @cached_property
     def architectures(self) -> int:
@@ -243,13 +244,18 @@ class SearchSpace:
         )
 
     def require_enumerable(self) -> None:
-        """Raise an InputError that names the continuous dimensions, if there are any."""
+        """Raise an InputError that names the dimensions with infinitely or far too many values, if there are any."""
         if self.continuous:
             raise InputError(
                 f"the space cannot be enumerated: {', '.join(self.continuous)} "
                 f"{'is a continuous range' if len(self.continuous) == 1 else 'are continuous ranges'}; "
                 "give a list of options, a `step`, or one value (`--set NAME=VALUE`)"
             )
+        for name, dimension in self.dimensions.items():
+            if (dimension.count or 0) > MOST_LISTED:
+                raise InputError(
+                    f"the space cannot be enumerated: {name} has {dimension.count:,} values; give a larger `step`"
+                )
 
     def enumerate(self) -> Iterator[Values]:
         """Yield the fitted values of every candidate within the limits, each once; see `require_enumerable`."""
@@ -330,8 +336,8 @@ class SearchSpace:
     def _ways(self, chosen: Any) -> int:
         ways = 1
         for name in chosen:
-            if name in self.dimensions and (values := self.dimensions[name].values) is not None:
-                ways *= len(values)
+            if name in self.dimensions and (count := self.dimensions[name].count) is not None:
+                ways *= count
         return ways
 
     def _ways_of_head(self) -> int:

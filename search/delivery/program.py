@@ -120,11 +120,7 @@ class ToMlflow:
 
     def _offset(self, record: Path) -> int:
         """Return how much of the record the store has: nothing, if the study was delivered to another one before."""
-        try:
-            noted = json.loads(self._place.read_text(encoding="utf-8"))
-            offset, store = int(noted["mlflow"]), noted.get("store")
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            offset, store = 0, None
+        offset, store = noted_delivery(self._place)
         if store is None:  # an earlier version did not note it
             known = self._runs.all
             store = self.store if not known or self._tracker.has_any(known) else None
@@ -268,6 +264,20 @@ def main(place: str, limits: Limits) -> None:
             send(trouble={"MLflow": str(error)})
             time.sleep(FIRST_WAIT)
     send(done=True)
+
+
+def noted_delivery(place: Path) -> tuple[int, str | None]:
+    """Return how many bytes of the record MLflow has by `delivered.json`, and which store of it: 0 where it is damaged.
+
+    What it noted is only there to save work: a record that is delivered again changes nothing.
+    """
+    try:
+        noted = json.loads(place.read_bytes())
+        offset, store = noted["mlflow"], noted.get("store")
+    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        return 0, None
+    whole = isinstance(offset, int) and 0 <= offset < 2**63
+    return (offset if whole else 0), (store if isinstance(store, str) else None)
 
 
 def _is_between_lines(record: Path, offset: int) -> bool:
