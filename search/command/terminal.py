@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
+from ...spaces.printable import printable_lines
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
@@ -27,12 +29,18 @@ def standard_error() -> TextIO:
 def console(*, stderr: bool = False) -> "Console":
     """Return a console for standard output or standard error.
 
-    It takes no text for markup: names of files and classes may look like it. What shall have a style is a rich Text.
+    It takes no text for markup, and each line of it is printable: names of files and classes may hold anything. What
+    shall have a style is a rich Text, which is left as it is.
     """
     from rich.console import Console
+    from rich.text import Text
+
+    class Plain(Console):
+        def render_str(self, text: str, **options: Any) -> Text:
+            return super().render_str(printable_lines(text), **options)
 
     file = standard_error() if stderr else None
-    made = Console(file=file, markup=False, emoji=False, highlight=False)
+    made = Plain(file=file, markup=False, emoji=False, highlight=False)
     if not made.is_terminal:
         made.width = WIDTH
     return made

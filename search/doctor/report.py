@@ -47,7 +47,7 @@ def report(found: Diagnosis) -> RenderableType:
 def _table(rows: Rows) -> Table:
     table = Table(box=None, show_header=False, padding=(0, 0, 0, 2))
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*row)
     return table
 
 
@@ -122,4 +122,4 @@ def _result(tried: Tried) -> str:
 def _end(found: Diagnosis) -> list[RenderableType]:
     if not found.faults:
         return [Text("nothing is broken")]
-    return [Text(f"broken: {fault.what}; to do: {fault.remedy}") for fault in found.faults]
+    return [f"broken: {fault.what}; to do: {fault.remedy}" for fault in found.faults]

@@ -8,6 +8,7 @@ import errno
 import os
 import stat
 import sys
+import unicodedata
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -101,9 +102,24 @@ def predict(paths: list[str]) -> list[tuple[str, float]]:
 
 
 def one_line(text: str) -> str:
-    """Return text with each character that this terminal cannot print, such as a line break, written as its escape."""
-    shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+    """Return text with what breaks or turns a line, or what this terminal cannot print, written as its escape.
+
+    A line of labels.txt stays as it is; what stands there as an escape does so here, too.
+    """
+    shown = "".join(escaped(char) if is_unprintable(char) else char for char in text)
     return shown.encode(sys.stdout.encoding, "backslashreplace").decode(sys.stdout.encoding)
+
+
+def is_unprintable(char: str) -> bool:
+    """Whether a character is for control or format, or is none; joiners belong to scripts and emoji."""
+    is_none = ord(char) & 0xFFFE == 0xFFFE or 0xFDD0 <= ord(char) <= 0xFDEF
+    return is_none or (unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") and char not in "\u200c\u200d")
+
+
+def escaped(char: str) -> str:
+    """Return the escape of a character; a byte that is not UTF-8 reached Python as one of U+DC80 to U+DCFF."""
+    is_byte = 0xDC80 <= ord(char) <= 0xDCFF
+    return f"\\x{ord(char) - 0xDC00:02x}" if is_byte else char.encode("unicode_escape", "surrogatepass").decode()
 
 
 if __name__ == "__main__":

@@ -113,11 +113,15 @@ def _choose_arrays(spec: str, keys: Sequence[str]) -> list[tuple[str, str, str]]
             missing = [key for key in pair if key not in keys]
             if len(missing) == 1:
                 there = next(key for key in pair if key in keys)
-                raise InputError(f"{spec} has {there} but no {missing[0]}. It holds: {', '.join(keys)}.")
+                raise InputError(f"{spec} has {there} but no {missing[0]}. It holds: {_listed(keys)}.")
             if not missing:
                 chosen.append((part, *pair))
         return chosen
-    raise InputError(f"{spec} holds {', '.join(keys) or 'no arrays'}; expected the names {_ACCEPTED}.")
+    raise InputError(f"{spec} holds {_listed(keys) or 'no arrays'}; expected the names {_ACCEPTED}.")
+
+
+def _listed(keys: Sequence[str]) -> str:
+    return ", ".join(map(printable, keys))
 
 
 def _read_header(path: Path, spec: str, key: str) -> Member:

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from ...spaces.errors import InputError, nearest
-from ...spaces.printable import is_utf8
+from ...spaces.printable import is_utf8, printable
 from .folder import DATA, StudyFolder
 from .trial import Trial
 
@@ -28,8 +28,7 @@ class Home:
         Raises:
             InputError: it is not, or its name cannot be stored as text.
         """
-        if not is_utf8(str(self.path.absolute())):  # MLflow stores it
-            raise InputError(f"--home {self.path}: the path is not valid UTF-8; choose another folder")
+        self.check_path()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             probe = self.path / ".writable"
@@ -40,6 +39,15 @@ class Home:
                 f"--home {self.path}: cannot be written to: {error.strerror}; choose a folder that can"
             ) from error
 
+    def check_path(self) -> None:
+        """Check that the path can be stored and shown as text: MLflow and the dashboard need it.
+
+        Raises:
+            InputError: it cannot.
+        """
+        if not is_utf8(str(self.path.absolute())):
+            raise InputError(f"--home {self.path}: the path is not valid UTF-8; choose another folder")
+
     def study(self, name: str) -> StudyFolder:
         """Return the folder of a study, whether or not it exists.
 
@@ -48,8 +56,8 @@ class Home:
         """
         if not NAME.fullmatch(name):
             raise InputError(
-                f"study name '{name}': letters, digits, '.', '_' and '-' only, beginning with a letter or digit, "
-                "at most 80"
+                f"study name '{printable(name)}': letters, digits, '.', '_' and '-' only, beginning with a letter or "
+                "digit, at most 80"
             )
         folder = StudyFolder(self.path / name)
         if RESERVED.fullmatch(name) and not folder.file.exists():

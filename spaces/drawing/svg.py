@@ -1,12 +1,14 @@
 """A page of SVG for the pictures of this package: boxes, cells, arrows and words, as self-contained text.
 
 The page has its own white background, so that it is legible in light and dark themes, and uses no font that would have
-to be loaded. All text is escaped.
+to be loaded. All text is escaped, and printable: XML does not allow some characters even as escapes.
 """
 
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 from xml.sax.saxutils import escape, quoteattr
+
+from ..printable import printable
 
 FONT = "Helvetica, Arial, 'DejaVu Sans', sans-serif"
 INK, PALE_INK, GROUND, FRAME = "#1f2937", "#4b5563", "#ffffff", "#d1d5db"
@@ -144,8 +146,8 @@ class Picture:
         lines = [
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
             f'height="{height}" role="img" font-family="{FONT}">',
-            f"<title>{escape(self.title)}</title>",
-            f"<desc>{escape(self.description)}</desc>" if self.description else "",
+            f"<title>{_escaped(self.title)}</title>",
+            f"<desc>{_escaped(self.description)}</desc>" if self.description else "",
             f'<rect x="0.5" y="0.5" width="{_number(self.width - 1)}" height="{_number(self.height - 1)}" rx="10" '
             f'fill="{GROUND}" stroke="{FRAME}"/>',
             *self._parts,
@@ -158,7 +160,11 @@ class Picture:
             f"{key.replace('_', '-')}={quoteattr(value if isinstance(value, str) else _number(value))}"
             for key, value in attributes.items()
         )
-        self._parts.append(f"<{tag} {written}>{escape(words)}</{tag}>" if words else f"<{tag} {written}/>")
+        self._parts.append(f"<{tag} {written}>{_escaped(words)}</{tag}>" if words else f"<{tag} {written}/>")
+
+
+def _escaped(text: str) -> str:
+    return escape(printable(text))
 
 
 def _stroke(stroke: str, thickness: float, dashed: bool) -> _Attributes:

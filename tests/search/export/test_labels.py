@@ -1,29 +1,16 @@
-"""labels.txt has a line for each class, for every reader."""
+"""labels.txt has a line for each class, for every reader; names of every kind are in tests/test_names.py."""
 
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from convsearch.search.export.labels import read_labels, write_labels
 from convsearch.spaces.errors import InputError
-
-BREAKS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("labels") / "labels.txt"
-
-
-@given(classes=st.lists(st.text(st.sampled_from(BREAKS + "ab é\\\t\0\ud800"), min_size=1), min_size=2))
-def test_every_class_is_one_line_for_every_reader(file: Path, classes: list[str]) -> None:
-    write_labels(file, classes)
-    labels = read_labels(file, len(classes))
-    assert labels == file.read_text(encoding="utf-8").splitlines()
-    assert labels == file.read_bytes().decode().removesuffix("\n").split("\n")
-    assert not any(mark in label for label in labels for mark in BREAKS)
 
 
 def test_a_line_break_is_written_as_its_escape(file: Path) -> None:

@@ -8,6 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
+from nasty import NAMES
 
 from convsearch.search.export.markdown import plain
 from convsearch.search.export.model_card import WIDEST, Facts, model_card
@@ -23,48 +24,6 @@ RENDERERS = [
     MarkdownIt("gfm-like", {"html": True, "linkify": False}),
     MarkdownIt("commonmark", {"html": True}).enable("table"),
 ]
-NASTY = [
-    "<img src=x onerror=alert(1)>",
-    "<!-- gone -->",
-    "<script>",
-    "&lt;b&gt; &#60; &amp",
-    "# heading #",
-    "> quoted",
-    "- item",
-    "+ item",
-    "1. item",
-    "2) item",
-    "---",
-    "===",
-    "***",
-    "`code` ``",
-    "*a* **b** _c_ __d__ ~~e~~",
-    "_a_b_ a__b",
-    "[link](http://x)",
-    "![image](x.png)",
-    "[ref]: http://x",
-    "[ ] to do",
-    "<http://x.org>",
-    "a | b | c",
-    "| --- |",
-    "back\\slash\\",
-    "\\|",
-    "\\`",
-    "two\n\n# lines",
-    "a\r\n- b",
-    "a\u2028b\x85c",
-    "    code",
-    "\tcode",
-    "end  ",
-    "\u3000wide\u3000",
-    "```",
-    "~~~",
-    "$a$",
-    "\0nul\x1b",
-    "\ud800",
-]
-MARKS = "\\`*_{}[]<>()#+-.!|&~=:;$\"'/ \t\n\r\u2028ab1é"
-NAMES = st.one_of(st.sampled_from(NASTY), st.text(MARKS, min_size=1), st.text(min_size=1))
 ACTIVE = {"html_inline", "html_block", "link_open", "image"}
 
 
