@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+from ..search.study.home import Home
 from ..spaces.errors import InputError
 
 ADDRESS = "127.0.0.1"
@@ -30,8 +31,9 @@ def serve(home: Path, port: int, host: str = ADDRESS) -> NoReturn:
     """Serve a home's dashboard until Ctrl-C, by default only to this machine.
 
     Raises:
-        InputError: the address cannot be served on.
+        InputError: the address cannot be served on, or the home's path is not valid UTF-8.
     """
+    Home(home).check_path()
     _check(host, port)
     command = [sys.executable, "-m", "streamlit", "run", str(Path(__file__).with_name("server.py"))]
     options = {"server.address": host, "server.port": str(port), **OPTIONS}

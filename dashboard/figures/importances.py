@@ -16,5 +16,6 @@ def importances(shares: Mapping[str, float], most: int = 15) -> go.Figure:
             hovertemplate="%{y}: %{x:.1%}<extra></extra>",
         )
     )
+    figure.update_yaxes(type="category")
     figure.update_layout(xaxis_tickformat=".2~%", xaxis_title="share", height=120 + 24 * len(shown))
     return figure

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -51,9 +50,9 @@ def parallel(trials: pd.DataFrame, options: Sequence[str]) -> go.Figure:
     for place, axis in enumerate(axes):
         for height, word in axis.ticks.items():
             figure.add_annotation(
-                x=place, y=height, text=escape(word), showarrow=False, xanchor="right", xshift=-4, font={"size": 11}
+                x=place, y=height, text=word, showarrow=False, xanchor="right", xshift=-4, font={"size": 11}
             )
-    names = [escape(axis.name) for axis in axes]
+    names = [axis.name for axis in axes]
     figure.update_xaxes(
         tickvals=list(range(len(axes))), ticktext=names, side="top", showgrid=False, range=[-0.6, len(axes) - 0.6]
     )

@@ -1,6 +1,5 @@
 """What an option has to do with the accuracy: one against it (slice), or two (contour)."""
 
-from html import escape
 from typing import Any
 
 import pandas as pd
@@ -44,10 +43,9 @@ def slice_of(trials: pd.DataFrame, option: str) -> go.Figure:
             hovertemplate=hover,
         )
         order = sorted(values.unique(), key=lambda value: (isinstance(value, str), value))
-        words = [escape(str(value), quote=False) for value in order]
-        figure.update_xaxes(type="category", categoryorder="array", categoryarray=words)
+        figure.update_xaxes(type="category", categoryorder="array", categoryarray=[str(value) for value in order])
     figure.update_layout(
-        xaxis_title=escape(option),
+        xaxis_title=option,
         yaxis_title="validation accuracy",
         yaxis_tickformat=".2~%",
         showlegend=False,
@@ -70,10 +68,11 @@ def contour_of(trials: pd.DataFrame, one: str, other: str) -> go.Figure:
             z=grid.to_numpy(),
             colorscale="Viridis",
             colorbar={"tickformat": ".2~%"},
-            hovertemplate=f"{escape(one)} %{{x}}<br>{escape(other)} %{{y}}<br>%{{z:.1%}}<extra></extra>",
+            meta=[one, other],
+            hovertemplate="%{meta[0]} %{x}<br>%{meta[1]} %{y}<br>%{z:.1%}<extra></extra>",
         )
     )
-    figure.update_layout(xaxis_title=escape(one), yaxis_title=escape(other), uirevision=f"{one},{other}")
+    figure.update_layout(xaxis_title=one, yaxis_title=other, uirevision=f"{one},{other}")
     figure.update_xaxes(type="category")
     figure.update_yaxes(type="category")
     return figure

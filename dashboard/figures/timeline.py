@@ -29,5 +29,5 @@ def timeline(trials: pd.DataFrame, now: pd.Timestamp) -> go.Figure:
     figure.update_layout(
         barmode="overlay", xaxis_type="date", xaxis_title="UTC", yaxis_title=None, uirevision="timeline"
     )
-    figure.update_yaxes(categoryorder="category descending")
+    figure.update_yaxes(type="category", categoryorder="category descending")
     return figure

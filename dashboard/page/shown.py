@@ -5,13 +5,13 @@ from functools import partial
 from html import escape
 from typing import Any
 
-import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
 from ...spaces.architecture import Architecture
 from ...spaces.drawing.picture import picture
 from . import zoom
+from .words import unformat
 
 READABLE = 0.55  # least fraction of its natural width that a drawing is scaled to before it scrolls
 # Plotly's own tools lose their effect when trials arrive; `zoom.py` replaces them.
@@ -64,27 +64,13 @@ def _reset_button(label: str, key: str, name: str) -> None:
 def _options(found: go.Figure, name: str, alt: str) -> dict[str, Any]:
     if found.layout.margin.t is None:
         found.update_layout(margin={"t": 24, "b": 24})
-    for trace in found.data:
-        _escape(trace)
+    unformat(found)
     config = {
         "toImageButtonOptions": {"format": "svg", "filename": name},
         "modeBarButtonsToRemove": list(TOOLS),
         "displaylogo": False,
     }
     return {"key": f"figure-{name}", "config": config, "alt": alt, "theme": "streamlit"}
-
-
-def _escape(trace: Any) -> None:
-    """Escape the text of a trace, because plotly interprets some HTML in it."""
-    for name in ("name", "x", "y", "customdata"):
-        values = getattr(trace, name, None)
-        if isinstance(values, str):
-            trace[name] = escape(values, quote=False)
-        elif isinstance(values, tuple | list):
-            trace[name] = [escape(value, quote=False) if isinstance(value, str) else value for value in values]
-        elif isinstance(values, np.ndarray) and values.dtype.kind == "O":
-            words = [escape(word, quote=False) if isinstance(word, str) else word for word in values.flat]
-            trace[name] = np.array(words, dtype=object).reshape(values.shape)
 
 
 def drawing(architecture: Architecture, name: str, marked: frozenset[int] = frozenset()) -> None:

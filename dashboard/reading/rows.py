@@ -10,6 +10,8 @@ import pandas as pd
 from mlflow.entities import Run
 from numpy.typing import NDArray
 
+from ...spaces.printable import printable
+
 OPTION = "option."  # the prefix of the columns of options
 
 MEASURES = {  # MLflow's names and ours
@@ -29,12 +31,14 @@ MEASURES = {  # MLflow's names and ours
 }
 NUMBER = re.compile(r"[0-9]{1,9}")  # of a trial
 TAGS = ("state", "worker", "error", "lost", "architecture", "hash")
+_OWN = {"trial", "run", "began", "ended", *TAGS, *MEASURES.values()}  # columns of every study
 
 
 def table_of(runs: Sequence[Run]) -> pd.DataFrame:
     """Return runs of trials as a table, by their numbers.
 
-    Text has dtype object, with NaN where there is none: pandas handles all columns of one dtype at once.
+    Text is printable, and has dtype object, with NaN where there is none: pandas handles all columns of one dtype at
+    once.
     """
     whole = [run for run in runs if NUMBER.fullmatch(run.data.tags.get("number", ""))]  # the others are damaged
     moments = pd.DataFrame(map(_moments, whole), columns=["began", "ended"])
@@ -43,16 +47,22 @@ def table_of(runs: Sequence[Run]) -> pd.DataFrame:
         pd.DataFrame(map(_words, whole), columns=["run", *TAGS], dtype=object),
         moments.apply(pd.to_datetime, utc=True).astype("datetime64[us, UTC]"),  # where there is none yet, too
         pd.DataFrame(map(_measures, whole), columns=list(MEASURES.values()), dtype=float),
-        pd.DataFrame([run.data.params for run in whole], dtype=object).add_prefix(OPTION),
+        pd.DataFrame(map(_params, whole), dtype=object).add_prefix(OPTION),
     ]
     return _sorted(pd.concat(parts, axis=1))
 
 
 def _words(run: Run) -> list[str | float]:
-    words: dict[str, str | float] = {name: run.data.tags.get(name, np.nan) for name in TAGS}
+    words: dict[str, str | float] = {
+        name: printable(run.data.tags[name]) if name in run.data.tags else np.nan for name in TAGS
+    }
     if words["state"] in ("complete", "pruned"):
         words["error"] = np.nan  # of an interruption after which it continued
     return [run.info.run_id, *words.values()]
+
+
+def _params(run: Run) -> dict[str, str]:
+    return {name: printable(value) for name, value in run.data.params.items()}
 
 
 def _moments(run: Run) -> list[datetime | None]:
@@ -62,6 +72,12 @@ def _moments(run: Run) -> list[datetime | None]:
 
 def _measures(run: Run) -> list[float | None]:
     return [run.data.metrics.get(name) for name in MEASURES]
+
+
+def heading(column: str) -> str:
+    """Return what a column is called on pages: an option by its name, unless that is another column's name too."""
+    name = column.removeprefix(OPTION)
+    return column if name in _OWN or name.startswith(OPTION) else name
 
 
 def merged(table: pd.DataFrame, changed: pd.DataFrame) -> pd.DataFrame:

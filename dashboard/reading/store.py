@@ -18,6 +18,7 @@ from ...search.delivery.experiment import STUDY_TAG
 from ...search.delivery.tracking import DATA_TAG, SPACE_TAG, tracking_uri
 from ...search.study.home import Home
 from ...search.study.trial import CURVES
+from ...spaces.printable import printable
 from . import copies
 from .reader import FRESH, NEVER, PAGE, Reader, Stamp
 from .rows import merged, moment, table_of, typed
@@ -221,8 +222,8 @@ class Store:
             refreshed.study = Study(
                 name=name,
                 experiment_id=experiment.experiment_id,
-                data=experiment.tags.get(DATA_TAG, ""),
-                space=experiment.tags.get(SPACE_TAG, ""),
+                data=printable(experiment.tags.get(DATA_TAG, "")),
+                space=printable(experiment.tags.get(SPACE_TAG, "")),
                 created=moment(experiment.creation_time),
                 launches=launches,
                 trials=trials,

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ...spaces.printable import printable
+
 IMPORTANCE = "importance."
 
 
@@ -56,7 +58,7 @@ class Study:
     def engine(self) -> str:
         """The engine and algorithm of the last launch."""
         tags = self.launches[-1].tags if self.launches else {}
-        return " ".join(tags[name] for name in ("engine", "algorithm") if name in tags)
+        return " ".join(printable(tags[name]) for name in ("engine", "algorithm") if name in tags)
 
     @property
     def shared(self) -> bool:

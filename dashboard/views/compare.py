@@ -13,7 +13,7 @@ from ..figures.learning_curves import NAMES, curves
 from ..page import address, live, shown
 from ..page.words import counts, plain
 from ..reading.progress import progress_of
-from ..reading.rows import OPTION
+from ..reading.rows import heading
 from ..reading.study import Study
 
 MOST = 4
@@ -79,7 +79,7 @@ def _differences(table: pd.DataFrame) -> None:
     for name in table.columns.drop(["run", "hash", "began", "ended", "lost", "worker"]):
         words = [_word(name, value) for value in table[name]]
         if table[name].astype(str).nunique() > 1:
-            rows[name.removeprefix(OPTION)] = words
+            rows[heading(name)] = words
     differing = pd.DataFrame.from_dict(rows, orient="index", columns=[f"trial {number}" for number in table.index])
     st.dataframe(differing.reset_index(names=""), hide_index=True, key="differences", alt="What differs between them")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from ..reading.rows import MEASURES, NUMBER, OPTION
+from ..reading.rows import MEASURES, NUMBER, OPTION, heading
 from ..reading.study import Study
 
 ALWAYS = ["trial", "state", "validation", "architecture"]
@@ -25,17 +25,15 @@ SELECTED = "selected"  # the key of the leaderboard, and what the address calls 
 def leaderboard(home: Path, study: Study, trials: pd.DataFrame) -> None:
     """Draw the view."""
     measures = [name for name in MEASURES.values() if name not in ALWAYS]
-    others = [*measures, "worker", "began", "ended", *study.options]
+    columns = [*measures, "worker", "began", "ended", *(OPTION + name for name in study.options)]
+    called = {heading(column): column for column in ("validation", "trial", *columns)}
+    others = list(map(heading, columns))
     with st.container(horizontal=True, vertical_alignment="bottom"):
         more = st.multiselect("Columns", others, USUAL, key="columns", bind="query-params", width="stretch")
         by = st.selectbox("Sorted by", ["validation", "trial", *others], key="sorted", bind="query-params", width=180)
         order = st.selectbox("Order", ORDERS, key="order", bind="query-params", width=160)
-
-    def column(name: str) -> str:
-        return name if name in trials else OPTION + name
-
-    table = trials.sort_values(column(by), ascending=order == LOWEST, kind="stable", ignore_index=True)
-    rows = table[[*ALWAYS, *map(column, more)]].rename(columns=lambda name: name.removeprefix(OPTION))
+    table = trials.sort_values(called[by], ascending=order == LOWEST, kind="stable", ignore_index=True)
+    rows = table[[*ALWAYS, *(called[name] for name in more)]].rename(columns=heading)
     numbers = _selected(table["trial"].tolist(), study.name)
     st.dataframe(
         rows,

@@ -23,7 +23,7 @@ from ..page import address, live, shown
 from ..page.words import counts, plain
 from ..page.zoom import by_mouse
 from ..reading.progress import progress_of
-from ..reading.rows import MEASURES, OPTION
+from ..reading.rows import MEASURES, OPTION, heading
 from ..reading.study import Study
 from .leaderboard import FORMATS, leaderboard
 from .tested import test_of
@@ -173,7 +173,7 @@ def _parallel(home: Path, study: Study, trials: pd.DataFrame) -> None:
     through = trials[trials["trial"].isin(chosen)].sort_values("validation", ascending=False)
     columns = ["trial", "validation", "architecture", *(OPTION + name for name in options)]
     st.dataframe(
-        through[columns].rename(columns=lambda name: name.removeprefix(OPTION)),
+        through[columns].rename(columns=heading),
         hide_index=True,
         key="through",
         alt="The trials that go through the frame",

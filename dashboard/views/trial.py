@@ -14,7 +14,7 @@ from ...spaces.architecture import Candidate
 from ..figures.learning_curves import learning
 from ..figures.trial.times import times
 from ..page import address, live, shown
-from ..page.words import plain
+from ..page.words import plain, plain_lines
 from ..reading.bundle import BundleError, bundle, command, folder_of, winner
 from ..reading.rows import MEASURES
 from ..reading.study import Study
@@ -154,7 +154,7 @@ def _folder(home: Path, study: Study, trial: "pd.Series[Any]") -> StudyFolder | 
     try:
         return folder_of(home, study.name, study.identity, int(trial["trial"]), trial["run"])
     except BundleError as error:
-        st.info(str(error), title="Its files are not here")
+        st.info(plain(str(error)), title="Its files are not here")
         return None
 
 
@@ -180,7 +180,7 @@ def _bundle(home: Path, study: Study, trial: "pd.Series[Any]", folder: StudyFold
             with st.spinner("making and checking it"):
                 made[trial["run"]] = bundle(home, folder.name, exported)
         except BundleError as error:
-            st.error(plain(str(error)), title="It cannot be made")
+            st.error(plain_lines(str(error)), title="It cannot be made")
     if (found := made.get(trial["run"])) is not None:
         st.download_button(
             "Download it",

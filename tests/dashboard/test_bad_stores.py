@@ -24,7 +24,10 @@ from convsearch.search.delivery.tracking import ARCHITECTURE_FILE, TEST_FILE
 from convsearch.search.study.home import Home
 from convsearch.search.system.lock import alone
 
-EVIL = '<img src="x" onerror="alert(1)"> <b>bold</b> **bold** [here](javascript:alert(1)) `code` $x$ :red[red]'
+EVIL = (
+    '<img src="x" onerror="alert(1)"> <b>bold</b> **bold** [here](javascript:alert(1)) `code` $x$ :red[red] '
+    ":material/bolt: :streamlit: http://evil.example/ www.evil.example me@evil.example %{x} a -- b\n\n    code\n==="
+)
 
 
 def client(written: Written) -> MlflowClient:
@@ -203,6 +206,26 @@ def test_a_search_that_was_killed_is_interrupted_though_its_launch_is_open(tmp_p
     assert progress_of(study, tmp_path).state == "finished"
 
 
+def test_parameters_with_the_names_of_columns_are_shown_beside_these(tmp_path: Path) -> None:
+    written = Written(tmp_path)
+    written.add([0.5, 0.9])
+    others = ("trial", "state", "seconds", "validation", "option.seconds")
+    for name in others:
+        for number, (_, run) in enumerate(written.trials):
+            client(written).log_param(run, name, f"{name} of {number}")
+    called = [f"option.{name}" for name in others]
+    app = opened(tmp_path, "study", study="birds", columns=["seconds", *called], sorted="option.validation")
+    table = app.dataframe[0].value
+    assert table["option.validation"].tolist() == ["validation of 1", "validation of 0"]
+    assert table["validation"].tolist() == [0.9, 0.5]
+    assert table["seconds"].notna().all()
+    assert table["option.option.seconds"].tolist() == ["option.seconds of 1", "option.seconds of 0"]
+    table = opened(tmp_path, "compare", study="birds", trials=["0", "1"]).dataframe[0].value
+    rows = table.set_index(table.columns[0])
+    assert rows.loc["option.validation"].tolist() == ["validation of 0", "validation of 1"]
+    assert rows.loc["validation"].tolist() == ["50.00%", "90.00%"]
+
+
 # ---------------------------------------------------------------------- words are text
 
 
@@ -251,5 +274,10 @@ def test_names_tags_and_messages_are_text_and_never_markup(evil: Path, browser: 
             assert main.locator('img[src="x"], a[href^="javascript"], b').count() == 0, place
             assert main.locator('.main-svg a, .main-svg tspan[style*="bold"]').count() == 0, place
             assert main.locator('strong:text-is("bold"), code:text-is("code"), .katex').count() == 0, place
+            assert (
+                main.locator('a[href*="evil.example"], [aria-label="bolt icon"], [alt="Streamlit logo"]').count() == 0
+            ), place
+            assert "a — b" not in main.inner_text(), place
+            assert "&quot;" not in main.inner_text(), place
             assert page.locator('[data-testid="stException"]').count() == 0, place
     assert said == []
