@@ -46,7 +46,7 @@ def candidate() -> Candidate:
 
 
 def study_of(name: str, classes: list[str]) -> StudySettings:
-    study = a_study(space=name)
+    study = a_study(name=name, space=name)
     source = name if is_utf8(name) else "data"  # other paths are refused
     facts = study.data.model_dump() | {"name": name, "source": source, "classes": tuple(classes), "notes": (name,)}
     return StudySettings.model_validate(study.model_dump() | {"data": facts})
@@ -85,7 +85,8 @@ def test_a_study_of_any_names_is_stored_and_read_and_reported(home: Home, name: 
     with folder.create(study, presets()["tiny"].read_text(encoding="utf-8")):
         pass
     assert folder.read() == study
-    assert (study.data.name, *study.data.classes, *study.data.notes) == tuple(map(printable, [name, *classes, name]))
+    shown = (study.name, study.data.name, *study.data.classes, *study.data.notes)
+    assert shown == tuple(map(printable, [name, name, *classes, name]))
     record = Record(folder.path)
     record.add(completed(Trial.begin(Proposal(0, {}, candidate()))))
     record.add(Trial.begin(Proposal(1, {}, candidate())).lose("failed", name))

@@ -59,7 +59,10 @@ def _unformat(part: Any, *names: str) -> None:
 
 
 def _html(value: Any) -> Any:
-    return escape(printable(value), quote=False) if isinstance(value, str) else value  # plotly does not know &quot;
+    if not isinstance(value, str):
+        return value
+    # Without &quot;, which plotly does not know; names and titles are templates too, where a variable may begin.
+    return escape(printable(value), quote=False).replace("%{", "&#37;{")
 
 
 def counts(trials: pd.DataFrame) -> str:

@@ -1,5 +1,6 @@
 """On the dashboard's pages and in its figures, whatever others call things is only text, on one line."""
 
+import os
 import re
 from collections.abc import Iterator
 from html import unescape
@@ -18,6 +19,7 @@ from mlflow.tracking import MlflowClient
 from nasty import NAMES, NASTY, require_printable
 from samples import a_study
 from stores import Written
+from test_pages import opened
 
 from convsearch.dashboard.figures.course import course, race
 from convsearch.dashboard.figures.fit import fit
@@ -31,6 +33,8 @@ from convsearch.dashboard.figures.trial.confusion import confusion
 from convsearch.dashboard.page.words import plain, plain_lines, unformat
 from convsearch.dashboard.reading.rows import MEASURES, OPTION, heading
 from convsearch.dashboard.reading.store import Store
+from convsearch.dashboard.serve import serve
+from convsearch.spaces.errors import InputError
 from convsearch.spaces.printable import is_utf8, printable
 
 MARKDOWN = MarkdownIt("gfm-like", {"html": True, "linkify": False})
@@ -133,9 +137,10 @@ def test_all_text_in_figures_is_text(names: list[str]) -> None:
         said = [text for key, text in texts(figure.to_plotly_json()) if not key.endswith("template")]
         for text in said:
             assert "<" not in text
+            assert "%{" not in text
             require_printable(unescape(text))
             assert "\n" not in text
-            assert not re.search("&(?!amp;|lt;|gt;)", text)
+            assert not re.search("&(?!amp;|lt;|gt;|#37;)", text)
 
 
 @given(
@@ -146,6 +151,25 @@ def test_no_two_columns_of_a_table_have_one_heading(options: set[str]) -> None:
     assert len(set(map(heading, columns))) == len(columns)
     assert [heading(name) for name in MEASURES.values()] == list(MEASURES.values())
     assert heading("option.learning_rate") == "learning_rate"
+
+
+def test_names_that_look_like_numbers_or_times_are_places_by_name() -> None:
+    bars = timeline(trials_of("2026-01-01", "2026-02-01"), pd.Timestamp("2026-01-02", tz="UTC"))
+    assert bars.layout.yaxis.type == importances({"1": 0.5, "20": 0.25}).layout.yaxis.type == "category"
+
+
+def test_a_home_whose_name_is_markup_is_named_as_it_is(tmp_path: Path) -> None:
+    home = tmp_path / "**b** [a](x) www.x.org"
+    Written(home).add([0.5])
+    app = opened(home, "trial", study="birds")
+    (info,) = [info for info in app.info if info.proto.title == "Its files are not here"]
+    assert str(home) in spoken(info.value).replace(NOTHING, "")
+    assert not FOUND.search(spoken(info.value))
+
+
+def test_a_home_that_pages_cannot_name_is_not_served() -> None:
+    with pytest.raises(InputError, match=r"--home B\\xe4r: the path is not valid UTF-8"):
+        serve(Path(os.fsdecode(b"B\xe4r")), 8501)
 
 
 def test_what_mlflow_has_been_told_of_names_is_read_on_one_line(tmp_path: Path) -> None:
