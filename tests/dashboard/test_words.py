@@ -169,7 +169,7 @@ def test_a_home_whose_name_is_markup_is_named_as_it_is(tmp_path: Path) -> None:
 
 def test_a_home_that_pages_cannot_name_is_not_served() -> None:
     with pytest.raises(InputError, match=r"--home B\\xe4r: the path is not valid UTF-8"):
-        serve(Path(os.fsdecode(b"B\xe4r")), 8501)
+        serve(Path(os.fsdecode(b"B\xe4r")), 8501, "256.0.0.1")  # which nobody can serve on either
 
 
 def test_what_mlflow_has_been_told_of_names_is_read_on_one_line(tmp_path: Path) -> None:
