@@ -20,7 +20,7 @@ CONFUSIONS = 15  # the number of most common confusions that are listed otherwis
 class Facts:
     """What the card is written from: the trial that won, and the candidate that the weights belong to.
 
-    `test` is None where the test split was not read for this model; `tests` is how often it was read for the study.
+    `test` is None where the test split was not read for this model; `tests` is how often this loop read it.
     `with_validation` says that the weights were trained on the validation images too; `repeats` is the candidate's mean
     and spread, if it was trained with several seeds.
     """
@@ -78,14 +78,18 @@ def _data(study: StudySettings, tests: int) -> str:
         f"- Classes: {shown}\n"
         f"- Images: {data.train:,} for training, {data.val:,} for validation, {data.test:,} for the test; "
         f"seed {study.seed}, stratified\n"
-        f"- The test images were held out before the search and read {_read(tests)}{notes}"
+        f"- The test images were held out before the search and read {_read(study, tests)}{notes}"
     )
 
 
-def _read(tests: int) -> str:
-    if tests <= 1:
-        return "once, for the final model"
-    return f"{tests} times, because the study continued after a winner had been tested; the search never used them"
+def _read(study: StudySettings, tests: int) -> str:
+    own = "" if study.storage is None else "; each loop that shares this study counts only its own readings"
+    if tests == 0:
+        return f"not yet{own}"
+    if tests == 1:
+        return f"once, for the final model{own}"
+    again = "because the study continued after a winner had been tested"
+    return f"{tests} times, {again}; the search never used them{own}"
 
 
 def _accuracy(facts: Facts) -> str:

@@ -71,7 +71,7 @@ def export_bundle(folder: StudyFolder, trial: Trial | None, to: Path) -> float:
             model, momentum = trained_model(trial.candidate, weights, study.data.train)
             counts = {str(state): count for state, count in folder.record().counts().items()}
             trained = f"The weights are those of its best epoch, {trial.best_epoch}."
-            facts = Facts(study, trial, trial.candidate, counts, trial.value or 0.0, trained, None)
+            facts = Facts(study, trial, trial.candidate, counts, trial.value or 0.0, trained, None, folder.tests())
             return write_bundle(place, model, momentum, facts, dataset, split, verifier)
 
 

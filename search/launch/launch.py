@@ -23,7 +23,7 @@ from ..study.record import Record
 from ..system.lock import alone
 from ..system.programs import Call, Starter
 from ..winner.long_training import train_best
-from ..winner.repeats import repeat_best, seconds_to_repeat
+from ..winner.repeats import repeat_best, seconds_to_repeat, wants_more_repeats
 from ..winner.result import PUBLISH, export_winner, is_published, publish_result
 from ..winner.turn import turn_of
 from .announcement import announce
@@ -123,8 +123,8 @@ def _search_and_export(launched: Launch) -> None:
 def _train_and_export_winner(launched: Launch) -> None:
     prepared, budget, console = launched.prepared, launched.budget, launched.console
     record, study = prepared.record, prepared.study
-    if _is_finished(prepared, budget):
-        console.print("nothing left to do: the study is finished")
+    if (reason := _why_finished(prepared, budget)) is not None:
+        console.print(f"nothing left to do: {reason}", soft_wrap=True)
         return
     if not record.best():
         raise WorkError(f"no trial has finished: {_why_none(record)}")
@@ -179,15 +179,20 @@ def _require_a_choice(prepared: Prepared) -> None:
         ) from error
 
 
-def _is_finished(prepared: Prepared, budget: Budget) -> bool:
-    """Whether the bundle was chosen from all finished trials, so that the test split need not be read again."""
-    result = prepared.folder.result()
+def _why_finished(prepared: Prepared, budget: Budget) -> str | None:
+    """Return why there is no need to read the test split again: the bundle was chosen from all finished trials.
+
+    None if the study has to go on to a winner.
+    """
+    result, study = prepared.folder.result(), prepared.study
     if result is None or not prepared.folder.bundle.is_dir():
-        return False
-    time_left = budget.winner_seconds is None or budget.winner_seconds > 0
-    if result.cut and time_left:  # the winner's training was cut short
-        return False
-    return (result.trials, result.under) == (prepared.record.finished(), prepared.study.under)
+        return None
+    if (result.trials, result.under) != (prepared.record.finished(), study.under):
+        return None
+    time_left, more = budget.winner_seconds is None or budget.winner_seconds > 0, wants_more_repeats(prepared, result)
+    if time_left and (result.cut or more):  # cut: Ctrl-C came before the winner was trained
+        return None
+    return f"--repeats {study.repeats} need more --minutes" if more else "the study is finished"
 
 
 def _why_none(record: Record) -> str:

@@ -182,10 +182,18 @@ def result_lines(folder: StudyFolder) -> list[str]:
         + (f" ({_in_trial(result)}{again.summary})" if again and again.spread is not None else "")
         + ("; then trained on the validation images too" if result.with_validation else ""),
         f"test accuracy {test.accuracy:.1%}, 95 % interval {low:.1%} to {high:.1%} ({test.count:,} images)"
-        + (f", read {result.tests} times, because the study continued" if result.tests > 1 else ""),
+        + _read(result.tests, shared=folder.read().storage is not None),
         "time: " + ", ".join(f"{name} {duration(seconds)}" for name, seconds in result.seconds.items()),
         f"bundle: {printable(str(folder.bundle))}",
     ]
+
+
+def _read(tests: int, shared: bool) -> str:
+    """Return how often the test split was read, if that was not once: of a shared study, only this loop is known."""
+    if tests <= 1 and not shared:
+        return ""
+    times = "once" if tests <= 1 else f"{tests} times"
+    return f", read {times}{' by this loop' if shared else ''}{', because the study continued' if tests > 1 else ''}"
 
 
 def next_commands(home: Home, folder: StudyFolder) -> list[str]:

@@ -160,7 +160,7 @@ class StudyFolder:
             ) from error
 
     def tests(self) -> int:
-        """Return how many times the test split was read."""
+        """Return how many times the test split was read; of a shared study, by this home's loop alone."""
         return len(self._tests_file.read_bytes().splitlines()) if self._tests_file.exists() else 0
 
     def note_test(self, number: int) -> None:

@@ -38,12 +38,13 @@ class Training(BaseModel):
 class Result(BaseModel):
     """The result of a study.
 
-    The winner is trial `best`, chosen from `trials` finished ones, `under` a limit if one was given. `val_accuracy` is
-    measured on images that the weights were not trained on: it is the trial's if they were trained `with_validation`.
-    `seconds` is the time of the last launch by phase, `tests` how many times the test split was read. `model_uri` is
-    the model's address in MLflow, `mlflow` is MLflow's address, and `store` tells the experiment from those of other
-    stores: None until they are delivered (`store` also where an earlier version delivered them). `cut` says that
-    Ctrl-C ended the study before the winner was trained.
+    The winner is trial `best`, chosen from `trials` finished ones, of which `repeats` were to be trained again (None
+    where an earlier version did not store it), `under` a limit if one was given. `val_accuracy` is measured on images
+    that the weights were not trained on: it is the trial's if they were trained `with_validation`. `seconds` is the
+    time of the last launch by phase, `tests` how many times this home's loop read the test split. `model_uri` is the
+    model's address in MLflow, `mlflow` is MLflow's address, and `store` tells the experiment from those of other
+    stores: None until they are delivered (`store` also where an earlier version delivered them). `cut` says that Ctrl-C
+    ended the study before the winner was trained.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -53,6 +54,7 @@ class Result(BaseModel):
     tests: Count
     cut: bool
     best: Count
+    repeats: Count | None = None
     under: str | None
     val_accuracy: Share
     with_validation: bool

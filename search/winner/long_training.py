@@ -185,26 +185,30 @@ def train_best(prepared: Prepared, executor: Executor, budget: Budget, status: C
 
 
 def _with_local_weights(prepared: Prepared, winner: Winner) -> Winner:
-    """Return the winner, or the best trial whose weights are here if the winner's are in the home of another loop.
+    """Return the winner, or the best trial whose weights are here if the winner's are not.
+
+    They are in the home of the loop that ran it, or were deleted when it was not among the best few: repeats that were
+    asked for later may have put it first.
 
     Raises:
         WorkError: there are no weights here.
     """
-    loop = winner.trial.loop
-    if loop is None or winner.weights.exists():
+    if winner.weights.exists():
         return winner
+    loop = winner.trial.loop
     folder, number = prepared.folder, winner.trial.number
     ranked = prepared.study.preference.ranked(prepared.record)
     here = [trial for trial in ranked if folder.weights(trial.number).exists()]
     if not here:
+        where = "its weights were not kept" if loop is None else f"it ran in {loop}, where its weights are"
         raise WorkError(
-            f"trial {number} is the best, but it ran in {loop}, where its weights are, and there are none here: "
-            "use --resume there, or here with enough time to train it again"
+            f"trial {number} is the best, but {where}, and there are none here: use --resume "
+            f"{'' if loop is None else 'there, or here '}with enough time to train it again"
         )
     log.warning(
-        "the weights of trial %d are in %s, where it ran: exporting trial %d, the best whose weights are here",
+        "the weights of trial %d %s: exporting trial %d, the best whose weights are here",
         number,
-        loop,
+        "were not kept" if loop is None else f"are in {loop}, where it ran",
         here[0].number,
     )
     kept = Winner.of_trial(here[0], folder.weights(here[0].number))

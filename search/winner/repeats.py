@@ -11,12 +11,19 @@ from ..loop.cost import Costs
 from ..loop.jobs import job_of
 from ..loop.prepared import Prepared
 from ..study.repeats import Repeat, Repeats
+from ..study.result import Result
 from ..study.trial import Trial
 from ..values.job import EpochReport, Job
 
 COMPARED = 2  # the number of best trials for whose repeats time is reserved; more are trained if there is time
 SEED_STEP = 7919  # between the seeds of a candidate's trainings
 log = logging.getLogger(__name__)
+
+
+def still_to_repeat(best: Sequence[Trial], repeats: Repeats) -> list[Trial]:
+    """Return those of the best trials that are to be trained again: complete ones, if there are two to compare."""
+    complete = [trial for trial in best if trial.state == "complete"]
+    return [trial for trial in complete if repeats.standing(trial).spread is None] if len(complete) > 1 else []
 
 
 def repeat_trials(
@@ -31,8 +38,8 @@ def repeat_trials(
     """Train each of the best trials once more, the best first, while there is time; return whether all were.
 
     Args:
-        best: the trials; only complete ones are trained, and only if there are at least two to compare.
-        repeats: collects the results; trials that it has already are not trained again.
+        best: the trials; `still_to_repeat` says which of them are trained.
+        repeats: collects the results.
         job: makes the job of a trial for a new seed.
         fits: whether there is time for a trial.
         executor: runs the jobs.
@@ -42,13 +49,12 @@ def repeat_trials(
     Raises:
         WorkError: the machine cannot run jobs any more.
     """
-    complete = [trial for trial in best if trial.state == "complete"]
-    trials = {trial.number: trial for trial in complete if repeats.standing(trial).spread is None}
+    trials = {trial.number: trial for trial in still_to_repeat(best, repeats)}
     all_done = True
 
     def jobs() -> Iterator[Job]:
         nonlocal all_done
-        for trial in trials.values() if len(complete) > 1 else ():
+        for trial in trials.values():
             if not all_done or budget.stopped or not fits(trial):
                 all_done = False
                 return
@@ -85,6 +91,15 @@ def seconds_to_repeat(prepared: Prepared) -> float:
     costs = Costs.of(prepared.record, len(prepared.split.train))
     best = [trial for trial in prepared.record.best(min(prepared.study.repeats, COMPARED)) if trial.state == "complete"]
     return sum(costs.trial(trial.candidate, prepared.study.epochs) for trial in best)
+
+
+def wants_more_repeats(prepared: Prepared, result: Result) -> bool:
+    """Whether the study was given more repeats after its result, and a trial is left for them."""
+    study = prepared.study
+    if result.repeats is not None and study.repeats <= result.repeats:
+        return False
+    best = study.preference.ranked(prepared.record)[: study.repeats]
+    return bool(still_to_repeat(best, prepared.folder.repeats()))
 
 
 def repeat_best(prepared: Prepared, executor: Executor, budget: Budget, status: Callable[[str], None]) -> None:

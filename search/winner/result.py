@@ -33,6 +33,7 @@ def export_winner(prepared: Prepared, winner: Winner, budget: Budget, starter: S
         tests=folder.tests(),
         cut=budget.stopped,
         best=winner.trial.number,
+        repeats=prepared.study.repeats,
         under=prepared.study.under,
         val_accuracy=winner.val_accuracy,
         with_validation=winner.with_validation,

@@ -37,13 +37,15 @@ def turn_of(prepared: Prepared, engine: Engine, budget: Budget) -> Iterator[bool
         note = engine.retry.until_done(lambda: database.winner() or {})
         study, finished = prepared.study, prepared.record.finished()
         done = (note.get("trials"), note.get("under")) == (finished, study.under) and not note.get("cut")
+        done &= note.get("repeats", study.repeats) >= study.repeats
         if not held or (done and note["loop"] != engine.loop):
             who = f"{note['loop']} has exported" if held else "another loop trains and exports"
             log.info("nothing is left to do here: %s the winner of %s", who, counted(finished, "trial"))
             yield False
             return
         yield True
-        made = {"trials": finished, "under": study.under, "cut": budget.stopped, "loop": engine.loop}
+        made = {"trials": finished, "under": study.under, "repeats": study.repeats}
+        made |= {"cut": budget.stopped, "loop": engine.loop}
 
         def note_winner() -> bool:
             database.note_winner(made)

@@ -16,6 +16,7 @@ from terminal import PATIENCE, Finished, convsearch, environment, typed
 
 from convsearch.search.data import Dataset, Split
 from convsearch.search.loop.time_used import time_used
+from convsearch.search.study.repeats import DEFAULT_REPEATS
 from convsearch.search.study.result import Result
 from convsearch.search.system.backend import import_keras
 from convsearch.search.values.proposal import State
@@ -540,6 +541,28 @@ def test_a_finished_study_that_goes_on_with_nothing_to_do_is_not_tested_again(co
     assert "nothing left to do: the study is finished" in done.stderr
     assert before == (folder.result_file.read_bytes(), (folder.bundle / "model.keras").stat().st_mtime_ns)
     assert len(copied.record.trials) == 7
+
+
+def test_repeats_that_a_finished_study_is_given_are_had_before_its_winner_is_named_anew(copied: Finished) -> None:
+    folder, complete = copied.folder, len(copied.record.in_state("complete"))
+    before = {repeat.number for repeat in folder.repeats().all}
+    assert len(before) == DEFAULT_REPEATS < complete
+    resume = ("run", "--resume", "--study", copied.name, "--home", copied.home)
+    settings, used = folder.read(), time_used(folder.path)
+    folder.write(settings.model_copy(update={"minutes": used / 60, "trials": None}))  # all of them are spent
+    done = typed(*resume, "--repeats", complete)
+    assert (done.returncode, folder.read().repeats) == (0, complete)
+    assert f"nothing left to do: --repeats {complete} need more --minutes" in done.stderr
+    folder.write(settings)
+    done = convsearch(*resume, "--repeats", complete)
+    assert done.returncode == 0, done.stderr
+    repeats = [repeat.number for repeat in folder.repeats().all]
+    assert sorted(repeats) == sorted(trial.number for trial in copied.record.best(complete))
+    result = folder.result()
+    assert result is not None
+    assert (result.repeats, result.trials, result.tests) == (complete, 7, 2)
+    done = typed(*resume)
+    assert "nothing left to do: the study is finished" in done.stderr
 
 
 def test_trials_that_came_after_the_result_and_before_a_kill_are_considered(copied: Finished) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from nasty import NAMES
+from samples import a_study
 
 from convsearch.search.export.markdown import plain
 from convsearch.search.export.model_card import WIDEST, Facts, model_card
@@ -109,3 +110,26 @@ def test_text_is_shown_as_it_is_wherever_it_stands(parser: MarkdownIt, frame: st
 )
 def test_ordinary_names_stay_readable_in_the_source(name: str) -> None:
     assert plain(name) == name
+
+
+@pytest.mark.parametrize(
+    ("tests", "shared", "said"),
+    [
+        (0, False, "read not yet"),
+        (1, False, "read once, for the final model"),
+        (
+            2,
+            False,
+            "read 2 times, because the study continued after a winner had been tested; the search never used them",
+        ),
+        (1, True, "read once, for the final model; each loop that shares this study counts only its own readings"),
+        (2, True, "the search never used them; each loop that shares this study counts only its own readings"),
+    ],
+)
+def test_the_card_says_how_often_the_test_images_were_read_and_by_whom(tests: int, shared: bool, said: str) -> None:
+    study = a_study(**({"storage": "postgresql://me@host/x", "loop": "here"} if shared else {}))
+    architecture = Architecture(input=study.data.input, layers=(Layer(filters=8),), classes=10)
+    candidate = Candidate(architecture=architecture, recipe=Recipe())
+    trial = Trial.begin(Proposal(0, {}, candidate))
+    text = model_card(Facts(study, trial, candidate, {"complete": 1}, 0.9, "", None, tests))
+    assert f"{said}\n\n## Accuracy" in text

@@ -3,12 +3,23 @@
 from pathlib import Path
 
 import pytest
+from samples import a_study
 
-from convsearch.search.report.study import COMMON, common_lines, failure_lines, importance_lines, standing_lines
+from convsearch.search.report.study import (
+    COMMON,
+    common_lines,
+    failure_lines,
+    importance_lines,
+    result_lines,
+    standing_lines,
+)
+from convsearch.search.study.folder import StudyFolder
 from convsearch.search.study.objectives import Preference
 from convsearch.search.study.record import Record
 from convsearch.search.study.repeats import Repeat, Repeats
+from convsearch.search.study.result import Result
 from convsearch.search.study.trial import Trial
+from convsearch.search.values.evaluation import Evaluation
 from convsearch.search.values.proposal import Proposal, State
 from convsearch.spaces.architecture import Architecture, Candidate, Layer, Recipe
 from convsearch.spaces.arithmetic import Volume
@@ -145,3 +156,41 @@ def test_reasons_of_failures_are_named_once_the_commonest_first(tmp_path: Path) 
         "failed, 2 x: the loss became NaN",
         "failed, 1 x: out of memory",
     ]
+
+
+@pytest.mark.parametrize(
+    ("tests", "shared", "said"),
+    [
+        (1, False, "(20 images)"),
+        (2, False, "(20 images), read 2 times, because the study continued"),
+        (1, True, "(20 images), read once by this loop"),
+        (3, True, "(20 images), read 3 times by this loop, because the study continued"),
+    ],
+)
+def test_how_often_the_test_images_were_read_is_told_and_by_whom(
+    tests: int, shared: bool, said: str, tmp_path: Path
+) -> None:
+    folder = StudyFolder(tmp_path / "mine")
+    study = a_study(**({"storage": "postgresql://me@host/x", "loop": "here"} if shared else {}))
+    with folder.create(study, "layers: [1]\n"):
+        pass
+    record_of(folder.path, [ended(0, 0.9, Layer(filters=8))])
+    test = Evaluation(accuracy=0.5, interval_95=(0.3, 0.7), count=20, confusion=((5, 5), (5, 5)))
+    result = Result(
+        at=study.created_at,
+        trials=1,
+        tests=tests,
+        cut=False,
+        best=0,
+        under=None,
+        val_accuracy=0.9,
+        with_validation=False,
+        trained="",
+        test=test,
+        model_uri=None,
+        mlflow=None,
+        seconds={},
+        final=None,
+    )
+    folder.result_file.write_text(result.model_dump_json(), encoding="utf-8")
+    assert result_lines(folder)[1].endswith(said)

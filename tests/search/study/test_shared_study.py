@@ -69,6 +69,19 @@ def test_where_no_weights_are_here_it_is_said_where_they_are(prepared: Prepared)
         train_best(prepared, cast(Executor, None), Budget(None, None, stopped=True), lambda text: None)
 
 
+def test_where_the_best_has_no_weights_because_repeats_put_it_first_the_best_that_has_is_exported(
+    prepared: Prepared, caplog: pytest.LogCaptureFixture
+) -> None:
+    two_trials(prepared)
+    prepared.record.add(prepared.record.trials[0].model_copy(update={"loop": None}))
+    stopped = Budget(None, None, stopped=True)
+    with pytest.raises(WorkError, match="trial 0 is the best, but its weights were not kept, and there are none here"):
+        train_best(prepared, cast(Executor, None), stopped, lambda text: None)
+    prepared.folder.weights(1).touch()
+    assert train_best(prepared, cast(Executor, None), stopped, lambda text: None).trial.number == 1
+    assert "the weights of trial 0 were not kept: exporting trial 1" in caplog.text
+
+
 def test_the_weights_that_are_kept_are_those_of_trials_that_ran_here(prepared: Prepared) -> None:
     two_trials(prepared)
     assert [trial.number for trial in prepared.record.best(2)] == [0, 1]
