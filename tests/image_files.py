@@ -5,7 +5,7 @@ import resource
 import struct
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -313,37 +313,19 @@ BAD: list[Save] = [
 
 
 @contextmanager
-def too_many_open_files() -> Iterator[None]:
-    """Let this process open no further file while the block runs."""
+def too_many_open_files(left: int = 0) -> Iterator[None]:
+    """Let this process open only so many files more at a time while the block runs."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)
-    opened = os.open(os.devnull, os.O_RDONLY)
+    opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(1 + left)]  # always the lowest numbers that are free
     try:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (opened + 1, limit[1]))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (opened[-1] + 1, limit[1]))
+        while len(opened) > 1:
+            os.close(opened.pop())
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limit)
-        os.close(opened)
-
-
-@contextmanager
-def too_little_memory() -> Iterator[None]:
-    """Leave this process a few megabytes while the block runs: enough for anything but a large image."""
-    limit = resource.getrlimit(resource.RLIMIT_AS)
-    used = int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + 16 * 2**20, limit[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, limit)
+        os.close(opened[0])
 
 
 def large(path: Path) -> Path:
     return png_that_says(path / "large.png", 7000, 7000)
-
-
-Failing = Callable[[], AbstractContextManager[None]]
-FAILURES: list[tuple[Save, Failing, type[Exception], str | None]] = [
-    (grey, too_many_open_files, OSError, "Too many open files"),
-    (large, too_little_memory, MemoryError, None),
-]
-"""Files that are no worse than others, the failure of the machine with which they are read, and its error."""

@@ -104,7 +104,7 @@ def _accuracy(facts: Facts) -> str:
         return text + "\n\nThe test split was not read for this model: it is kept for the winner of the search."
     low, high = test.interval_95
     rows = [
-        f"| {plain(name)} | {precision:.1%} | {recall:.1%} | {count} |"
+        f"| {plain(name)} | {precision:.1%} | {f'{recall:.1%}' if count else '-'} | {count} |"
         for name, (precision, recall, count) in zip(facts.study.data.classes, test.per_class(), strict=True)
     ]
     return (

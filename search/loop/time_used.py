@@ -1,5 +1,6 @@
 """The seconds that a study has used, saved while it runs: a kill costs no more than the last few of them."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -24,12 +25,15 @@ def time_used(folder: Path) -> float:
         return 0.0
     text = file.read_text(encoding="utf-8", errors="replace")
     try:
-        return float(text)
-    except ValueError as error:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
         raise InputError(
             f"{file}: '{text.strip()[:40]}' is not a number of seconds; remove the file to give the study all "
             "its minutes again"
-        ) from error
+        )
+    return seconds
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from ...spaces.arithmetic import Volume
 from ...spaces.errors import InputError
 from ...spaces.printable import printable
 from ..data.source import BATCH_BYTES, Batch, Role, Source, bad_report, check_image_size, listed, quoted, role_of
-from .images import SUFFIXES, BadImageError, Header, decode, quiet, read_header
+from .images import OF_THE_MACHINE, SUFFIXES, BadImageError, Header, decode, quiet, read_header
 
 _PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 _THREADS = min(32, os.cpu_count() or 1)
@@ -191,6 +191,8 @@ class _Walk:
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError as error:
+            if error.errno in OF_THE_MACHINE:
+                raise
             raise InputError(f"{folder}: cannot be listed ({error.strerror}).") from error
         for entry in entries:
             path = Path(entry.path)
@@ -227,10 +229,12 @@ def _scan(file: _File) -> _Scan:
     try:
         with file.path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        return _Scan(digest, read_header(file.path), "")
+            return _Scan(digest, read_header(file.path), "")
     except BadImageError as error:
         return _Scan(digest, None, error.reason)
     except OSError as error:
+        if error.errno in OF_THE_MACHINE:  # the same image would be left out of one launch only
+            raise
         return _Scan(digest, None, f"cannot be read: {error.strerror}")
 
 

@@ -35,7 +35,7 @@ MAX_PIXELS = 50_000_000
 """A larger image is treated as a decompression bomb or a mistake, and not decoded."""
 
 # Errors of reading that say nothing of the file: too many open files, no memory, a failing disk or connection.
-_OF_THE_MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE, errno.EINTR, errno.ETIMEDOUT)
+OF_THE_MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE, errno.EINTR, errno.ETIMEDOUT)
 
 _GREY_MODES = ("1", "L", "LA", "La", "I", "F")
 _QUARTER_TURNS = (5, 6, 7, 8)  # EXIF orientations that swap height and width
@@ -149,7 +149,7 @@ def _problems_of(name: str) -> Iterator[None]:
     except MemoryError:  # the machine's failure, not the image's: the same image would be left out of one launch only
         raise
     except OSError as error:
-        if error.errno in _OF_THE_MACHINE:
+        if error.errno in OF_THE_MACHINE:
             raise
         raise BadImageError(name, f"damaged: {error}") from error
     except Exception as error:  # damaged files make Pillow's decoders raise almost anything

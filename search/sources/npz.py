@@ -22,6 +22,7 @@ from ...spaces.errors import InputError
 from ...spaces.printable import printable
 from ..data.source import Source
 from .arrays import Part, array_source, rows_per_chunk
+from .images import OF_THE_MACHINE
 
 _LAYOUTS: tuple[dict[str, tuple[str, str]], ...] = (
     {"train": ("x_train", "y_train"), "val": ("x_val", "y_val"), "test": ("x_test", "y_test")},
@@ -153,7 +154,7 @@ def _damage_of(spec: str, key: str = "") -> Iterator[None]:
     except InputError:
         raise
     except OSError as error:
-        if error.errno == errno.ENOSPC:  # the disk is full while unpacking: not the file's fault
+        if error.errno in (errno.ENOSPC, *OF_THE_MACHINE):  # such as a full disk while unpacking: not the file's fault
             raise
         raise _damaged(spec, key, error) from error
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError, SyntaxError) as error:

@@ -74,8 +74,8 @@ class Terms(BaseModel):
     objectives: Annotated[tuple[str, ...], AfterValidator(checked_objectives), Field(min_length=1)] = DEFAULT
     under: str | None = None
     repeats: Count = DEFAULT_REPEATS
-    trials: Count | None
-    minutes: Finite | None = None
+    trials: Annotated[Count, Field(ge=1)] | None
+    minutes: Annotated[Finite, Field(gt=0)] | None = None
     seed: Count
     class_weights: bool
     precision: Precision = "float32"
@@ -109,7 +109,7 @@ class StudySettings(Terms):
     space_format: int = 1
     space_hash: str | None = None
     data: DataFacts
-    epochs: Count
+    epochs: Annotated[Count, Field(ge=1)]
     warm_values: tuple[Values, ...] = ()
     versions: dict[str, str]
     storage: str | None = None

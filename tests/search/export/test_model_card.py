@@ -133,3 +133,15 @@ def test_the_card_says_how_often_the_test_images_were_read_and_by_whom(tests: in
     trial = Trial.begin(Proposal(0, {}, candidate))
     text = model_card(Facts(study, trial, candidate, {"complete": 1}, 0.9, "", None, tests))
     assert f"{said}\n\n## Accuracy" in text
+
+
+def test_of_a_class_without_test_images_no_recall_is_told() -> None:
+    study = a_study()
+    architecture = Architecture(input=study.data.input, layers=(Layer(filters=8),), classes=10)
+    candidate = Candidate(architecture=architecture, recipe=Recipe())
+    trial = Trial.begin(Proposal(0, {}, candidate))
+    confusion = tuple(tuple(3 * (i == j < 9) for j in range(10)) for i in range(10))
+    test = Evaluation(accuracy=1.0, interval_95=(0.9, 1.0), count=27, confusion=confusion)
+    rows = model_card(Facts(study, trial, candidate, {"complete": 1}, 0.9, "", test)).splitlines()
+    assert "| 8 | 100.0% | 100.0% | 3 |" in rows
+    assert "| 9 | 0.0% | - | 0 |" in rows

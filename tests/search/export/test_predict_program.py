@@ -11,7 +11,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from image_files import BAD, FAILURES, GOOD, Failing, Save, grey, text, too_many_open_files, truncated
+from image_files import BAD, GOOD, Save, grey, large, text, too_many_open_files, truncated
 from PIL import Image
 from terminal import PATIENCE, environment
 
@@ -59,15 +59,39 @@ def test_what_the_search_refuses_is_refused_for_the_same_reason(
     assert str(shipped.value) == f"{path}: {searched.value.reason}"
 
 
-@pytest.mark.parametrize(
-    ("save", "failing", "error", "said"), FAILURES, ids=lambda given: getattr(given, "__name__", "")
-)
-def test_a_failure_of_the_machine_is_no_damaged_image_here_either(
-    program: ModuleType, save: Save, failing: Failing, error: type[Exception], said: str | None, tmp_path: Path
-) -> None:
-    path = save(tmp_path)
-    with failing(), pytest.raises(error, match=said):
+def test_a_failure_of_the_machine_is_no_damaged_image_here_either(program: ModuleType, tmp_path: Path) -> None:
+    path = grey(tmp_path)
+    with too_many_open_files(), pytest.raises(OSError, match="Too many open files"):
         program.read(path, 12, 12, 3)
+
+
+WITH_LITTLE_MEMORY = """
+import resource, runpy, sys
+from pathlib import Path
+from convsearch.search.sources.images import decode
+
+read, path = runpy.run_path(sys.argv[1])["read"], Path(sys.argv[2])
+used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 2**24, resource.getrlimit(resource.RLIMIT_AS)[1]))
+for reader in (lambda: decode(path, (12, 12), 3), lambda: read(path, 12, 12, 3)):
+    try:
+        reader()
+    except MemoryError:
+        print("MemoryError")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not limit a process's memory")
+def test_for_both_readers_a_lack_of_memory_is_no_damaged_image(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITH_LITTLE_MEMORY, SHIPPED, large(tmp_path)],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("MemoryError\nMemoryError\n", "")
 
 
 # ---------------------------------------------------------------------- the program, beside a model

@@ -41,9 +41,10 @@ def test_a_kill_costs_the_last_few_seconds_of_what_is_known(tmp_path: Path) -> N
     assert [path.name for path in tmp_path.iterdir()] == ["spent.txt"]
 
 
-def test_what_is_no_number_is_named(tmp_path: Path) -> None:
-    (tmp_path / "spent.txt").write_text("a while\n")
-    with pytest.raises(InputError, match=r"spent\.txt: 'a while' is not a number of seconds; remove the file"):
+@pytest.mark.parametrize("text", ["a while", "nan", "inf", "-1"])
+def test_what_is_no_number_of_seconds_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "spent.txt").write_text(f"{text}\n")
+    with pytest.raises(InputError, match=rf"spent\.txt: '{text}' is not a number of seconds; remove the file"):
         time_used(tmp_path)
 
 

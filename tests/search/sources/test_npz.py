@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from image_files import too_many_open_files
 
 from convsearch.search.data import Dataset
 from convsearch.search.sources import open_data
@@ -356,3 +357,9 @@ def test_an_empty_zip_is_refused(tmp_path: Path) -> None:
         pass
     with pytest.raises(InputError, match=r"set\.npz holds no arrays"):
         open_data(str(path), tmp_path / "cache")
+
+
+def test_a_failure_of_the_machine_is_no_damaged_file(tmp_path: Path) -> None:
+    opened(tmp_path, x=GREY, y=LABELS)
+    with too_many_open_files(), pytest.raises(OSError, match="Too many open files"):
+        open_data(str(tmp_path / "set.npz"), tmp_path / "cache")

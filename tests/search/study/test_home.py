@@ -154,7 +154,20 @@ def test_an_unknown_study_is_answered_with_those_that_are_there(home: Home) -> N
         home.existing("nine")
 
 
-@pytest.mark.parametrize("change", ["format: 3\n", "unknown: 1\n", "epochs: many\n", "]"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "format: 3\n",
+        "unknown: 1\n",
+        "epochs: many\n",
+        "epochs: 0\n",
+        "trials: 0\n",
+        "minutes: 0\n",
+        "minutes: .nan\n",
+        "repeats: -1\n",
+        "]",
+    ],
+)
 def test_a_study_file_that_was_changed_to_something_else_is_refused_by_its_name(home: Home, change: str) -> None:
     folder = home.study("mine")
     make(folder, study())
