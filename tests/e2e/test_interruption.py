@@ -138,6 +138,7 @@ def test_resume_runs_the_interrupted_candidate_again_and_goes_on_to_as_many_as_a
     again = found.trials[count + 1]
     assert (again.hash, again.state in FINISHED) == (once.trials[count].hash, True)
     assert found.finished() == count + 2
+    assert Home(once.home).study("first").read().trials == count + 2  # for the next --resume, too
     assert found.counts()["interrupted"] == 1
     states = optuna_states(once.home, "first")
     assert (sum(states.values()), states[TrialState.RUNNING], states[TrialState.FAIL]) == (count + 3, 0, 1)
