@@ -11,7 +11,7 @@ from .machine import machine
 QUICK = ("candidates", "proposal", "trial", "step", "first_step", "imports", "help_text", "show", "demo")
 LONG = ("comparison", "portfolio", "augmentation", "mixup", "surrogate", "logged", "space")
 WORKERS = ("workers", "soak", "scaling", "gpu")
-SUITE = ("suite",)
+SUITE = ("suite", "fuzz")
 DASHBOARD = ("dashboard",)
 
 

@@ -9,13 +9,12 @@ import json
 import os
 import resource
 import signal
-import sys
 import tarfile
 import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, redirect_stdout
+from contextlib import ExitStack, closing, contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -126,14 +125,11 @@ def in_time() -> Iterator[None]:
 
 
 def answers(read: Callable[[], object]) -> None:
-    """Read something: an InputError is as good as an answer, if it says something."""
+    """Read something: an InputError is as good as an answer."""
     printed = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", errors="backslashreplace")
-    with in_time(), redirect_stdout(printed), warnings.catch_warnings():
+    with in_time(), redirect_stdout(printed), warnings.catch_warnings(), suppress(InputError):
         warnings.simplefilter("error", RuntimeWarning)  # which users would see between the answers
-        try:
-            read()
-        except InputError as error:
-            assert str(error).strip()
+        read()
 
 
 def damaged(data: st.DataObject, content: bytes, kind: str) -> bytes:
@@ -204,8 +200,8 @@ def architectures() -> Iterator[Case]:
 
         def case(data: st.DataObject) -> None:
             file.write_bytes(damaged(data, as_json(ready[data.draw(st.integers(0, len(ready) - 1))]), ".json"))
-            for as_document in (False, True):
-                answers(lambda as_document=as_document: explain(str(file), as_document))
+            answers(lambda: explain(str(file)))
+            answers(lambda: explain(str(file), True))
 
         yield case
 

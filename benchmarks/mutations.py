@@ -1,13 +1,14 @@
-"""Damage for files: edits of the tree that a JSON or YAML text holds, of the arrays in an `.npz`, and of bytes.
+"""Damage for files: edits of the tree in a JSON or YAML text, of the arrays in an `.npz`, and of bytes.
 
-A draw is a list of edits. Where in the file an edit falls is a number, taken modulo what the file has: so the same edits
-fit every file, and hypothesis can shorten the list until only what does the harm is left.
+A draw is a list of edits. Where in the file an edit falls is a number, taken modulo what the file has: so the same
+edits fit every file, and hypothesis can shorten the list until only what does the harm is left.
 """
 
 import copy
 import io
 import json
 import math
+import warnings
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -23,10 +24,27 @@ STRANGE: tuple[Any, ...] = (
     *(None, True, False, [], {}, [[]], {"": None}, DEEP, [None] * 40),
     *(0, 1, -1, 2, 3, 255, 2**31, 2**63, -(2**63) - 1, 10**30, 10**400),
     *(0.0, -0.0, 0.5, -0.5, 1e-320, 1e308, math.inf, -math.inf, math.nan),
-    *("", "0", "-1", "nan", "1e999", "x" * 300, "a\u2028b", "\x00", "\ud800", "[/red]", "../..", "/", "{", "2026-11-30"),
-    *("1_000", "0x1F", "010", "1:30", "²", "true", "null", "same", "none", "*a", "&a [*a]", "!!python/object:os.x"),
+    *("", "0", "-1", "nan", "1e999", "x" * 300, "a\u2028b", "\x00", "\ud800", "[/red]", "../..", "/", "{"),
+    *(
+        "2026-11-30",
+        "1_000",
+        "0x1F",
+        "010",
+        "1:30",
+        "²",
+        "true",
+        "null",
+        "same",
+        "none",
+        "*a",
+        "&a [*a]",
+        "!!python/object:os.x",
+    ),
 )
-BYTES = (b"", b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b"\n", b"\r", b"\x85", b"}", b"[" * 2000, b"{\"a\":" * 2000, b"9" * 5000)
+BYTES = (
+    *(b"", b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b"\n", b"\r", b"\x85", b"}"),
+    *(b"[" * 2000, b'{"a":' * 2000, b"9" * 5000),
+)
 CUTS = ("cut", "insert", "flip", "double", "drop")
 
 
@@ -43,13 +61,15 @@ EDITS = st.lists(
 )
 
 _PLAIN = st.sampled_from(STRANGE).map(lambda value: yaml.safe_dump(value).removesuffix("...\n").strip())
+_NUMBER = st.floats(1e-9, 9).map(str) | st.integers(0, 99).map(str)
 VALUES = st.one_of(
     _PLAIN,
     st.lists(_PLAIN, max_size=4).map(lambda values: f"[{', '.join(values)}]"),
-    st.builds("{{min: {}, max: {}}}".format, *[st.floats(1e-9, 9).map(str) | st.integers(0, 99).map(str)] * 2),
-    st.builds("{{min: {}, max: {}, step: {}}}".format, *[st.floats(1e-9, 9).map(str) | st.integers(0, 99).map(str)] * 3),
+    st.builds("{{min: {}, max: {}}}".format, _NUMBER, _NUMBER),
+    st.builds("{{min: {}, max: {}, step: {}}}".format, _NUMBER, _NUMBER, _NUMBER),
     st.builds("{{min: {}, max: {}, log: {}, step: {}}}".format, _PLAIN, _PLAIN, _PLAIN, _PLAIN),
-    st.sampled_from(("[" * 5000, "{a: " * 5000, "9" * 5000, "- " * 5000, "&a [*a]", "1e" + "9" * 400, "? ", "!!int x", "2026-99-99")),
+    st.sampled_from(("[" * 5000, "{a: " * 5000, "- " * 5000, "9" * 5000, "1e" + "9" * 400)),
+    st.sampled_from(("&a [*a]", "? ", "!!int x", "2026-99-99")),
     st.text(max_size=20),
 )
 """Texts of one value, as YAML."""
@@ -66,7 +86,8 @@ def edited_bytes(content: bytes, edits: list[Edit]) -> bytes:
             case "insert":
                 content = content[:at] + BYTES[edit.value % len(BYTES)] + content[at:]
             case "flip":
-                content = content[:at] + bytes(byte ^ (1 << edit.value % 8) for byte in content[at : at + 1]) + content[at + 1 :]
+                flipped = bytes(byte ^ (1 << edit.value % 8) for byte in content[at : at + 1])
+                content = content[:at] + flipped + content[at + 1 :]
             case "double":
                 content = content[:end] + content[at:]
             case "drop":
@@ -165,12 +186,13 @@ def edited_arrays(content: bytes, edits: list[Edit]) -> bytes:
             case 8:
                 arrays[name] = np.zeros((*array.shape[: edit.value % 3], 0, *array.shape[1:]), array.dtype)
     packed = io.BytesIO()
-    np.savez(packed, **arrays)  # type: ignore[arg-type]
+    np.savez(packed, **arrays)
     return packed.getvalue()
 
 
 def _cast(array: np.ndarray[Any, Any], kind: str) -> np.ndarray[Any, Any]:
-    with np.errstate(all="ignore"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         try:
             return array.astype(kind)
         except ValueError:  # letters for numbers

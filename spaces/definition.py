@@ -240,20 +240,28 @@ def load(name_or_path: str) -> Definition:
     Raises:
         InputError: with one line for each mistake: the file, the line, the key, the value and what would be right.
     """
+    return parse(read(name_or_path), name_or_path)
+
+
+def read(name_or_path: str) -> str:
+    """Return the YAML text of a space, for `parse`; it is read once only, as a pipe gives it once.
+
+    Raises:
+        InputError: there is no such preset or file, or it is not text.
+    """
     ready = presets()
     if name_or_path in ready:
-        return parse(ready[name_or_path].read_text(encoding="utf-8"), name_or_path)
+        return ready[name_or_path].read_text(encoding="utf-8")
     path = Path(name_or_path)
     if path.suffix not in (".yaml", ".yml") and not path.exists():
         raise InputError(
             f"unknown space '{name_or_path}': {nearest(name_or_path, ready)}; or give the path of a YAML file"
         )
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:  # a name with a NUL, or bytes that are no UTF-8
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise InputError(f"{path}: the space cannot be read: {reason}") from error
-    return parse(text, str(path))
 
 
 def parse(text: str, source: str) -> Definition:
@@ -284,13 +292,21 @@ def _duplicates(node: yaml.Node | None) -> Iterator[tuple[int, str]]:
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
-            if str(key.value) in seen:
-                yield key.start_mark.line + 1, str(key.value)
-            seen.add(str(key.value))
+            name = _key(key)
+            if name in seen:
+                yield key.start_mark.line + 1, name
+            seen.add(name)
             yield from _duplicates(value)
     elif isinstance(node, yaml.SequenceNode):
         for item in node.value:
             yield from _duplicates(item)
+
+
+def _key(node: yaml.Node) -> str:
+    """Return a key as it is read: 1 and 01 are the same number."""
+    if isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:int":
+        return str(yaml.constructor.SafeConstructor().construct_yaml_int(node))
+    return str(node.value)
 
 
 def _explain(error: ValidationError, tree: yaml.Node | None, source: str) -> Iterator[str]:

@@ -120,7 +120,7 @@ def _is_like(array: NDArray[Any], shape: tuple[int, ...], kind: str, end: int | 
     """Whether an array has this shape and type and, if `end` is given, values from 0 to below it."""
     if array.shape != shape or array.dtype != kind:
         return False
-    return end is None or (len(array) > 0 and 0 <= int(array.min()) and int(array.max()) < end)
+    return end is None or (len(array) > 0 and int(array.min()) >= 0 and int(array.max()) < end)
 
 
 def _mapped(path: Path) -> NDArray[np.uint8]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ...spaces.answers import answered
 from ...spaces.definition import FORMAT as SPACE_FORMAT
-from ...spaces.definition import Definition, dimensions, load, parse, presets
+from ...spaces.definition import Definition, dimensions, load, parse, read
 from ...spaces.errors import InputError
 from ..data.source import check_image_size
 from ..loop.time_used import time_used
@@ -112,8 +112,8 @@ def new_contract(home: Home, folder: StudyFolder, options: Options) -> Contract:
     method, name = options.method, options.space or "classic"
     if options.under is not None:
         checked_limit(options.under, options.all_objectives)
-    definition = answered(load(name), dict(options.answers))
-    text = (presets().get(name) or Path(name)).read_text(encoding="utf-8")
+    text = read(name)
+    definition = answered(parse(text, name), dict(options.answers))
     if options.warm_start is not None:
         if method.algorithm == "grid":
             raise InputError(f"--warm-start {options.warm_start}: a grid search tries everything, in its own order")
@@ -166,8 +166,9 @@ def resumed_contract(folder: StudyFolder, options: Options) -> Contract:
     _refuse_other_options(existing, definition, options, "resume")
     changed: dict[str, Any] = {}
     if options.under is not None:
-        checked_limit(options.under, existing.objectives)
-        changed["under"] = options.under
+        limit = checked_limit(options.under, existing.objectives)
+        if limit != existing.preference.under:  # or the same limit, written otherwise, would call for another test
+            changed["under"] = options.under
     if options.repeats is not None:
         changed["repeats"] = options.repeats
     terms = existing.model_copy(update=changed | _limits(options, time_used(folder.path)))
@@ -192,9 +193,10 @@ def joined_contract(folder: StudyFolder, options: Options, shared: Shared) -> Co
         )
     definition = answered(parse(shared.space, f"the space of study '{existing.name}'"), existing.answers)
     _refuse_other_options(existing, definition, options, "storage")
+    same_limit = options.under and checked_limit(options.under, existing.objectives) == existing.preference.under
     for key in ("repeats", "under", "warm_start"):
         given, theirs = getattr(options, key), getattr(existing, key)
-        if given is not None and given != theirs:
+        if given is not None and given != theirs and not (key == "under" and same_limit):
             raise InputError(
                 f"--storage: the study '{existing.name}' has --{key.replace('_', '-')} {theirs}, not {given}"
             )

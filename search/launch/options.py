@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 TYPED = "typed"  # the metadata key of a field's Typed
 EXECUTORS = ("local", "ray")
 AUTO = "auto"
+MOST = 1_000_000  # of trials, epochs or repeats: more is a typing error
 DEFAULT_TRIALS = 15  # if neither trials nor minutes are given
 
 
@@ -196,16 +197,15 @@ class Options:
     began: float = field(default_factory=time.monotonic)  # not an option: when the command started
 
     def __post_init__(self) -> None:
-        for name, value in (("trials", self.trials), ("epochs", self.epochs)):
-            if value is not None and value < 1:
-                raise InputError(f"--{name} {value}: at least 1")
-        if self.repeats is not None and self.repeats < 0:
-            raise InputError(f"--repeats {self.repeats}: 0 or more")
+        for name, least in (("trials", 1), ("epochs", 1), ("repeats", 0)):
+            value = getattr(self, name)
+            if value is not None and not least <= value <= MOST:
+                raise InputError(f"--{name} {value}: a whole number from {least} to {MOST:,}")
         if self.minutes is not None and not 0 < self.minutes < 1e6:
             raise InputError(f"--minutes {self.minutes:g}: a number of minutes above 0")
         if self.seed is not None and not 0 <= self.seed < 2**31:
             raise InputError(f"--seed {self.seed}: a whole number from 0 to {2**31 - 1}")
-        if self.workers_per_gpu < 1:
+        if not 1 <= self.workers_per_gpu <= MOST:
             raise InputError(f"--workers-per-gpu {self.workers_per_gpu}: at least 1")
         self._check_executor()
         self._check_storage()

@@ -38,9 +38,15 @@ def study_table(home: Home) -> RenderableType:
     table = Table()
     for name in ("study", "data", "engine", "trials", "best", "test", "architecture"):
         table.add_column(name, overflow="fold" if name == "architecture" else "ellipsis")
+    unreadable = []
     for folder in home.studies():
-        study, record, result = folder.read(), folder.record(), folder.result()
-        named = folder.named(record)
+        try:
+            study, record, result = folder.read(), folder.record(), folder.result()
+            named = folder.named(record)
+        except InputError as error:  # the others are there nevertheless
+            table.add_row(folder.name, "cannot be read")
+            unreadable.append(Text(str(error).splitlines()[0]))
+            continue
         table.add_row(
             study.name,
             study.data.name,
@@ -50,7 +56,7 @@ def study_table(home: Home) -> RenderableType:
             f"{result.test.accuracy:.1%}" if result else "",
             str(named.candidate.architecture) if named else "",
         )
-    return table
+    return Group(table, *unreadable)
 
 
 def show(folder: StudyFolder) -> RenderableType:

@@ -112,7 +112,7 @@ class Home:
         """
         own = folder.read().id
         for other in self.studies():
-            if other.path != folder.path and _identity(other) == own:
+            if _identity(other) == own and not other.path.samefile(folder.path):
                 raise InputError(
                     f"'{folder.name}' and '{other.name}' in {self.path} are copies of one study, and both would write "
                     "to its runs in MLflow: move one of them out of the home, or start a new study with "

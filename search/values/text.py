@@ -5,6 +5,8 @@ from collections.abc import Iterable
 
 from ...spaces.errors import InputError
 
+NUMBER = re.compile(r"[0-9]{1,9}")
+
 
 def numbers(text: str, count: int) -> tuple[int, ...] | None:
     """Return the whole numbers of a text such as `32x32x3`, or None unless there are exactly `count`.
@@ -13,7 +15,7 @@ def numbers(text: str, count: int) -> tuple[int, ...] | None:
     ((32, 32, 3), None)
     """
     parts = re.split(r"[x×]", text.strip().lower())
-    return tuple(map(int, parts)) if len(parts) == count and all(part.isdecimal() for part in parts) else None
+    return tuple(map(int, parts)) if len(parts) == count and all(map(NUMBER.fullmatch, parts)) else None
 
 
 def answers(given: Iterable[str]) -> dict[str, str]:
