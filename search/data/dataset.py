@@ -92,7 +92,7 @@ class Dataset:
         except InputError:
             raise
         except Exception as error:  # damaged arrays make NumPy raise many things
-            if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+            if isinstance(error, OSError) and not isinstance(error, FileNotFoundError | NotADirectoryError):
                 raise  # a problem of the disk, which says nothing about the files
             raise InputError(f"{folder}: not a readable data set ({error}); open the source again.") from error
         if not whole:

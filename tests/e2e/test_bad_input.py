@@ -81,8 +81,8 @@ def save_images(folder: Path, count: int, seed: int = 0, mode: str = "RGB") -> N
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--trials", 0], "--trials 0: at least 1"),
-        (["--trials", -3], "--trials -3: at least 1"),
+        (["--trials", 0], "--trials 0: a whole number from 1 to 1,000,000"),
+        (["--trials", -3], "--trials -3: a whole number from 1 to 1,000,000"),
         (["--epochs", 0], "--epochs 0: at least 1"),
         (["--minutes", 0], "--minutes 0: a number of minutes above 0"),
         (["--minutes", 0.1], "--minutes 0.1: too short. Starting, "),
@@ -96,7 +96,9 @@ def save_images(folder: Path, count: int, seed: int = 0, mode: str = "RGB") -> N
         (["--under", "macs=1e6"], "--under macs=1e6: this study has one objective"),
         ([*TWO, "--under", "parameters=few"], "--under parameters=few: write MEASURE=NUMBER"),
         ([*TWO, "--under", "parameters=3"], "--under parameters=3: no architecture stays within the limits"),
-        (["--repeats", -1], "--repeats -1: 0 or more"),
+        (["--repeats", -1], "--repeats -1: a whole number from 0 to 1,000,000"),
+        (["--repeats", 10**20], f"--repeats {10**20}: a whole number from 0 to 1,000,000"),
+        (["--image-size", f"8x{'9' * 5000}"], "--image-size 8x999"),
         (["--warm-start", "nothing"], "no study 'nothing' in"),
         (["--minutes", "nan"], "--minutes nan: a number of minutes above 0"),
         (["--seed", -1], "--seed -1: a whole number from 0"),

@@ -3,9 +3,11 @@ from pathlib import Path
 import pytest
 
 from convsearch.spaces.answers import answered
+from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import Definition, dimensions, load, parse
 from convsearch.spaces.dimension import Choice, Options, Range
 from convsearch.spaces.errors import InputError
+from convsearch.spaces.space import SearchSpace
 
 
 def refused(text: str) -> str:
@@ -219,6 +221,7 @@ def test_a_file_that_holds_no_mapping_is_refused_in_one_line(text: str, expected
         ("layers: 2\nlayers: 3", "my.yaml:2: duplicate key 'layers'"),
         (in_layer("filters: 8\n  stride: 1\n  filters: 9"), "my.yaml:5: duplicate key 'filters'"),
         ("layers: 2\nby_layer:\n  1: {filters: 3}\n  1: {stride: 1}", "my.yaml:4: duplicate key '1'"),
+        ("layers: 2\nby_layer:\n  1: {filters: 3}\n  01: {stride: 1}", "my.yaml:4: duplicate key '1'"),
     ],
 )
 def test_a_key_that_stands_there_twice_is_refused(text: str, expected: str) -> None:
@@ -423,3 +426,27 @@ def test_set_refuses_a_value_that_the_dimension_cannot_take(name: str, text: str
     message = set_refused(name, text)
     assert message.startswith(f"--set {name}={text}: ")
     assert expected in message
+
+
+@pytest.mark.parametrize("text", ["[" * 5000, "{a: " * 5000, "9" * 5000], ids=["lists", "mappings", "digits"])
+def test_set_refuses_what_is_nested_or_long_beyond_reading(text: str) -> None:
+    assert set_refused("learning_rate", text).startswith("--set learning_rate=")
+
+
+def test_more_geometries_than_can_be_searched_are_refused_with_their_number() -> None:
+    line = "kernel_size: {min: 1, max: 64}\n  stride: {min: 1, max: 64}\n  padding: {min: 0, max: 63}"
+    assert "layer 1 has 262,144 geometries (64 of `kernel_size`, 64 of `stride`, 64 of `padding`)" in refused(
+        in_layer(line)
+    )
+
+
+def test_a_section_that_is_none_is_refused_wherever_it_stands() -> None:
+    assert "by_layer.units" in refused("layers: 2\nby_layer:\n  units: [64, 128]")
+
+
+def test_a_range_of_a_billion_steps_is_counted_and_not_listed() -> None:
+    text = "layers: 2\nrecipe:\n  learning_rate: {min: 1.0e-5, max: 10, step: 1.0e-8}"
+    space = SearchSpace(parse(text, "my.yaml"), Volume(8, 8, 1), 2)
+    assert space.recipes == 999_999_001
+    with pytest.raises(InputError, match="learning_rate has 999,999,001 values"):
+        space.require_enumerable()

@@ -144,3 +144,22 @@ def test_a_missing_or_damaged_split_is_named(tmp_path: Path) -> None:
     np.savez(tmp_path / "split.npz", train=np.array([1]))
     with pytest.raises(InputError, match=r"split\.npz: not a readable split"):
         Split.load(tmp_path / "split.npz")
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "test"),
+    [
+        ([0, 1], [2], [2]),  # in two parts
+        ([0, 1], [2], [4]),  # in none
+        ([0, 0], [1], [2]),
+        ([[0, 1]], [2], [3]),
+        ([0.0, 1.0], [2.0], [3.0]),
+        (0, [1], [2]),
+    ],
+)
+def test_a_split_in_which_an_image_is_not_in_exactly_one_part_is_refused(
+    tmp_path: Path, train: object, val: object, test: object
+) -> None:
+    np.savez(tmp_path / "split.npz", train=np.array(train), val=np.array(val), test=np.array(test))
+    with pytest.raises(InputError, match=r"split\.npz: (not a readable split|damaged)"):
+        Split.load(tmp_path / "split.npz")

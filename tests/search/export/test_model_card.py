@@ -49,7 +49,8 @@ def card(
         notes=(note,),
     )
     settings: dict[str, Any] = {"engine": "optuna", "algorithm": "tpe", "pruner": "none", "trials": 1, "seed": 0}
-    settings |= {"class_weights": False, "created_at": "", "data": facts, "epochs": 2, "versions": {version: version}}
+    settings |= {"class_weights": False, "created_at": "2026-01-01", "data": facts, "epochs": 2}
+    settings["versions"] = {version: version}
     described = StudySettings(name=study, space=space, objectives=("val_accuracy", "parameters"), **settings)
     trial = Trial.begin(Proposal(0, {}, candidate)).model_copy(update={"state": "complete", "value": 0.9})
     confusion = tuple(tuple(5 for _ in classes) for _ in classes)

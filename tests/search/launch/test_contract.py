@@ -1,14 +1,18 @@
 """What a study that goes on keeps of what it was begun with, and what a launch may change from then on."""
 
 import io
+import os
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
+import numpy as np
 import pytest
 import searches
 from rich.console import Console
 
+from convsearch.search.data.splits import Split
 from convsearch.search.launch.contract import joined_contract, resumed_contract
 from convsearch.search.launch.options import Options
 from convsearch.search.launch.preparation import prepare
@@ -19,6 +23,8 @@ from convsearch.search.study.folder import hash_of
 from convsearch.search.study.home import Home
 from convsearch.search.study.settings import StudySettings
 from convsearch.search.study.shared import shared_of
+from convsearch.spaces.definition import presets
+from convsearch.spaces.errors import InputError
 
 
 @pytest.fixture
@@ -70,3 +76,38 @@ def test_a_loop_that_joins_has_limits_of_its_own_or_those_of_the_first(begun: Pr
 def test_a_new_study_knows_its_space_by_the_hash(begun: Prepared) -> None:
     assert begun.study.space_hash == hash_of(begun.folder.space_file.read_text(encoding="utf-8"))
     assert resumed(begun) == begun.study
+
+
+def test_a_space_is_read_once_as_a_pipe_gives_it_once(tmp_path: Path) -> None:
+    text = (presets()["tiny"]).read_text(encoding="utf-8")
+    pipe = tmp_path / "space.yaml"
+    os.mkfifo(pipe)
+    writer = Thread(target=lambda: pipe.write_text(text, encoding="utf-8"))
+    writer.start()
+    begun = searches.prepared(Home(tmp_path / "home"), space=str(pipe))
+    writer.join()
+    assert begun.folder.space_file.read_text(encoding="utf-8") == text
+
+
+def test_the_same_limit_written_otherwise_is_no_other_one(tmp_path: Path) -> None:
+    objectives = ("val_accuracy", "parameters")
+    begun = searches.prepared(Home(tmp_path / "home"), space="tiny", objectives=objectives, under="parameters=50000")
+    assert resumed(begun, under="parameters=50_000").under == "parameters=50000"
+    assert resumed(begun, under="parameters=40_000").under == "parameters=40_000"
+    shared = shared_of(begun.study, "layers: [1]\n", begun.split)
+    storage = "postgresql://me@host/x"
+    options = Options(home=tmp_path, study="mine", storage=storage, under="parameters=5e4")
+    assert joined_contract(begun.folder, options, shared).terms.under == "parameters=50000"
+
+
+def test_a_split_of_another_number_of_images_is_refused_by_its_file(begun: Prepared) -> None:
+    begun.folder.split.unlink()
+    Split(np.arange(8), np.arange(8, 10), np.arange(10, 12)).save(begun.folder.split)
+    with pytest.raises(InputError, match=r"split\.npz: damaged: it divides 12 images, not 1,797"):
+        resumed(begun)
+
+
+def test_a_link_to_a_study_is_no_copy_of_it(begun: Prepared) -> None:
+    home = Home(begun.folder.path.parent)
+    (home.path / "latest").symlink_to(begun.folder.path)
+    home.refuse_a_copy(begun.folder)

@@ -95,7 +95,7 @@ def study(home: Path, name: str, fingerprint: str, *trials: Trial) -> StudyFolde
     )
     file = StudySettings(
         name=name,
-        created_at="now",
+        created_at="2026-01-01T00:00:00+00:00",
         space="classic",
         data=data,
         engine="keras-tuner" if name == "b" else "optuna",

@@ -1,8 +1,10 @@
 """What the best trials have in common, why others failed, and the contract of `show --json`."""
 
+import io
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from samples import a_study
 
 from convsearch.search.report.study import (
@@ -12,8 +14,10 @@ from convsearch.search.report.study import (
     importance_lines,
     result_lines,
     standing_lines,
+    study_table,
 )
 from convsearch.search.study.folder import StudyFolder
+from convsearch.search.study.home import Home
 from convsearch.search.study.objectives import Preference
 from convsearch.search.study.record import Record
 from convsearch.search.study.repeats import Repeat, Repeats
@@ -194,3 +198,16 @@ def test_how_often_the_test_images_were_read_is_told_and_by_whom(
     )
     folder.result_file.write_text(result.model_dump_json(), encoding="utf-8")
     assert result_lines(folder)[1].endswith(said)
+
+
+def test_a_study_that_cannot_be_read_hides_no_other_one(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    with home.study("good").create(a_study(name="good"), "layers: [1]\n"):
+        pass
+    (tmp_path / "strange").mkdir()
+    (tmp_path / "strange" / "study.yaml").write_text("format: 99\n")
+    console = Console(file=io.StringIO(), width=200)
+    console.print(study_table(home))
+    printed = console.file.getvalue()
+    assert "good" in printed
+    assert f"{tmp_path}/strange/study.yaml: format 99" in printed.replace("\n", "")

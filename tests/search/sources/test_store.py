@@ -62,12 +62,16 @@ def test_a_second_open_finds_the_arrays_and_writes_nothing(cache: Path) -> None:
     assert not calls
 
 
-@pytest.mark.parametrize("damage", ["images.npy", "labels.npy", "data.json", "cut", "format"])
+@pytest.mark.parametrize("damage", ["images.npy", "labels.npy", "data.json", "cut", "empty", "classes", "format"])
 def test_a_damaged_folder_is_not_loaded_and_made_anew_from_the_source(cache: Path, damage: str) -> None:
     folder = open_data("digits", cache).folder
     match damage:
         case "cut":
             os.truncate(folder / "images.npy", 5000)
+        case "empty":
+            (folder / "given.npy").write_bytes(b"")
+        case "classes":
+            np.save(folder / "labels.npy", np.full(1797, 10, np.int32))
         case "format":
             described = json.loads((folder / "data.json").read_text())
             (folder / "data.json").write_text(json.dumps(described | {"format": 0}))
