@@ -41,9 +41,15 @@ def folder_of(home: Path, study: str, identity: str | None, number: int, run: st
     if folder is None:
         raise BundleError(f"The files of this study are not in {home}: it ran elsewhere, or they were deleted.")
     try:
-        known = Runs(folder.path).of(number)
+        runs = Runs(folder.path)
     except OSError as error:
         raise BundleError(f"{folder.path / RUNS_FILE} cannot be read: {error.strerror}.") from error
+    known = runs.of(number)
+    if known is None and runs.damaged:
+        raise BundleError(
+            f"{folder.path / RUNS_FILE} is damaged: continue the study with `convsearch run --study {folder.name} "
+            "--resume`, which writes it anew."
+        )
     if known != run:
         raise BundleError(f"The study of this name in {home} is another one, or this trial ran in another loop of it.")
     return folder

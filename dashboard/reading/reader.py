@@ -22,12 +22,14 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
+from ...search.delivery.reach import reach
 from ...search.delivery.tracking import DATA_TAG
 from ...search.system.addresses import discreet, masked, sqlite_path
 
 PAGE = 500  # runs per query
 FAILED = 3.0  # seconds for which a failed server is not queried again
 FRESH = 1.0  # seconds for which an answer is reused
+FIRST = 5.0  # seconds that a store has to answer for the first time
 
 
 class StoreError(Exception):
@@ -52,18 +54,19 @@ NEVER = Stamp(float("-inf"), None)
 class Reader:
     """Queries one MLflow store. Every method raises StoreError if it cannot be read."""
 
-    def __init__(self, uri: str, fresh: float = FRESH, page: int = PAGE) -> None:
+    def __init__(self, uri: str, fresh: float = FRESH, page: int = PAGE, patience: float = FIRST) -> None:
         """Start without a query.
 
         Args:
             uri: of the store.
             fresh: seconds for which an answer counts as current.
             page: runs per query.
+            patience: seconds that the store has to answer, and to wait for its lock, when it is first looked at.
         """
         self.uri = uri
         self.path = sqlite_path(uri)
         self.page = page
-        self._fresh = fresh
+        self._fresh, self._patience = fresh, patience
         self._failed: tuple[float, StoreError] | None = None
         self._inode: int | None = None  # of the file that MLflow has opened
         self._opened: MlflowClient | None = None
@@ -177,15 +180,19 @@ class Reader:
                 raise StoreError(f"{self.path} was deleted and recreated.", "Restart the dashboard.")
             return True
         try:
-            with closing(sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=ro", uri=True)) as database:
+            address = f"{self.path.resolve().as_uri()}?mode=ro"
+            with closing(sqlite3.connect(address, uri=True, timeout=self._patience)) as database:
                 return database.execute("select 1 from experiments").fetchone() is not None
         except sqlite3.Error as error:
-            if "no such table" in str(error) or "locked" in str(error):
+            if "no such table" in str(error):
                 return False
             raise _store_error(self.uri, error) from error
 
     def _client(self) -> MlflowClient:
         if self._opened is None:
+            reached, said = reach(self.uri, self._patience)  # MLflow would try a database again for two minutes
+            if reached is False:
+                raise OSError(said)
             self._inode = None if self.path is None else self.path.stat().st_ino
             self._opened = MlflowClient(self.uri)
         return self._opened
@@ -226,6 +233,7 @@ def _store_error(uri: str, error: Exception) -> StoreError:
         return StoreError(f"The MLflow store at {shown} is of another version.", remedy)
     if uri.startswith("http") and "error code" not in line:
         return StoreError(f"The MLflow server at {shown} does not answer.", "Check the server; this page tries again.")
-    return StoreError(
-        f"MLflow cannot be read at {shown}: {discreet(line)}", "convsearch doctor says what is wrong with it."
-    )
+    remedy = "convsearch doctor says what is wrong with it."
+    if "database is locked" in str(error):
+        remedy = "Another program is writing to it; this page tries again."
+    return StoreError(f"MLflow cannot be read at {shown}: {discreet(line)}", remedy)

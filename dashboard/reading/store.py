@@ -15,7 +15,8 @@ import pandas as pd
 from mlflow.entities import Experiment, Run
 
 from ...search.delivery.experiment import STUDY_TAG
-from ...search.delivery.tracking import DATA_TAG, SPACE_TAG, tracking_uri
+from ...search.delivery.reach import tracking_uri
+from ...search.delivery.tracking import DATA_TAG, SPACE_TAG
 from ...search.study.home import Home
 from ...search.study.trial import CURVES
 from ...spaces.printable import printable

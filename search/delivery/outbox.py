@@ -2,11 +2,11 @@
 
 import json
 import logging
-import select
 import subprocess
 import sys
 import time
 from contextlib import suppress
+from multiprocessing.connection import wait
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -19,6 +19,7 @@ from ..values.job import EpochReport
 from ..values.limits import Limits
 
 PROGRAM = f"{__package__}.program"
+HUNG = 600.0  # seconds without a sign of life, after which a delivery that is waited for is given up
 PATIENCE = 60.0  # seconds without a delivery, at the end, after which the rest is left for --resume
 NONE = Limits()
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ class Outbox:
         self._trouble: dict[str, str] = {}
         self._buffer = b""
         self._done = False
+        self._heard = 0.0  # when the latest message came, by the monotonic clock
         self._deaths = 0
         self._ending: bool | None = None  # the argument of `deliver_rest`, once it was called
         self._refused = False  # whether the latest process could not reach MLflow
@@ -61,10 +63,16 @@ class Outbox:
         how = how_it_ended(self.process.returncode, self._log)
         return WorkError(f"the delivery to MLflow {how}; its log is {self._log}")
 
-    def wait_until_ready(self) -> None:
-        """Wait until MLflow has answered; WorkError if it does not: a wrong address shows before any work is done."""
+    def wait_until_ready(self, patience: float = HUNG) -> None:
+        """Wait until MLflow has answered, so that no trial is trained before; WorkError if it does not.
+
+        `patience` are the seconds that it has: a store that is new, or on a slow disk, is made in the meantime.
+        """
+        until = time.monotonic() + patience
         while not self.parent:
             self._receive(1.0)
+            if not self.parent and time.monotonic() > until:
+                raise WorkError(f"the delivery to MLflow was not ready after {patience:g} s; its log is {self._log}")
             if self.process.poll() is not None and not self.parent:
                 self._receive(0.0)
                 raise self._dead()
@@ -108,27 +116,29 @@ class Outbox:
             self._announce_end()
         return True
 
-    def deliver_rest(self, finished: bool, patience: float = PATIENCE) -> None:
+    def deliver_rest(self, finished: bool, patience: float = PATIENCE, hung: float = HUNG) -> None:
         """Deliver the rest and close the launch.
 
-        If the launch has `finished`, `patience` limits the seconds without progress; otherwise the user is waiting for
-        the command to end, and it limits the whole time.
+        If the launch has `finished`, `patience` limits the seconds in which a target cannot be reached, and `hung`
+        those without a sign of life; otherwise the user is waiting for the command to end, and `patience` limits the
+        whole time.
 
         Raises:
             WorkError: it took too long; the record has what is left to deliver.
         """
         self._ending = finished
         self._announce_end()
-        since = time.monotonic()
+        since = self._heard = time.monotonic()
         while not self._done:
-            if finished and not self._trouble:
-                since = time.monotonic()
+            patient = finished and not self._trouble
+            if patient:
+                since = self._heard
             self._receive(0.5)
             if self.process.poll() is not None:
                 time.sleep(0.1)
             if not self._keep_going():
                 raise self._dead()
-            if not self._done and time.monotonic() - since > patience:
+            if not self._done and time.monotonic() - since > (hung if patient else patience):
                 raise WorkError("; ".join(self._trouble.values()) or "not all trials are delivered yet")
 
     def _announce_end(self) -> None:
@@ -149,7 +159,7 @@ class Outbox:
     def _receive(self, seconds: float) -> None:
         assert self.process.stdout is not None
         number = self.process.stdout.fileno()
-        while select.select([number], [], [], seconds)[0]:
+        while wait([number], seconds):
             read = self.process.stdout.read1(65536)  # type: ignore[attr-defined]
             if not read:
                 return
@@ -160,6 +170,7 @@ class Outbox:
             seconds = 0.0
 
     def _take(self, message: dict[str, Any]) -> None:
+        self._heard = time.monotonic()
         if "ready" in message:
             ready = message["ready"]
             self.parent, self.uri, self.store = ready["parent"], ready["uri"], ready["store"]

@@ -12,14 +12,15 @@ ends with the loop.
 import json
 import logging
 import os
-import select
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from itertools import chain, count
+from multiprocessing.connection import wait
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
@@ -34,6 +35,9 @@ from ..system.addresses import hide_secrets_in_tracebacks
 from ..system.files import write_text
 from ..system.processes import end_with_parent
 from ..values.limits import Limits
+
+if TYPE_CHECKING:
+    from .optuna_file import OptunaFile
 
 DELIVERED = "delivered.json"  # how many bytes of the record MLflow has, and which store of it
 IDLE = 0.2  # seconds between two checks of the record
@@ -169,31 +173,31 @@ class ToMlflow:
 
 
 class ToOptuna:
-    """Delivers trials to `optuna.db`; a damaged file is moved aside and rebuilt."""
+    """Delivers trials to `optuna.db`, which it opens for the first; a damaged file is moved aside and rebuilt."""
 
     def __init__(self, folder: StudyFolder, send: Callable[..., None]) -> None:
         study = folder.read()
         self._folder, self._space, self._objectives = folder.path, folder.space(study), study.objectives
         self._send = send
+        self._file: OptunaFile | None = None
         self.follower: Follower | None = None
-        self._open()
 
     def __call__(self, trial: Trial) -> None:
-        """Deliver a line of the record."""
+        """Deliver a line of the record; WorkError if the file cannot be opened or written now, or is being rebuilt."""
         from .optuna_file import DamagedError
 
+        file = self._file or self._opened()
         try:
             if trial.state == "running":
-                self._file.began(trial)
+                file.began(trial)
             else:
-                self._file.ended(trial)
+                file.ended(trial)
         except DamagedError as error:
-            self._file.close()
+            self.close()
             self._move_aside(str(error))
-            self._open()
             raise WorkError(f"{error}; it is being rebuilt") from error
 
-    def _open(self) -> None:
+    def _opened(self) -> "OptunaFile":
         from .optuna_file import DamagedError, OptunaFile
 
         try:
@@ -201,19 +205,27 @@ class ToOptuna:
         except DamagedError as error:
             self._move_aside(str(error))
             self._file = OptunaFile(self._folder, self._space, self._objectives)
+        return self._file
 
     def _move_aside(self, reason: str) -> None:
+        """Rename the file to a name that no earlier one has, and follow the record from its beginning."""
         from .optuna_file import FILE
 
-        aside = self._folder / f"{FILE}.damaged"
-        (self._folder / FILE).replace(aside)
         if self.follower is not None:
             self.follower.offset = 0
+        names = (f"{FILE}.damaged{suffix}" for suffix in chain([""], (f"-{number}" for number in count(2))))
+        aside = next(place for name in names if not os.path.lexists(place := self._folder / name))
+        try:
+            (self._folder / FILE).replace(aside)
+        except OSError as error:
+            raise WorkError(f"{reason}; it cannot be moved to {aside.name}: {error.strerror}") from error
         self._send(note=f"{reason}: moved to {aside.name} and rebuilt")
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
 
 def main(place: str, limits: Limits) -> None:
@@ -251,6 +263,8 @@ def main(place: str, limits: Limits) -> None:
             if follower.trouble != reported.get(name):
                 reported[name] = follower.trouble
                 send(trouble={name: follower.trouble})
+        if busy and commands.ending is not None:
+            send(alive=True)  # the loop waits for the rest
         commands.read(0.0 if busy else IDLE)
         if commands.ending is not None and not any(follower.behind for follower in followers.values()):
             break
@@ -298,7 +312,7 @@ class _Commands:
 
     def read(self, seconds: float) -> None:
         """Wait for a command for up to so many seconds."""
-        if not select.select([0], [], [], seconds)[0]:
+        if not wait([0], seconds):
             return
         data = os.read(0, 4096)
         if not data:  # the loop is gone

@@ -24,7 +24,7 @@ import numpy as np
 from mlflow.entities import Experiment, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
-from sqlalchemy import create_engine, text
+from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ...spaces.errors import WorkError
@@ -33,10 +33,11 @@ from ..study.home import Home
 from ..study.runs import Runs
 from ..study.settings import StudySettings
 from ..study.trial import CURVES, Trial, now
-from ..system.addresses import TRACKING, artifact_place, discreet, masked, mlflow_url, sqlite_url
+from ..system.addresses import TRACKING, artifact_place, discreet, masked
 from ..values.evaluation import Evaluation
 from ..values.limits import Limits
 from .experiment import STUDY_TAG, create_experiment, in_experiment, model_name, own_experiment
+from .reach import PATIENCE, reach, tracking_uri
 
 STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 DATA_TAG, SPACE_TAG = "convsearch.data", "convsearch.space"  # of an experiment: they mark it as a study
@@ -44,13 +45,6 @@ UNTIL_TAG = "until"  # of a launch: when its minutes will be used up
 ARCHITECTURE_FILE, TEST_FILE = "architecture.json", "test.json"
 SEVERAL = 5  # noted runs that are looked for: one of them may have been deleted
 LONGEST_PARAMETER = 6000  # characters; MLflow's own limit
-
-
-def tracking_uri(home: Home, storage: str | None = None) -> str:
-    """Return where runs are logged: MLFLOW_TRACKING_URI, the database of a shared study, or SQLite in the home."""
-    if configured := os.environ.get(TRACKING):
-        return configured
-    return sqlite_url(home.path.resolve() / "mlflow.db") if storage is None else mlflow_url(storage)
 
 
 def open_store(home: Home, storage: str | None = None) -> str:
@@ -81,6 +75,9 @@ class Tracker:
         self._local = not os.environ.get(TRACKING)
         for name in ("mlflow", "alembic", "urllib3"):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # they also raise what they log as errors
+        reached, said = reach(self._address, PATIENCE)  # MLflow would try a database again for two minutes
+        if reached is False:
+            raise WorkError(f"MLflow at {self.uri}: {said}")
         with self._reached():
             open_store(home, study.storage)
             self._client = MlflowClient(self._address)
@@ -170,10 +167,9 @@ class Tracker:
     def _change_place(self, change: str, place: Path, key: str | int) -> None:
         if self._study.storage is None or not self._local:
             return
-        engine = create_engine(self._address)
+        engine = create_engine(self._address, poolclass=NullPool)  # closes what it has opened, whatever happens
         with engine.begin() as connection:
             connection.execute(text(change), {"place": artifact_place(place), "key": key})
-        engine.dispose()
 
     # ------------------------------------------------------------------ a trial
 

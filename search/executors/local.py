@@ -74,7 +74,13 @@ class LocalExecutor:
         self._program, self._growth = program, growth
         self._own_starter = None if starter else starter_for(self._shares)
         self._starter = starter or self._own_starter or Spawner()
-        self._workers = [self._begin(f"worker-{number}", share) for number, share in enumerate(self._shares)]
+        self._workers: list[LocalWorker] = []
+        try:
+            for number, share in enumerate(self._shares):
+                self._workers.append(self._begin(f"worker-{number}", share))
+        except BaseException:  # Ctrl-C, too: leave none behind
+            self.close()
+            raise
         self._free = deque(self._workers)
         self._busy: dict[int, LocalWorker] = {}
 

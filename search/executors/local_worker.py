@@ -46,9 +46,13 @@ class LocalWorker:
         # The user's own settings win.
         threads = {name: os.environ.get(name, count) for name, count in self.share.threads.items()}
         self.output = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the worker
-        self.connection, self.process = self.starter.start(
-            self.program, self.output.fileno(), threads | self.share.environment
-        )
+        try:
+            self.connection, self.process = self.starter.start(
+                self.program, self.output.fileno(), threads | self.share.environment
+            )
+        except BaseException:
+            self.output.close()
+            raise
 
     @property
     def log(self) -> Path:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +24,8 @@ from ..system.processes import end_with_parent
 
 MOST_DESCRIPTORS = 1 << 16
 CHECKED = 16  # training images that a saved model is compared on
+PATIENCE = 600.0  # seconds that the process has, imports included: it predicts a few images
+TICK = 0.02  # seconds between two looks whether a forked process has ended
 TOLERANCE = 1e-4  # of a probability; another process may sum in another order
 
 # Run in the fresh process: the saved model, then the source file with the saved model's weights.
@@ -52,7 +55,9 @@ class Verifier:
     otherwise it is a new interpreter, which imports Keras in the meantime.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float = PATIENCE) -> None:
+        """Start the process, which has `patience` seconds from when it knows the bundle."""
+        self._patience = patience
         self._output = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the process
         if "keras" in sys.modules and may_fork(gpus=bool(this_machine().gpus)) and not runtime_is_initialized():
             self._fork()
@@ -67,9 +72,16 @@ class Verifier:
         os.close(read)
         self._code: int | None = None
 
-        def wait() -> int:
-            if self._code is None:
-                self._code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        def wait(timeout: float) -> int:
+            deadline = time.monotonic() + timeout
+            while self._code is None:
+                ended, status = os.waitpid(pid, os.WNOHANG)
+                if ended:
+                    self._code = os.waitstatus_to_exitcode(status)
+                elif time.monotonic() > deadline:
+                    raise subprocess.TimeoutExpired(str(pid), timeout)
+                else:
+                    time.sleep(TICK)
             return self._code
 
         def kill() -> None:
@@ -80,14 +92,16 @@ class Verifier:
 
     def _spawn(self) -> None:
         read, self._input = os.pipe()
-        process = subprocess.Popen(
-            [sys.executable, "-I", "-B", "-c", PROGRAM],
-            stdin=read,
-            stdout=self._output,
-            stderr=self._output,
-            env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
-        )
-        os.close(read)
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-B", "-c", PROGRAM],
+                stdin=read,
+                stdout=self._output,
+                stderr=self._output,
+                env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+            )
+        finally:
+            os.close(read)
         self._wait, self._kill = process.wait, process.kill
 
     def __enter__(self) -> "Verifier":
@@ -98,7 +112,7 @@ class Verifier:
     ) -> None:
         self._send("")
         self._kill()
-        self._wait()
+        self._wait(PATIENCE)
         self._output.close()
 
     def _send(self, text: str) -> None:
@@ -118,16 +132,20 @@ class Verifier:
             expected: (n, classes), the predictions of the model in memory.
 
         Raises:
-            WorkError: the bundle does not load, or its predictions differ.
+            WorkError: the bundle does not load, not in time, or its predictions differ.
         """
         with tempfile.TemporaryDirectory() as folder:
             inputs, outputs = Path(folder) / "images.npy", Path(folder) / "answers.npy"
             np.save(inputs, images)
             self._send(json.dumps([str(bundle.resolve()), str(inputs), str(outputs)]))
-            if self._wait() != 0:
-                self._output.seek(0)
-                lines = self._output.read().decode(errors="replace").strip().splitlines()
-                raise WorkError(f"the bundle does not load in a fresh process: {lines[-1] if lines else 'no message'}")
+            try:
+                code = self._wait(self._patience)
+            except subprocess.TimeoutExpired as late:
+                raise WorkError(
+                    f"the bundle was not loaded in a fresh process within {self._patience:g} s; {self._last_words()}"
+                ) from late
+            if code != 0:
+                raise WorkError(f"the bundle does not load in a fresh process: {self._last_words()}")
             predictions = np.load(outputs, allow_pickle=False)
         difference = float(np.abs(predictions - expected[None]).max())
         if not difference <= TOLERANCE:
@@ -135,6 +153,11 @@ class Verifier:
                 f"the bundle's predictions differ from the model's by {difference:.2g}, more than {TOLERANCE:g}"
             )
         return difference
+
+    def _last_words(self) -> str:
+        self._output.seek(0)
+        lines = self._output.read().decode(errors="replace").strip().splitlines()
+        return lines[-1] if lines else "no message"
 
 
 def _become_verifier(parent: int, read: int, output: int) -> NoReturn:

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from ...spaces.errors import InputError, WorkError
 from ..delivery.outbox import SHORT, Outbox
+from ..delivery.reach import require_reachable
 from ..engines.protocol import Engine
 from ..executors.protocol import Executor
 from ..loop.budget import Budget, Interruption
@@ -70,6 +71,7 @@ def launch(options: Options, console: Console) -> StudyFolder:
             contract = contract_of(home, folder, options, database)
         # Before the images are read, because workers take long to start.
         executor, programs, lines = executor_for(options, lambda: folder.logs, held)
+        require_reachable(home)
         while (prepared := prepare(home, contract, budget, console, held, database)) is None:
             contract = contract_of(home, folder, options, database)
         folder = prepared.folder  # the name of an unnamed study may have been taken meanwhile

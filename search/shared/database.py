@@ -7,7 +7,7 @@ done under one of PostgreSQL's advisory locks, which is released with the connec
 import os
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 import optuna
@@ -81,18 +81,23 @@ class Database:
         warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
         self.storage, self.name, self.place = storage, name, place(storage)
         self._engine = create_engine(optuna_url(storage), pool_pre_ping=True, connect_args=CONNECTION)
-        with self._reached(), self.locked("tables"):
-            with self._engine.begin() as connection:
-                connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
-            try:
-                self._rdb = optuna.storages.RDBStorage(
-                    optuna_url(storage), {"pool_pre_ping": True, "connect_args": CONNECTION}
-                )
-            except RuntimeError as error:  # how Optuna says that its tables are of another version
-                self._engine.dispose()
-                reason = " ".join(str(error).split())
-                raise WorkError(f"{self.place}: Optuna {optuna.__version__} cannot use the tables: {reason}") from error
+        with ExitStack() as unless_opened:
+            unless_opened.callback(self._engine.dispose)
+            with self._reached(), self.locked("tables"):
+                with self._engine.begin() as connection:
+                    connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"))
+                self._rdb = self._optuna_tables()
+            unless_opened.pop_all()
         self._study: optuna.Study | None = None
+
+    def _optuna_tables(self) -> optuna.storages.RDBStorage:
+        try:
+            return optuna.storages.RDBStorage(
+                optuna_url(self.storage), {"pool_pre_ping": True, "connect_args": CONNECTION}
+            )
+        except RuntimeError as error:  # how Optuna says that its tables are of another version
+            reason = " ".join(str(error).split())
+            raise WorkError(f"{self.place}: Optuna {optuna.__version__} cannot use the tables: {reason}") from error
 
     def close(self) -> None:
         """Close all connections."""

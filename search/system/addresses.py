@@ -26,8 +26,8 @@ EXPECTED = "write postgresql://USER@HOST/DATABASE"
 SCHEMA = "mlflow"  # of MLflow's tables: one of them has the same name as one of Optuna's
 
 TRACKING = "MLFLOW_TRACKING_URI"
-USER, PASSWORD = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"
-SECRETS = ("PGPASSWORD", PASSWORD, "MLFLOW_TRACKING_TOKEN")
+USER, PASSWORD, TOKEN = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"
+SECRETS = ("PGPASSWORD", PASSWORD, TOKEN)
 ADDRESSES = (TRACKING, "MLFLOW_REGISTRY_URI")
 SHORTEST = 4  # characters of a secret that is looked for in any text: shorter ones are parts of ordinary words
 MASK = "***"

@@ -12,7 +12,6 @@ import contextlib
 import gc
 import json
 import os
-import select
 import signal
 import socket
 import subprocess
@@ -22,7 +21,7 @@ import time
 import traceback
 from collections.abc import Mapping, Sequence
 from importlib import import_module
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from typing import Any, NoReturn
 
 from .addresses import discreet
@@ -70,16 +69,18 @@ class ForkServer:
             self._clean_up()
             self._start_server()
         ours, theirs = socket.socketpair()
-        self._count += 1
-        forked = self._programs[self._count] = Forked(self, os.dup(output))
-        request = {"number": self._count, "program": program, "variables": dict(variables or {})}
-        with theirs, contextlib.suppress(OSError):  # the server has just died, which `receive` will notice
-            socket.send_fds(self._control, [json.dumps(request).encode()], [theirs.fileno(), output])
-        return Connection(ours.detach()), forked
+        with ours, theirs:
+            forked = Forked(self, os.dup(output))
+            self._count += 1
+            self._programs[self._count] = forked
+            request = {"number": self._count, "program": program, "variables": dict(variables or {})}
+            with contextlib.suppress(OSError):  # the server has just died, which `receive` will notice
+                socket.send_fds(self._control, [json.dumps(request).encode()], [theirs.fileno(), output])
+            return Connection(ours.detach()), forked
 
     def receive(self) -> None:
         """Process the server's messages: which processes it forked, and how they ended."""
-        while self._control.fileno() >= 0 and select.select([self._control], [], [], 0)[0]:
+        while self._control.fileno() >= 0 and wait([self._control], 0):
             try:
                 received = self._control.recv(LARGEST)
             except OSError:
@@ -222,7 +223,7 @@ def main(control: socket.socket, modules: Sequence[str]) -> None:
     numbers: dict[int, int] = {}  # the request of each process
     server = os.getpid()
     while True:
-        ready, _, _ = select.select([control, woken], [], [])
+        ready = wait([control, woken])
         if woken in ready:
             woken.recv(LARGEST)
             for pid, code in _reap():

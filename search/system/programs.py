@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib import import_module
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -20,6 +21,9 @@ from typing import Any, Protocol
 from ...spaces.errors import InputError, WorkError
 from .addresses import hide_secrets_in_tracebacks
 from .processes import end_with_parent, environment, how_it_ended, name_process
+
+PATIENCE = 3600.0  # seconds until an answer: for a test on very many images, or a model on its way to a slow server
+LEAVING = 10.0  # seconds in which a program that has closed its connection ends by itself, with its true exit code
 
 
 class Process(Protocol):
@@ -68,7 +72,7 @@ class Spawner:
     ) -> tuple[Connection, Process]:
         """Start a program; see `Starter`."""
         ours, theirs = socket.socketpair()
-        with theirs:
+        with ours, theirs:
             process = subprocess.Popen(
                 # -P: the user's folder may hold a module by any name, and must not stand in for ours.
                 [sys.executable, "-P", "-m", __name__, program, str(theirs.fileno())],
@@ -79,7 +83,7 @@ class Spawner:
                 env=environment() | dict(variables or {}),
                 start_new_session=True,  # Ctrl-C is for the loop, which ends its programs tidily
             )
-        return Connection(ours.detach()), process
+            return Connection(ours.detach()), process
 
     def close(self) -> None:
         """There is nothing to release."""
@@ -105,16 +109,25 @@ class Call:
         self._process.kill()
         self._process.wait()
 
-    def ask(self, **request: Any) -> dict[str, Any]:
+    def ask(self, patience: float = PATIENCE, **request: Any) -> dict[str, Any]:
         """Send the request and return the program's answer; both are JSON values.
 
+        Args:
+            patience: seconds that the program has to answer.
+            request: for the program.
+
         Raises:
-            InputError, WorkError, OSError: as the program raised them; WorkError too where it died.
+            InputError, WorkError, OSError: as the program raised them; WorkError too where it died, or took too long.
         """
         try:
             self._connection.send_bytes(json.dumps(request).encode())
+            if not self._connection.poll(patience):
+                raise WorkError(f"a process of Convsearch has not answered for {patience:g} s; its log is {self._log}")
             reply: dict[str, Any] = json.loads(self._connection.recv_bytes())
         except (EOFError, OSError) as error:
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(LEAVING)
+            self._process.kill()
             how = how_it_ended(self._process.wait(), self._log)
             raise WorkError(f"a process of Convsearch {how}; its log is {self._log}") from error
         if "answer" in reply:

@@ -2,7 +2,9 @@
 
 import json
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from test_pages import opened, said, script
 
 from benchmarks.browser import chromium, new_page, served, wait
 from convsearch.dashboard.navigation import PAGES
+from convsearch.dashboard.reading.bundle import BundleError, folder_of
 from convsearch.dashboard.reading.progress import progress_of
 from convsearch.dashboard.reading.reader import Reader, StoreError
 from convsearch.dashboard.reading.store import Store
@@ -109,6 +112,30 @@ def test_a_store_that_is_no_store_is_told(tmp_path: Path) -> None:
     assert "MLflow cannot be read" in said(opened(tmp_path, "studies"))
 
 
+def test_a_store_that_another_program_locks_is_told_and_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    written = Written(tmp_path)
+    reader = Reader(written.tracker.uri, patience=0)
+    with closing(sqlite3.connect(tmp_path / "mlflow.db", isolation_level=None)) as other:
+        other.execute("begin exclusive")
+        with pytest.raises(StoreError, match="database is locked") as refused:
+            reader.experiments()
+    assert refused.value.remedy == "Another program is writing to it; this page tries again."
+    assert [experiment.name for experiment in reader.experiments()] == ["birds"]
+
+
+def test_a_damaged_list_of_runs_is_told_and_the_study_is_not_taken_for_another_one(tmp_path: Path) -> None:
+    folder = Home(tmp_path).study("birds")
+    study = a_study(name="birds")
+    with folder.create(study, ""):
+        pass
+    (folder.path / "runs.jsonl").write_text('[0, "first"]\n[1, "sec\n')
+    assert folder_of(tmp_path, "birds", study.id, 0, "first").path == folder.path
+    with pytest.raises(BundleError, match=r"runs\.jsonl is damaged: .*convsearch run --study birds --resume"):
+        folder_of(tmp_path, "birds", study.id, 1, "second")
+    with pytest.raises(BundleError, match="is another one"):
+        folder_of(tmp_path, "birds", study.id, 0, "second")
+
+
 def test_a_home_that_was_deleted_and_made_anew_is_told(tmp_path: Path) -> None:
     home = tmp_path / "home"
     Written(home).add([0.5])
@@ -134,7 +161,6 @@ def test_a_home_that_was_deleted_and_made_anew_is_told(tmp_path: Path) -> None:
 )
 def test_a_password_is_told_to_nobody(uri: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-    monkeypatch.setattr("mlflow.store.db.utils.MAX_RETRY_COUNT", 1)  # of ten, which take two minutes
     with pytest.raises(StoreError) as refused:
         Reader(uri).experiments()
     assert f" at {shown}" in str(refused.value)

@@ -196,7 +196,8 @@ class Answer(BaseHTTPRequestHandler):
     """A server that is well."""
 
     def do_GET(self) -> None:
-        self.send_response(200 if self.path == "/health" else 404)
+        known = self.path == "/health" or self.path.startswith("/api/2.0/mlflow/experiments/search?")
+        self.send_response(200 if known else 404)
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:

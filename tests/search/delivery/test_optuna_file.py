@@ -2,20 +2,27 @@
 
 import shutil
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import optuna
 import pytest
+from descriptors import descriptors_left
 from optuna.trial import TrialState
+from samples import a_study
 
 from convsearch.search.delivery.optuna_file import FILE, DamagedError, OptunaFile
+from convsearch.search.delivery.program import Follower, ToOptuna
 from convsearch.search.engines.optuna import STUDY, OptunaEngine
 from convsearch.search.engines.proposals import Proposals
+from convsearch.search.study.folder import StudyFolder
 from convsearch.search.study.objectives import DEFAULT
+from convsearch.search.study.record import FILE as RECORD
 from convsearch.search.study.trial import Trial
 from convsearch.search.values.proposal import State
 from convsearch.spaces.arithmetic import Volume
-from convsearch.spaces.definition import load
+from convsearch.spaces.definition import load, presets
+from convsearch.spaces.errors import WorkError
 from convsearch.spaces.space import SearchSpace
 
 SPACE = SearchSpace(load("tiny"), Volume(8, 8, 1), 10)
@@ -125,3 +132,80 @@ def test_a_file_of_another_study_is_not_added_to(tmp_path: Path) -> None:
     mixed = second.model_copy(update={"number": first.number})
     with pytest.raises(DamagedError, match="its trial 0 is a different one"):
         OptunaFile(tmp_path, SPACE, DEFAULT).began(mixed)
+
+
+def test_a_file_that_is_damaged_while_it_is_written_is_named(tmp_path: Path) -> None:
+    first, second = begun(2)
+    file = OptunaFile(tmp_path, SPACE, DEFAULT)
+    file.began(first)
+    content = (tmp_path / FILE).read_bytes()
+    (tmp_path / FILE).write_bytes(b"no database " * (len(content) // 12))
+    with closing(file), pytest.raises(DamagedError, match=r"optuna\.db: "):
+        file.began(second)
+
+
+# ---------------------------------------------------------------------- out of reach, and not damaged
+
+
+@pytest.mark.parametrize("lock", ["exclusive", "immediate"])
+@pytest.mark.parametrize("with_study", [True, False])
+def test_a_file_that_another_program_locks_is_not_damaged(tmp_path: Path, lock: str, with_study: bool) -> None:
+    if with_study:
+        OptunaFile(tmp_path, SPACE, DEFAULT).close()
+    with closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as other:
+        other.execute(f"begin {lock}")
+        with pytest.raises(WorkError) as refused:
+            OptunaFile(tmp_path, SPACE, DEFAULT, patience=0)
+    assert str(refused.value) == f"{tmp_path / FILE}: database is locked"
+    OptunaFile(tmp_path, SPACE, DEFAULT).close()
+
+
+@pytest.mark.parametrize("left", [0, 1])
+def test_a_file_for_which_no_descriptor_is_left_is_not_damaged(tmp_path: Path, left: int) -> None:
+    OptunaFile(tmp_path, SPACE, DEFAULT).close()
+    with descriptors_left(left), pytest.raises(WorkError):
+        OptunaFile(tmp_path, SPACE, DEFAULT)
+    OptunaFile(tmp_path, SPACE, DEFAULT).close()
+
+
+def delivery_of(place: Path, trials: list[Trial], notes: list[str]) -> Follower:
+    """What delivers the record of a study, with these trials, to its `optuna.db`."""
+    folder = StudyFolder(place / "mine")
+    with folder.create(a_study(name="mine"), presets()["tiny"].read_text(encoding="utf-8")):
+        pass
+    for trial in trials:
+        folder.record().add(trial)
+    deliver = ToOptuna(folder, lambda note: notes.append(note))
+    deliver.follower = Follower(folder.path / RECORD, deliver)
+    return deliver.follower
+
+
+def test_a_file_that_cannot_be_opened_stays_as_it_is_and_is_tried_again(tmp_path: Path) -> None:
+    notes: list[str] = []
+    delivery = delivery_of(tmp_path, begun(2), notes)
+    place = tmp_path / "mine" / FILE
+    place.mkdir()
+    assert not delivery.step()
+    assert delivery.trouble == f"{place}: unable to open database file"
+    place.rmdir()
+    delivery.not_before = 0.0
+    while delivery.step():
+        pass
+    assert delivery.trouble is None
+    assert len(stored(place.parent)) == 2
+    assert notes == []
+
+
+def test_a_damaged_file_is_set_aside_beside_earlier_ones(tmp_path: Path) -> None:
+    notes: list[str] = []
+    delivery = delivery_of(tmp_path, begun(2), notes)
+    place = tmp_path / "mine" / FILE
+    aside = [place.with_name(f"{FILE}.damaged{suffix}") for suffix in ("", "-2", "-3")]
+    contents = [f"damage {number} ".encode() * 200 for number in range(3)]
+    for path, content in zip((*aside[:2], place), contents, strict=True):
+        path.write_bytes(content)
+    while delivery.step():
+        pass
+    assert [path.read_bytes() for path in aside] == contents
+    assert notes == [f"{place}: file is not a database: moved to {FILE}.damaged-3 and rebuilt"]
+    assert len(stored(place.parent)) == 2

@@ -3,17 +3,20 @@
 import base64
 import json
 import os
+from contextlib import closing
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from mlflow_server import Server
 from terminal import convsearch, typed
-from test_delivery import delivered
+from test_delivery import delivered, without_trials
 
+from convsearch.search.delivery.outbox import Outbox
 from convsearch.search.report.study import next_commands
 from convsearch.search.study.folder import StudyFolder
 from convsearch.search.study.home import Home
+from convsearch.spaces.errors import WorkError
 
 SECRET = "to@the secret/word"
 FORMS = (
@@ -57,11 +60,22 @@ def test_a_password_in_the_address_of_a_server_is_in_nothing_that_is_said_or_sto
 
 @pytest.mark.parametrize("address", ["http://me:{}@127.0.0.1:9", "http://127.0.0.1:9?token={}"])
 def test_a_password_in_the_address_of_a_server_that_cannot_be_reached_is_not_told(address: str, tmp_path: Path) -> None:
-    uri, once = address.format(quote(SECRET, safe="")), {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
-    done = convsearch("run", "--home", tmp_path, "--trials", 1, MLFLOW_TRACKING_URI=uri, **once)
-    assert done.returncode == 1, done.stderr
+    uri = address.format(quote(SECRET, safe=""))
+    done = convsearch("run", "--home", tmp_path, "--trials", 1, MLFLOW_TRACKING_URI=uri)
+    assert done.returncode == 2, done.stderr
     assert "MLflow at http://127.0.0.1:9" in done.stderr
     require_none_in(address, (done.stdout + done.stderr).encode())
+
+
+def test_a_delivery_does_not_tell_the_password_of_a_server_that_has_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:9?token={quote(SECRET, safe='')}")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    folder = without_trials(tmp_path, "mine")
+    with closing(Outbox(folder)) as outbox, pytest.raises(WorkError) as refused:
+        outbox.wait_until_ready()
+    require_none_in("message", str(refused.value).encode())
     for file in tmp_path.rglob("*"):
         if file.is_file():
             require_none_in(file, file.read_bytes())

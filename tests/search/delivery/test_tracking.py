@@ -16,7 +16,8 @@ from samples import a_study, completed
 from convsearch.dashboard.reading.reader import Reader
 from convsearch.search.delivery.experiment import STUDY_TAG, model_name
 from convsearch.search.delivery.optuna_file import OptunaFile
-from convsearch.search.delivery.tracking import Tracker, tracking_uri
+from convsearch.search.delivery.reach import tracking_uri
+from convsearch.search.delivery.tracking import Tracker
 from convsearch.search.study.home import Home
 from convsearch.search.study.runs import Runs
 from convsearch.search.study.settings import StudySettings
@@ -83,7 +84,6 @@ def test_a_store_that_cannot_be_reached_is_named_without_its_password(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    monkeypatch.setattr("mlflow.store.db.utils.MAX_RETRY_COUNT", 1)  # of ten, which take two minutes
     shown = "postgresql+psycopg2://me:***@127.0.0.1:9/x" if uri.startswith("postgresql") else "http://127.0.0.1:9"
     with pytest.raises(WorkError, match=f"MLflow at {re.escape(shown)}: ") as refused:
         Tracker(Home(tmp_path / "home"), STUDY)

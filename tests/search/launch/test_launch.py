@@ -1,17 +1,23 @@
-"""What a study's engine is given to propose: known good networks first, and nothing that cannot be finished."""
+"""What is refused before a launch begins; what a study's engine is given to propose: known good networks first."""
 
+import io
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import searches
+from rich.console import Console
 
+from benchmarks.ports import free_port
 from convsearch.search.engines.choice import ALGORITHMS
+from convsearch.search.launch.launch import launch
+from convsearch.search.launch.options import Options
 from convsearch.search.launch.wiring import engine_for
 from convsearch.search.loop.budget import SEARCH_SHARE, Budget
 from convsearch.search.loop.prepared import Prepared
 from convsearch.search.study.home import Home
+from convsearch.spaces.errors import InputError
 from convsearch.spaces.known.portfolio import guesses
 
 CASES = [(engine, algorithm) for engine, found in ALGORITHMS.items() for algorithm in found if algorithm != "gp"]
@@ -58,3 +64,22 @@ def test_nothing_is_proposed_that_cannot_be_finished_in_time(tmp_path: Path, eng
     assert 0 < nearly_over.search_left < 2
     assert engine_for(study, nearly_over).ask() is None
     assert engine_for(study, Budget(None, seconds)).ask() is not None
+
+
+def files(place: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in place.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_an_address_of_mlflow_at_which_nothing_answers_is_refused_before_any_image_is_read(
+    resume: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home(tmp_path / "home")
+    if resume:
+        searches.prepared(home, space="tiny")
+    before = files(home.path)
+    address = f"http://127.0.0.1:{free_port()}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    with pytest.raises(InputError, match=f"MLflow at {address} cannot be reached: .*unset MLFLOW_TRACKING_URI"):
+        launch(Options(home=home.path, study="mine", resume=resume, workers=1), Console(file=io.StringIO()))
+    assert files(home.path) == before

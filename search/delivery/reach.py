@@ -1,0 +1,147 @@
+"""Whether MLflow's store can be reached: asked before any work is done, and without MLflow, whose import takes seconds.
+
+Only what is certain counts: what MLflow alone can tell, such as whether it trusts a certificate, is left to it.
+"""
+
+import base64
+import os
+import socket
+import sqlite3
+import ssl
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ...spaces.errors import InputError
+from ..study.home import Home
+from ..system.addresses import PASSWORD, TOKEN, TRACKING, USER, discreet, masked, mlflow_url, sqlite_path, sqlite_url
+
+PATIENCE = 20.0  # seconds that a server has to answer: as long as the delivery gives it
+LOCKED = 3.0  # seconds at most to wait for another program's lock, which is no fault
+PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+TIMED = ("postgresql", "mysql")  # whose drivers know `connect_timeout`
+UNAUTHORIZED = 401  # HTTP's status where user, password or token are wrong
+BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def tracking_uri(home: Home, storage: str | None = None) -> str:
+    """Return where runs are logged: MLFLOW_TRACKING_URI, the database of a shared study, or SQLite in the home."""
+    if configured := os.environ.get(TRACKING):
+        return configured
+    return sqlite_url(home.path.resolve() / "mlflow.db") if storage is None else mlflow_url(storage)
+
+
+def require_reachable(home: Home, patience: float = PATIENCE) -> None:
+    """Check that runs can be logged, as far as that is known without trying.
+
+    `patience` are the seconds that a server has to answer.
+
+    Raises:
+        InputError: MLFLOW_TRACKING_URI, or the home's own file, cannot be used.
+    """
+    uri = tracking_uri(home)
+    reached, said = reach(uri, patience)
+    if reached is False:
+        remedy = remedy_for(configured=bool(os.environ.get(TRACKING)))
+        raise InputError(f"MLflow at {masked(uri)} cannot be reached: {said}; {remedy}")
+
+
+def remedy_for(*, configured: bool) -> str:
+    """Return what to do about a store that cannot be reached: one that is `configured`, or the home's own."""
+    if configured:
+        return f"check that server, or unset {TRACKING} to store runs in the home"
+    return "move that file away; the next run creates a new one"
+
+
+def reach(uri: str, patience: float) -> tuple[bool | None, str]:
+    """Return whether a store can be reached, None where that cannot be told, and what was found, without secrets.
+
+    Args:
+        uri: as MLflow takes it.
+        patience: seconds that it has to answer.
+    """
+    if (file := sqlite_path(uri)) is not None:
+        return _sqlite(file, patience)
+    try:
+        parts = urlsplit(uri)
+        port = parts.port
+    except ValueError:  # its message quotes what may be a part of a password
+        return False, "not a valid address: write http://HOST:PORT"
+    kind = parts.scheme.partition("+")[0]
+    if kind in ("http", "https"):
+        place = parts.netloc.rpartition("@")[2]
+        return _server(f"{kind}://{place}{parts.path.rstrip('/')}", patience)
+    if kind in PORTS:
+        return _database(uri, kind, (parts.hostname, port or PORTS[kind]), patience)
+    return None, "not tried"
+
+
+def _sqlite(file: Path, patience: float) -> tuple[bool | None, str]:
+    try:
+        if not file.exists():
+            return None, "not there yet: the first run creates it"
+        address = f"{file.absolute().as_uri()}?mode=ro"
+        with closing(sqlite3.connect(address, uri=True, timeout=min(LOCKED, patience))) as database:
+            if database.execute("SELECT 1 FROM sqlite_master WHERE name = 'runs'").fetchone() is None:
+                return None, "no runs yet: the first run creates their tables"
+            (count,) = database.execute("SELECT count(*) FROM runs").fetchone()
+    except (OSError, sqlite3.Error) as error:
+        busy = getattr(error, "sqlite_errorcode", 0) & 0xFF in BUSY
+        return (None if busy else False), str(error)
+    return True, f"{count:,} run{'' if count == 1 else 's'}"
+
+
+def _server(address: str, patience: float) -> tuple[bool | None, str]:
+    """Ask a server for its health or, where there are a user or a token, for something that only they may have."""
+    from http.client import HTTPException  # few launches need these
+    from urllib.error import HTTPError
+    from urllib.request import Request, urlopen
+
+    credentials = _credentials()
+    path = "/health" if credentials is None else "/api/2.0/mlflow/experiments/search?max_results=1"
+    try:
+        request = Request(address + path)
+        if credentials is not None:
+            request.add_unredirected_header("Authorization", credentials)
+        with urlopen(request, timeout=patience):
+            return True, "answers"
+    except HTTPError as error:
+        with error:
+            if error.code == UNAUTHORIZED and credentials is not None:
+                return False, f"it refuses {USER} and {PASSWORD}, or {TOKEN}"
+            return error.code < 500, f"answers with status {error.code}"
+    except (OSError, HTTPException, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        certificate = isinstance(reason, ssl.SSLCertVerificationError)  # MLflow has settings of its own for these
+        return (None if certificate else False), _words(reason)
+
+
+def _credentials() -> str | None:
+    """Return the header that MLflow authorizes itself with, if its variables say so."""
+    user, password, token = (os.environ.get(name, "") for name in (USER, PASSWORD, TOKEN))
+    if user and password:
+        return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
+    return f"Bearer {token}" if token else None
+
+
+def _database(uri: str, kind: str, place: tuple[str | None, int], patience: float) -> tuple[bool, str]:
+    """Connect to a database as MLflow does, but once."""
+    from sqlalchemy import NullPool, create_engine
+    from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+    host, port = place
+    timed = {"connect_timeout": max(1, round(patience))} if kind in TIMED else {}
+    try:
+        if host:  # not every driver can be told how long to wait
+            socket.create_connection((host, port), timeout=patience).close()
+        with create_engine(uri, poolclass=NullPool, connect_args=timed).connect():
+            return True, "the server accepts connections"
+    except ImportError as error:
+        return False, f"its driver cannot be imported: {error}"
+    except (OSError, SQLAlchemyError) as error:
+        return False, _words(error.orig if isinstance(error, DBAPIError) and error.orig is not None else error)
+
+
+def _words(error: object) -> str:
+    """Return what an error says, in one line and without secrets."""
+    return discreet(" ".join(str(getattr(error, "strerror", None) or error).split()))

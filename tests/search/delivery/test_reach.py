@@ -1,0 +1,139 @@
+"""Whether MLflow's store can be reached, found out before any work is done: wrong addresses, damage, passwords."""
+
+import base64
+import socket
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from benchmarks.ports import free_port
+from convsearch.search.delivery.reach import PATIENCE, reach, require_reachable
+from convsearch.search.study.home import Home
+from convsearch.search.system.addresses import PASSWORD, TOKEN, TRACKING, USER
+from convsearch.spaces.errors import InputError
+
+TABLE = "CREATE TABLE runs (id TEXT)"
+ALLOWED = {"Basic " + base64.b64encode(b"me:secret").decode(), "Bearer a token"}
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_whoever_runs_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (TRACKING, USER, PASSWORD, TOKEN):
+        monkeypatch.delenv(name, raising=False)
+
+
+class Answer(BaseHTTPRequestHandler):
+    """A server that is well under `/`, broken under `/broken`, and under `/closed` well to those it knows."""
+
+    def do_GET(self) -> None:
+        status = 200 if self.path.endswith("/health") or "/api/2.0/mlflow/" in self.path else 404
+        if self.path.startswith("/closed/api") and self.headers["Authorization"] not in ALLOWED:
+            status = 401
+        self.send_response(500 if self.path.startswith("/broken") else status)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as found:
+        thread = threading.Thread(target=found.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{found.server_port}"
+        found.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("uri", "shown"),
+    [
+        ("http://127.0.0.1:{}", "http://127.0.0.1:{}"),
+        ("http://127.0.0.1:{}/under?token=secret", "http://127.0.0.1:{}/under?token=***"),
+        ("postgresql://me:secret@127.0.0.1:{}/runs", "postgresql://me:***@127.0.0.1:{}/runs"),
+        ("mysql+pymysql://me:secret@127.0.0.1:{}/runs", "mysql+pymysql://me:***@127.0.0.1:{}/runs"),
+    ],
+)
+def test_an_address_at_which_nothing_answers_is_the_users_mistake(
+    uri: str, shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    monkeypatch.setenv(TRACKING, uri.format(port))
+    with pytest.raises(InputError) as refused:
+        require_reachable(Home(tmp_path))
+    assert str(refused.value) == (
+        f"MLflow at {shown.format(port)} cannot be reached: Connection refused; "
+        "check that server, or unset MLFLOW_TRACKING_URI to store runs in the home"
+    )
+
+
+def test_a_server_that_accepts_and_says_nothing_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv(TRACKING, f"http://127.0.0.1:{silent.getsockname()[1]}")
+        with pytest.raises(InputError, match="cannot be reached: timed out"):
+            require_reachable(Home(tmp_path), patience=0.1)
+
+
+def test_a_database_whose_driver_is_missing_is_refused_with_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as there:
+        monkeypatch.setenv(TRACKING, f"postgresql+pg8000://127.0.0.1:{there.getsockname()[1]}/runs")
+        with pytest.raises(InputError, match="its driver cannot be imported: No module named 'pg8000'"):
+            require_reachable(Home(tmp_path))
+
+
+def test_a_server_is_reached_if_it_answers_and_is_not_broken(address: str) -> None:
+    assert reach(address, PATIENCE) == (True, "answers")
+    assert reach(f"{address}/elsewhere/", PATIENCE) == (True, "answers")
+    assert reach(f"{address}/broken", PATIENCE) == (False, "answers with status 500")
+
+
+@pytest.mark.parametrize(
+    ("variables", "reached"),
+    [
+        ({USER: "me", PASSWORD: "secret"}, True),
+        ({USER: "me", PASSWORD: "another"}, False),
+        ({TOKEN: "a token"}, True),
+        ({TOKEN: "another"}, False),
+        ({}, True),  # there may be other ways to authorize oneself, which MLflow knows
+    ],
+)
+def test_wrong_credentials_are_found_too(
+    address: str, variables: dict[str, str], reached: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    found, said = reach(f"{address}/closed", PATIENCE)
+    assert found is reached
+    if not reached:
+        assert said == f"it refuses {USER} and {PASSWORD}, or {TOKEN}"
+
+
+def test_a_damaged_file_of_the_home_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.db").write_text("no database, " * 100)
+    with pytest.raises(InputError) as refused:
+        require_reachable(Home(tmp_path))
+    assert str(refused.value) == (
+        f"MLflow at sqlite:///{tmp_path}/mlflow.db cannot be reached: file is not a database; "
+        "move that file away; the next run creates a new one"
+    )
+
+
+def test_a_file_that_is_not_there_yet_that_is_new_or_that_is_locked_is_no_fault(tmp_path: Path) -> None:
+    home, file = Home(tmp_path), tmp_path / "mlflow.db"
+    require_reachable(home)
+    assert not file.exists()
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("CREATE TABLE alembic_version (number TEXT)")  # MLflow is about to make the others
+        require_reachable(home)
+        other.execute(TABLE)
+        require_reachable(home)
+        other.execute("BEGIN EXCLUSIVE")
+        require_reachable(home, patience=0)
