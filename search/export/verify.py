@@ -142,7 +142,7 @@ class Verifier:
                 code = self._wait(self._patience)
             except subprocess.TimeoutExpired as late:
                 raise WorkError(
-                    f"the bundle was not loaded in a fresh process within {self._patience:g} s; {self._last_words()}"
+                    f"the bundle was not loaded in a fresh process within {self._patience:g} s ({self._last_words()})"
                 ) from late
             if code != 0:
                 raise WorkError(f"the bundle does not load in a fresh process: {self._last_words()}")

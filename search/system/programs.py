@@ -92,9 +92,9 @@ class Spawner:
 class Call:
     """A program that answers one request. It starts at once, and does its imports before the request comes."""
 
-    def __init__(self, starter: Starter, program: str, log: Path) -> None:
-        """Start the program, whose output goes to the file `log`."""
-        self._log = log
+    def __init__(self, starter: Starter, program: str, log: Path, leaving: float = LEAVING) -> None:
+        """Start the program, whose output goes to the file `log`; see LEAVING."""
+        self._log, self._leaving = log, leaving
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
             self._connection, self._process = starter.start(program, output.fileno())
@@ -126,7 +126,7 @@ class Call:
             reply: dict[str, Any] = json.loads(self._connection.recv_bytes())
         except (EOFError, OSError) as error:
             with suppress(subprocess.TimeoutExpired):
-                self._process.wait(LEAVING)
+                self._process.wait(self._leaving)
             self._process.kill()
             how = how_it_ended(self._process.wait(), self._log)
             raise WorkError(f"a process of Convsearch {how}; its log is {self._log}") from error

@@ -1,6 +1,7 @@
 """Delivery to MLflow and `optuna.db`: in order, nothing lost, nothing twice, whatever is killed or out of reach."""
 
 import json
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import optuna
 import psutil
 import pytest
+from descriptors import MANY, only_large_descriptors
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
 from mlflow_server import Server
@@ -242,6 +244,26 @@ def test_a_delivery_that_dies_before_mlflow_has_answered_is_told_with_its_last_w
         outbox.wait_until_ready()
     assert str(refused.value) == expected
     assert "Traceback" in log.read_text()
+
+
+def test_a_delivery_that_hangs_is_given_up(folder: StudyFolder) -> None:
+    with closing(Outbox(folder)) as outbox:
+        outbox.process.send_signal(signal.SIGSTOP)
+        with pytest.raises(WorkError, match=r"was not ready after 1 s; its log is .*delivery\.log"):
+            outbox.wait_until_ready(patience=1)
+        with pytest.raises(WorkError, match="not all trials are delivered yet"):
+            outbox.deliver_rest(True, hung=1)
+
+
+def test_a_delivery_is_followed_with_any_number_of_open_files(folder: StudyFolder) -> None:
+    search = Search(folder)
+    search.trials(1)
+    with only_large_descriptors(), closing(Outbox(folder)) as outbox:
+        assert outbox.process.stdout is not None
+        assert outbox.process.stdout.fileno() >= MANY
+        outbox.wait_until_ready()
+        outbox.deliver_rest(True)
+    require_all_once(folder, store(folder), 1)
 
 
 def wait_until_told(outbox: Outbox, caplog: pytest.LogCaptureFixture) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
+from descriptors import descriptors_left
 from jobs import WIDE, following, job, life
 from terminal import PATIENCE, environment, wait_until
 
@@ -498,3 +499,12 @@ def test_a_worker_killed_before_its_first_job_is_replaced(
         assert isinstance(life(made)[-1], Outcome)
     finally:
         made.close()
+
+
+def test_workers_that_cannot_all_be_started_leave_nothing_behind(tmp_path: Path) -> None:
+    before, open_before = below(), psutil.Process().num_fds()
+    shares = [Share((0,), 2**30) for _ in range(10)]
+    with descriptors_left(20), pytest.raises(OSError, match="Too many open files") as refused:
+        LocalExecutor(tmp_path, shares, starter=Spawner())
+    assert below() == before
+    assert psutil.Process().num_fds() == open_before, refused  # which has the frames, with what is left in them

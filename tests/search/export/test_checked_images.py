@@ -1,5 +1,6 @@
 """A bundle is checked on training images: those of the test are for the one test."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from convsearch.search.study.trial import Trial
 from convsearch.search.system.backend import import_keras
 from convsearch.search.values.proposal import Proposal
 from convsearch.spaces.architecture import Architecture, Candidate, Head, Layer, Recipe
+from convsearch.spaces.errors import WorkError
 
 
 @pytest.fixture
@@ -69,3 +71,13 @@ def test_examples_are_training_images(study: Prepared) -> None:
     for count in (2, CHECKED, len(study.dataset)):
         assert np.array_equal(split.examples(study.dataset, count), images[split.train[:count]])
     assert split.examples(study.dataset, len(study.dataset)).max() < 255
+
+
+def test_a_bundle_whose_check_does_not_end_is_given_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "model.keras")  # whoever reads it waits for a writer
+    images = np.zeros((1, 8, 8, 1), dtype=np.uint8)
+    with (
+        Verifier(patience=1) as verifier,
+        pytest.raises(WorkError, match="the bundle was not loaded in a fresh process within 1 s"),
+    ):
+        verifier.verify(tmp_path, images, np.zeros((1, 2), dtype=np.float32))

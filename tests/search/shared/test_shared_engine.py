@@ -355,6 +355,21 @@ def test_tables_of_another_version_of_optuna_are_refused_with_what_it_says(
         Database(storage, "any")
 
 
+def test_a_database_that_refuses_a_user_keeps_no_connection_of_it(
+    postgres: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    address = postgres.make("of others")
+    postgres.execute(f"CREATE ROLE guest LOGIN PASSWORD '{PASSWORD}'")  # who may create nothing
+    with pytest.raises(WorkError, match="permission denied for database of others") as refused:
+        Database(checked_storage(postgres.url("of others", user="guest")), "any")
+    engine = create_engine(optuna_url(checked_storage(address)), isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        count = text("SELECT count(*) FROM pg_stat_activity WHERE usename = 'guest'")
+        wait_until(lambda: connection.execute(count).scalar() == 0, f"all was closed after: {refused}")
+    engine.dispose()
+
+
 # ---------------------------------------------------------------------- a database that goes away
 
 

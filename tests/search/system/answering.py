@@ -14,7 +14,14 @@ from convsearch.spaces.errors import InputError, WorkError
 
 def main(connection: Connection) -> None:
     """Do as the question says."""
-    answer(connection, work)
+
+    def done(question: dict[str, Any]) -> dict[str, Any]:
+        if question["what"] == "hang up":
+            connection.close()
+            question = {"what": "wait"}
+        return work(question)
+
+    answer(connection, done)
 
 
 def work(question: dict[str, Any]) -> dict[str, Any]:

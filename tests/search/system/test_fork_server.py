@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
+from descriptors import MANY, descriptors_left, only_large_descriptors
 from terminal import environment, wait_until
 
 from convsearch.search.system.backend import UNUSED
@@ -109,6 +110,40 @@ def test_a_program_that_is_killed_says_by_which_signal(either: Starter) -> None:
     assert process.wait(60) == -signal.SIGKILL
     assert not psutil.pid_exists(process.pid or 0)
     process.kill()  # once more makes no difference
+
+
+def test_a_program_that_does_not_answer_is_given_up_and_named_with_its_log(either: Starter, tmp_path: Path) -> None:
+    with (
+        Call(either, PROGRAM, tmp_path / "log") as call,
+        pytest.raises(WorkError, match=r"has not answered for 0\.5 s; its log is .*log"),
+    ):
+        call.ask(patience=0.5, what="wait")
+
+
+def test_a_program_that_closes_its_connection_and_does_not_end_is_killed(either: Starter, tmp_path: Path) -> None:
+    with (
+        Call(either, PROGRAM, tmp_path / "log", leaving=0.5) as call,
+        pytest.raises(WorkError, match=r"was killed by signal 9 \(SIGKILL\); its log is .*log"),
+    ):
+        call.ask(what="hang up")
+
+
+def test_programs_are_started_with_any_number_of_open_files(tmp_path: Path) -> None:
+    with only_large_descriptors(), closing(ForkServer()) as made:
+        with (tmp_path / "log").open("wb") as output:
+            connection, _ = made.start(PROGRAM, output.fileno())
+        assert connection.fileno() >= MANY
+        connection.send_bytes(b'{"what": "facts", "names": []}')
+        assert f'"parent": {made.process.pid}' in connection.recv_bytes().decode()
+
+
+def test_a_start_for_which_no_descriptor_is_left_keeps_none(either: Starter) -> None:
+    with tempfile.TemporaryFile() as output:
+        for left in range(3):
+            before = psutil.Process().num_fds()
+            with descriptors_left(left), pytest.raises(OSError, match="Too many open files") as refused:
+                either.start(PROGRAM, output.fileno())
+            assert psutil.Process().num_fds() == before, refused  # which has the frames, with what is left in them
 
 
 # ---------------------------------------------------------------------- forks
