@@ -110,7 +110,9 @@ def _server(address: str, patience: float) -> tuple[bool | None, str]:
             if error.code == UNAUTHORIZED and credentials is not None:
                 return False, f"it refuses {USER} and {PASSWORD}, or {TOKEN}"
             return error.code < 500, f"answers with status {error.code}"
-    except (OSError, HTTPException, ValueError) as error:
+    except ValueError:  # its message quotes what it does not like, which may be a token
+        return False, f"the address, {USER}, {PASSWORD} or {TOKEN} has characters that cannot be sent"
+    except (OSError, HTTPException) as error:
         reason = getattr(error, "reason", error)
         certificate = isinstance(reason, ssl.SSLCertVerificationError)  # MLflow has settings of its own for these
         return (None if certificate else False), _words(reason)

@@ -116,6 +116,14 @@ def test_wrong_credentials_are_found_too(
         assert said == f"it refuses {USER} and {PASSWORD}, or {TOKEN}"
 
 
+def test_a_token_with_a_line_feed_is_refused_without_being_told(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TOKEN, "secret\n")
+    found, said = reach(address, PATIENCE)
+    assert found is False
+    assert f"{TOKEN} has characters that cannot be sent" in said
+    assert "secret" not in said
+
+
 def test_a_damaged_file_of_the_home_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_text("no database, " * 100)
     with pytest.raises(InputError) as refused:
