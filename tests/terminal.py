@@ -8,7 +8,6 @@ import pty
 import re
 import shutil
 import signal
-import sqlite3
 import struct
 import subprocess
 import sys
@@ -17,7 +16,7 @@ import termios
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, chdir, closing, contextmanager
+from contextlib import ExitStack, chdir, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
@@ -67,10 +66,6 @@ class Finished:
     def copied(self, home: Path) -> "Finished":
         """The same study in a home of its own, to be gone on with or damaged."""
         shutil.copytree(self.home, home)
-        with closing(sqlite3.connect(home / "mlflow.db")) as store, store:  # which knows artifacts by their full paths
-            for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
-                change = f"UPDATE {table} SET {column} = replace({column}, ?, ?)"
-                store.execute(change, (str(self.home), str(home)))
         return replace(self, home=home)
 
 

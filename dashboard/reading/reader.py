@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -54,7 +54,14 @@ NEVER = Stamp(float("-inf"), None)
 class Reader:
     """Queries one MLflow store. Every method raises StoreError if it cannot be read."""
 
-    def __init__(self, uri: str, fresh: float = FRESH, page: int = PAGE, patience: float = FIRST) -> None:
+    def __init__(
+        self,
+        uri: str,
+        fresh: float = FRESH,
+        page: int = PAGE,
+        patience: float = FIRST,
+        artifacts: Path | None = None,
+    ) -> None:
         """Start without a query.
 
         Args:
@@ -62,11 +69,13 @@ class Reader:
             fresh: seconds for which an answer counts as current.
             page: runs per query.
             patience: seconds that the store has to answer, and to wait for its lock, when it is first looked at.
+            artifacts: the folder of all artifacts, if the store is a home's own.
         """
         self.uri = uri
         self.path = sqlite_path(uri)
         self.page = page
         self._fresh, self._patience = fresh, patience
+        self._artifacts = artifacts
         self._failed: tuple[float, StoreError] | None = None
         self._inode: int | None = None  # of the file that MLflow has opened
         self._opened: MlflowClient | None = None
@@ -156,10 +165,18 @@ class Reader:
             return None
         with self._read(), tempfile.TemporaryDirectory() as place:
             try:
-                found = Path(self._client().download_artifacts(run_id, path, place))
+                found = self._in_home(run_id, path) or Path(self._client().download_artifacts(run_id, path, place))
                 return found.read_text(encoding="utf-8", errors="replace")
             except (OSError, MlflowException):
                 return None
+
+    def _in_home(self, run_id: str, path: str) -> Path | None:
+        """Return an artifact's file in the home; where MLflow looks for it, the home may not be any more."""
+        if self._artifacts is None:
+            return None
+        place = PurePath(self._client().get_run(run_id).info.artifact_uri)
+        found = self._artifacts.joinpath(*place.parts[-3:], path)  # STUDY/RUN/artifacts
+        return found if found.is_file() else None
 
     def _page(self, experiments: Sequence[str], which: str, order: list[str], count: int, token: str | None) -> Any:
         with self._read(), _uncollected():

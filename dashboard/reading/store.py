@@ -4,6 +4,7 @@ MLflow takes more than a millisecond per run, so ten thousand trials take a whil
 shared by all viewers, and kept in the user's cache for the next time (`copies.py`).
 """
 
+import os
 import threading
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
@@ -19,6 +20,7 @@ from ...search.delivery.reach import tracking_uri
 from ...search.delivery.tracking import DATA_TAG, SPACE_TAG
 from ...search.study.home import Home
 from ...search.study.trial import CURVES
+from ...search.system.addresses import TRACKING
 from ...spaces.printable import printable
 from . import copies
 from .reader import FRESH, NEVER, PAGE, Reader, Stamp
@@ -89,7 +91,8 @@ class Store:
             page: runs per query.
             worth_copying: least runs of a study that is copied to the user's cache.
         """
-        self.reader = Reader(tracking_uri(Home(home)), fresh, page)
+        own = None if os.environ.get(TRACKING) else Home(home).artifacts
+        self.reader = Reader(tracking_uri(Home(home)), fresh, page, artifacts=own)
         self._worth_copying = worth_copying
         self._seen = _Seen()
         self._kept: dict[str, _Kept] = {}

@@ -7,6 +7,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.tracking import MlflowClient
 
+from ...spaces.errors import WorkError
 from ..study.settings import StudySettings
 
 STUDY_TAG = "convsearch.study"  # of an experiment, its runs and a registered model: the study's identity
@@ -21,9 +22,8 @@ def own_experiment(client: MlflowClient, study: StudySettings, noted: Sequence[s
         noted: ids of runs that the study has noted. Earlier versions gave an experiment no identity: the one with such
             a run is the study's.
     """
-    which = f"tags.`{STUDY_TAG}` = '{study.id}'"
     order = ["creation_time ASC"]
-    found = next(iter(client.search_experiments(ViewType.ALL, 1, which, order)), None)
+    found = next(iter(client.search_experiments(ViewType.ALL, 1, _of(study), order)), None)
     if found is None and study.is_of_before:
         found = _without_identity(client, study, noted)
     if found is None:
@@ -89,16 +89,36 @@ def name_apart(name: str, study: StudySettings) -> str:
 
 
 def model_name(client: MlflowClient, study: StudySettings, experiment: Experiment) -> str:
-    """Return the name under which a study's model is registered; one of another study is left alone."""
+    """Return the name under which a study's model is registered; one of another study is left alone.
+
+    It is the study's: the experiment may have been given one in MLflow that no model can have.
+    """
+    if own := client.search_registered_models(_of(study), 1):
+        return str(own[0].name)
     try:
-        found = client.get_registered_model(experiment.name)
+        found = client.get_registered_model(study.name)
     except MlflowException as error:
         if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
             raise
-        return str(experiment.name)
-    owner = found.tags.get(STUDY_TAG)
-    if owner is None:  # an earlier version registered it, or somebody else
-        runs = [version.run_id for version in client.search_model_versions(f"name = '{experiment.name}'")]
-        ours = any(run_id and in_experiment(client, run_id, experiment.experiment_id) for run_id in runs)
-        owner = study.id if ours else None
-    return str(experiment.name) if owner == study.id else name_apart(experiment.name, study)
+        return study.name
+    if STUDY_TAG not in found.tags:  # an earlier version registered it, or somebody else
+        runs = [version.run_id for version in client.search_model_versions(f"name = {quoted(study.name)}")]
+        if any(run_id and in_experiment(client, run_id, experiment.experiment_id) for run_id in runs):
+            return study.name
+    return name_apart(study.name, study)
+
+
+def _of(study: StudySettings) -> str:
+    """Return the filter for what has a study's identity, in MLflow's syntax."""
+    return f"tags.`{STUDY_TAG}` = {quoted(study.id)}"
+
+
+def quoted(text: str) -> str:
+    """Return a text as a filter of MLflow has it.
+
+    Raises:
+        WorkError: it has both kinds of quotes, and MLflow knows no way to write that.
+    """
+    if "'" in text and '"' in text:
+        raise WorkError(f"MLflow cannot search for {text}: it has both kinds of quotes")
+    return f'"{text}"' if "'" in text else f"'{text}'"

@@ -114,6 +114,7 @@ class ToMlflow:
         self.parent = self._tracker.launch(folder.space_file.read_text(encoding="utf-8"), limits)
         self.uri = self._tracker.uri
         self.store = self._tracker.store
+        self.note_of_store = self._tracker.note
         self._moved = False  # whether the study was delivered to another store before
         self._runs = Runs(folder.path)
         self._place = folder.path / DELIVERED
@@ -249,6 +250,8 @@ def main(place: str, limits: Limits) -> None:
         send(refused=str(error))
         return
     send(ready={"parent": to_mlflow.parent, "uri": to_mlflow.uri, "store": to_mlflow.store})
+    if to_mlflow.note_of_store is not None:
+        send(note=to_mlflow.note_of_store)
     to_record = Follower(folder.path / RECORD, to_mlflow, to_mlflow.offset, delivered=to_mlflow.note)
     followers = {"MLflow": to_record}
     study = folder.read()

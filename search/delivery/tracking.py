@@ -8,9 +8,10 @@ import io
 import json
 import logging
 import os
+import sqlite3
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stderr
+from contextlib import ExitStack, contextmanager, redirect_stderr
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -34,9 +35,12 @@ from ..study.runs import Runs
 from ..study.settings import StudySettings
 from ..study.trial import CURVES, Trial, now
 from ..system.addresses import TRACKING, artifact_place, discreet, masked
+from ..system.lock import locked
 from ..values.evaluation import Evaluation
 from ..values.limits import Limits
-from .experiment import STUDY_TAG, create_experiment, in_experiment, model_name, own_experiment
+from .experiment import STUDY_TAG, create_experiment, in_experiment, model_name, own_experiment, quoted
+from .home_store import make_whole
+from .moved import follow_home
 from .reach import PATIENCE, reach, tracking_uri
 
 STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
@@ -78,9 +82,16 @@ class Tracker:
         reached, said = reach(self._address, PATIENCE)  # MLflow would try a database again for two minutes
         if reached is False:
             raise WorkError(f"MLflow at {self.uri}: {said}")
-        with self._reached():
+        self.note: str | None = None  # what was wrong with the store and is mended
+        with self._reached(), ExitStack() as held:
+            own = self._local and study.storage is None
+            if own:
+                held.enter_context(locked(home.path))  # other launches may be about to do the same
+                self.note = make_whole(home)
             open_store(home, study.storage)
             self._client = MlflowClient(self._address)
+            if own:
+                follow_home(home, DATA_TAG)
             self._experiment = self._own_experiment(home)
         self.experiment_id = str(self._experiment.experiment_id)
         self._artifacts = (home.artifacts / self._experiment.name).resolve()
@@ -126,7 +137,7 @@ class Tracker:
             "seed": study.seed,
         }
         with self._reached():
-            self._close_left_open("" if study.loop is None else f" and tags.loop = '{study.loop}'")
+            self._close_left_open("" if study.loop is None else f" and tags.loop = {quoted(study.loop)}")
             run = self._client.create_run(self.experiment_id, tags=tags)
             self._keep_run_here(run.info.run_id)
             for name, value in parameters.items():
@@ -290,7 +301,7 @@ class Tracker:
     def _reached(self) -> Iterator[None]:
         try:
             yield
-        except (MlflowException, SQLAlchemyError, OSError) as error:
+        except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
             raise WorkError(f"MLflow at {self.uri}: {discreet(_reason(error))}") from error
 
 

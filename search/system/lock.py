@@ -1,4 +1,4 @@
-"""One loop per study: two that write to the same record would lose trials."""
+"""One loop per study: two that write to the same record would lose trials. And one at a time for what a home has."""
 
 import fcntl
 import os
@@ -26,6 +26,17 @@ def alone(folder: Path) -> Iterator[None]:
                 f"the study '{folder.name}' is being searched by another `convsearch run`: wait for it, or stop it "
                 "with Ctrl-C"
             )
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Lock a folder while the block runs, as soon as no other process has it; for what is soon done."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)

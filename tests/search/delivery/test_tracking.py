@@ -14,7 +14,7 @@ from mlflow.tracking import MlflowClient
 from samples import a_study, completed
 
 from convsearch.dashboard.reading.reader import Reader
-from convsearch.search.delivery.experiment import STUDY_TAG, model_name
+from convsearch.search.delivery.experiment import STUDY_TAG, model_name, quoted
 from convsearch.search.delivery.optuna_file import OptunaFile
 from convsearch.search.delivery.reach import tracking_uri
 from convsearch.search.delivery.tracking import Tracker
@@ -294,3 +294,38 @@ def test_a_registered_model_of_another_study_gets_no_version_of_this_one(tmp_pat
     assert model_name(client, STUDY, experiment) == f"mine-{STUDY.id[:8]}"
     client.delete_registered_model_tag("mine", STUDY_TAG)  # somebody else's: no version of it is a run of ours
     assert model_name(client, STUDY, experiment) == f"mine-{STUDY.id[:8]}"
+
+
+@pytest.mark.parametrize("name", ["birds/2026", "a:b", "it's", 'it\'s "quoted" too', "x" * 300])
+def test_a_model_has_its_studys_name_whatever_the_experiment_is_called_in_mlflow(name: str, tmp_path: Path) -> None:
+    client = MlflowClient(tracking_uri(Home(tmp_path)))
+    own = logged(Home(tmp_path), STUDY)
+    client.rename_experiment(own.experiment_id, name)
+    experiment = client.get_experiment(Tracker(Home(tmp_path), STUDY).experiment_id)
+    assert experiment.name == name
+    assert model_name(client, STUDY, experiment) == "mine"
+    client.create_registered_model("mine", {STUDY_TAG: another().id})
+    assert client.create_registered_model(model_name(client, STUDY, experiment), {STUDY_TAG: STUDY.id})
+    assert model_name(client, STUDY, experiment) == f"mine-{STUDY.id[:8]}"
+
+
+def test_a_registered_model_that_was_renamed_gets_the_next_version_too(tmp_path: Path) -> None:
+    client = MlflowClient(tracking_uri(Home(tmp_path)))
+    experiment = client.get_experiment(logged(Home(tmp_path), STUDY).experiment_id)
+    client.create_registered_model("mine", {STUDY_TAG: STUDY.id})
+    client.rename_registered_model("mine", "the best of birds")
+    assert model_name(client, STUDY, experiment) == "the best of birds"
+
+
+@pytest.mark.parametrize("text", ["plain", "it's", 'a "quoted" one', "", "a\\b", "a`b", "100 %", "a = 'b"])
+def test_a_text_is_found_by_a_filter_whatever_quotes_it_has(text: str, tmp_path: Path) -> None:
+    client = MlflowClient(f"sqlite:///{tmp_path / 'filters.db'}")
+    for name in ("one", "other"):
+        client.create_experiment(name, tags={"said": text if name == "one" else f"{text}?"})
+    found = client.search_experiments(filter_string=f"tags.said = {quoted(text)}")
+    assert [experiment.name for experiment in found] == ["one"]
+
+
+def test_a_text_with_both_kinds_of_quotes_cannot_be_searched_for() -> None:
+    with pytest.raises(WorkError, match="both kinds of quotes"):
+        quoted('it\'s "quoted"')

@@ -1,0 +1,127 @@
+"""A home that was moved or copied: its runs have their files there, and nothing is written where the home once was."""
+
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from mlflow.tracking import MlflowClient
+from samples import a_study
+from stores import Written
+
+from convsearch.dashboard.reading.store import Store
+from convsearch.search.delivery.moved import PLACES
+from convsearch.search.delivery.tracking import DATA_TAG, Tracker
+from convsearch.search.study.home import Home
+from convsearch.search.system.addresses import artifact_place
+from convsearch.search.values.limits import Limits
+
+SPACE = "layers: [1]\n"
+
+
+@pytest.fixture(autouse=True)
+def no_settings_of_whoever_runs_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Written:
+    """A study `birds` in the home `made`, with a trial and a registered model."""
+    written = Written(tmp_path / "made")
+    written.add([0.5])
+    written.finish()
+    client = written.tracker._client
+    client.create_registered_model("birds")
+    uri = client.get_run(written.parent).info.artifact_uri
+    client.create_model_version("birds", f"{uri}/model", written.parent)
+    return written
+
+
+def places(home: Path) -> dict[str, str]:
+    """Where MLflow looks for artifacts, by table, column and row; without its own first experiment."""
+    with closing(sqlite3.connect(home / "mlflow.db")) as store:
+        return {
+            f"{table}.{column} {row}": place
+            for table, column in PLACES
+            for row, place in store.execute(f"SELECT rowid, {column} FROM {table}")
+            if place is not None and "mlruns" not in place
+        }
+
+
+def files(home: Path) -> set[Path]:
+    return {path.relative_to(home) for path in home.rglob("*")}
+
+
+@pytest.mark.parametrize("name", ["moved", "what?", "50 %", 'it\'s "quoted"'])
+def test_all_artifacts_of_a_moved_home_are_found_in_it_and_new_ones_are_written_to_it(
+    made: Written, name: str, tmp_path: Path
+) -> None:
+    before, home = places(tmp_path / "made"), tmp_path / name
+    (tmp_path / "made").rename(home)
+    again = Tracker(Home(home), a_study(name="birds"))
+    parent = again.launch(SPACE, Limits())
+    assert not (tmp_path / "made").exists()
+    old, new = artifact_place(tmp_path / "made" / "artifacts"), artifact_place(home / "artifacts")
+    after = places(home)
+    assert {key: after[key] for key in before} == {key: place.replace(old, new) for key, place in before.items()}
+    assert len(before) == 5  # the experiment, its two runs, and two of the model's version
+    client, downloaded = MlflowClient(again.uri), tmp_path / "downloaded"
+    downloaded.mkdir()
+    for run in (made.parent, parent):
+        assert Path(client.download_artifacts(run, "space.yaml", str(downloaded))).is_file()
+
+
+def test_a_home_that_is_moved_back_or_on_is_followed_again(made: Written, tmp_path: Path) -> None:
+    before, home = places(tmp_path / "made"), tmp_path / "made"
+    for name in ("what?", "on", "made"):
+        home = home.rename(tmp_path / name)
+        Tracker(Home(home), a_study(name="birds"))
+    assert places(home) == before
+
+
+def test_a_copied_home_writes_nothing_into_the_original(made: Written, tmp_path: Path) -> None:
+    original, copy = tmp_path / "made", tmp_path / "copy"
+    shutil.copytree(original, copy)
+    before, there = places(original), files(original)
+    again = Tracker(Home(copy), a_study(name="birds"))
+    parent = again.launch(SPACE, Limits())
+    assert (places(original), files(original)) == (before, there)
+    assert (copy / "artifacts" / "birds" / parent / "artifacts" / "space.yaml").is_file()
+
+
+def test_what_an_earlier_version_wrote_to_the_old_place_of_a_moved_home_is_still_found(
+    made: Written, tmp_path: Path
+) -> None:
+    original, home = tmp_path / "made", tmp_path / "moved"
+    shutil.copytree(original, home)
+    left = original / "artifacts" / "birds" / made.parent
+    shutil.rmtree(home / "artifacts" / "birds" / made.parent)
+    again = Tracker(Home(home), a_study(name="birds"))
+    assert again._client.get_run(made.parent).info.artifact_uri == str(left / "artifacts")
+    run = made.trials[0][1]
+    moved = home / "artifacts" / "birds" / run / "artifacts"
+    assert again._client.get_run(run).info.artifact_uri == str(moved)
+
+
+@pytest.mark.parametrize(
+    "place", ["/srv/somewhere/birds", "mlflow-artifacts:/artifacts/birds", "s3://me/artifacts/birds"]
+)
+def test_what_was_never_in_a_home_is_left_where_it_is(place: str, tmp_path: Path) -> None:
+    written = Written(tmp_path / "made")
+    client = written.tracker._client
+    ours = client.create_experiment("ours", place, {DATA_TAG: "digits"})
+    theirs = client.create_experiment("theirs", "/data/artifacts/theirs")  # no study's
+    Tracker(Home((tmp_path / "made").rename(tmp_path / "moved")), a_study(name="birds"))
+    client = MlflowClient(f"sqlite:///{tmp_path / 'moved' / 'mlflow.db'}")
+    assert client.get_experiment(ours).artifact_location == place
+    assert client.get_experiment(theirs).artifact_location == "/data/artifacts/theirs"
+
+
+def test_the_dashboard_reads_the_files_of_a_moved_home_and_changes_nothing(made: Written, tmp_path: Path) -> None:
+    home = (tmp_path / "made").rename(tmp_path / "moved")
+    before = (home / "mlflow.db").read_bytes()
+    text = Store(home).text(made.trials[0][1], "architecture.json")
+    assert text is not None
+    assert '"layers"' in text
+    assert (home / "mlflow.db").read_bytes() == before
