@@ -12,6 +12,7 @@ from ...search.study.folder import StudyFolder
 from ...search.study.runs import FILE as RUNS_FILE
 from ...search.study.runs import Runs
 from ...search.system.processes import environment
+from ...search.values.commands import typed
 from ...spaces.errors import InputError
 from .folders import study_folder
 
@@ -66,7 +67,7 @@ def winner(folder: StudyFolder) -> int | None:
 
 def command(home: Path, study: str, number: int | None) -> list[str]:
     """Return the arguments of the command without `--to`; `number` is None for the winner."""
-    return ["export", study if number is None else f"{study}:{number}", "--home", str(home)]
+    return ["export", study if number is None else f"{study}:{number}", "--home", typed(home)]
 
 
 def bundle(home: Path, study: str, number: int | None) -> bytes:

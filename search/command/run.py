@@ -14,12 +14,14 @@ def search(options: Options) -> None:
     from ..launch.launch import launch
     from ..report.study import next_commands, show
     from ..study.home import Home
+    from ..values.commands import home_option
 
     try:
         folder = launch(options, console(stderr=True))
     except KeyboardInterrupt:
         raise WorkError(
-            "stopped immediately; finished work is kept, and `convsearch run --study NAME --resume` continues"
+            "stopped immediately; finished work is kept, and "
+            f"`convsearch run --study {options.study or 'NAME'} --resume{home_option(options.home)}` continues"
         ) from None
     printed = console()
     printed.print(show(folder))

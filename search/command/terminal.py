@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from ...spaces.printable import printable_lines
+from ..values.commands import DEFAULT_HOME, HOME_VARIABLE
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-HomeOption = Annotated[Path, typer.Option(help="Folder of all studies.", envvar="CONVSEARCH_HOME")]
+HomeOption = Annotated[Path, typer.Option(help="Folder of all studies.", envvar=HOME_VARIABLE)]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
+HOME = DEFAULT_HOME
 StudyArgument = Annotated[str, typer.Argument(metavar="STUDY", help="Name of a study in the home.")]
-HOME = Path("studies")
 WIDTH = 160  # columns without a terminal: tables in files and pipes are not folded to 80
 
 

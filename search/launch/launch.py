@@ -23,6 +23,7 @@ from ..study.home import Home
 from ..study.record import Record
 from ..system.lock import alone
 from ..system.programs import Call, Starter
+from ..values.commands import resume_command
 from ..winner.long_training import train_best
 from ..winner.repeats import repeat_best, seconds_to_repeat, wants_more_repeats
 from ..winner.result import PUBLISH, export_winner, is_published, publish_result
@@ -118,7 +119,7 @@ def _search_and_export(launched: Launch) -> None:
         except WorkError as error:
             raise WorkError(
                 f"{error}. The bundle is in {prepared.folder.bundle}; what could not be delivered is kept: "
-                f"`convsearch run --study {prepared.study.name} --resume` tries again"
+                f"`{resume_command(prepared.folder.path)}` tries again"
             ) from error
 
 

@@ -18,6 +18,7 @@ from ..study.record import Record
 from ..study.result import Result
 from ..study.settings import StudySettings
 from ..system.addresses import masked, optuna_url, sqlite_url
+from ..values.commands import home_option, typed
 from ..values.words import duration, sparkline
 from .standings import standing_lines
 
@@ -205,9 +206,9 @@ def _read(tests: int, shared: bool) -> str:
 def next_commands(home: Home, folder: StudyFolder) -> list[str]:
     """Return useful next commands, and where an MLflow server shows the study."""
     result = folder.result()
-    option = "" if str(home.path) == "studies" else f" --home {quote(str(home.path))}"
+    option = home_option(home.path)
     return [
-        *([f"convsearch predict {quote(str(folder.bundle))} IMAGE..."] if result else []),
+        *([f"convsearch predict {quote(typed(folder.bundle))} IMAGE..."] if result else []),
         f"convsearch show {folder.name}{option}",
         f"convsearch explain {folder.name}{option}",
         f"convsearch export {folder.name}{option} --to DIR",

@@ -19,6 +19,7 @@ from ..engines.sampling import distribution
 from ..study.objectives import costs as costs_of
 from ..study.record import Record
 from ..study.trial import Trial
+from ..values.commands import resume_command
 from ..values.proposal import Proposal, State
 from .database import LOST, Database, GivenUpError, Heartbeat, is_lost
 from .optuna_trial import frozen
@@ -65,7 +66,7 @@ class SharedEngine:
         self.database = database
         self.loop = loop
         self.pace = pace or Pace()
-        self.retry = Retry(database.name, self.pace)
+        self.retry = Retry(resume_command(record.folder), self.pace)
         self._inner = inner
         self._tried = inner.proposals.tried
         self._record = record
@@ -243,10 +244,20 @@ class SharedEngine:
         for trial in trials:
             if trial.number in self._ended:
                 continue
+            self._refuse_a_strangers(trial)
             if trial.state.is_finished():
                 self._take_end(trial)
             elif trial.number not in self._own and trial.number not in self._taken:
                 self._take_begin(trial)
+
+    def _refuse_a_strangers(self, trial: FrozenTrial) -> None:
+        """Raise a WorkError if no loop has added a trial: it has no candidate that could be learnt from or tried."""
+        if "loop" not in trial.user_attrs:
+            raise WorkError(
+                f"trial {trial.number} of the study '{self.database.name}' in the database has no candidate: another "
+                "program is adding trials. Let it use a study of its own, and start a new one here with "
+                f"--warm-start {self.database.name}"
+            )
 
     def _take_begin(self, trial: FrozenTrial) -> None:
         self._inner.runs_elsewhere(trial.number, trial.params)

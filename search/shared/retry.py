@@ -39,8 +39,9 @@ log = logging.getLogger(__name__)
 class Retry:
     """Runs work on the database of one study, and remembers since when that has been unreachable."""
 
-    def __init__(self, study: str, pace: Pace) -> None:
-        self._study, self._pace = study, pace
+    def __init__(self, resume: str, pace: Pace) -> None:
+        """Begin with a database that is reachable; `resume` is the command that continues the study."""
+        self._resume, self._pace = resume, pace
         self._down_since: float | None = None
         self._next_try, self._wait = 0.0, pace.first_wait
         self._grace_until = 0.0
@@ -89,8 +90,8 @@ class Retry:
             log.warning(f"{error}. Running trials continue; results are written when the database is back")
         elif now - self._down_since > self._pace.patience:
             raise WorkError(
-                f"{error}, for {(now - self._down_since) / 60:.0f} minutes. Finished trials are kept: `convsearch run "
-                f"--study {self._study} --resume` continues when it is back"
+                f"{error}, for {(now - self._down_since) / 60:.0f} minutes. Finished trials are kept: `{self._resume}` "
+                "continues when it is back"
             ) from error
         self._next_try = now + self._wait
         self._wait = min(2 * self._wait, self._pace.longest_wait)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ...spaces.errors import InputError, nearest
 from ...spaces.printable import is_utf8, printable
+from ..values.commands import home_option
 from .folder import DATA, StudyFolder
 from .trial import Trial
 
@@ -80,7 +81,8 @@ class Home:
         folder = self.study(name)
         if not folder.file.exists():
             names = [study.name for study in self.studies()]
-            hint = nearest(name, names) if names else "there is none yet: `convsearch run` creates one"
+            none = f"there is none yet: `convsearch run{home_option(self.path)}` creates one"
+            hint = nearest(name, names) if names else none
             raise InputError(f"no study '{name}' in {self.path}: {hint}")
         return folder
 

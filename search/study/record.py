@@ -20,6 +20,7 @@ class Record:
     """All trials of a study, on disk and in memory."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self._path = folder / FILE
         self._begin()
 

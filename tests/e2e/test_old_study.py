@@ -93,8 +93,10 @@ def test_it_goes_on_as_what_it_was(tmp_path: Path) -> None:
     with closing(sqlite3.connect(old.path.parent / "mlflow.db")) as store:
         experiments = store.execute("select name from experiments where name != 'Default'").fetchall()
         runs = store.execute("select count(*) from tags where key = 'kind' and value = 'trial'").fetchone()
+        places = {place for (place,) in store.execute("select artifact_uri from runs")}
     assert experiments == [(NAME,)]
     assert runs == (6,)
+    assert all(place.startswith(f"{old.path.parent}/artifacts/{NAME}/") for place in places)
 
 
 def test_it_may_be_renamed_but_not_copied(tmp_path: Path) -> None:

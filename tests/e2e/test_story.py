@@ -239,7 +239,7 @@ def test_studies_lists_the_study_with_its_best_and_its_test(finished: Finished, 
 def test_studies_of_an_empty_home_says_how_to_make_one_and_makes_nothing(tmp_path: Path) -> None:
     done = typed("studies", "--home", tmp_path / "nothing here")
     assert done.returncode == 0
-    assert "`convsearch run` creates one" in done.stdout
+    assert f"`convsearch run --home '{tmp_path}/nothing here'` creates one" in done.stdout
     assert not (tmp_path / "nothing here").exists()
 
 

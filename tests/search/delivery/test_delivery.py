@@ -330,7 +330,7 @@ def test_where_mlflow_stays_away_until_the_end_the_bundle_is_complete_and_resumi
     assert run.returncode == 1
     assert f"MLflow at {server.address}: " in errors
     assert f"The bundle is in {folder.bundle}; what could not be delivered is kept" in errors
-    assert "`convsearch run --study away --resume` tries again" in errors
+    assert f"`convsearch run --study away --resume --home {tmp_path}` tries again" in errors
     assert folder.result() is not None
     assert (folder.bundle / "model.keras").is_file()
     server.start()

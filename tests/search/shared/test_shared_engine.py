@@ -405,8 +405,23 @@ def test_while_the_database_is_away_what_ends_is_kept_and_told_when_it_is_back(
     assert states(one)[1] == TrialState.COMPLETE
 
 
+@pytest.mark.parametrize("state", [TrialState.WAITING, TrialState.RUNNING, TrialState.COMPLETE, TrialState.FAIL])
+def test_a_trial_that_another_program_adds_ends_the_search_with_its_number(
+    join: Join, address: str, name: str, state: TrialState
+) -> None:
+    one = join("one")
+    one.end(one.ask().number)
+    study = optuna.load_study(study_name=name, storage=optuna_url(checked_storage(address)))
+    study.add_trial(optuna.trial.create_trial(state=state, value=0.5 if state == TrialState.COMPLETE else None))
+    expected = f"trial 1 of the study '{name}' in the database .*: another program is adding trials"
+    with pytest.raises(WorkError, match=expected):
+        one.engine.ask()
+    with pytest.raises(WorkError, match=expected):  # nor can a loop join the study, or come back to it
+        join("one")
+
+
 def test_a_database_that_stays_away_ends_the_search_with_how_to_go_on(
-    join: Join, postgres: Server, pace: Pace, name: str
+    join: Join, postgres: Server, pace: Pace, tmp_path: Path
 ) -> None:
     one = join("one")
     one.ask()
@@ -414,7 +429,8 @@ def test_a_database_that_stays_away_ends_the_search_with_how_to_go_on(
     postgres.stop()
     try:
         one.end(0)
-        with pytest.raises(WorkError, match=f"`convsearch run --study {name} --resume` continues when it is back"):
+        how = f"`convsearch run --study one --resume --home {tmp_path}` continues when it is back"
+        with pytest.raises(WorkError, match=how):
             one.engine.running_elsewhere()
     finally:
         postgres.start()

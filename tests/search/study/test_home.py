@@ -147,7 +147,7 @@ def test_a_home_is_made_where_there_is_none_and_nothing_is_left_of_the_try(tmp_p
 
 
 def test_an_unknown_study_is_answered_with_those_that_are_there(home: Home) -> None:
-    with pytest.raises(InputError, match=r"there is none yet: `convsearch run` creates one"):
+    with pytest.raises(InputError, match=rf"there is none yet: `convsearch run --home {home.path}` creates one"):
         home.existing("mine")
     make(home.study("mine"), study())
     with pytest.raises(InputError, match=r"no study 'nine' in .*: did you mean 'mine'\? Known: mine"):
