@@ -197,7 +197,8 @@ class Reader:
                 raise StoreError(f"{self.path} was deleted and recreated.", "Restart the dashboard.")
             return True
         try:
-            address = f"{self.path.resolve().as_uri()}?mode=ro"
+            # Not `ro`: SQLite could not undo what a killed search has left half-written, and would refuse to read.
+            address = f"{self.path.resolve().as_uri()}?mode=rw"
             with closing(sqlite3.connect(address, uri=True, timeout=self._patience)) as database:
                 return database.execute("select 1 from experiments").fetchone() is not None
         except sqlite3.Error as error:

@@ -17,11 +17,11 @@ from ..study.home import Home
 from ..system.addresses import PASSWORD, TOKEN, TRACKING, USER, discreet, masked, mlflow_url, sqlite_path, sqlite_url
 
 PATIENCE = 20.0  # seconds that a server has to answer: as long as the delivery gives it
-LOCKED = 3.0  # seconds at most to wait for another program's lock, which is no fault
+LOCKED = 3.0  # seconds at most to wait for another program's lock
 PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 TIMED = ("postgresql", "mysql")  # whose drivers know `connect_timeout`
 UNAUTHORIZED = 401  # HTTP's status where user, password or token are wrong
-BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+UNUSABLE = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_CANTOPEN)  # a lock, say, is no fault
 
 
 def tracking_uri(home: Home, storage: str | None = None) -> str:
@@ -80,14 +80,14 @@ def _sqlite(file: Path, patience: float) -> tuple[bool | None, str]:
     try:
         if not file.exists():
             return None, "not there yet: the first run creates it"
-        address = f"{file.absolute().as_uri()}?mode=ro"
+        address = f"{file.absolute().as_uri()}?mode=rw"  # so that SQLite can undo what a kill has left half-written
         with closing(sqlite3.connect(address, uri=True, timeout=min(LOCKED, patience))) as database:
             if database.execute("SELECT 1 FROM sqlite_master WHERE name = 'runs'").fetchone() is None:
                 return None, "no runs yet: the first run creates their tables"
             (count,) = database.execute("SELECT count(*) FROM runs").fetchone()
     except (OSError, sqlite3.Error) as error:
-        busy = getattr(error, "sqlite_errorcode", 0) & 0xFF in BUSY
-        return (None if busy else False), str(error)
+        certain = isinstance(error, OSError) or getattr(error, "sqlite_errorcode", 0) & 0xFF in UNUSABLE
+        return (False if certain else None), str(error)
     return True, f"{count:,} run{'' if count == 1 else 's'}"
 
 

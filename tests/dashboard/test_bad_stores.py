@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from half_written import half_written
 from mlflow.tracking import MlflowClient
 from playwright.sync_api import Browser, Page
 from samples import a_study
@@ -121,6 +122,12 @@ def test_a_store_that_another_program_locks_is_told_and_is_not_taken_for_an_empt
             reader.experiments()
     assert refused.value.remedy == "Another program is writing to it; this page tries again."
     assert [experiment.name for experiment in reader.experiments()] == ["birds"]
+
+
+def test_a_store_that_a_killed_search_has_left_half_written_is_read(tmp_path: Path) -> None:
+    written = Written(tmp_path)
+    half_written(tmp_path / "mlflow.db")
+    assert [experiment.name for experiment in Reader(written.tracker.uri).experiments()] == ["birds"]
 
 
 def test_a_damaged_list_of_runs_is_told_and_the_study_is_not_taken_for_another_one(tmp_path: Path) -> None:

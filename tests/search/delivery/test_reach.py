@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from half_written import half_written
 
 from benchmarks.ports import free_port
 from convsearch.search.delivery.reach import PATIENCE, reach, require_reachable
@@ -145,3 +146,11 @@ def test_a_file_that_is_not_there_yet_that_is_new_or_that_is_locked_is_no_fault(
         require_reachable(home)
         other.execute("BEGIN EXCLUSIVE")
         require_reachable(home, patience=0)
+
+
+def test_a_file_that_a_kill_has_left_half_written_is_no_fault(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as made:
+        made.execute(TABLE)
+    half_written(tmp_path / "mlflow.db")
+    require_reachable(Home(tmp_path))
+    assert reach(f"sqlite:///{tmp_path / 'mlflow.db'}", PATIENCE) == (True, "0 runs")
