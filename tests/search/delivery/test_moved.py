@@ -77,6 +77,7 @@ def test_a_home_that_is_moved_back_or_on_is_followed_again(made: Written, tmp_pa
     for name in ("what?", "on", "made"):
         home = home.rename(tmp_path / name)
         Tracker(Home(home), a_study(name="birds"))
+        assert all(place.startswith(artifact_place(home)) for place in places(home).values())
     assert places(home) == before
 
 
