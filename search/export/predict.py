@@ -18,8 +18,13 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 HERE = Path(__file__).resolve().parent
-# No other format: for some, such as EPS, Pillow starts external programs.
-FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "AVIF", "PPM", "JPEG2000")
+# No other format: for some, such as EPS, Pillow starts external programs. Before 11.2, Pillow did not have AVIF.
+Image.init()
+FORMATS = tuple(
+    name
+    for name in ("PNG", "JPEG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "AVIF", "PPM", "JPEG2000")
+    if name in Image.OPEN
+)
 MAX_PIXELS = 50_000_000
 # Errors of reading that say nothing of the file: too many open files, no memory, a failing disk or connection.
 OF_THE_MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE, errno.EINTR, errno.ETIMEDOUT)

@@ -9,7 +9,6 @@ Whatever the file holds becomes whole numbers from 0 to 255 at the requested siz
   change.
 """
 
-import errno
 import stat
 import warnings
 from collections.abc import Iterator
@@ -22,20 +21,23 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from ...spaces.errors import InputError
+from .reading import is_of_the_machine
 
 _ENDINGS = ".png .jpg .jpeg .jpe .jfif .bmp .dib .gif .tif .tiff .webp .avif .ppm .pgm .pbm .pnm .jp2 .j2k"
 SUFFIXES = frozenset(_ENDINGS.split())
 """The extensions, in lower case, of the files that count as images."""
 
 # Only these decoders may read a user's files: some of Pillow's others run external programs, such as Ghostscript
-# for EPS. The content decides, not the name: a JPEG called .png is read.
-_FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "AVIF", "PPM", "JPEG2000")
+# for EPS. The content decides, not the name: a JPEG called .png is read. Before 11.2, Pillow did not have AVIF.
+Image.init()  # loads them all: here, and not while many threads read, or when no file can be opened any more
+_FORMATS = tuple(
+    name
+    for name in ("PNG", "JPEG", "BMP", "DIB", "GIF", "TIFF", "WEBP", "AVIF", "PPM", "JPEG2000")
+    if name in Image.OPEN
+)
 
 MAX_PIXELS = 50_000_000
 """A larger image is treated as a decompression bomb or a mistake, and not decoded."""
-
-# Errors of reading that say nothing of the file: too many open files, no memory, a failing disk or connection.
-OF_THE_MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE, errno.EINTR, errno.ETIMEDOUT)
 
 _GREY_MODES = ("1", "L", "LA", "La", "I", "F")
 _QUARTER_TURNS = (5, 6, 7, 8)  # EXIF orientations that swap height and width
@@ -149,7 +151,7 @@ def _problems_of(name: str) -> Iterator[None]:
     except MemoryError:  # the machine's failure, not the image's: the same image would be left out of one launch only
         raise
     except OSError as error:
-        if error.errno in OF_THE_MACHINE:
+        if is_of_the_machine(error):
             raise
         raise BadImageError(name, f"damaged: {error}") from error
     except Exception as error:  # damaged files make Pillow's decoders raise almost anything
@@ -162,7 +164,6 @@ def quiet() -> Iterator[None]:
 
     Do not use inside threads: Python's warning filters are global.
     """
-    Image.init()  # so that threads do not all load Pillow's formats at once
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

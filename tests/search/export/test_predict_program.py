@@ -28,6 +28,10 @@ CLASSES = ["a\u2028b", "c\rd", "last"]
 
 @pytest.fixture(scope="module")
 def program() -> ModuleType:
+    return loaded()
+
+
+def loaded() -> ModuleType:
     spec = importlib.util.spec_from_file_location("predict", SHIPPED)
     assert spec is not None
     assert spec.loader is not None
@@ -57,6 +61,17 @@ def test_what_the_search_refuses_is_refused_for_the_same_reason(
     with pytest.raises(program.BadFileError) as shipped:
         program.read(path, 12, 12, 3)
     assert str(shipped.value) == f"{path}: {searched.value.reason}"
+
+
+@pytest.mark.parametrize("ending", ["png", "webp", "ppm", "jp2"])
+def test_a_pillow_without_avif_reads_all_other_formats_here_too(
+    ending: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"a.{ending}"
+    Image.new("L", (16, 16), 7).save(path)
+    Image.init()
+    monkeypatch.delitem(Image.OPEN, "AVIF")  # as in Pillow 11.0 and 11.1
+    assert loaded().read(path, 16, 16, 1).max() == 7
 
 
 def test_a_failure_of_the_machine_is_no_damaged_image_here_either(program: ModuleType, tmp_path: Path) -> None:

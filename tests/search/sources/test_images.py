@@ -1,4 +1,7 @@
 import struct
+import subprocess
+import sys
+import textwrap
 import zlib
 from pathlib import Path
 from typing import Any
@@ -100,6 +103,27 @@ def test_the_usual_formats_are_read(tmp_path: Path, ending: str) -> None:
     pixels = decode(path, (16, 16), 3)
     assert pixels.shape == (16, 16, 3)
     assert np.abs(pixels.astype(int) - (250, 0, 250)).max() < 20
+
+
+WITHOUT_AVIF = """
+    import sys
+    from pathlib import Path
+    from PIL import Image
+
+    Image.init()
+    del Image.OPEN["AVIF"]  # as in Pillow 11.0 and 11.1
+    Image.ID.remove("AVIF")
+    from convsearch.search.sources.images import decode
+
+    for path in sys.argv[1:]:
+        print(decode(Path(path), (16, 16), 1).max())
+"""
+
+
+def test_a_pillow_without_avif_reads_all_other_formats(tmp_path: Path) -> None:
+    paths = [saved(tmp_path / f"a.{kind}", Image.new("L", (16, 16), 7)) for kind in ("png", "webp", "ppm", "jp2")]
+    command = [sys.executable, "-c", textwrap.dedent(WITHOUT_AVIF), *map(str, paths)]
+    assert subprocess.run(command, check=True, capture_output=True, text=True).stdout.split() == ["7"] * 4
 
 
 def test_a_photograph_on_its_side_is_turned_upright(tmp_path: Path) -> None:
