@@ -16,7 +16,7 @@ from PIL import Image
 from ...spaces.arithmetic import Volume
 from ...spaces.errors import InputError
 from ..data.source import BATCH_BYTES, Batch, Role, Source, check_image_size, role_of
-from .images import decode
+from .images import MAX_PIXELS, decode
 from .labels import to_classes, whole_labels
 from .pixels import Rows, converters
 
@@ -124,6 +124,11 @@ def _volume(spec: str, images: Rows) -> Volume:
         raise InputError(f"{spec}: {images.name} has shape {shape}: it contains no images.")
     if images.dtype.kind not in "biuf":
         raise InputError(f"{spec}: {images.name} holds {images.dtype}; pixels must be whole numbers or floats.")
+    if shape[1] * shape[2] > MAX_PIXELS:
+        raise InputError(
+            f"{spec}: {images.name} has images of {shape[1]}x{shape[2]} pixels; the limit is "
+            f"{MAX_PIXELS // 10**6} million."
+        )
     return Volume(shape[1], shape[2], shape[3] if len(shape) == 4 else 1)
 
 

@@ -21,29 +21,13 @@ def whole_labels(spec: str, name: str, labels: NDArray[Any], images: str, count:
 
     (n, 1) is treated as (n,). Raises InputError for anything that is not one label for each of those images.
     """
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.ndim == 2:
-        raise InputError(
-            f"{spec}: {name} has shape {labels.shape}; expected one label per image, ({count},). "
-            f"If it is one-hot, save {name}.argmax(axis=1)."
-        )
-    if labels.ndim != 1:
-        raise InputError(f"{spec}: {name} has shape {labels.shape}; expected one label per image, ({count},).")
-    if len(labels) != count:
-        raise InputError(
-            f"{spec}: {images} has {count:,} images but {name} {len(labels):,} labels; the numbers must match."
-        )
+    require_labels(spec, name, labels.shape, labels.dtype, images, count)
+    labels = labels.reshape(count)
     if labels.dtype.kind == "f":
         off = np.flatnonzero(~(np.isfinite(labels) & (labels == np.floor(labels))))
         if len(off):
             raise InputError(f"{spec}: {name}[{off[0]}] is {labels[off[0]]}; labels must be whole numbers from 0 up.")
         labels = labels.astype(np.float64)  # the limit below is more than half floats can hold
-    elif labels.dtype.kind not in "iub":
-        raise InputError(
-            f"{spec}: {name} holds {labels.dtype} labels; expected whole numbers. For text, save "
-            f"numpy.unique({name}, return_inverse=True)[1]."
-        )
     outside = np.flatnonzero((labels < 0) | (labels > _LARGEST))
     if len(outside):
         first = outside[0]
@@ -52,6 +36,29 @@ def whole_labels(spec: str, name: str, labels: NDArray[Any], images: str, count:
         )
     whole: NDArray[np.int64] = labels.astype(np.int64)
     return whole
+
+
+def require_labels(spec: str, name: str, shape: tuple[int, ...], dtype: np.dtype[Any], images: str, count: int) -> None:
+    """Raise an InputError where an array of this shape and type cannot hold one number for each image.
+
+    A header tells that much, before memory is spent on what may be far larger.
+    """
+    if len(shape) == 2 and shape[1] != 1:
+        raise InputError(
+            f"{spec}: {name} has shape {shape}; expected one label per image, ({count},). "
+            f"If it is one-hot, save {name}.argmax(axis=1)."
+        )
+    if len(shape) not in (1, 2):
+        raise InputError(f"{spec}: {name} has shape {shape}; expected one label per image, ({count},).")
+    if shape[0] != count:
+        raise InputError(
+            f"{spec}: {images} has {count:,} images but {name} {shape[0]:,} labels; the numbers must match."
+        )
+    if dtype.kind not in "iubf":
+        raise InputError(
+            f"{spec}: {name} holds {dtype} labels; expected whole numbers. For text, save "
+            f"numpy.unique({name}, return_inverse=True)[1]."
+        )
 
 
 def to_classes(labels: Sequence[NDArray[np.int64]]) -> tuple[NDArray[np.int32], tuple[str, ...]]:

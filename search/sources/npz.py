@@ -6,12 +6,14 @@ unpickled: arrays of Python objects are rejected by their header.
 
 import errno
 import hashlib
+import io
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,9 +22,13 @@ from numpy.typing import NDArray
 
 from ...spaces.errors import InputError
 from ...spaces.printable import printable
-from ..data.source import Source
+from ..data.source import Batch, Source, listed
 from .arrays import Part, array_source, rows_per_chunk
-from .images import OF_THE_MACHINE
+from .labels import require_labels
+from .reading import State, is_of_the_machine, require_unchanged, state_of
+
+_HEADER = 2**14
+"""More bytes than any header has that NumPy reads."""
 
 _LAYOUTS: tuple[dict[str, tuple[str, str]], ...] = (
     {"train": ("x_train", "y_train"), "val": ("x_val", "y_val"), "test": ("x_test", "y_test")},
@@ -91,6 +97,7 @@ def read_npz(path: Path, spec: str, image_size: tuple[int, int] | None) -> Sourc
 
     Raises InputError where it is not an `.npz` file, is damaged, or does not hold images and labels under known names.
     """
+    state = state_of(path)
     with _damage_of(spec):
         with zipfile.ZipFile(path) as archive:
             keys = [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
@@ -98,9 +105,17 @@ def read_npz(path: Path, spec: str, image_size: tuple[int, int] | None) -> Sourc
             fingerprint = hashlib.file_digest(stream, "sha256").hexdigest()
     parts = []
     for part, images, labels in _choose_arrays(spec, keys):
-        members = [_read_header(path, spec, key) for key in (images, labels)]
-        parts.append(Part(part, members[0], members[1].whole(), labels))
-    return array_source(printable(path.stem), spec, fingerprint, parts, image_size)
+        pixels, numbers = (_read_header(path, spec, key) for key in (images, labels))
+        require_labels(spec, labels, numbers.shape, numbers.dtype, images, pixels.shape[0])
+        parts.append(Part(part, pixels, numbers.whole(), labels))
+    source = array_source(printable(path.stem), spec, fingerprint, parts, image_size)
+    return replace(source, batches=partial(_unchanged, source.batches, path, state, spec))
+
+
+def _unchanged(batches: Callable[[], Iterator[Batch]], path: Path, before: State, spec: str) -> Iterator[Batch]:
+    """Yield all batches, if the file is then still the one that was hashed."""
+    yield from batches()
+    require_unchanged(path, before, spec)
 
 
 def _choose_arrays(spec: str, keys: Sequence[str]) -> list[tuple[str, str, str]]:
@@ -114,26 +129,32 @@ def _choose_arrays(spec: str, keys: Sequence[str]) -> list[tuple[str, str, str]]
             missing = [key for key in pair if key not in keys]
             if len(missing) == 1:
                 there = next(key for key in pair if key in keys)
-                raise InputError(f"{spec} has {there} but no {missing[0]}. It holds: {_listed(keys)}.")
+                raise InputError(f"{spec} has {there} but no {missing[0]}. It holds: {_shown(keys)}.")
             if not missing:
                 chosen.append((part, *pair))
         return chosen
-    raise InputError(f"{spec} holds {_listed(keys) or 'no arrays'}; expected the names {_ACCEPTED}.")
+    raise InputError(f"{spec} holds {_shown(keys) or 'no arrays'}; expected the names {_ACCEPTED}.")
 
 
-def _listed(keys: Sequence[str]) -> str:
-    return ", ".join(map(printable, keys))
+def _shown(keys: Sequence[str]) -> str:
+    return listed([printable(key) for key in keys], ", ")
 
 
 def _read_header(path: Path, spec: str, key: str) -> Member:
-    with _damage_of(spec, key), zipfile.ZipFile(path) as archive, archive.open(f"{key}.npy") as stream:
+    with _damage_of(spec, key), zipfile.ZipFile(path) as archive, archive.open(f"{key}.npy") as member:
+        info = archive.getinfo(f"{key}.npy")
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            # zipfile unpacks the others in pieces of any size: a small file could fill the memory.
+            raise InputError(
+                f"{spec}: {key} is compressed by another method than numpy.savez_compressed uses. Save it with that."
+            )
+        stream = io.BytesIO(member.read(_HEADER))
         version = np.lib.format.read_magic(stream)
         read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}.get(version)
         if read is None:  # only arrays with fields named in Unicode need later versions
             raise InputError(f"{spec}: {key} is not a plain array of numbers.")
         shape, fortran, dtype = read(stream)
         offset = stream.tell()
-        size = archive.getinfo(f"{key}.npy").file_size
     if dtype.hasobject:
         raise InputError(
             f"{spec}: {key} is an array of Python objects, which could run code when read. Save plain "
@@ -141,7 +162,7 @@ def _read_header(path: Path, spec: str, key: str) -> Member:
         )
     if not shape or any(side < 0 for side in shape):
         raise InputError(f"{spec}: {key} has shape {shape}; it must hold one entry per image.")
-    if offset + dtype.itemsize * int(np.prod(shape, dtype=object)) != size:
+    if offset + dtype.itemsize * int(np.prod(shape, dtype=object)) != info.file_size:
         raise InputError(f"{spec}: {key} is damaged: its data is not as long as its header says. Save it again.")
     return Member(path, spec, key, shape, dtype, fortran and len(shape) > 1, offset)
 
@@ -154,7 +175,7 @@ def _damage_of(spec: str, key: str = "") -> Iterator[None]:
     except InputError:
         raise
     except OSError as error:
-        if error.errno in (errno.ENOSPC, *OF_THE_MACHINE):  # such as a full disk while unpacking: not the file's fault
+        if is_of_the_machine(error) or error.errno in (errno.ENOSPC, errno.EDQUOT):  # full while unpacking
             raise
         raise _damaged(spec, key, error) from error
     except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError, SyntaxError) as error:

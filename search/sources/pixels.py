@@ -56,7 +56,7 @@ def converters(spec: str, arrays: Sequence[Rows]) -> list[Callable[[NDArray[Any]
     ranges = [None if easy else _range(spec, array) for array, easy in zip(arrays, plain, strict=True)]
     found = [(array, range_) for array, range_ in zip(arrays, ranges, strict=True) if range_]
     float_top = max((range_.high for array, range_ in found if array.dtype.kind == "f"), default=0.0)
-    wide_top = max((range_.high for array, range_ in found if array.dtype == np.uint16), default=0.0)
+    wide_top = max((range_.high for array, range_ in found if _is_uint16(array)), default=0.0)
     result: list[Callable[[NDArray[Any]], NDArray[np.uint8]]] = []
     for array, range_ in zip(arrays, ranges, strict=True):
         if range_ is None:
@@ -66,7 +66,7 @@ def converters(spec: str, arrays: Sequence[Rows]) -> list[Callable[[NDArray[Any]
         # A top between 1 and 2 is neither: most likely images from 0 to 1 that something has overshot.
         elif array.dtype.kind == "f" and range_.low >= -_NOISE and 2 < float_top <= 255 + _NOISE:
             result.append(_rounded)
-        elif array.dtype == np.uint16 and wide_top > 255:
+        elif _is_uint16(array) and wide_top > 255:
             result.append(_from_16_bits)
         elif array.dtype.kind in "iu" and range_.low >= 0 and range_.high <= 255:
             result.append(_as_they_are)
@@ -77,6 +77,11 @@ def converters(spec: str, arrays: Sequence[Rows]) -> list[Callable[[NDArray[Any]
                 "or from 0 to 255."
             )
     return result
+
+
+def _is_uint16(array: Rows) -> bool:
+    """Whether an array holds uint16, of either byte order."""
+    return array.dtype.kind == "u" and array.dtype.itemsize == 2
 
 
 def _range(spec: str, array: Rows) -> _Range:

@@ -1,3 +1,4 @@
+import math
 import os
 import pickle
 import zipfile
@@ -6,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from image_files import too_many_open_files
+from image_files import too_little_memory, too_many_open_files
 
 from convsearch.search.data import Dataset
 from convsearch.search.sources import open_data
@@ -108,9 +109,17 @@ def test_an_array_in_fortrans_order_is_read_alike(tmp_path: Path) -> None:
 
 
 def test_arrays_of_another_byte_order_are_read_alike(tmp_path: Path) -> None:
-    dataset = opened(tmp_path, x=(GREY.astype(">u2") * 257), y=LABELS.astype(">i4"))
-    assert np.array_equal(dataset.images()[..., 0], GREY)
-    assert np.array_equal(dataset.labels(), LABELS)
+    for kind in ("u2", "i2", "u4", "f4"):
+        values = GREY.astype(np.uint16) * 257 if kind == "u2" else GREY
+        big, little = (opened(tmp_path, x=values.astype(f"{order}{kind}"), y=LABELS.astype(">i4")) for order in "><")
+        assert big.fingerprint != little.fingerprint
+        assert np.array_equal(big.images()[..., 0], GREY)
+        assert np.array_equal(big.images(), little.images())
+        assert np.array_equal(big.labels(), LABELS)
+
+
+def test_16_bits_of_another_byte_order_that_stay_below_256_are_taken_as_they_are(tmp_path: Path) -> None:
+    assert np.array_equal(opened(tmp_path, x=GREY.astype(">u2"), y=LABELS).images()[..., 0], GREY)
 
 
 def test_a_moved_copy_has_the_same_fingerprint_and_arrays(tmp_path: Path) -> None:
@@ -203,6 +212,12 @@ def test_a_file_without_known_names_is_refused_with_those_found_and_those_accept
     assert "set.npz holds data, target; expected the names x and y;" in message
     assert "x_train and y_train" in message
     assert "train_images and train_labels" in message
+
+
+def test_names_that_break_lines_are_shown_on_one(tmp_path: Path) -> None:
+    names: dict[str, Any] = {"a\nb": GREY, "\x1b[2J": GREY}
+    assert r"set.npz holds a\nb, \x1b[2J; expected" in refused(tmp_path, **names)
+    assert r"It holds: x, a\nb, \x1b[2J." in refused(tmp_path, x=GREY, **names)
 
 
 def test_a_missing_partner_is_named(tmp_path: Path) -> None:
@@ -321,6 +336,75 @@ def test_a_header_that_promises_more_than_there_is_is_refused(tmp_path: Path) ->
         open_data(str(path), tmp_path / "cache")
 
 
+def packed(path: Path, method: int, **arrays: tuple[str, tuple[int, ...]]) -> Path:
+    """Save arrays of zeros, given by type and shape, without having them in memory."""
+    with zipfile.ZipFile(path, "w", method) as archive:
+        for name, (kind, shape) in arrays.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
+                header = {"descr": kind, "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(stream, header)
+                left = math.prod(shape) * np.dtype(kind).itemsize
+                while left:
+                    left -= stream.write(bytes(min(left, 2**20)))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "message"),
+    [
+        ("|u1", (10**8,), "x has 12 images but y 100,000,000 labels"),
+        ("|u1", (12, 10**7), "y has shape (12, 10000000); expected one label per image"),
+        ("<U2500000", (12,), "labels; expected whole numbers"),
+    ],
+)
+def test_labels_far_larger_than_the_memory_are_refused_by_their_header(
+    tmp_path: Path, kind: str, shape: tuple[int, ...], message: str
+) -> None:
+    path = packed(tmp_path / "set.npz", zipfile.ZIP_DEFLATED, x=("|u1", (12, 4, 4)), y=(kind, shape))
+    assert path.stat().st_size < 300_000
+    with too_little_memory(), pytest.raises(InputError) as error:
+        open_data(str(path), tmp_path / "cache")
+    assert message in str(error.value)
+
+
+def test_a_header_far_larger_than_the_memory_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "set.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.npy", b"\x93NUMPY\x02\x00" + (10**8).to_bytes(4, "little") + b" " * 10**8)
+        archive.writestr("y.npy", b"")
+    with too_little_memory(), pytest.raises(InputError, match=r"set\.npz: x cannot be read"):
+        open_data(str(path), tmp_path / "cache")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_array_packed_so_that_it_would_be_unpacked_in_one_piece_is_refused(tmp_path: Path, method: int) -> None:
+    path = packed(tmp_path / "set.npz", method, x=("|u1", (12, 4, 4)), y=("|u1", (12,)))
+    with pytest.raises(InputError, match=r"x is compressed by another method than numpy\.savez_compressed uses"):
+        open_data(str(path), tmp_path / "cache")
+
+
+def test_an_image_of_absurd_size_is_refused_by_its_header_even_where_it_would_be_resized(tmp_path: Path) -> None:
+    path = packed(tmp_path / "set.npz", zipfile.ZIP_DEFLATED, x=("|u1", (1, 8000, 8001)), y=("|u1", (1,)))
+    with too_little_memory(), pytest.raises(InputError, match=r"x has images of 8000x8001 pixels; the limit is 50 m"):
+        open_data(str(path), tmp_path / "cache", image_size=(4, 4))
+
+
+def test_a_failure_of_the_machine_is_no_damaged_file(tmp_path: Path) -> None:
+    opened(tmp_path, x=GREY, y=LABELS)
+    with too_many_open_files(), pytest.raises(OSError, match=r"Too many open files: .*set\.npz"):
+        open_data(str(tmp_path / "set.npz"), tmp_path / "cache")
+
+
+def test_a_file_that_changes_between_its_hash_and_its_decoding_is_refused(tmp_path: Path) -> None:
+    path, other = tmp_path / "set.npz", tmp_path / "other.npz"
+    for place, value in ((path, 1), (other, 2)):
+        np.savez(place, x=np.full((100, 4, 4), value, np.uint8), y=np.arange(100) % 2)
+    os.utime(other, (0, 0))
+    with pytest.raises(InputError, match=r"^.*set\.npz changed while it was read\. Try again"):
+        open_data(str(path), tmp_path / "cache", progress=lambda *_: other.replace(path))
+    assert not list((tmp_path / "cache").iterdir())
+
+
 class Attack:
     def __reduce__(self) -> tuple[Any, ...]:
         return os.mkdir, (os.environ["CONVSEARCH_ATTACK"],)
@@ -357,9 +441,3 @@ def test_an_empty_zip_is_refused(tmp_path: Path) -> None:
         pass
     with pytest.raises(InputError, match=r"set\.npz holds no arrays"):
         open_data(str(path), tmp_path / "cache")
-
-
-def test_a_failure_of_the_machine_is_no_damaged_file(tmp_path: Path) -> None:
-    opened(tmp_path, x=GREY, y=LABELS)
-    with too_many_open_files(), pytest.raises(OSError, match="Too many open files"):
-        open_data(str(tmp_path / "set.npz"), tmp_path / "cache")
