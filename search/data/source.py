@@ -88,13 +88,19 @@ def check_classes(source: Source, rows: NDArray[np.int64] | None = None) -> None
     """Reject what cannot be trained and tested: a single class, classes without training images, too few images.
 
     Every class needs an image to train on, one to validate on and one to test on; where the source provides
-    its own validation or test images, correspondingly fewer. With `rows`, only those images count.
+    its own validation or test images, correspondingly fewer. With `rows`, only those images count, and each part of the
+    source must have some left.
     """
     labels = source.labels if rows is None else source.labels[rows]
     given = source.given if rows is None else source.given[rows]
     after = "" if rows is None or len(rows) == len(source.labels) else " after the bad ones were left out"
     if len(source.classes) < 2:
         raise InputError(f"{source.spec}: only one class, '{source.classes[0]}'; a search needs images of two or more.")
+    for role, place in source.places.items():
+        of_role = given <= Role.TRAIN if role is Role.TRAIN else given == role
+        if not of_role.any():
+            instead = "" if role is Role.TRAIN else ", or remove it: images of the others are then held out"
+            raise InputError(f"{source.spec}: {place}: no image can be read. Put others there{instead}.")
     count = np.bincount(labels[given <= Role.TRAIN], minlength=len(source.classes))
     train_place = source.places.get(Role.TRAIN, "the training images")
     for role in (Role.VAL, Role.TEST):
@@ -109,8 +115,8 @@ def check_classes(source: Source, rows: NDArray[np.int64] | None = None) -> None
                 f"them to {train_place}, or remove them.{_twins(lacking, source.classes)}"
             )
     uses = ["training"]
-    uses += [] if np.any(source.given == Role.VAL) else ["validation"]
-    uses += [] if np.any(source.given == Role.TEST) else ["test"]
+    uses += [] if np.any(given == Role.VAL) else ["validation"]
+    uses += [] if np.any(given == Role.TEST) else ["test"]
     few = [f"'{source.classes[i]}' has {count[i]}" for i in np.flatnonzero(count < len(uses))]
     if few:
         where = f" in {train_place}" if len(uses) < 3 else ""

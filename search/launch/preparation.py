@@ -19,6 +19,7 @@ from ..loop.epochs import epochs_for, require_time_to_export, usual_epochs
 from ..loop.prepared import Prepared
 from ..shared.database import Database
 from ..sources import open_data
+from ..sources.open import require_home
 from ..study.folder import StudyFolder, TakenError, hash_of
 from ..study.home import Home
 from ..study.settings import DataFacts, StudySettings, Terms
@@ -49,11 +50,14 @@ def prepare(
         InputError: the contract does not fit the images, or they are not those of the study; or the name of a new study
             has been taken meanwhile.
     """
+    if not contract.resumed:
+        require_home(contract.source, home.path, home.own)
     home.prepare()
+    studies = [home.path, *home.own]  # a home that is the folder of images itself is not left out, but what is in it
     with _counting(console, f"reading {contract.source}") as progress:
         size, skip_bad = contract.image_size, contract.skip_bad
         dataset = open_data(
-            contract.source, home.data, image_size=size, skip_bad=skip_bad, studies=home.path, progress=progress
+            contract.source, home.data, image_size=size, skip_bad=skip_bad, studies=studies, progress=progress
         )
     folder, terms, existing = contract.folder, contract.terms, contract.existing
     space = SearchSpace(contract.definition, dataset.input, len(dataset.classes))

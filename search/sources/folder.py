@@ -4,14 +4,14 @@
     animals/dog/2.png                  animals/test/cat/2.jpg
 
 The class folders may have subfolders. Hidden files and files with other extensions are ignored, and so
-is the folder where studies are kept. Nothing outside the folder is ever read: links that lead out of it, and links to
-folders, are not followed.
+is the folder where studies are kept. Nothing outside the folder is ever read: links that lead out of it, to folders or
+nowhere are not followed.
 """
 
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
@@ -25,7 +25,8 @@ from ...spaces.arithmetic import Volume
 from ...spaces.errors import InputError
 from ...spaces.printable import printable
 from ..data.source import BATCH_BYTES, Batch, Role, Source, bad_report, check_image_size, listed, quoted, role_of
-from .images import OF_THE_MACHINE, SUFFIXES, BadImageError, Header, decode, quiet, read_header
+from .images import SUFFIXES, BadImageError, Header, decode, quiet, read_header
+from .reading import State, is_of_the_machine, require_unchanged, state_of
 
 _PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 _THREADS = min(32, os.cpu_count() or 1)
@@ -52,17 +53,18 @@ class _File(NamedTuple):
 
 
 class _Scan(NamedTuple):
-    """The result of scanning a file: the SHA-256 of its content, and its header or why it is bad."""
+    """The result of scanning a file: its state before, the SHA-256 of its content, and its header or why it is bad."""
 
+    state: State
     digest: str
     header: Header | None
     problem: str
 
 
-def read_folder(root: Path, spec: str, image_size: tuple[int, int] | None, studies: Path | None = None) -> Source:
+def read_folder(root: Path, spec: str, image_size: tuple[int, int] | None, studies: Collection[Path] = ()) -> Source:
     """Scan a folder of class folders: hash every image and read its header, without decoding any.
 
-    `studies`, the folder where studies are kept, may be in it and is no part of the data.
+    `studies`, the folders where studies are kept, may be in it and are no part of the data.
 
     Raises InputError where the folder does not have the layout described above.
     """
@@ -93,7 +95,7 @@ def read_folder(root: Path, spec: str, image_size: tuple[int, int] | None, studi
         classes=classes,
         labels=np.array([index[file.label] for file in files], dtype=np.int32),
         given=np.array([role_of(file.part, parts) for file in files], dtype=np.int8),
-        batches=partial(_decoded, files, seen, volume),
+        batches=partial(_decoded, spec, files, seen, volume),
         notes=tuple(notes),
         places=_places(files),
     )
@@ -123,7 +125,8 @@ def _find_files(walk: "_Walk", spec: str, notes: list[str]) -> list[_File]:
                 raw = os.fsencode(path.relative_to(root).as_posix())
                 files.append(_File(path, raw, _name(path, root), part, printable(folder.name)))
     if walk.met_studies:
-        notes.append(f"ignored: {_name(walk.studies, root)}/, where studies are kept")
+        met = [f"{_name(folder, root)}/" for folder in walk.met_studies]
+        notes.append(f"ignored: {listed(met, ', ')}, where studies are kept")
     if walk.outside:
         first = _name(next(iter(walk.outside)), root)
         notes.append(f"ignored: {len(walk.outside):,} links, such as {first}")
@@ -172,18 +175,18 @@ def _find_parts(walk: "_Walk", spec: str, notes: list[str]) -> list[tuple[Path, 
 
 
 class _Walk:
-    """Lists folders under a root, but for that of the studies, and records the links that were not followed."""
+    """Lists folders under a root, but for those of studies, and records these and the links that were not followed."""
 
-    def __init__(self, root: Path, studies: Path | None) -> None:
+    def __init__(self, root: Path, studies: Collection[Path]) -> None:
         self.root = root
-        self.studies = root if studies is None else studies.resolve()  # the root itself is never met
-        self.met_studies = False
+        self.studies = {folder.resolve() for folder in studies}  # the root itself is never met
+        self.met_studies: dict[Path, None] = {}
         self.outside: dict[Path, None] = {}  # a dict, to keep the order
 
     @property
     def left_out(self) -> str:
         """A clause to add to an error where unfollowed links may explain why nothing was found."""
-        return " (links that lead out of the folder are not followed)" if self.outside else ""
+        return " (links that lead out of the folder or nowhere are not followed)" if self.outside else ""
 
     def look(self, folder: Path) -> tuple[list[Path], list[Path]]:
         """Return the folders and the images directly in a folder, both sorted by name."""
@@ -191,17 +194,17 @@ class _Walk:
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError as error:
-            if error.errno in OF_THE_MACHINE:
+            if is_of_the_machine(error):
                 raise
             raise InputError(f"{folder}: cannot be listed ({error.strerror}).") from error
         for entry in entries:
             path = Path(entry.path)
             if entry.name.startswith(".") or entry.name == "__MACOSX":
                 continue
-            if entry.is_symlink() and (path.is_dir() or not path.resolve().is_relative_to(self.root)):
+            if entry.is_symlink() and self._leads_away(path):
                 self.outside[path] = None
-            elif path == self.studies:
-                self.met_studies = True
+            elif path in self.studies:
+                self.met_studies[path] = None
             elif entry.is_dir():
                 folders.append(path)
             elif path.suffix.lower() in SUFFIXES and entry.is_file():
@@ -209,11 +212,43 @@ class _Walk:
         return folders, images
 
     def images(self, folder: Path) -> Iterator[Path]:
-        """Yield all images in a folder and in the folders below it."""
-        folders, images = self.look(folder)
-        yield from images
-        for below in folders:
-            yield from self.images(below)
+        """Yield all images in a folder and in the folders below it, however deep these are."""
+        waiting = [folder]
+        while waiting:
+            folders, images = self.look(waiting.pop())
+            yield from images
+            waiting += reversed(folders)
+
+    def _leads_away(self, link: Path) -> bool:
+        """Whether a link leads to a folder, out of the root or nowhere, as one to itself does."""
+        try:
+            target = Path(os.path.realpath(link, strict=True))
+        except OSError as error:
+            if is_of_the_machine(error):
+                raise
+            return True
+        return target.is_dir() or not target.is_relative_to(self.root)
+
+
+def require_apart(root: Path, spec: str, home: Path, own: Collection[Path]) -> None:
+    """Raise an InputError if a study cannot be begun in `home` with the images in `root`.
+
+    So it is where the home is that folder, or is in it and holds images outside its `own` folders: they may be a class,
+    and would be left out with the home.
+    """
+    root, place = root.resolve(), home.resolve()
+    if place == root:
+        raise InputError(
+            f"--home {home}: is the folder of images itself, --data {spec}; the studies in it would be taken for "
+            f"classes. Choose a folder of its own, as in --home {home / 'studies'}."
+        )
+    if place.is_dir() and place.is_relative_to(root):
+        image = next(_Walk(root, own).images(place), None)
+        if image is not None:
+            raise InputError(
+                f"--home {home}: holds images of --data {spec}, such as {_name(image, root)}, which would be left out "
+                "with the studies. Choose another folder in --home, one without images."
+            )
 
 
 def _no_class_folders(place: str, spec: str, images: int, walk: _Walk) -> str:
@@ -225,17 +260,17 @@ def _no_class_folders(place: str, spec: str, images: int, walk: _Walk) -> str:
 
 
 def _scan(file: _File) -> _Scan:
-    digest = "unreadable"
+    state, digest = state_of(file.path), "unreadable"
     try:
         with file.path.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
-            return _Scan(digest, read_header(file.path), "")
+        return _Scan(state, digest, read_header(file.path), "")
     except BadImageError as error:
-        return _Scan(digest, None, error.reason)
+        return _Scan(state, digest, None, error.reason)
     except OSError as error:
-        if error.errno in OF_THE_MACHINE:  # the same image would be left out of one launch only
+        if is_of_the_machine(error):
             raise
-        return _Scan(digest, None, f"cannot be read: {error.strerror}")
+        return _Scan(state, digest, None, f"cannot be read: {error.strerror}")
 
 
 def _choose_size(
@@ -269,7 +304,7 @@ def _fingerprint(files: list[_File], seen: list[_Scan]) -> str:
     return total.hexdigest()
 
 
-def _decoded(files: list[_File], seen: list[_Scan], volume: Volume) -> Iterator[Batch]:
+def _decoded(spec: str, files: list[_File], seen: list[_Scan], volume: Volume) -> Iterator[Batch]:
     """Decode all files in order, in batches that keep all threads busy and fit into memory."""
     count = max(2 * _THREADS, min(1024, BATCH_BYTES // volume.size))
     items = list(zip(range(len(files)), files, seen, strict=True))
@@ -277,7 +312,8 @@ def _decoded(files: list[_File], seen: list[_Scan], volume: Volume) -> Iterator[
         images = np.empty((len(batch), *volume), dtype=np.uint8)
         rows: list[int] = []
         bad: list[str] = []
-        for (row, file, _), result in zip(batch, results, strict=True):
+        for (row, file, scan), result in zip(batch, results, strict=True):
+            require_unchanged(file.path, scan.state, f"{spec}: {file.name}")
             if isinstance(result, str):
                 bad.append(f"{file.name}: {result}")
             else:

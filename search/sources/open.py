@@ -1,5 +1,6 @@
 """Opens the data set that `--data` names: chooses the reader, or says what is wrong."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 from ...spaces.errors import InputError, nearest
@@ -7,7 +8,7 @@ from ...spaces.printable import is_utf8
 from ..data.dataset import Dataset
 from ..data.source import Source, check_image_size
 from .digits import read_digits
-from .folder import read_folder
+from .folder import read_folder, require_apart
 from .keras_datasets import KERAS_DATASETS, read_keras
 from .npz import read_npz
 from .store import Progress, stored
@@ -22,7 +23,7 @@ def open_data(
     *,
     image_size: tuple[int, int] | None = None,
     skip_bad: bool = False,
-    studies: Path | None = None,
+    studies: Collection[Path] = (),
     progress: Progress | None = None,
 ) -> Dataset:
     """Return the data set that `spec` names, decoded into a folder under `cache` if it is not there yet.
@@ -30,13 +31,13 @@ def open_data(
     `spec` is `digits`, one of `keras:mnist`, `keras:fashion_mnist`, `keras:cifar10`, `keras:cifar100`, or the
     path of a folder of class folders (see folder.py) or of an `.npz` file (see npz.py). A path that looks
     like a name is written `./digits`. Images are brought to `image_size` (height, width) in pixels, by
-    default the most common size of the source (see images.py for how). `studies`, the folder of
-    studies, is not read where it is in the folder of images. `progress` is called with the number
+    default the most common size of the source (see images.py for how). `studies`, the folders of
+    studies, are not read where they are in the folder of images. `progress` is called with the number
     of images done and the total while they are decoded; a source that was decoded before is only hashed.
 
     Raises InputError where the source cannot be used; one error names all unreadable images, which `skip_bad`
-    leaves out instead. Raises WorkError where a download fails or the disk is full. Neither leaves partial
-    files behind.
+    leaves out instead. Raises WorkError where a download fails or the disk is full, and WorkError or OSError where
+    the machine fails to read the source. None of them leaves partial files behind.
     """
     if image_size is not None:
         check_image_size(image_size, "the requested image size")
@@ -54,6 +55,15 @@ def require_source(spec: str) -> None:
         )
 
 
+def require_home(spec: str, home: Path, own: Collection[Path]) -> None:
+    """Raise an InputError where a new study's home is the folder of images that `spec` names, or holds images of it.
+
+    Its `own` folders are not searched.
+    """
+    if spec not in NAMED and _path(spec).is_dir():
+        require_apart(_path(spec), spec, home, own)
+
+
 def _path(spec: str) -> Path:
     try:
         path = Path(spec).expanduser()
@@ -67,7 +77,7 @@ def _path(spec: str) -> Path:
     return path
 
 
-def _scanned(spec: str, image_size: tuple[int, int] | None, studies: Path | None) -> Source:
+def _scanned(spec: str, image_size: tuple[int, int] | None, studies: Collection[Path]) -> Source:
     require_source(spec)
     if spec == "digits":
         return read_digits(image_size)

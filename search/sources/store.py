@@ -4,7 +4,7 @@ import errno
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from ...spaces.errors import InputError, WorkError
 from ..data.dataset import Dataset
-from ..data.source import Source, bad_report, check_classes, class_notes
-from ..system.files import partial_folder, publish
+from ..data.source import Batch, Source, bad_report, check_classes, class_notes
+from ..system.files import locked, partial_folder, publish
 
 Progress = Callable[[int, int], None]
 """Called with the number of images done and the total."""
@@ -26,18 +26,16 @@ def stored(source: Source, cache: Path, *, skip_bad: bool, progress: Progress | 
 
     Everything is written to a temporary folder, which is renamed at the end; so whatever is found is complete, and a
     failed or interrupted import leaves nothing behind. Raises one InputError for all unreadable images, unless
-    `skip_bad`; WorkError where the disk is full or not writable.
+    `skip_bad`; WorkError where the disk is full or not writable, or the source cannot be read at the moment.
     """
     check_classes(source)
     folder = cache / f"{source.fingerprint[:16]}-{source.input}"
-    dataset = _found(folder, source)
-    if dataset is None:
-        try:
-            dataset = _build(source, cache, folder, skip_bad, progress)
-        except OSError as error:
-            full = " The disk is full." if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
-            raise WorkError(f"{source.spec}: the images cannot be kept in {cache}: {error}.{full}") from error
-    elif dataset.bad and not skip_bad:
+    try:
+        found = _found(folder, source)
+        dataset = _build(source, cache, folder, skip_bad, progress) if found is None else found
+    except OSError as error:
+        raise WorkError(f"{source.spec}: the images cannot be kept in {cache}: {_reason(error)}") from error
+    if dataset.bad and not skip_bad:
         raise bad_report(source.spec, dataset.bad, len(source.labels))
     # The arrays may have come from a copy of the source with another name.
     return replace(dataset, name=source.name, source=source.spec)
@@ -72,7 +70,7 @@ def _write(source: Source, folder: Path, skip_bad: bool, progress: Progress | No
     kept: list[NDArray[np.int64]] = []
     done = 0
     with _ImageWriter(folder / "images.npy", source.input) as writer:
-        for batch in source.batches():
+        for batch in _read(source):
             bad += batch.bad
             kept.append(batch.rows)
             if skip_bad or not bad:  # otherwise it continues only to name all bad images
@@ -105,15 +103,30 @@ def _write(source: Source, folder: Path, skip_bad: bool, progress: Progress | No
     return dataset
 
 
+def _read(source: Source) -> Iterator[Batch]:
+    """Yield the source's batches; WorkError where the machine fails to read them: nothing is wrong with the cache."""
+    try:
+        yield from source.batches()
+    except OSError as error:
+        raise WorkError(f"{source.spec}: the images cannot be read: {_reason(error)}") from error
+
+
+def _reason(error: OSError) -> str:
+    return f"{error}.{' The disk is full.' if error.errno in (errno.ENOSPC, errno.EDQUOT) else ''}"
+
+
 def _publish(unfinished: Path, folder: Path, source: Source) -> None:
     """Give the finished folder its name, unless another process was first."""
-    try:
-        publish(unfinished, folder)
-    except FileExistsError:
-        if _found(folder, source):
-            return
-        shutil.rmtree(folder)  # left by another version, or damaged
-        publish(unfinished, folder)
+    cache = folder.parent
+    with locked(cache):  # or what another process publishes now could be taken away for what it has replaced
+        try:
+            publish(unfinished, folder)
+        except FileExistsError:
+            if _found(folder, source):
+                return
+            with partial_folder(cache) as aside:
+                folder.rename(aside)  # left by another version, or damaged
+                publish(unfinished, folder)
 
 
 class _ImageWriter:

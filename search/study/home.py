@@ -72,6 +72,11 @@ class Home:
         found = (path.parent for path in sorted(self.path.glob("*/study.yaml")))
         return [StudyFolder(path) for path in found if NAME.fullmatch(path.name)]  # half-made folders have others
 
+    @property
+    def own(self) -> list[Path]:
+        """The folders in the home that are not the user's: those of the studies, the images and MLflow's files."""
+        return [self.data, self.artifacts, *(study.path for study in self.studies())]
+
     def existing(self, name: str) -> StudyFolder:
         """Return the folder of an existing study.
 

@@ -58,6 +58,17 @@ def partial_folder(parent: Path) -> Iterator[Path]:
         os.close(lock)
 
 
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Lock a folder while the block runs, having waited for whoever had locked it; a reader of it does not wait."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def publish(partial: Path, path: Path) -> None:
     """Rename a folder to a path beside it where nothing is, or an empty folder.
 

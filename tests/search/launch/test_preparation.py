@@ -13,15 +13,17 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from convsearch.search.launch.contract import folder_after, folder_of, new_contract
+from convsearch.search.launch.contract import folder_after, folder_of, new_contract, resumed_contract
 from convsearch.search.launch.options import Options
 from convsearch.search.launch.preparation import prepare
 from convsearch.search.loop.budget import Budget
 from convsearch.search.study.home import Home
+from convsearch.search.study.settings import StudySettings
 from convsearch.search.system.lock import is_held
 from convsearch.spaces.errors import InputError
 
 MakeClasses = Callable[..., Path]
+SaveImage = Callable[..., Path]
 
 LAUNCHES = 20
 PATIENCE = 100  # seconds until a launch that does not end is given up
@@ -131,3 +133,49 @@ def test_the_home_may_be_among_the_images(
         assert "ignored: studies/, where studies are kept" in found.study.data.notes
         prints.add(found.study.data.fingerprint)
     assert len(prints) == 1
+
+
+def begun(home: Home, data: Path, name: str, *, resume: bool = False) -> StudySettings:
+    """Create a study with these images, or go on with it; return its settings."""
+    options = Options(home=home.path, data=None if resume else str(data), space="tiny", study=name, resume=resume)
+    folder = folder_of(home, options)
+    contract = resumed_contract(folder, options) if resume else new_contract(home, folder, options)
+    with ExitStack() as held:
+        found = prepare(home, contract, Budget(None, None), Console(file=io.StringIO()), held)
+    assert found is not None
+    return found.study
+
+
+def test_a_new_study_is_refused_in_the_folder_of_images_itself(tmp_path: Path, make_classes: MakeClasses) -> None:
+    make_classes(tmp_path, {"cat": 9, "dog": 9})
+    with pytest.raises(InputError, match=rf"--home {tmp_path}: is the folder of images itself.* {tmp_path}/studies\."):
+        begun(Home(tmp_path), tmp_path, "one")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cat", "dog"]
+    assert begun(Home(tmp_path / "studies"), tmp_path, "one").data.classes == ("cat", "dog")
+
+
+@pytest.mark.parametrize("image", ["0.png", "new/0.png"])
+def test_a_new_study_is_refused_in_a_folder_of_images_that_would_be_left_out(
+    tmp_path: Path, make_classes: MakeClasses, save_image: SaveImage, image: str
+) -> None:
+    make_classes(tmp_path, {"kitchens": 9, "baths": 9})
+    home = Home(tmp_path / "studies")
+    begun(home, tmp_path, "one")
+    save_image(home.path / "one" / "bundle" / "0.png")  # what is among the studies is none of the data
+    begun(home, tmp_path, "two")
+    save_image(home.path / image)
+    with pytest.raises(InputError, match=rf"--home {home.path}: holds images of --data .* such as studies/{image}, "):
+        begun(home, tmp_path, "three")
+    assert not (home.path / "three").exists()
+    begun(home, tmp_path, "two", resume=True)
+
+
+def test_a_study_that_an_earlier_version_began_in_the_folder_of_images_goes_on(
+    tmp_path: Path, make_classes: MakeClasses
+) -> None:
+    images = make_classes(tmp_path / "set", {"cat": 9, "dog": 9})
+    first = begun(Home(tmp_path / "home"), images, "one")
+    for part in (tmp_path / "home").iterdir():
+        part.rename(images / part.name)
+    (images / "artifacts").mkdir()
+    assert begun(Home(images), images, "one", resume=True).data == first.data

@@ -1,8 +1,11 @@
+import errno
 import hashlib
 import os
 import re
 import shutil
+import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ from sklearn.datasets import load_sample_images
 from convsearch.search.data import split
 from convsearch.search.sources import open_data
 from convsearch.search.sources.images import decode
-from convsearch.spaces.errors import InputError
+from convsearch.spaces.errors import InputError, WorkError
 
 SaveImage = Callable[..., Path]
 MakeClasses = Callable[..., Path]
@@ -77,7 +80,7 @@ def test_the_studies_among_the_images_are_no_class_and_change_no_digest(
     before = open_data(str(root), cache)
     shutil.rmtree(before.folder)
     make_classes(root / "studies", {"data": 1, "birds-20261130-101500": 1})
-    dataset = open_data(str(root), cache, studies=root / "studies")
+    dataset = open_data(str(root), cache, studies=[root / "studies"])
     assert dataset.fingerprint == before.fingerprint
     assert dataset.classes == ("cat", "dog")
     assert dataset.notes == ("ignored: studies/, where studies are kept", *before.notes)
@@ -86,7 +89,7 @@ def test_the_studies_among_the_images_are_no_class_and_change_no_digest(
 def test_studies_elsewhere_change_nothing(tmp_path: Path, cache: Path, make_classes: MakeClasses) -> None:
     root = make_classes(tmp_path / "set", {"cat": 3, "studies": 3})
     for studies in (tmp_path / "studies", tmp_path, root):
-        assert open_data(str(root), cache, studies=studies).classes == ("cat", "studies")
+        assert open_data(str(root), cache, studies=[studies]).classes == ("cat", "studies")
 
 
 def test_a_class_may_be_called_train(tmp_path: Path, cache: Path, make_classes: MakeClasses) -> None:
@@ -100,6 +103,24 @@ def test_folders_inside_a_class_folder_belong_to_the_class(
     root = make_classes(tmp_path / "set", {"cat": 3, "dog": 3})
     save_image(root / "dog" / "puppies" / "young" / "1.png")
     assert open_data(str(root), cache).class_counts() == {"cat": 3, "dog": 4}
+
+
+def test_folders_may_be_nested_deeper_than_python_calls_functions(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses, save_image: SaveImage
+) -> None:
+    root = make_classes(tmp_path / "set", {"cat": 3, "dog": 3})
+    folders = [root / "dog" / "a"]
+    while len(folders) <= sys.getrecursionlimit():
+        folders.append(folders[-1] / "a")
+    for folder in folders:
+        folder.mkdir()
+    deepest = save_image(folders[-1] / "1.png")
+    try:
+        assert open_data(str(root), cache).class_counts() == {"cat": 3, "dog": 4}
+    finally:  # what removes the folders of tests would not come so deep
+        deepest.unlink()
+        for folder in reversed(folders):
+            folder.rmdir()
 
 
 def test_other_and_hidden_files_are_passed_over(tmp_path: Path, cache: Path, make_classes: MakeClasses) -> None:
@@ -425,6 +446,19 @@ def test_a_circle_of_links_ends(tmp_path: Path, cache: Path, make_classes: MakeC
     assert len(open_data(str(root), cache)) == 6
 
 
+def test_links_that_lead_nowhere_or_to_themselves_are_passed_over_and_noted(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses
+) -> None:
+    root = make_classes(tmp_path / "set", {"cat": 3, "dog": 3})
+    (root / "cat/a.png").symlink_to("a.png")
+    (root / "cat/b.png").symlink_to("c.png")
+    (root / "cat/c.png").symlink_to("b.png")
+    (root / "dog/gone.png").symlink_to("nowhere.png")
+    dataset = open_data(str(root), cache)
+    assert dataset.class_counts() == {"cat": 3, "dog": 3}
+    assert "ignored: 4 links, such as cat/a.png" in dataset.notes
+
+
 def test_a_pipe_that_is_called_an_image_is_not_waited_for(
     tmp_path: Path, cache: Path, make_classes: MakeClasses
 ) -> None:
@@ -537,6 +571,103 @@ def test_a_class_with_too_few_images_after_skipping_is_refused(
         (root / f"owl/empty{i}.png").touch()
     message = refused(root, cache, skip_bad=True)
     assert "too few images after the bad ones were left out: 'owl' has 1" in message
+
+
+@pytest.mark.parametrize(
+    ("parts", "place"),
+    [
+        (("train", "val", "test"), "train"),
+        (("train", "val", "test"), "val"),
+        (("train", "val", "test"), "test"),
+        (("train", "val"), "val"),
+        (("train", "test"), "test"),
+    ],
+)
+def test_a_part_of_which_no_image_can_be_read_is_refused_and_not_taken_from_the_others(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses, parts: tuple[str, ...], place: str
+) -> None:
+    for part in parts:
+        make_classes(tmp_path / "set" / part, {"cat": 9, "dog": 9})
+    for image in (tmp_path / "set" / place).rglob("*.png"):
+        cut(image)
+    message = refused(tmp_path / "set", cache, skip_bad=True)
+    assert f"{place}/: no image can be read. Put others there" in message
+    assert ("or remove it" in message) == (place != "train")
+
+
+# Failures of the machine, and changes meanwhile
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE, errno.ESTALE])
+def test_an_image_that_the_machine_cannot_read_at_the_moment_is_not_left_out_as_a_bad_one(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    root = make_classes(tmp_path / "set", {"cat": 4, "dog": 4})
+    digest = hashlib.file_digest
+
+    def failing(stream: Any, kind: str) -> Any:
+        if stream.name.endswith("cat/3.png"):
+            raise OSError(number, os.strerror(number), stream.name)
+        return digest(stream, kind)
+
+    with monkeypatch.context() as disk:
+        disk.setattr(hashlib, "file_digest", failing)
+        with pytest.raises(OSError, match=rf"{os.strerror(number)}: .*cat/3\.png"):
+            open_data(str(root), cache, skip_bad=True)
+    assert len(open_data(str(root), cache, skip_bad=True)) == 8
+
+
+def test_a_folder_that_the_machine_cannot_list_is_no_wrong_input(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses
+) -> None:
+    root = make_classes(tmp_path / "set", {"cat": 3, "dog": 3})
+    with too_many_open_files(), pytest.raises(OSError, match="Too many open files"):
+        open_data(str(root), cache)
+
+
+LARGE = (512, 512)  # at which not all of a hundred images are decoded before the first progress is told
+
+
+def test_a_failure_of_the_machine_while_images_are_decoded_is_not_one_of_the_cache(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses
+) -> None:
+    root = make_classes(tmp_path / "set", {"cat": 50, "dog": 50}, mode="L")
+    with ExitStack() as held:
+
+        def fail(done: int, total: int) -> None:
+            assert done < total
+            held.enter_context(too_many_open_files())
+
+        with pytest.raises(WorkError, match=rf"^{root}: the images cannot be read: .*Too many open files") as error:
+            open_data(str(root), cache, image_size=LARGE, skip_bad=True, progress=fail)
+    assert str(cache) not in str(error.value)
+    assert len(open_data(str(root), cache, image_size=LARGE)) == 100
+
+
+@pytest.mark.parametrize("change", ["other pixels", "other pixels of the same size", "damage", "removed"])
+def test_an_image_that_changes_between_its_hash_and_its_decoding_is_refused_by_its_name(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses, save_image: SaveImage, change: str
+) -> None:
+    root = make_classes(tmp_path / "set", {"cat": 50, "dog": 50}, mode="L")
+    last = root / "dog/9.png"
+
+    def meddle(done: int, total: int) -> None:
+        assert done < total
+        match change:
+            case "other pixels":
+                save_image(last, height=9)
+            case "other pixels of the same size":
+                content = bytearray(last.read_bytes())
+                content[-20] ^= 1
+                last.write_bytes(content)
+                os.utime(last, (0, 0))  # a clock may be too coarse for what a test does in between
+            case "damage":
+                cut(last)
+            case _:
+                last.unlink()
+
+    message = refused(root, cache, image_size=LARGE, skip_bad=True, progress=meddle)
+    assert message.startswith(f"{root}: dog/9.png changed while it was read")
 
 
 def test_photographs_too_large_for_any_search_ask_for_an_image_size(tmp_path: Path, cache: Path) -> None:

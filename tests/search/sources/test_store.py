@@ -1,3 +1,4 @@
+import fcntl
 import json
 import os
 import shutil
@@ -6,8 +7,10 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import numpy as np
 import pytest
@@ -135,6 +138,50 @@ def test_several_imports_of_one_source_at_once_end_with_one_data_set(
         datasets = list(pool.map(lambda _: open_data(str(root), cache), range(4)))
     assert all(dataset == datasets[0] for dataset in datasets)
     assert [path.name for path in cache.iterdir()] == [datasets[0].folder.name]
+
+
+def test_a_good_folder_that_has_just_replaced_a_damaged_one_is_not_replaced_in_turn(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Just when the first import takes the damaged folder away, a second begins, and comes as far as it can."""
+    folder = open_data("digits", cache).folder
+    os.truncate(folder / "images.npy", 5000)
+    rename, remove, lock = Path.rename, shutil.rmtree, fcntl.flock
+    published: list[Path] = []
+    second: list[Future[Dataset]] = []
+    stopped = Event()
+
+    def begin_second(place: object) -> None:
+        if place == folder and not second:
+            second.append(pool.submit(open_data, "digits", cache))
+            second[0].add_done_callback(lambda _: stopped.set())
+            assert stopped.wait(100)
+
+    def renaming(place: Path, target: Path) -> Path:
+        begin_second(place)
+        done = rename(place, target)
+        if target == folder:
+            published.append(place)
+        return done
+
+    def removing(place: Any, *args: Any, **options: Any) -> None:
+        begin_second(place)
+        remove(place, *args, **options)
+
+    def locking(descriptor: int, kind: int) -> None:
+        if second and not kind & fcntl.LOCK_NB:
+            stopped.set()
+        lock(descriptor, kind)
+
+    with ThreadPoolExecutor(1) as pool, monkeypatch.context() as watched:
+        watched.setattr(Path, "rename", renaming)
+        watched.setattr(shutil, "rmtree", removing)
+        watched.setattr(fcntl, "flock", locking)
+        first = open_data("digits", cache)
+        assert first == second[0].result(100)
+    assert len(published) == 1
+    assert len(Dataset.load(folder).images()) == 1797
+    assert [path.name for path in cache.iterdir()] == [folder.name]
 
 
 def test_a_cache_that_cannot_be_made_is_a_work_error(tmp_path: Path) -> None:
