@@ -105,8 +105,6 @@ def check_classes(source: Source, rows: NDArray[np.int64] | None = None) -> None
     train_place = source.places.get(Role.TRAIN, "the training images")
     for role in (Role.VAL, Role.TEST):
         used = np.bincount(labels[given == role], minlength=len(source.classes))
-        if np.any(source.given == role) and not used.any():
-            raise InputError(f"{source.spec}: {source.places[role]} has no images{after}; make some of them readable.")
         lacking = [source.classes[i] for i in np.flatnonzero((used > 0) & (count == 0))]
         if lacking:
             raise InputError(

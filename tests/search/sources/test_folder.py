@@ -543,26 +543,6 @@ def test_a_folder_of_nothing_but_bad_images_is_refused_even_when_they_may_be_ski
     assert "None is left" in message
 
 
-@pytest.mark.parametrize("left", [0, 1])  # one is enough to list folders, but not to hash an image and read its header
-def test_a_failure_of_the_machine_makes_no_image_a_bad_one(
-    tmp_path: Path, cache: Path, make_classes: MakeClasses, left: int
-) -> None:
-    root = make_classes(tmp_path / "set", {"cat": 4, "dog": 4})
-    with too_many_open_files(left), pytest.raises(OSError, match="Too many open files"):
-        open_data(str(root), cache, skip_bad=True)
-    assert not cache.exists()
-
-
-def test_a_given_part_that_is_bad_altogether_is_refused(tmp_path: Path, cache: Path, make_classes: MakeClasses) -> None:
-    root = tmp_path / "set"
-    for part in ("train", "val", "test"):
-        make_classes(root / part, {"cat": 4, "dog": 4})
-    for path in (root / "val").rglob("*.png"):
-        path.write_bytes(b"")
-    message = refused(root, cache, skip_bad=True)
-    assert "val/ has no images after the bad ones were left out" in message
-
-
 def test_a_class_with_too_few_images_after_skipping_is_refused(
     tmp_path: Path, cache: Path, make_classes: MakeClasses
 ) -> None:
