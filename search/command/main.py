@@ -51,9 +51,6 @@ def end_with_a_message(program: Callable[[], object]) -> None:
         _fail(str(error), 2)
     except WorkError as error:
         _fail(str(error), 1)
-    except BrokenPipeError:  # who read the output has seen enough, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter's last flush fails, too
-        sys.exit(1)
     except OSError as error:
         # A full disk, a deleted folder: a problem of the machine, not a bug.
         _fail(f"{error.filename or 'the disk'}: {error.strerror or error}", 1)

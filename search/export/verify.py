@@ -94,7 +94,7 @@ class Verifier:
         read, self._input = os.pipe()
         try:
             process = subprocess.Popen(
-                [sys.executable, "-I", "-B", "-c", PROGRAM],
+                [sys.executable, "-P", "-B", "-c", PROGRAM],
                 stdin=read,
                 stdout=self._output,
                 stderr=self._output,
