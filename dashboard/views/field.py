@@ -32,5 +32,5 @@ def dataset_of(folder: StudyFolder | None) -> Dataset | None:
         return None
     try:
         return Dataset.load(folder.data(folder.read()))
-    except InputError:
+    except (InputError, OSError):
         return None

@@ -29,7 +29,7 @@ def test_of(home: Path, study: Study) -> tuple[int, Evaluation] | None:
         try:
             found: dict[str, Any] = json.loads(text or "")
             return int(found.pop("trial")), Evaluation.model_validate(found)
-        except (ValueError, TypeError, KeyError, AttributeError):  # it is missing, or damaged
+        except (ValueError, OverflowError, RecursionError, TypeError, KeyError, AttributeError):  # missing or damaged
             continue
     return None
 
@@ -41,6 +41,8 @@ def show_test(test: Evaluation, name: str, folder: StudyFolder | None) -> None:
     interval = f"95 % interval {low:.1%} to {high:.1%}"
     st.markdown(f"**{test.accuracy:.1%}** of {test.count:,} images that it had never seen before ({interval}).")
     dataset = dataset_of(folder)
+    if dataset is not None and len(dataset.classes) != len(test.confusion):
+        dataset = None  # of other data
     classes = [str(number) for number in range(len(test.confusion))] if dataset is None else list(dataset.classes)
     shown.figure(confusion(test.confusion, classes), f"{name}-confusion", "Confusion matrix")
     if not test.mistakes:

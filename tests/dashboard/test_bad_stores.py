@@ -174,7 +174,20 @@ def test_a_password_is_told_to_nobody(uri: str, shown: str, monkeypatch: pytest.
     assert "secret" not in str(refused.value) + refused.value.remedy
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"trial": "one"}', '{"trial": 0, "accuracy": "high"}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "[]",
+        '{"trial": "one"}',
+        '{"trial": Infinity}',
+        '{"trial": 0, "accuracy": "high"}',
+        '{"trial": 0, "accuracy": 0.5, "interval_95": [0, 1], "count": 2, "confusion": [[1, 1], [0]]}',
+        "[" * 100_000,
+    ],
+    ids=range(8),
+)
 def test_a_damaged_test_is_as_none(text: str, tmp_path: Path) -> None:
     written = Written(tmp_path)
     written.add([0.5])
