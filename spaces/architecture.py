@@ -9,7 +9,7 @@ import json
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from .arithmetic import (
     BYTES_PER_VALUE,
@@ -29,6 +29,18 @@ HeadPooling = Literal["flatten", "global_average", "global_max"]
 Optimizer = Literal["adamw", "adam", "nadam", "sgd", "rmsprop"]
 Schedule = Literal["constant", "cosine", "warmup_cosine", "exponential"]
 MAX_LAYERS = 32
+
+LARGEST_SIDE, MOST_CLASSES = 65536, 1_000_000  # far more than is ever trained
+
+
+def _of_an_image(volume: Volume) -> Volume:
+    if not 1 <= min(volume) <= max(volume) <= LARGEST_SIDE:
+        raise ValueError(f"the sides and the depth of an image are 1 to {LARGEST_SIDE:,}")
+    return volume
+
+
+Input = Annotated[Volume, AfterValidator(_of_an_image)]
+"""The volume of one image."""
 
 Count = Annotated[int, Field(ge=1, le=65536)]
 Share = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -101,10 +113,10 @@ class Head(Value):
 class Architecture(Value):
     """One network: the input volume, the layers in order, the head, and the number of classes."""
 
-    input: Volume
+    input: Input
     layers: Annotated[tuple[Layer, ...], Field(min_length=1, max_length=MAX_LAYERS)]
     head: Head = Head()
-    classes: Annotated[int, Field(ge=2)]
+    classes: Annotated[int, Field(ge=2, le=MOST_CLASSES)]
 
     @model_validator(mode="after")
     def _nothing_vanishes(self) -> Self:

@@ -5,7 +5,7 @@ from uuid import UUID, uuid5
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from ...spaces.arithmetic import Volume
+from ...spaces.architecture import Input
 from ...spaces.printable import printable_lines
 from ...spaces.space import Values
 from ..values.bounds import Count, Finite, Moment
@@ -15,15 +15,8 @@ from .objectives import DEFAULT, Preference, checked_limit, checked_objectives
 from .repeats import DEFAULT_REPEATS
 
 NAMESPACE = UUID("8b6f0a52-6a2e-4c0a-9d3e-3f1f5a7c2b10")  # of identities that are derived
-LARGEST_SIDE = 65536  # in pixels, far more than is ever decoded
 DERIVED = 5  # the version of UUIDs that are derived from a text (RFC 9562); those of new studies are random
 FORMAT = 2  # of study.yaml; a study of another format is refused, not guessed at
-
-
-def _of_an_image(volume: Volume) -> Volume:
-    if min(volume) < 1 or max(volume) > LARGEST_SIDE:
-        raise ValueError(f"an image has sides of 1 to {LARGEST_SIDE:,} pixels")
-    return volume
 
 
 class DataFacts(BaseModel):
@@ -38,7 +31,7 @@ class DataFacts(BaseModel):
     name: Printable
     source: str
     fingerprint: str
-    input: Annotated[Volume, AfterValidator(_of_an_image)]
+    input: Input
     classes: Annotated[tuple[Printable, ...], Field(min_length=2)]
     folder: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")  # nothing that leads out of the home
     image_size: tuple[int, int] | None

@@ -319,3 +319,13 @@ def test_flat_holds_the_fixed_choices_too() -> None:
     assert flat["optimizer"] == "adamw"
     assert flat["augmentation.crop"] == 0.1
     assert all(isinstance(value, str | int | float) for value in flat.values())
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("classes", 10**400), ("input", (0, 8, 1)), ("input", (10**400, 8, 1)), ("input", (-8, -8, 3))]
+)
+def test_sizes_that_nothing_can_have_are_refused(key: str, value: object) -> None:
+    given = {"input": (8, 8, 1), "layers": (Layer(filters=4),), "classes": 2}
+    Architecture.model_validate(given)
+    with pytest.raises(ValidationError, match=key):
+        Architecture.model_validate(given | {key: value})
