@@ -11,6 +11,7 @@ from PIL import Image
 from terminal import Finished, begun, convsearch, typed, wait_until
 
 from convsearch.search.system.lock import is_held
+from convsearch.spaces.printable import printable
 
 Refused = Callable[..., str]
 TWO = ["--objective", "val_accuracy", "--objective", "parameters"]
@@ -83,7 +84,7 @@ def save_images(folder: Path, count: int, seed: int = 0, mode: str = "RGB") -> N
     [
         (["--trials", 0], "--trials 0: a whole number from 1 to 1,000,000"),
         (["--trials", -3], "--trials -3: a whole number from 1 to 1,000,000"),
-        (["--epochs", 0], "--epochs 0: at least 1"),
+        (["--epochs", 0], "--epochs 0: a whole number from 1 to 1,000,000"),
         (["--minutes", 0], "--minutes 0: a number of minutes above 0"),
         (["--minutes", 0.1], "--minutes 0.1: too short. Starting, "),
         (["--minutes", 0.1, "--epochs", 1], "1 epoch of a first network about "),
@@ -133,7 +134,7 @@ def test_a_wrong_option_is_named_with_its_value_and_what_would_be_right(
 def test_a_study_has_a_plain_name(tmp_path: Path, name: str) -> None:
     before = set(tmp_path.rglob("*"))
     message = refused_by("run", "--trials", 1, "--study", name, "--home", tmp_path / "home")
-    assert f"study name '{name}': letters, digits" in message
+    assert f"study name '{printable(name)}': letters, digits" in message
     assert set(tmp_path.rglob("*")) == before
 
 
