@@ -20,26 +20,18 @@ TYPES = ("f2", "f4", "f8", "u1", "i1", "i8", "u8", "?", "c8", "U3", "S2", ">i4")
 DEEP: list[Any] = []
 for _ in range(60):
     DEEP = [DEEP]
+RAW = (
+    *('!!int ""', '!!float "x"', '!!bool "x"', "!!timestamp x", "2026-99-99", "!!binary é", "!!set [a]", "!!omap a"),
+    *("*a", "&a [*a]", "!!python/object:os.x", "9" * 5000, "1e" + "9" * 400, "-", "? ", "%TAG ! x"),
+)
+"""Values that are not YAML, or that PyYAML cannot make anything of."""
 STRANGE: tuple[Any, ...] = (
     *(None, True, False, [], {}, [[]], {"": None}, DEEP, [None] * 40),
     *(0, 1, -1, 2, 3, 255, 2**31, 2**63, -(2**63) - 1, 10**30, 10**400),
     *(0.0, -0.0, 0.5, -0.5, 1e-320, 1e308, math.inf, -math.inf, math.nan),
     *("", "0", "-1", "nan", "1e999", "x" * 300, "a\u2028b", "\x00", "\ud800", "[/red]", "../..", "/", "{"),
-    *(
-        "2026-11-30",
-        "1_000",
-        "0x1F",
-        "010",
-        "1:30",
-        "²",
-        "true",
-        "null",
-        "same",
-        "none",
-        "*a",
-        "&a [*a]",
-        "!!python/object:os.x",
-    ),
+    *("2026-11-30", "0001-01-01T00:00:00", "1_000", "0x1F", "010", "1:30", "²", "true", "null", "same", "none"),
+    *(f"raw-{number}." for number in range(len(RAW))),  # written as they are by `as_yaml`
 )
 BYTES = (
     *(b"", b"\x00", b"\xff\xfe", b"\xef\xbb\xbf", b"\n", b"\r", b"\x85", b"}"),
@@ -69,7 +61,7 @@ VALUES = st.one_of(
     st.builds("{{min: {}, max: {}, step: {}}}".format, _NUMBER, _NUMBER, _NUMBER),
     st.builds("{{min: {}, max: {}, log: {}, step: {}}}".format, _PLAIN, _PLAIN, _PLAIN, _PLAIN),
     st.sampled_from(("[" * 5000, "{a: " * 5000, "- " * 5000, "9" * 5000, "1e" + "9" * 400)),
-    st.sampled_from(("&a [*a]", "? ", "!!int x", "2026-99-99")),
+    st.sampled_from(RAW),
     st.text(max_size=20),
 )
 """Texts of one value, as YAML."""
@@ -152,8 +144,11 @@ def as_json(tree: Any) -> bytes:
 
 
 def as_yaml(tree: Any) -> bytes:
-    """Return a tree as YAML, with aliases where parts repeat."""
-    return yaml.safe_dump(tree, sort_keys=False).encode("utf-8", "surrogatepass")
+    """Return a tree as YAML, with aliases where parts repeat, and with values that no dump would write."""
+    text = yaml.safe_dump(tree, sort_keys=False)
+    for number, raw in enumerate(RAW):
+        text = text.replace(f"raw-{number}.", raw)
+    return text.encode("utf-8", "surrogatepass")
 
 
 def edited_arrays(content: bytes, edits: list[Edit]) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from .definition import LAYER_KEYS, Definition, Section, dimensions
+from .definition import LAYER_KEYS, Definition, Section, dimensions, load_yaml
 from .errors import InputError, nearest
 
 
@@ -70,6 +70,6 @@ def _data(definition: Definition) -> dict[str, Any]:
 
 def _plain(text: str) -> Any:
     try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError):
+        return load_yaml(text)
+    except yaml.YAMLError:
         return text

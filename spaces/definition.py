@@ -264,12 +264,28 @@ def read(name_or_path: str) -> str:
         raise InputError(f"{path}: the space cannot be read: {reason}") from error
 
 
+def load_yaml(text: str) -> Any:
+    """Return the plain data of a YAML text.
+
+    Raises:
+        YAMLError: it is not YAML, or has a value that cannot be, such as the date 2026-99-99: PyYAML lets the errors of
+            Python's own conversions through.
+    """
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise
+    except Exception as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error) or type(error).__name__
+        raise yaml.YAMLError(reason) from error
+
+
 def parse(text: str, source: str) -> Definition:
     """Read a space from YAML text; errors call it `source`."""
     try:
         # Checked as a tree first: it knows the lines, and the plain reader lets a second key overwrite the first.
         tree = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
+        data = load_yaml(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{source}:{mark.line + 1}" if mark else source

@@ -10,6 +10,7 @@ from contextlib import chdir, contextmanager
 
 from ...spaces.errors import InputError
 from ..system.addresses import discreet, masked
+from ..system.backend import BACKENDS, chosen_backend
 from .cluster_shares import Node
 
 AUTO_ADDRESS = "auto"
@@ -18,7 +19,6 @@ CONNECT_TIMEOUT = 5.0  # seconds in which a cluster has to accept a connection
 SETTINGS = b"\x04"  # the type of the first frame on both sides of HTTP/2, which a cluster speaks
 GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0" + SETTINGS + b"\0\0\0\0\0"
 CHECK_TIMEOUT = 120.0  # seconds in which a node has to report its versions
-BACKENDS = ("tensorflow", "jax", "torch")
 
 
 def connect(address: str) -> None:
@@ -148,7 +148,7 @@ def check_nodes(used: Sequence[Node]) -> None:
 
 def _versions_function() -> Callable[[], dict[str, str | None]]:
     """Return the function that finds the versions: an inner one, which Ray can send to nodes without Convsearch."""
-    backend = os.environ.get("KERAS_BACKEND", BACKENDS[0])
+    backend, _ = chosen_backend()
     packages = ("convsearch", "keras", *(name for name in BACKENDS if name == backend))
 
     def versions() -> dict[str, str | None]:

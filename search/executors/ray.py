@@ -18,6 +18,7 @@ import ray
 
 from ...spaces.errors import WorkError
 from ..data.training import TrainingData
+from ..system.backend import chosen_backend
 from ..system.files import write_bytes
 from ..values.job import EpochReport, Job, Outcome
 from ..workers.ray_actor import RayWorker
@@ -315,8 +316,7 @@ def _environment(cpus: float, gpus: float, per_gpu: int) -> dict[str, str]:
     threads = str(max(1, int(cpus)))
     variables = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1"}
     variables |= dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), threads)
-    if "KERAS_BACKEND" in os.environ:
-        variables["KERAS_BACKEND"] = os.environ["KERAS_BACKEND"]
+    variables["KERAS_BACKEND"] = chosen_backend()[0]  # which a file of this user may have chosen
     if gpus:
         share = Share((), 0, gpu=0, gpu_memory=GPU_MEMORY / per_gpu).environment
         variables |= {name: value for name, value in share.items() if not name.startswith("CUDA_")}

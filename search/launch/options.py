@@ -68,18 +68,19 @@ def _image_size(text: str) -> tuple[int, int]:
 
 
 def _gpus(text: str) -> tuple[int, ...]:
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdecimal() for part in parts):
+    found = [numbers(part, 1) for part in text.split(",")]
+    if None in found:
         raise InputError(f"--gpus {text}: write GPU numbers, as in 0,2; `convsearch doctor` lists them")
-    return tuple(map(int, parts))
+    return tuple(part[0] for part in found if part is not None)
 
 
 def _workers(text: str) -> int | str:
     if text == AUTO:
         return AUTO
-    if not (text.isdecimal() and int(text) > 0):
+    found = numbers(text, 1)
+    if found is None or not 1 <= found[0] <= MOST:
         raise InputError(f"--workers {text}: a whole number from 1 up, or '{AUTO}'")
-    return int(text)
+    return found[0]
 
 
 def _storage(text: str) -> str:

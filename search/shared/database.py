@@ -4,7 +4,6 @@ A thin layer over Optuna's RDBStorage, so that `optuna-dashboard` can open it. W
 done under one of PostgreSQL's advisory locks, which is released with the connection that holds it.
 """
 
-import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -20,7 +19,6 @@ from ..engines.optuna_internals import study_id
 from ..study.shared import Shared
 from ..system.addresses import SCHEMA, optuna_url, place
 
-GRACE = float(os.environ.get("CONVSEARCH_GRACE", "60"))  # seconds without a heartbeat, after which a trial is lost
 ATTRIBUTE = "convsearch"  # of Optuna's study: its definition
 LOOPS, WINNER = "convsearch.loops", "convsearch.winner"  # the same: the loops that joined, what was exported
 LOST = "interrupted"  # attribute of a trial that failed through no fault of its own

@@ -1,13 +1,33 @@
 """Work on a database that may be unreachable for a while: retried at growing intervals, and given up in the end."""
 
 import logging
+import math
+import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
-from ...spaces.errors import WorkError
-from .database import GRACE, UnreachableError
+from ...spaces.errors import InputError, WorkError
+from .database import UnreachableError
+
+GRACE = "CONVSEARCH_GRACE"  # a variable: seconds without a heartbeat, after which a trial is lost
+
+
+def usual_grace() -> float:
+    """Return the seconds of CONVSEARCH_GRACE, 60 by default.
+
+    Raises:
+        InputError: it is no number of seconds.
+    """
+    text = os.environ.get(GRACE, "60")
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise InputError(f"{GRACE}={text}: a number of seconds above 0, as in {GRACE}=60")
+    return seconds
 
 
 @dataclass
@@ -23,8 +43,8 @@ class Pace:
     first_wait: float = 1.0
     longest_wait: float = 15.0
     patience: float = 300.0
-    interval: float = GRACE / 6
-    grace: float = GRACE
+    interval: float = field(default_factory=lambda: usual_grace() / 6)
+    grace: float = field(default_factory=usual_grace)
 
     @property
     def alive(self) -> float:

@@ -13,7 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from ...spaces.definition import FORMAT as SPACE_FORMAT
-from ...spaces.definition import Definition, parse
+from ...spaces.definition import Definition, load_yaml, parse
 from ...spaces.errors import InputError
 from ...spaces.space import SearchSpace
 from ..system.files import partial_folder, publish, settle_replacement, write_text
@@ -119,17 +119,17 @@ class StudyFolder:
             write_text(self.file, text)
 
     def read(self) -> StudySettings:
-        """Return `study.yaml`.
+        """Return `study.yaml`; the study has the folder's name, which may be another than when it was written.
 
         Raises:
             InputError: it is damaged, or written by another version.
         """
         try:
-            data = yaml.safe_load(self.file.read_text(encoding="utf-8"))
+            data = load_yaml(self.file.read_text(encoding="utf-8"))
             found = data.get("format") if isinstance(data, dict) else None
             if found != FORMAT:
                 raise InputError(f"{self.file}: format {found!r}, but this version of Convsearch reads format {FORMAT}")
-            return StudySettings.model_validate(data)
+            return StudySettings.model_validate(data).model_copy(update={"name": self.name})
         except (OSError, yaml.YAMLError, UnicodeDecodeError, ValidationError, RecursionError) as error:
             raise InputError(f"{self.file}: the study cannot be read: {error}") from error
 

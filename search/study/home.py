@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from ...spaces.errors import InputError, nearest
 from ...spaces.printable import is_utf8, printable
@@ -32,9 +33,8 @@ class Home:
         self.check_path()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            probe = self.path / ".writable"
-            probe.touch()
-            probe.unlink(missing_ok=True)  # another command may do the same
+            with TemporaryFile(dir=self.path):
+                pass
         except OSError as error:
             raise InputError(
                 f"--home {self.path}: cannot be written to: {error.strerror}; choose a folder that can"

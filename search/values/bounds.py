@@ -15,7 +15,7 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 def _moment(text: str) -> str:
-    datetime.fromisoformat(text)
+    datetime.fromisoformat(text).timestamp()  # which has bounds of its own
     return text
 
 

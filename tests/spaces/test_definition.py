@@ -204,6 +204,9 @@ def test_a_learning_rate_may_be_written_as_1e_3() -> None:
         ("layers: \x00", "my.yaml: this is not valid YAML: "),
         ("layers: 2023-99-99", "my.yaml: this is not valid YAML: month must be in 1..12"),
         ("layers: " + "[" * 3000, "my.yaml: this is not valid YAML: "),
+        ('layers: !!bool "x"', "my.yaml: this is not valid YAML: "),
+        ('layers: !!int ""', "my.yaml: this is not valid YAML: "),
+        ("layers: !!timestamp x", "my.yaml: this is not valid YAML: "),
         ("layers: 2\nhead: &a {units: *a}", "my.yaml: an alias (`*name`) refers to itself"),
         ("", "my.yaml: a space is a YAML mapping with these keys: description, layers, all_layers"),
         ("- layers", "my.yaml: a space is a YAML mapping"),
@@ -428,7 +431,7 @@ def test_set_refuses_a_value_that_the_dimension_cannot_take(name: str, text: str
     assert expected in message
 
 
-@pytest.mark.parametrize("text", ["[" * 5000, "{a: " * 5000, "9" * 5000], ids=["lists", "mappings", "digits"])
+@pytest.mark.parametrize("text", ["[" * 5000, "{a: " * 5000, "9" * 5000, '!!int ""', '!!bool "x"'], ids=range(5))
 def test_set_refuses_what_is_nested_or_long_beyond_reading(text: str) -> None:
     assert set_refused("learning_rate", text).startswith("--set learning_rate=")
 

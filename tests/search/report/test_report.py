@@ -200,14 +200,16 @@ def test_how_often_the_test_images_were_read_is_told_and_by_whom(
     assert result_lines(folder)[1].endswith(said)
 
 
-def test_a_study_that_cannot_be_read_hides_no_other_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", ["format: 99\n", "seed: 2026-99-99\n", "seed: !!bool x\n", "seed: !!int ''\n"])
+def test_a_study_that_cannot_be_read_hides_no_other_one(tmp_path: Path, content: str) -> None:
     home = Home(tmp_path)
     with home.study("good").create(a_study(name="good"), "layers: [1]\n"):
         pass
     (tmp_path / "strange").mkdir()
-    (tmp_path / "strange" / "study.yaml").write_text("format: 99\n")
+    (tmp_path / "strange" / "study.yaml").write_text(content)
     console = Console(file=io.StringIO(), width=200)
     console.print(study_table(home))
     printed = console.file.getvalue()
     assert "good" in printed
-    assert f"{tmp_path}/strange/study.yaml: format 99" in printed.replace("\n", "")
+    assert f"{tmp_path}/strange/study.yaml: " in printed.replace("\n", "")
+    home.refuse_a_copy(home.study("good"))

@@ -29,7 +29,7 @@ from convsearch.search.values.job import Outcome, Seconds
 from convsearch.search.values.proposal import Proposal, State
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import load, parse
-from convsearch.spaces.errors import WorkError
+from convsearch.spaces.errors import InputError, WorkError
 from convsearch.spaces.space import SearchSpace
 
 SHARED = Shared(study={"created_at": "now"}, space="layers: [1]", split="hash")
@@ -437,3 +437,10 @@ def test_a_database_that_stays_away_ends_the_search_with_how_to_go_on(
     assert one.record.trials[0].state == "complete"
     back = join("one")
     assert states(back) == [TrialState.COMPLETE]
+
+
+@pytest.mark.parametrize("text", ["60s", "nan", "inf", "-5", "0", ""])
+def test_a_grace_that_is_no_number_of_seconds_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONVSEARCH_GRACE", text)
+    with pytest.raises(InputError, match=rf"CONVSEARCH_GRACE={text}: a number of seconds above 0"):
+        Pace()

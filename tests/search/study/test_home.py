@@ -297,3 +297,16 @@ def test_a_study_file_that_is_no_text_is_refused_by_its_name(home: Home) -> None
         home.study("mine").file.write_bytes(content)
         with pytest.raises(InputError, match=r"study\.yaml: the study cannot be read"):
             home.study("mine").read()
+
+
+def test_a_home_is_tried_without_touching_a_file_of_its_user(home: Home) -> None:
+    notes = home.path / ".writable"
+    notes.write_text("mine")
+    home.prepare()
+    assert notes.read_text() == "mine"
+
+
+def test_a_study_is_called_what_its_folder_is(home: Home) -> None:
+    make(home.study("mine"), study(), "layers: [1]\n")
+    (home.path / "mine").rename(home.path / "geese")
+    assert home.study("geese").read() == study().model_copy(update={"name": "geese"})
