@@ -32,6 +32,10 @@ class Split:
         with path.open("xb") as stream:
             np.savez(stream, train=self.train, val=self.val, test=self.test)
 
+    def divides(self, count: int) -> bool:
+        """Whether each of `count` images, and nothing else, is in one of the parts."""
+        return np.array_equal(np.sort(np.concatenate([self.train, self.val, self.test])), np.arange(count))
+
     def examples(self, dataset: Dataset, count: int) -> NDArray[np.uint8]:
         """Return the first `count` training images, or all if there are fewer: what a check or a sample may show.
 
@@ -41,7 +45,7 @@ class Split:
 
     @staticmethod
     def load(path: Path) -> "Split":
-        """Read a split that `save` wrote; InputError where there is none, or an image is not in exactly one part."""
+        """Read a split that `save` wrote; InputError where there is none, or an image is in two parts."""
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 parts = [arrays[name] for name in ("train", "val", "test")]
@@ -49,8 +53,9 @@ class Split:
             raise InputError(f"{path}: not a readable split ({error}).") from error
         if any(part.ndim != 1 or part.dtype.kind not in "iu" for part in parts):
             raise InputError(f"{path}: not a readable split: its parts are not lists of images.")
-        if not np.array_equal(np.sort(np.concatenate(parts)), np.arange(sum(map(len, parts)))):
-            raise InputError(f"{path}: damaged: an image is in two of its parts, or in none.")
+        images = np.concatenate(parts)
+        if len(np.unique(images)) < len(images):
+            raise InputError(f"{path}: damaged: an image is in two of its parts.")
         return Split(*(part.astype(np.int64) for part in parts))
 
 

@@ -15,6 +15,7 @@ from ...spaces.definition import FORMAT as SPACE_FORMAT
 from ...spaces.definition import Definition, dimensions, load, parse, read
 from ...spaces.errors import InputError
 from ..data.source import check_image_size
+from ..engines.choice import choose
 from ..loop.time_used import time_used
 from ..shared.database import Database
 from ..sources.open import require_source
@@ -159,6 +160,10 @@ def resumed_contract(folder: StudyFolder, options: Options) -> Contract:
         InputError: the study cannot be read, or an option contradicts its settings.
     """
     existing = folder.read()
+    try:
+        choose(existing.engine, existing.algorithm, existing.pruner, len(existing.objectives))
+    except InputError as error:
+        raise InputError(f"{folder.file}: {error}") from error
     definition = folder.space(existing, folder.record()).definition
     text = folder.space_file.read_text(encoding="utf-8")
     if options.storage is not None and existing.storage is None:
@@ -234,7 +239,7 @@ def refuse_other_data(study: StudySettings, facts: DataFacts, count: int, contra
 
     Args:
         study: as it was created.
-        facts: of the data now, divided as the split says.
+        facts: of the data now.
         count: the number of images now.
         contract: of the launch.
     """
@@ -254,8 +259,6 @@ def refuse_other_data(study: StudySettings, facts: DataFacts, count: int, contra
             "mix training and test images. Make the same images readable again, with the same version of Pillow "
             f"({study.versions.get('pillow', 'unknown')}), or start a new study with --warm-start {study.name}"
         )
-    if facts.count != count:
-        raise InputError(f"{contract.folder.split}: damaged: it divides {facts.count:,} images, not {count:,}")
 
 
 def _require_images(source: str, size: tuple[int, int] | None) -> None:

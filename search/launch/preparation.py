@@ -65,7 +65,7 @@ def prepare(
     facts = _facts(dataset, parts, contract)
     if existing is not None:
         refuse_other_data(existing, facts, dataset.count, contract)
-        _refuse_another_split(contract, parts)
+        _refuse_another_split(contract, parts, dataset.count)
     if existing is None or terms.under != existing.under:
         _require_reachable(space, terms)
     epochs = _epochs(contract, space, len(parts.train), budget)
@@ -136,8 +136,10 @@ def _epochs(contract: Contract, space: SearchSpace, images: int, budget: Budget)
     return epochs_for(space, images, minutes, contract.epochs, budget.elapsed)
 
 
-def _refuse_another_split(contract: Contract, parts: Split) -> None:
-    """Raise an InputError if other loops divide the images otherwise."""
+def _refuse_another_split(contract: Contract, parts: Split, count: int) -> None:
+    """Raise an InputError if the study's split is not one of these images, or other loops divide them otherwise."""
+    if contract.resumed and not parts.divides(count):
+        raise InputError(f"{contract.folder.split}: damaged: it does not divide the {count:,} images of the study")
     if contract.split is not None and (mine := fingerprint(parts)) != contract.split:
         raise InputError(
             f"--storage: {contract.source} is divided into other images to train, validate and test (hash {mine[:16]}) "

