@@ -1,12 +1,13 @@
 """The progress of a study: whether it is running, and for how much longer."""
 
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from ...search.delivery.reach import own_server
 from ...search.delivery.tracking import UNTIL_TAG
 from ...search.study.folder import StudyFolder
+from ...search.study.home import Home
 from ...search.system.lock import is_held
 from ...search.values.words import duration
 from .folders import study_folder
@@ -44,7 +45,7 @@ def progress_of(study: Study, home: Path, now: datetime | None = None) -> Progre
 
 def _folder(home: Path, study: Study) -> StudyFolder | None:
     """Return the study's folder, if the runs are those of this home."""
-    if os.environ.get("MLFLOW_TRACKING_URI"):
+    if own_server(Home(home)) is not None:
         return None
     return study_folder(home, study.name, study.identity)
 

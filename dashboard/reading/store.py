@@ -4,7 +4,6 @@ MLflow takes more than a millisecond per run, so ten thousand trials take a whil
 shared by all viewers, and kept in the user's cache for the next time (`copies.py`).
 """
 
-import os
 import threading
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
@@ -16,11 +15,10 @@ import pandas as pd
 from mlflow.entities import Experiment, Run
 
 from ...search.delivery.experiment import STUDY_TAG
-from ...search.delivery.reach import tracking_uri
+from ...search.delivery.reach import own_server, tracking_uri
 from ...search.delivery.tracking import DATA_TAG, SPACE_TAG
 from ...search.study.home import Home
 from ...search.study.trial import CURVES
-from ...search.system.addresses import TRACKING
 from ...spaces.printable import printable
 from . import copies
 from .reader import FRESH, NEVER, PAGE, Reader, Stamp
@@ -91,7 +89,7 @@ class Store:
             page: runs per query.
             worth_copying: least runs of a study that is copied to the user's cache.
         """
-        own = None if os.environ.get(TRACKING) else Home(home).artifacts
+        own = Home(home).artifacts if own_server(Home(home)) is None else None
         self.reader = Reader(tracking_uri(Home(home)), fresh, page, artifacts=own)
         self._worth_copying = worth_copying
         self._seen = _Seen()

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mlflow.entities import Experiment, ViewType
+from mlflow.entities import Experiment, Run, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.tracking import MlflowClient
@@ -48,10 +48,24 @@ def _without_identity(client: MlflowClient, study: StudySettings, noted: Sequenc
     return None if found is None or STUDY_TAG in found.tags else found
 
 
+def restored_run(client: MlflowClient, run_id: str) -> bool:
+    """Whether a run exists; one that was deleted is restored, as nothing can be written to it otherwise."""
+    run = _run(client, run_id)
+    if run is not None and run.info.lifecycle_stage != "active":
+        client.restore_run(run_id)
+    return run is not None
+
+
 def _experiment_of(client: MlflowClient, run_id: str) -> str | None:
     """Return the experiment of a run; None if the store has no such run."""
+    run = _run(client, run_id)
+    return None if run is None else str(run.info.experiment_id)
+
+
+def _run(client: MlflowClient, run_id: str) -> Run | None:
+    """Return a run, also one that was deleted; None if the store has none of this id."""
     try:
-        return str(client.get_run(run_id).info.experiment_id)
+        return client.get_run(run_id)
     except MlflowException as error:
         if error.error_code == ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
             return None
@@ -59,7 +73,7 @@ def _experiment_of(client: MlflowClient, run_id: str) -> str | None:
 
 
 def in_experiment(client: MlflowClient, run_id: str, experiment_id: str) -> bool:
-    """Whether a run exists in an experiment."""
+    """Whether a run exists in an experiment, be it deleted: it can be restored."""
     return _experiment_of(client, run_id) == experiment_id
 
 

@@ -16,9 +16,10 @@ from sqlalchemy import Engine, event
 
 from ..study.home import Home
 from ..system.addresses import sqlite_url
-from ..system.files import partial_folder
+from ..system.files import free_name, partial_folder
+from .reach import FILE
 
-FILE, ASIDE = "mlflow.db", "mlflow.db.half-made"
+ASIDE = f"{FILE}.half-made"
 BESIDE = ("-journal", "-wal", "-shm")  # what SQLite keeps beside a file
 DEFAULT_ARTIFACTS = "mlruns"  # MLflow's own place for runs that are in no study's experiment
 
@@ -36,8 +37,8 @@ def make_whole(home: Home) -> str | None:
     """
     file, note = home.path / FILE, None
     if file.exists() and _is_half_made(file):
-        file.rename(home.path / ASIDE)
-        note = f"{file} was left half made by a kill, without any run: moved to {ASIDE} and made anew"
+        aside = file.rename(free_name(home.path / ASIDE))
+        note = f"{file} was left half made by a kill, without any run: moved to {aside.name} and made anew"
     if not file.exists():
         with partial_folder(home.path) as place:
             made = place.resolve() / FILE

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from ..study.home import Home
 from ..system.addresses import artifact_place
-from .home_store import FILE
+from .reach import FILE
 
 PLACES = (  # tables of MLflow, with the columns that say where artifacts are
     ("experiments", "artifact_location"),
@@ -22,28 +22,29 @@ PLACES = (  # tables of MLflow, with the columns that say where artifacts are
 )
 
 
-def follow_home(home: Home, tag: str) -> None:
-    """Correct where the home's own store says that the artifacts of its studies are.
+def follow_home(home: Home, experiment_id: str) -> None:
+    """Correct where the home's own store says that the artifacts of a study are.
 
-    What is not in this home, but still where the store says, is left as it is.
+    What is not in this home, but still where the store says, is left as it is. So are other studies: one may be running
+    just now, and see the home by another path, as in a container.
 
     Args:
         home: with a whole store, of the version of MLflow that is installed.
-        tag: which all experiments of studies have, and no others.
+        experiment_id: of the study, which nobody else writes to.
 
     Raises:
         sqlite3.Error: the store cannot be read or written.
     """
-    which = "SELECT artifact_location FROM experiments JOIN experiment_tags USING (experiment_id) WHERE key = ?"
+    which = "SELECT artifact_location FROM experiments WHERE experiment_id = ?"
     with closing(sqlite3.connect(home.path / FILE)) as store, store:
-        for (old,) in store.execute(which, (tag,)).fetchall():
-            new = _place_here(home, old)
-            if new is None or _is_only_there(old, new):
-                continue
-            for table, column in PLACES:
-                store.executemany(
-                    f"UPDATE {table} SET {column} = ? WHERE rowid = ?", _changes(store, table, column, old, new)
-                )
+        (old,) = store.execute(which, (int(experiment_id),)).fetchone()
+        new = _place_here(home, old)
+        if new is None or _is_only_there(old, new):
+            return
+        for table, column in PLACES:
+            store.executemany(
+                f"UPDATE {table} SET {column} = ? WHERE rowid = ?", _changes(store, table, column, old, new)
+            )
 
 
 def _place_here(home: Home, old: str) -> str | None:

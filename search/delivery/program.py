@@ -17,7 +17,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from itertools import chain, count
 from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +31,7 @@ from ..study.runs import Runs
 from ..study.settings import StudySettings
 from ..study.trial import FINISHED, Trial
 from ..system.addresses import hide_secrets_in_tracebacks
-from ..system.files import write_text
+from ..system.files import free_name, write_text
 from ..system.processes import end_with_parent
 from ..values.limits import Limits
 
@@ -149,7 +148,10 @@ class ToMlflow:
             self._runs.note(trial.number, trial.mlflow_run_id)
             if trial.state in FINISHED:
                 return
-        noted = found = self._runs.of(trial.number)
+        noted = self._runs.of(trial.number)
+        if noted is not None and not self._tracker.restored(noted):
+            noted = None  # removed from MLflow for good: the trial gets another one
+        found = noted
         if noted is None and (self._unsure or self._ask_always or trial.state != "running"):
             found = self._tracker.find(trial.number)  # a delivery that was killed may have created it
         try:
@@ -214,8 +216,7 @@ class ToOptuna:
 
         if self.follower is not None:
             self.follower.offset = 0
-        names = (f"{FILE}.damaged{suffix}" for suffix in chain([""], (f"-{number}" for number in count(2))))
-        aside = next(place for name in names if not os.path.lexists(place := self._folder / name))
+        aside = free_name(self._folder / f"{FILE}.damaged")
         try:
             (self._folder / FILE).replace(aside)
         except OSError as error:

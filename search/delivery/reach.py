@@ -16,6 +16,7 @@ from ...spaces.errors import InputError
 from ..study.home import Home
 from ..system.addresses import PASSWORD, TOKEN, TRACKING, USER, discreet, masked, mlflow_url, sqlite_path, sqlite_url
 
+FILE = "mlflow.db"  # in the home
 PATIENCE = 20.0  # seconds that a server has to answer: as long as the delivery gives it
 LOCKED = 3.0  # seconds at most to wait for another program's lock
 PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
@@ -26,9 +27,24 @@ UNUSABLE = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_CANTOP
 
 def tracking_uri(home: Home, storage: str | None = None) -> str:
     """Return where runs are logged: MLFLOW_TRACKING_URI, the database of a shared study, or SQLite in the home."""
-    if configured := os.environ.get(TRACKING):
-        return configured
-    return sqlite_url(home.path.resolve() / "mlflow.db") if storage is None else mlflow_url(storage)
+    if (server := own_server(home)) is not None:
+        return server
+    return sqlite_url(home.path.resolve() / FILE) if storage is None else mlflow_url(storage)
+
+
+def own_server(home: Home) -> str | None:
+    """Return MLFLOW_TRACKING_URI, the user's own store; None if it is not set, or names the home's own file."""
+    if not (configured := os.environ.get(TRACKING)):
+        return None
+    file = sqlite_path(configured)
+    return None if file is not None and _is_one_file(file, home.path / FILE) else configured
+
+
+def _is_one_file(one: Path, other: Path) -> bool:
+    try:
+        return os.path.realpath(one) == os.path.realpath(other) or one.samefile(other)
+    except (OSError, ValueError):  # one of them is not there, or no file can have its name
+        return False
 
 
 def require_reachable(home: Home, patience: float = PATIENCE) -> None:
@@ -42,13 +58,12 @@ def require_reachable(home: Home, patience: float = PATIENCE) -> None:
     uri = tracking_uri(home)
     reached, said = reach(uri, patience)
     if reached is False:
-        remedy = remedy_for(configured=bool(os.environ.get(TRACKING)))
-        raise InputError(f"MLflow at {masked(uri)} cannot be reached: {said}; {remedy}")
+        raise InputError(f"MLflow at {masked(uri)} cannot be reached: {said}; {remedy_for(home)}")
 
 
-def remedy_for(*, configured: bool) -> str:
-    """Return what to do about a store that cannot be reached: one that is `configured`, or the home's own."""
-    if configured:
+def remedy_for(home: Home) -> str:
+    """Return what to do about a store that cannot be reached: the user's own, or that of the home."""
+    if own_server(home) is not None:
         return f"check that server, or unset {TRACKING} to store runs in the home"
     return "move that file away; the next run creates a new one"
 
@@ -79,6 +94,8 @@ def reach(uri: str, patience: float) -> tuple[bool | None, str]:
 def _sqlite(file: Path, patience: float) -> tuple[bool | None, str]:
     try:
         if not file.exists():
+            if file.is_symlink():  # its disk may be missing: a new store in its place would hide all runs
+                return False, f"it is a link to {os.path.realpath(file)}, which is not there"
             return None, "not there yet: the first run creates it"
         address = f"{file.absolute().as_uri()}?mode=rw"  # so that SQLite can undo what a kill has left half-written
         with closing(sqlite3.connect(address, uri=True, timeout=min(LOCKED, patience))) as database:

@@ -38,10 +38,18 @@ from ..system.addresses import TRACKING, artifact_place, discreet, masked
 from ..system.lock import locked
 from ..values.evaluation import Evaluation
 from ..values.limits import Limits
-from .experiment import STUDY_TAG, create_experiment, in_experiment, model_name, own_experiment, quoted
+from .experiment import (
+    STUDY_TAG,
+    create_experiment,
+    in_experiment,
+    model_name,
+    own_experiment,
+    quoted,
+    restored_run,
+)
 from .home_store import make_whole
 from .moved import follow_home
-from .reach import PATIENCE, reach, tracking_uri
+from .reach import PATIENCE, own_server, reach, tracking_uri
 
 STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 DATA_TAG, SPACE_TAG = "convsearch.data", "convsearch.space"  # of an experiment: they mark it as a study
@@ -58,7 +66,9 @@ def open_store(home: Home, storage: str | None = None) -> str:
     """
     uri, configured = tracking_uri(home, storage), os.environ.get(TRACKING)
     mlflow.set_tracking_uri(uri)
-    if not configured:
+    if configured:
+        os.environ[TRACKING] = configured
+    else:
         os.environ.pop(TRACKING, None)
     return uri
 
@@ -76,7 +86,7 @@ class Tracker:
         self.uri = masked(self._address)  # as it is shown and stored
         self._study = study
         self._common_tags = _common_tags(study)
-        self._local = not os.environ.get(TRACKING)
+        self._local = own_server(home) is None
         for name in ("mlflow", "alembic", "urllib3"):
             logging.getLogger(name).setLevel(logging.CRITICAL)  # they also raise what they log as errors
         reached, said = reach(self._address, PATIENCE)  # MLflow would try a database again for two minutes
@@ -90,9 +100,9 @@ class Tracker:
                 self.note = make_whole(home)
             open_store(home, study.storage)
             self._client = MlflowClient(self._address)
-            if own:
-                follow_home(home, DATA_TAG)
             self._experiment = self._own_experiment(home)
+            if own:
+                follow_home(home, str(self._experiment.experiment_id))
         self.experiment_id = str(self._experiment.experiment_id)
         self._artifacts = (home.artifacts / self._experiment.name).resolve()
 
@@ -113,6 +123,11 @@ class Tracker:
         """Whether one of the first few runs is in the study's experiment."""
         with self._reached():
             return any(in_experiment(self._client, run_id, self.experiment_id) for run_id in run_ids[:SEVERAL])
+
+    def restored(self, run_id: str) -> bool:
+        """Whether a run exists; one that somebody deleted is restored."""
+        with self._reached():
+            return restored_run(self._client, run_id)
 
     # ------------------------------------------------------------------ a launch
 
@@ -147,9 +162,10 @@ class Tracker:
         return str(run.info.run_id)
 
     def end_launch(self, parent: str, finished: bool) -> None:
-        """Close the run of a launch, as finished or as ended early."""
-        with self._reached():
-            self._client.set_terminated(parent, "FINISHED" if finished else "KILLED")
+        """Close the run of a launch, as finished or as ended early, unless it no longer exists."""
+        if self.restored(parent):
+            with self._reached():
+                self._client.set_terminated(parent, "FINISHED" if finished else "KILLED")
 
     def close_launches(self) -> None:
         """Close all launches that ended loops have left open; a loop that is about to end closes its own again."""

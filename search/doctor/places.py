@@ -1,6 +1,5 @@
 """Checks where data is stored: the home, and MLflow's store or server. It leaves no files behind."""
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from ..delivery.reach import reach, remedy_for, tracking_uri
 from ..study.home import Home
-from ..system.addresses import TRACKING, masked
+from ..system.addresses import masked
 from .fault import Fault
 
 REACH = 3  # seconds that MLflow's store has to answer
@@ -79,5 +78,5 @@ def place_faults(place: Place, address: Address) -> Iterator[Fault]:
     if address.uri is None and find_spec("mlflow") is not None:  # if it is missing, that is a fault already
         yield Fault(address.said, "pip install --force-reinstall mlflow")
     if address.reachable is False:
-        remedy = remedy_for(configured=bool(os.environ.get(TRACKING)))
+        remedy = remedy_for(Home(Path(place.path)))
         yield Fault(f"MLflow at {address.uri} cannot be reached: {address.said}", remedy)

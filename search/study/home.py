@@ -13,7 +13,7 @@ from .trial import Trial
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
 NUMBER = re.compile(r"[0-9]{1,9}")  # of a trial
 # Of the home itself, with what SQLite keeps beside a database; many disks do not tell capitals apart.
-RESERVED = re.compile(rf"{DATA}|artifacts|mlflow\.db(-wal|-shm|-journal)?", re.IGNORECASE)
+RESERVED = re.compile(rf"{DATA}|artifacts|mlflow\.db(\.half-made(-[0-9]+)?)?(-wal|-shm|-journal)?", re.IGNORECASE)
 
 
 class Home:

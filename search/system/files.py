@@ -10,6 +10,7 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain, count
 from pathlib import Path
 
 PARTIAL = ".convsearch-{}.partial"  # with a random token: short, because the final name may be as long as allowed
@@ -67,6 +68,15 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def free_name(path: Path) -> Path:
+    """Return the path, or, where something has that name already, the path with the first of -2, -3, ... that is free.
+
+    Only for a folder in which no other process looks for the same name.
+    """
+    names = chain([path.name], (f"{path.name}-{number}" for number in count(2)))
+    return next(place for name in names if not os.path.lexists(place := path.with_name(name)))
 
 
 def publish(partial: Path, path: Path) -> None:

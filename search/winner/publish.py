@@ -42,6 +42,7 @@ def publish(folder: StudyFolder, parent: str) -> dict[str, str]:
     tracker = Tracker(Home(folder.path.parent), study)
     if study.storage is not None:
         tracker.close_launches()
+    tracker.restored(parent)
     if found := importances(folder.space(study, record), record):
         tracker.log_importances(parent, found, result.at)
     if study.preference.several:

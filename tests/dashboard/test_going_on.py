@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 from mlflow.tracking import MlflowClient
+from samples import a_study
 from sqlalchemy import Engine, event
 from stores import Written
 from test_mlflow_store import cache, copying, study  # noqa: F401  (a fixture)
 
 from convsearch.dashboard.reading.progress import progress_of
 from convsearch.dashboard.reading.store import Store
+from convsearch.search.study.folder import StudyFolder
 from convsearch.search.values.limits import Limits
 
 
@@ -138,6 +140,15 @@ def test_a_shared_study_is_finished_if_the_loop_that_ended_last_finished_it(tmp_
     second.finish(finished=False)
     first.finish()
     assert progress_of(study(Store(tmp_path)), tmp_path).state == "finished"
+
+
+def test_a_loop_that_was_killed_is_seen_where_the_homes_own_file_is_also_configured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with StudyFolder(tmp_path / "birds").create(a_study(name="birds"), "layers: [1]\n"):
+        Written(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    assert progress_of(study(Store(tmp_path)), tmp_path).state == "interrupted"
 
 
 def test_the_time_left_is_the_lesser_of_what_minutes_and_trials_leave(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import psutil
 import pytest
 from descriptors import MANY, only_large_descriptors
 from mlflow.entities import Run
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.tracking import MlflowClient
 from mlflow_server import Server
 from samples import a_study, completed
@@ -23,11 +24,13 @@ from terminal import PATIENCE, begun, convsearch, environment, wait_until
 from benchmarks.ports import free_port
 from convsearch.search.delivery.optuna_file import FILE
 from convsearch.search.delivery.outbox import Outbox
+from convsearch.search.delivery.program import Follower, ToMlflow
 from convsearch.search.delivery.tracking import UNTIL_TAG
 from convsearch.search.engines.optuna import STUDY as STUDY_NAME
 from convsearch.search.engines.optuna import OptunaEngine
 from convsearch.search.engines.proposals import Proposals
 from convsearch.search.study.folder import StudyFolder
+from convsearch.search.study.record import FILE as RECORD
 from convsearch.search.study.record import Record
 from convsearch.search.study.runs import Runs
 from convsearch.search.study.trial import Trial
@@ -164,6 +167,37 @@ def test_a_store_that_was_deleted_gets_everything_again(folder: StudyFolder, by_
     search.trials(1)
     deliver(folder)
     require_all_once(folder, store(folder), 3)
+
+
+@pytest.mark.parametrize("for_good", [False, True])
+def test_a_trial_whose_run_was_deleted_while_it_ran_is_delivered_and_so_are_all_after_it(
+    folder: StudyFolder, for_good: bool
+) -> None:
+    search = Search(folder)
+    search.trials(1)
+    proposal = search.engine.ask()
+    assert proposal is not None
+    running = Trial.begin(proposal)
+    search.record.add(running)
+    deliver = ToMlflow(folder, Limits())
+    follower = Follower(folder.path / RECORD, deliver)
+    while follower.step():
+        pass
+    run, client = Runs(folder.path).of(running.number), MlflowClient(deliver.uri)
+    assert run is not None
+    client.delete_run(run)
+    if for_good:
+        SqlAlchemyStore(deliver.uri, "mlruns")._hard_delete_run(run)  # as `mlflow gc` does
+    search.record.add(completed(running))
+    search.trials(1)
+    while follower.step():
+        pass
+    assert (follower.trouble, follower.behind) == (None, False)
+    runs = delivered(deliver.uri, folder.name)
+    assert [run.data.tags["number"] for run in runs] == ["0", "1", "2"]
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert (runs[1].info.run_id == run) is not for_good
+    assert Runs(folder.path).of(running.number) == runs[1].info.run_id
 
 
 @pytest.mark.parametrize("damage", ["runs", "offset", "both"])

@@ -15,12 +15,14 @@ from mlflow.tracking import MlflowClient
 from samples import a_study
 from sqlalchemy import Engine, event
 
-from convsearch.search.delivery.home_store import ASIDE, FILE
+from convsearch.search.delivery.home_store import ASIDE, make_whole
+from convsearch.search.delivery.reach import FILE
 from convsearch.search.delivery.tracking import Tracker
 from convsearch.search.study.home import Home
 from convsearch.search.study.settings import StudySettings
 from convsearch.search.system.addresses import sqlite_url
 from convsearch.search.values.limits import Limits
+from convsearch.spaces.errors import WorkError
 
 SPACE = "layers: [1]\n"
 LAUNCHES = 3
@@ -90,6 +92,35 @@ def test_what_an_earlier_version_left_half_made_is_moved_aside_and_named(stateme
     assert file.exists()
     require_whole(home, f"{file} was left half made by a kill, without any run: moved to {ASIDE} and made anew")
     assert (tmp_path / ASIDE).is_file()
+
+
+def test_what_is_moved_aside_replaces_nothing_that_is_there(tmp_path: Path) -> None:
+    home, file = Home(tmp_path), tmp_path / FILE
+    (tmp_path / ASIDE).mkdir()  # a study of that name, which an earlier version began
+    for name in (f"{ASIDE}-2", f"{ASIDE}-3"):
+        file.unlink(missing_ok=True)
+        file.touch()
+        note = make_whole(home)
+        assert note == f"{file} was left half made by a kill, without any run: moved to {name} and made anew"
+        assert (tmp_path / name).is_file()
+    assert (tmp_path / ASIDE).is_dir()
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_a_link_to_a_store_is_never_replaced(is_there: bool, tmp_path: Path) -> None:
+    home, file = Home(tmp_path / "home"), tmp_path / "home" / FILE
+    home.path.mkdir()
+    if is_there:
+        Tracker(Home(tmp_path), *studies(1))
+        (tmp_path / FILE).rename(tmp_path / "elsewhere.db")
+    file.symlink_to(tmp_path / "elsewhere.db")
+    if is_there:
+        assert Tracker(home, *studies(1)).note is None
+    else:
+        with pytest.raises(WorkError, match=f"it is a link to {tmp_path}/elsewhere.db, which is not there"):
+            Tracker(home, *studies(1))
+    assert file.is_symlink()
+    assert (tmp_path / "elsewhere.db").exists() is is_there
 
 
 def test_launches_that_begin_at_once_in_a_new_home_get_one_store_with_all_their_studies(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from stores import Written
 
 from convsearch.dashboard.reading.store import Store
 from convsearch.search.delivery.moved import PLACES
-from convsearch.search.delivery.tracking import DATA_TAG, Tracker
+from convsearch.search.delivery.tracking import Tracker
 from convsearch.search.study.home import Home
 from convsearch.search.system.addresses import artifact_place
 from convsearch.search.values.limits import Limits
@@ -109,18 +109,36 @@ def test_what_an_earlier_version_wrote_to_the_old_place_of_a_moved_home_is_still
     "place", ["/srv/somewhere/birds", "mlflow-artifacts:/artifacts/birds", "s3://me/artifacts/birds"]
 )
 def test_what_was_never_in_a_home_is_left_where_it_is(place: str, tmp_path: Path) -> None:
-    written = Written(tmp_path / "made")
-    client = written.tracker._client
-    ours = client.create_experiment("ours", place, {DATA_TAG: "digits"})
-    theirs = client.create_experiment("theirs", "/data/artifacts/theirs")  # no study's
-    Tracker(Home((tmp_path / "made").rename(tmp_path / "moved")), a_study(name="birds"))
-    client = MlflowClient(f"sqlite:///{tmp_path / 'moved' / 'mlflow.db'}")
-    assert client.get_experiment(ours).artifact_location == place
-    assert client.get_experiment(theirs).artifact_location == "/data/artifacts/theirs"
+    Written(tmp_path / "made")
+    with closing(sqlite3.connect(tmp_path / "made" / "mlflow.db")) as store, store:
+        store.execute("UPDATE experiments SET artifact_location = ? WHERE name = 'birds'", (place,))
+    again = Tracker(Home((tmp_path / "made").rename(tmp_path / "moved")), a_study(name="birds"))
+    assert again._client.get_experiment(again.experiment_id).artifact_location == place
 
 
-def test_the_dashboard_reads_the_files_of_a_moved_home_and_changes_nothing(made: Written, tmp_path: Path) -> None:
+def test_a_launch_leaves_the_other_studies_of_a_moved_home_to_their_own_launches(made: Written, tmp_path: Path) -> None:
+    other = Written(tmp_path / "made", "fish", id="f" * 32)  # it may be running, and see the home by its first path
+    other.add([0.5])
+    before, home = places(tmp_path / "made"), (tmp_path / "made").rename(tmp_path / "moved")
+    birds, fish = (artifact_place(tmp_path / "made" / "artifacts" / name) for name in ("birds", "fish"))
+    Tracker(Home(home), a_study(name="birds"))
+    after = places(home)
+    assert {place for place in after.values() if place.startswith(fish)}
+    for key, place in before.items():
+        assert (after[key] == place) is place.startswith(fish)
+        assert not after[key].startswith(birds)
+    assert Store(home).text(other.trials[0][1], "architecture.json") is not None  # the dashboard finds them
+    Tracker(Home(home), a_study(name="fish", id="f" * 32))
+    assert all(place.startswith(artifact_place(home)) for place in places(home).values())
+
+
+@pytest.mark.parametrize("named", [False, True])
+def test_the_dashboard_reads_the_files_of_a_moved_home_and_changes_nothing(
+    made: Written, named: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     home = (tmp_path / "made").rename(tmp_path / "moved")
+    if named:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{home}/mlflow.db")
     before = (home / "mlflow.db").read_bytes()
     text = Store(home).text(made.trials[0][1], "architecture.json")
     assert text is not None

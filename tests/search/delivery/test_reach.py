@@ -135,6 +135,31 @@ def test_a_damaged_file_of_the_home_is_refused(tmp_path: Path) -> None:
     )
 
 
+def test_a_link_to_a_store_that_is_not_there_is_named_with_its_target_and_stays(tmp_path: Path) -> None:
+    file, target = tmp_path / "mlflow.db", tmp_path / "disk" / "runs.db"
+    file.symlink_to(Path("disk", "runs.db"))
+    with pytest.raises(InputError) as refused:
+        require_reachable(Home(tmp_path))
+    assert str(refused.value) == (
+        f"MLflow at sqlite:///{file} cannot be reached: it is a link to {target}, which is not there; "
+        "move that file away; the next run creates a new one"
+    )
+    assert file.is_symlink()
+    target.parent.mkdir()
+    with closing(sqlite3.connect(target)) as made:
+        made.execute(TABLE)
+    require_reachable(Home(tmp_path))
+
+
+def test_a_home_whose_own_file_is_damaged_is_told_so_where_its_address_is_configured_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mlflow.db").write_text("no database, " * 100)
+    monkeypatch.setenv(TRACKING, f"sqlite:///{tmp_path}/mlflow.db")
+    with pytest.raises(InputError, match="move that file away; the next run creates a new one"):
+        require_reachable(Home(tmp_path))
+
+
 def test_a_file_that_is_not_there_yet_that_is_new_or_that_is_locked_is_no_fault(tmp_path: Path) -> None:
     home, file = Home(tmp_path), tmp_path / "mlflow.db"
     require_reachable(home)

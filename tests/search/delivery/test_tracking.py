@@ -102,6 +102,26 @@ def test_an_empty_address_of_the_users_own_server_is_none(tmp_path: Path, monkey
     assert not os.environ.get("MLFLOW_TRACKING_URI")  # another home would take it for the user's own
 
 
+@pytest.mark.parametrize(
+    "place", ["sqlite:///{}/home/mlflow.db", "sqlite:///home/mlflow.db", "sqlite:///link/mlflow.db"]
+)
+def test_an_address_that_names_the_homes_own_file_is_no_other_store(
+    place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to("home")
+    given = place.format(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", given)
+    home = Home(Path("home"))
+    home.prepare()
+    tracker = Tracker(home, STUDY)
+    parent = tracker.launch(SPACE, Limits())
+    (file,) = tmp_path.rglob("space.yaml")
+    assert file == tmp_path / "home" / "artifacts" / "mine" / parent / "artifacts" / "space.yaml"
+    assert os.environ["MLFLOW_TRACKING_URI"] == given
+    assert Tracker(Home(tmp_path / "other"), STUDY).uri == given  # of another home it is the user's own
+
+
 @pytest.mark.parametrize("name", ["what?", "a%20b", "a#b", "50 %", 'it\'s "quoted"', "Vögel", "a?mode=ro&b@c:d"])
 def test_a_home_of_any_name_keeps_its_runs_and_their_files(name: str, tmp_path: Path) -> None:
     home = Home(tmp_path / name)
@@ -164,6 +184,18 @@ def test_a_launch_that_an_earlier_one_left_open_is_closed_as_killed(tmp_path: Pa
     assert [client.get_run(run).info.status for run in (killed, parent)] == ["KILLED", "RUNNING"]
     tracker.end_launch(parent, finished=False)
     assert client.get_run(parent).info.status == "KILLED"
+
+
+def test_a_launch_whose_run_was_deleted_is_closed_where_it_can_be_restored_and_ends_in_any_case(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.prepare()
+    tracker = Tracker(home, STUDY)
+    parent, client = tracker.launch(SPACE, Limits()), MlflowClient(tracker.uri)
+    client.delete_run(parent)
+    tracker.end_launch(parent, finished=True)
+    found = client.get_run(parent).info
+    assert (found.lifecycle_stage, found.status) == ("active", "FINISHED")
+    tracker.end_launch("0" * 32, finished=True)  # of a run that does not exist any more
 
 
 def test_both_launches_of_a_study_are_in_one_experiment_even_if_it_was_deleted_in_between(tmp_path: Path) -> None:

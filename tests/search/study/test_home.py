@@ -250,7 +250,20 @@ def test_only_weights_are_named_as_kept(home: Home) -> None:
     assert folder.kept() == [3, 12]
 
 
-@pytest.mark.parametrize("name", ["mlflow.db", "MLflow.DB", "mlflow.db-wal", "Data", "data", "ARTIFACTS"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mlflow.db",
+        "MLflow.DB",
+        "mlflow.db-wal",
+        "mlflow.db.half-made",
+        "mlflow.db.half-made-12",
+        "mlflow.db.half-made-wal",
+        "Data",
+        "data",
+        "ARTIFACTS",
+    ],
+)
 def test_a_study_cannot_have_the_name_of_a_file_of_the_home_on_any_system(home: Home, name: str) -> None:
     with pytest.raises(InputError, match="the home has a file or folder of its own with that name"):
         home.study(name)
