@@ -14,7 +14,7 @@ from platformdirs import user_cache_path
 
 from ...search.system.files import write_bytes
 
-FORMAT = 3  # of the tables: copies of other formats are ignored
+FORMAT = 4  # of the tables: copies of other formats are ignored
 
 
 def place_of(uri: str, experiment: Experiment) -> Path:

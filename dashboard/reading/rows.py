@@ -30,6 +30,7 @@ MEASURES = {  # MLflow's names and ours
     "seconds.evaluating": "evaluating (s)",
 }
 NUMBER = re.compile(r"[0-9]{1,9}")  # of a trial
+REACHED = ("best_val_accuracy", "gap", "best_epoch")  # what a trial that failed has not, whatever it had before
 TAGS = ("state", "worker", "error", "lost", "architecture", "hash")
 _OWN = {"trial", "run", "began", "ended", *TAGS, *MEASURES.values()}  # columns of every study
 
@@ -71,7 +72,11 @@ def _moments(run: Run) -> list[datetime | None]:
 
 
 def _measures(run: Run) -> list[float | None]:
-    return [run.data.metrics.get(name) for name in MEASURES]
+    """Return the measures; MLflow also keeps what a trial had reached before it was resumed and failed."""
+    metrics = run.data.metrics
+    if run.data.tags.get("state") == "failed":
+        metrics = {name: value for name, value in metrics.items() if name not in REACHED}
+    return [metrics.get(name) for name in MEASURES]
 
 
 def heading(column: str) -> str:

@@ -22,7 +22,11 @@ def course(record: Record) -> list[tuple[float, float]]:
 
     Only the time in which some trial ran counts: a study that was resumed a day later has not searched for a day.
     """
-    spells = [spell for trial in record.trials.values() for spell in trial.spells]
+    spells = [
+        spell._replace(value=None) if trial.state == "failed" else spell  # what it reached before cannot be trusted
+        for trial in record.trials.values()
+        for spell in trial.spells
+    ]
     searched, until = 0.0, float("-inf")
     ends: list[tuple[float, float]] = []
     for spell in sorted(spells, key=lambda spell: spell[:2]):

@@ -59,6 +59,19 @@ def test_a_trial_that_went_on_between_two_looks_has_its_new_value_and_curve(tmp_
     assert store.curves(after, [number])[number]["val_accuracy"].max() == 0.9
 
 
+def test_a_trial_that_failed_has_nothing_of_what_it_had_reached_before_it_was_resumed(tmp_path: Path) -> None:
+    written, store = Written(tmp_path), Store(tmp_path, fresh=0.0)
+    number = written.begin()
+    written.end(number, 0.9, "pruned")  # it waits at a rung
+    assert study(store).trials["validation"].tolist() == [0.9]
+    written.tracker.resumed(written.trials[number][1])
+    written.end(number, None, "failed", "the loss became NaN in epoch 3")
+    found = study(store)
+    assert found.trials["error"].tolist() == ["the loss became NaN in epoch 3"]
+    assert found.trials[["validation", "gap", "best epoch"]].isna().all(axis=None)
+    assert found.best is None
+
+
 def test_damaged_runs_are_no_news_at_every_look(tmp_path: Path) -> None:
     written, store = Written(tmp_path), Store(tmp_path, fresh=0.0)
     written.add([0.5])

@@ -79,6 +79,13 @@ def test_a_trial_that_waited_at_a_rung_counts_for_what_it_had_reached_at_each(tm
     assert course(record(tmp_path, waited, trial(1, 10, 20, 0.6))) == [(10, 0.5), (20, 0.6), (30, 0.75)]
 
 
+def test_a_trial_that_failed_counts_for_nothing_that_it_had_reached_before(tmp_path: Path) -> None:
+    failed = trial(0, 0, 100, None).model_copy(
+        update={"state": "failed", "spells": (Spell(at(0), at(10), 0.9), Spell(at(90), at(100), None))}
+    )
+    assert course(record(tmp_path, failed, trial(1, 10, 20, 0.6))) == [(20, 0.6)]
+
+
 def study(home: Path, name: str, fingerprint: str, *trials: Trial) -> StudyFolder:
     folder = StudyFolder(home / name)
     data = DataFacts(
