@@ -22,6 +22,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from sqlalchemy.exc import SQLAlchemyError
 
+from ...search.delivery.pages import every
 from ...search.delivery.reach import reach
 from ...search.delivery.tracking import DATA_TAG
 from ...search.system.addresses import discreet, masked, sqlite_path
@@ -111,9 +112,10 @@ class Reader:
         """Return the experiments that are studies, newest first; none if there is no store yet."""
         if not self._is_there():
             return []
+        which, order = f"tags.`{DATA_TAG}` LIKE '%'", ["creation_time DESC"]  # a server may have others
         with self._read():
-            found = self._client().search_experiments(order_by=["creation_time DESC"])
-        return [experiment for experiment in found if DATA_TAG in experiment.tags]  # a server may have others
+            search = self._client().search_experiments
+            return list(every(lambda token: search(filter_string=which, order_by=order, page_token=token)))
 
     def runs(self, experiments: Sequence[str], which: str) -> Iterator[Run]:
         """Yield runs of experiments in the order in which they began.
@@ -122,13 +124,9 @@ class Reader:
             experiments: their IDs.
             which: a filter in MLflow's syntax.
         """
-        token = None
-        while experiments:  # without any, MLflow would search all of them
-            page = self._page(experiments, which, ["attributes.start_time ASC"], self.page, token)
-            yield from page
-            token = page.token
-            if not token:
-                return
+        if experiments:  # without any, MLflow would search all of them
+            order = ["attributes.start_time ASC"]
+            yield from every(lambda token: self._page(experiments, which, order, self.page, token))
 
     def newest(self, experiment: str, which: str) -> Sequence[Run]:
         """Return the run of an experiment that began last, if any."""

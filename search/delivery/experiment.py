@@ -9,6 +9,7 @@ from mlflow.tracking import MlflowClient
 
 from ...spaces.errors import WorkError
 from ..study.settings import StudySettings
+from .pages import every
 
 STUDY_TAG = "convsearch.study"  # of an experiment, its runs and a registered model: the study's identity
 
@@ -116,7 +117,9 @@ def model_name(client: MlflowClient, study: StudySettings, experiment: Experimen
             raise
         return study.name
     if STUDY_TAG not in found.tags:  # an earlier version registered it, or somebody else
-        runs = [version.run_id for version in client.search_model_versions(f"name = {quoted(study.name)}")]
+        which = f"name = {quoted(study.name)}"
+        versions = every(lambda token: client.search_model_versions(which, page_token=token))
+        runs = (version.run_id for version in versions)
         if any(run_id and in_experiment(client, run_id, experiment.experiment_id) for run_id in runs):
             return study.name
     return name_apart(study.name, study)

@@ -49,6 +49,7 @@ from .experiment import (
 )
 from .home_store import make_whole
 from .moved import follow_home
+from .pages import every
 from .reach import PATIENCE, own_server, reach, tracking_uri
 
 STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
@@ -174,7 +175,9 @@ class Tracker:
 
     def _close_left_open(self, which: str) -> None:
         left_open = f"attributes.status = 'RUNNING' and tags.kind = 'launch'{which}"
-        for run in self._client.search_runs([self.experiment_id], left_open):
+        search = self._client.search_runs
+        found = every(lambda token: search([self.experiment_id], left_open, page_token=token))
+        for run in list(found):  # all, before the first is closed and no longer found
             self._client.set_terminated(run.info.run_id, "KILLED")
 
     def _keep_run_here(self, run_id: str) -> None:

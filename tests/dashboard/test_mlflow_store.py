@@ -145,6 +145,28 @@ def test_a_study_that_is_deleted_is_none_and_one_of_the_same_name_is_another(tmp
     assert store.study("../birds") is None
 
 
+@pytest.mark.parametrize("tagged", [False, True])
+def test_every_study_is_found_among_however_many_experiments(tagged: bool, tmp_path: Path) -> None:
+    Written(tmp_path)
+    count = 1_001  # one more than MLflow returns at a time
+    copy = (
+        "INSERT INTO experiments (experiment_id, name, creation_time, lifecycle_stage) "
+        "SELECT experiment_id + ?1, name || ?1, creation_time + ?1, lifecycle_stage FROM experiments "
+        "WHERE name = 'birds'"
+    )
+    tag = (
+        "INSERT INTO experiment_tags (key, value, experiment_id) SELECT key, value, experiment_id + ?1 "
+        "FROM experiment_tags WHERE experiment_id = (SELECT experiment_id FROM experiments WHERE name = 'birds')"
+    )
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as database, database:
+        for number in range(1, count + 1):
+            database.execute(copy, (number,))
+            if tagged:
+                database.execute(tag, (number,))
+    newest_first = [f"birds{number}" for number in range(count, 0, -1)] if tagged else []
+    assert Store(tmp_path).names() == [*newest_first, "birds"]
+
+
 def test_a_store_of_another_version_is_named_with_what_to_do(tmp_path: Path) -> None:
     Written(tmp_path / "here")
     other = tmp_path / "other"  # MLflow looks at a store's version once in a process

@@ -16,6 +16,7 @@ from samples import a_study, completed
 from convsearch.dashboard.reading.reader import Reader
 from convsearch.search.delivery.experiment import STUDY_TAG, model_name, quoted
 from convsearch.search.delivery.optuna_file import OptunaFile
+from convsearch.search.delivery.pages import every
 from convsearch.search.delivery.reach import tracking_uri
 from convsearch.search.delivery.tracking import Tracker
 from convsearch.search.study.home import Home
@@ -356,6 +357,15 @@ def test_a_text_is_found_by_a_filter_whatever_quotes_it_has(text: str, tmp_path:
         client.create_experiment(name, tags={"said": text if name == "one" else f"{text}?"})
     found = client.search_experiments(filter_string=f"tags.said = {quoted(text)}")
     assert [experiment.name for experiment in found] == ["one"]
+
+
+def test_what_comes_in_pages_is_read_to_the_last(tmp_path: Path) -> None:
+    client = MlflowClient(f"sqlite:///{tmp_path / 'pages.db'}")
+    names = [f"experiment {number}" for number in range(5)]
+    for name in names:
+        client.create_experiment(name)
+    found = every(lambda token: client.search_experiments(max_results=2, order_by=["name ASC"], page_token=token))
+    assert [experiment.name for experiment in found] == ["Default", *names]
 
 
 def test_a_text_with_both_kinds_of_quotes_cannot_be_searched_for() -> None:
