@@ -10,6 +10,7 @@ from rich.text import Text
 from ...spaces.errors import InputError
 from ...spaces.printable import printable
 from ...spaces.space import SearchSpace
+from ..delivery.reach import tracking_uri
 from ..engines.importance import FEWEST, METHOD, importances
 from ..study.folder import StudyFolder
 from ..study.home import Home
@@ -205,7 +206,7 @@ def _read(tests: int, shared: bool) -> str:
 
 def next_commands(home: Home, folder: StudyFolder) -> list[str]:
     """Return useful next commands, and where an MLflow server shows the study."""
-    result = folder.result()
+    result, storage = folder.result(), folder.read().storage
     option = home_option(home.path)
     return [
         *([f"convsearch predict {quote(typed(folder.bundle))} IMAGE..."] if result else []),
@@ -213,8 +214,9 @@ def next_commands(home: Home, folder: StudyFolder) -> list[str]:
         f"convsearch explain {folder.name}{option}",
         f"convsearch export {folder.name}{option} --to DIR",
         f"convsearch dashboard{option}",
-        *([_mlflow(result.mlflow)] if result and result.mlflow else []),
-        *([f"optuna-dashboard {quote(masked(optuna_url(storage)))}"] if (storage := folder.read().storage) else []),
+        # Where it was delivered to is where this home delivers to now, even if it has another name since.
+        *([_mlflow(masked(tracking_uri(home, storage)))] if result and result.mlflow else []),
+        *([f"optuna-dashboard {quote(masked(optuna_url(storage)))}"] if storage else []),
         *([f"optuna-dashboard {quote(sqlite_url(optuna))}"] if (optuna := folder.path / "optuna.db").exists() else []),
     ]
 

@@ -12,6 +12,7 @@ from convsearch.search.report.study import (
     common_lines,
     failure_lines,
     importance_lines,
+    next_commands,
     result_lines,
     standing_lines,
     study_table,
@@ -46,6 +47,15 @@ def record_of(folder: Path, trials: list[Trial]) -> Record:
     for trial in trials:
         record.add(trial)
     return record
+
+
+def write_result(folder: StudyFolder, **more: object) -> None:
+    """Write the result of a study whose only trial, 0, has won."""
+    test = Evaluation(accuracy=0.5, interval_95=(0.3, 0.7), count=20, confusion=((5, 5), (5, 5)))
+    facts = {"at": "2026-01-01T00:00:00+00:00", "trials": 1, "tests": 1, "cut": False, "best": 0, "under": None}
+    facts |= {"val_accuracy": 0.9, "with_validation": False, "trained": "", "test": test}
+    facts |= {"model_uri": None, "mlflow": None, "seconds": {}, "final": None}
+    folder.result_file.write_text(Result.model_validate(facts | more).model_dump_json(), encoding="utf-8")
 
 
 def test_what_all_of_the_best_have_and_few_of_the_others_is_named_with_its_share(tmp_path: Path) -> None:
@@ -179,25 +189,22 @@ def test_how_often_the_test_images_were_read_is_told_and_by_whom(
     with folder.create(study, "layers: [1]\n"):
         pass
     record_of(folder.path, [ended(0, 0.9, Layer(filters=8))])
-    test = Evaluation(accuracy=0.5, interval_95=(0.3, 0.7), count=20, confusion=((5, 5), (5, 5)))
-    result = Result(
-        at=study.created_at,
-        trials=1,
-        tests=tests,
-        cut=False,
-        best=0,
-        under=None,
-        val_accuracy=0.9,
-        with_validation=False,
-        trained="",
-        test=test,
-        model_uri=None,
-        mlflow=None,
-        seconds={},
-        final=None,
-    )
-    folder.result_file.write_text(result.model_dump_json(), encoding="utf-8")
+    write_result(folder, tests=tests)
     assert result_lines(folder)[1].endswith(said)
+
+
+def test_a_home_that_was_moved_is_looked_at_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    home = Home(tmp_path / "moved")
+    folder = home.study("mine")
+    with folder.create(a_study(), "layers: [1]\n"):
+        pass
+    write_result(folder, mlflow=f"sqlite:///{tmp_path}/before/mlflow.db")
+    assert f"mlflow ui --backend-store-uri sqlite:///{tmp_path}/moved/mlflow.db" in next_commands(home, folder)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:secret@mlflow.example")
+    assert "open https://mlflow.example in a browser" in next_commands(home, folder)
+    write_result(folder, mlflow=None)  # nothing has been delivered
+    assert not [line for line in next_commands(home, folder) if "mlflow" in line]
 
 
 @pytest.mark.parametrize("content", ["format: 99\n", "seed: 2026-99-99\n", "seed: !!bool x\n", "seed: !!int ''\n"])

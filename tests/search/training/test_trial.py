@@ -318,8 +318,6 @@ def test_a_training_on_all_images_learns_from_those_of_validation(
     labels = digits.labels()
     low, high = np.flatnonzero(labels < 5), np.flatnonzero(labels >= 5)
     Split(train=low[1:], val=high, test=low[:1]).save(tmp_path / "classes.npz")  # without them, five are unheard of
-        tmp_path / "classes.npz"
-    )  # without them, five classes are unheard of
     reports: list[EpochReport] = []
     wanted = job(epochs=3, with_validation=True, split=str(tmp_path / "classes.npz"))
     outcome = train(wanted, lambda report: reports.append(report) or True)
