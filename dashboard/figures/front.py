@@ -11,14 +11,15 @@ HIGHER_IS_BETTER = ("validation",)
 def front(trials: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
     """Return the trials that none beats in both measures, by the first of them (Pareto), of those that are complete.
 
-    Accuracy is maximised, all other measures are minimised.
+    Accuracy is maximised, all other measures are minimised. Of equal trials all are on the front, or none.
     """
     known = trials[trials["state"] == "complete"].dropna(subset=[one, other])
     signs = [-1 if name in HIGHER_IS_BETTER else 1 for name in (one, other)]
     costs = pd.DataFrame({"one": signs[0] * known[one], "other": signs[1] * known[other]})
     costs = costs.sort_values(["one", "other"])
     least = costs["other"].cummin()
-    undominated = costs["other"] < least.shift().fillna(float("inf"))
+    first = costs["other"] < least.shift().fillna(float("inf"))  # of equals only the first one
+    undominated = first.groupby([costs["one"], costs["other"]]).transform("any")
     return known.loc[costs.index[undominated]]
 
 
