@@ -66,6 +66,7 @@ def test_and_export(folder: StudyFolder, winner: Winner) -> tuple[Evaluation, fl
         )
         with replacing_folder(folder.bundle) as place:
             write_bundle(place, model, momentum, facts, dataset, split, verifier)
+            folder.result_file.unlink(missing_ok=True)  # of the bundle before: a kill must not leave it with this one
     return test, seconds
 
 

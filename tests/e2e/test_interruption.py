@@ -19,6 +19,7 @@ from optuna.trial import TrialState
 from PIL import Image
 from terminal import PATIENCE, SAME, Finished, Terminal, begun, convsearch, typed, wait_until, workers_of
 
+from convsearch.dashboard.reading.bundle import winner
 from convsearch.search.delivery.optuna_file import FILE
 from convsearch.search.engines.optuna import STUDY
 from convsearch.search.study.home import Home
@@ -26,6 +27,8 @@ from convsearch.search.study.record import Record
 from convsearch.search.study.result import Result
 from convsearch.search.study.trial import Trial
 from convsearch.search.winner.long_training import LONGER
+from convsearch.search.winner.test import test_and_export as export_as_winner
+from convsearch.search.winner.winner import Winner
 
 FINISHED = ("complete", "pruned", "failed")
 
@@ -116,6 +119,22 @@ def test_one_worker_and_a_seed_find_the_same_candidates_and_the_same_values(
         assert (mine.loss, mine.accuracy) == (other.loss, other.accuracy)
         assert (mine.val_loss, mine.val_accuracy) == (other.val_loss, other.val_accuracy)
     assert once.trials[once.done].hash == reference[once.done].hash
+
+
+def test_a_kill_after_the_bundle_of_another_winner_leaves_no_result_of_the_one_before(
+    finished: Finished, tmp_path: Path
+) -> None:
+    folder = finished.copied(tmp_path / "home").folder
+    before = folder.result()
+    assert before is not None
+    other = next(folder.record().trials[number] for number in folder.kept() if number != before.best)
+    export_as_winner(folder, Winner.of_trial(other, folder.weights(other.number)))  # and here the loop is killed
+    assert (folder.result(), winner(folder)) == (None, None)
+    assert "winner: " not in typed("show", "first", "--home", folder.path.parent).stdout
+    refused = typed("export", "first", "--home", folder.path.parent, "--to", tmp_path / "bundle")
+    assert refused.returncode == 2
+    assert "the study 'first' has no tested winner yet: --resume finishes it" in refused.stderr
+    assert not (tmp_path / "bundle").exists()
 
 
 @pytest.fixture(scope="module")
