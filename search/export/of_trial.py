@@ -1,6 +1,5 @@
 """`convsearch export`: the bundle of a finished study's winner, or of any trial whose weights are kept."""
 
-import shutil
 from pathlib import Path
 
 from ...spaces.errors import InputError
@@ -10,6 +9,7 @@ from ..study.objectives import Preference, checked_limit
 from ..study.repeats import standings
 from ..study.trial import Trial
 from ..system.backend import import_keras
+from ..system.files import copy_folder
 from .model_card import Facts
 from .target import checked_target, new_target
 from .verify import CHECKED, Verifier
@@ -46,7 +46,7 @@ def export_bundle(folder: StudyFolder, trial: Trial | None, to: Path) -> float:
     study = folder.read()
     dataset, split = Dataset.load(folder.data(study)), Split.load(folder.split)
     if trial is None:
-        if not folder.bundle.is_dir():
+        if folder.result() is None or not folder.bundle.is_dir():
             best = folder.record().best()
             hint = f"; `{study.name}:{best[0].number}` exports its best trial so far" if best else ""
             raise InputError(f"the study '{study.name}' has no tested winner yet: --resume finishes it{hint}")
@@ -78,7 +78,7 @@ def export_bundle(folder: StudyFolder, trial: Trial | None, to: Path) -> float:
 def _copy(bundle: Path, place: Path, dataset: Dataset, split: Split) -> float:
     keras = import_keras(start=False)
     with Verifier() as verifier:
-        shutil.copytree(bundle, place, dirs_exist_ok=True)
-        model = keras.saving.load_model(bundle / "model.keras", safe_mode=True)
+        copy_folder(bundle, place)
+        model = keras.saving.load_model(place / "model.keras", safe_mode=True)
         images = split.examples(dataset, CHECKED)
         return verifier.verify(place, images, model.predict(images, verbose=0))

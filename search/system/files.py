@@ -8,7 +8,7 @@ import fcntl
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import chain, count
 from pathlib import Path
@@ -109,6 +109,35 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         settle_replacement(path)
 
 
+def copy_folder(path: Path, to: Path, copy_file: Callable[[str, str], object] = shutil.copy2) -> None:
+    """Copy the content of a folder into an empty one, again from the start if `replacing_folder` has replaced it.
+
+    Args:
+        path: the folder.
+        to: the empty one; after an error it holds anything.
+        copy_file: copies a file, from its full path to another.
+
+    Raises:
+        OSError: something cannot be read or written, or the folder is not there.
+    """
+    while True:
+        held = os.open(path, os.O_RDONLY | os.O_DIRECTORY)  # so that no other folder gets its inode
+        try:
+            shutil.copytree(path, to, copy_function=copy_file, dirs_exist_ok=True)
+            if _is_still(path, held):
+                return
+        except OSError:  # files vanish from a folder that has been replaced
+            if _is_still(path, held):
+                raise
+        finally:
+            os.close(held)
+        for left in to.iterdir():
+            if left.is_dir():
+                shutil.rmtree(left)
+            else:
+                left.unlink()
+
+
 def settle_replacement(path: Path) -> None:
     """Undo or finish what a killed `replacing_folder` had begun."""
     aside = _aside(path)
@@ -116,6 +145,14 @@ def settle_replacement(path: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)
     elif aside.exists():
         aside.rename(path)
+
+
+def _is_still(path: Path, descriptor: int) -> bool:
+    """Whether a path is that of an open folder."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def _aside(path: Path) -> Path:

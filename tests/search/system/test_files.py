@@ -1,5 +1,6 @@
 """Files are whole or not there."""
 
+import shutil
 from multiprocessing import get_context
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from convsearch.search.system.files import (
     PARTIAL,
+    copy_folder,
     partial_folder,
     publish,
     replacing_folder,
@@ -170,6 +172,38 @@ def test_a_folder_that_is_there_is_replaced_only_when_the_new_one_is_whole(tmp_p
         (partial / "new").touch()
     assert names(tmp_path / "bundle") == ["new"]
     assert names(tmp_path) == ["bundle"]
+
+
+def test_a_folder_that_is_replaced_while_it_is_copied_is_copied_again_and_nothing_of_it_is_left(
+    tmp_path: Path,
+) -> None:
+    bundle, to = tmp_path / "bundle", tmp_path / "copy"
+    names = ("card", "labels", "model")
+    (bundle / "pictures").mkdir(parents=True)
+    for name in (*names, "notes", "pictures/one"):
+        (bundle / name).write_text("old")
+    to.mkdir()
+    copied = []
+
+    def copy_file(source: str, target: str) -> None:
+        copied.append(shutil.copyfile(source, target))
+        if len(copied) == 2:
+            with replacing_folder(bundle) as place:
+                for name in names:
+                    (place / name).write_text("new")
+
+    copy_folder(bundle, to, copy_file)
+    assert {path.name: path.read_text() for path in to.iterdir()} == dict.fromkeys(names, "new")
+
+
+def test_a_folder_that_cannot_be_copied_is_told_and_not_tried_for_ever(tmp_path: Path) -> None:
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / "model").symlink_to("nowhere")
+    (tmp_path / "copy").mkdir()
+    with pytest.raises(OSError, match="model"):
+        copy_folder(tmp_path / "bundle", tmp_path / "copy")
+    with pytest.raises(FileNotFoundError):
+        copy_folder(tmp_path / "nothing", tmp_path / "copy")
 
 
 @pytest.mark.parametrize(
