@@ -1,5 +1,6 @@
 """Programs of their own processes: forked from one that has imported Keras, or in interpreters of their own."""
 
+import gc
 import os
 import signal
 import subprocess
@@ -140,6 +141,7 @@ def test_programs_are_started_with_any_number_of_open_files(tmp_path: Path) -> N
 def test_a_start_for_which_no_descriptor_is_left_keeps_none(either: Starter) -> None:
     with tempfile.TemporaryFile() as output:
         for left in range(3):
+            gc.collect()  # what earlier tests have left open would be closed meanwhile
             before = psutil.Process().num_fds()
             with descriptors_left(left), pytest.raises(OSError, match="Too many open files") as refused:
                 either.start(PROGRAM, output.fileno())
