@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from samples import write_result
 from searches import prepared
 
 from convsearch.search.export.bundle import write_bundle
@@ -63,6 +64,7 @@ def test_a_bundle_and_its_copy_are_checked_without_the_test_images_that_come_fir
     study.folder.bundle.mkdir()
     with Verifier() as verifier:
         write_bundle(study.folder.bundle, model, 0.9, facts, study.dataset, study.split, verifier)
+    write_result(study.folder)
     assert export_bundle(study.folder, None, tmp_path / "a\ncopy") == pytest.approx(0, abs=1e-6)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from samples import a_study
+from samples import a_study, write_result
 
 from convsearch.search.report.study import (
     COMMON,
@@ -22,9 +22,7 @@ from convsearch.search.study.home import Home
 from convsearch.search.study.objectives import Preference
 from convsearch.search.study.record import Record
 from convsearch.search.study.repeats import Repeat, Repeats
-from convsearch.search.study.result import Result
 from convsearch.search.study.trial import Trial
-from convsearch.search.values.evaluation import Evaluation
 from convsearch.search.values.proposal import Proposal, State
 from convsearch.spaces.architecture import Architecture, Candidate, Layer, Recipe
 from convsearch.spaces.arithmetic import Volume
@@ -47,15 +45,6 @@ def record_of(folder: Path, trials: list[Trial]) -> Record:
     for trial in trials:
         record.add(trial)
     return record
-
-
-def write_result(folder: StudyFolder, **more: object) -> None:
-    """Write the result of a study whose only trial, 0, has won."""
-    test = Evaluation(accuracy=0.5, interval_95=(0.3, 0.7), count=20, confusion=((5, 5), (5, 5)))
-    facts = {"at": "2026-01-01T00:00:00+00:00", "trials": 1, "tests": 1, "cut": False, "best": 0, "under": None}
-    facts |= {"val_accuracy": 0.9, "with_validation": False, "trained": "", "test": test}
-    facts |= {"model_uri": None, "mlflow": None, "seconds": {}, "final": None}
-    folder.result_file.write_text(Result.model_validate(facts | more).model_dump_json(), encoding="utf-8")
 
 
 def test_what_all_of_the_best_have_and_few_of_the_others_is_named_with_its_share(tmp_path: Path) -> None:
