@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -48,10 +48,10 @@ def card(
         test=20,
         notes=(note,),
     )
-    settings: dict[str, Any] = {"engine": "optuna", "algorithm": "tpe", "pruner": "none", "trials": 1, "seed": 0}
-    settings |= {"class_weights": False, "created_at": "2026-01-01", "data": facts, "epochs": 2}
-    settings["versions"] = {version: version}
-    described = StudySettings(name=study, space=space, objectives=("val_accuracy", "parameters"), **settings)
+    terms: dict[str, Any] = {"engine": "optuna", "algorithm": "tpe", "pruner": "none", "trials": 1, "seed": 0}
+    terms |= {"class_weights": False, "created_at": "2026-01-01", "data": facts, "epochs": 2}
+    terms["versions"] = {version: version}
+    described = StudySettings(name=study, space=space, objectives=("val_accuracy", "parameters"), **terms)
     trial = Trial.begin(Proposal(0, {}, candidate)).model_copy(update={"state": "complete", "value": 0.9})
     confusion = tuple(tuple(5 for _ in classes) for _ in classes)
     test = Evaluation(accuracy=0.5, interval_95=(0.4, 0.6), count=20, confusion=confusion)
@@ -77,6 +77,7 @@ def shown(parser: MarkdownIt, text: str) -> list[str]:
 
 @pytest.mark.parametrize("classes", [3, WIDEST + 1], ids=["a matrix", "a list of confusions"])
 @pytest.mark.parametrize("parser", RENDERERS, ids=["gfm", "commonmark"])
+@settings(max_examples=25)  # for each a card is made and parsed
 @given(data=st.data())
 def test_no_name_is_markup(parser: MarkdownIt, classes: int, data: st.DataObject) -> None:
     names = data.draw(st.lists(NAMES, min_size=classes, max_size=classes))
