@@ -273,7 +273,7 @@ def load_yaml(text: str) -> Any:
     """
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, MemoryError):
         raise
     except Exception as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error) or type(error).__name__

@@ -89,7 +89,7 @@ class Dataset:
                 and _is_like(dataset.labels(), (dataset.count,), "int32", len(dataset.classes))
                 and _is_like(dataset.given, (dataset.count,), "int8", len(Role))
             )
-        except InputError:
+        except (InputError, MemoryError):
             raise
         except Exception as error:  # damaged arrays make NumPy raise many things
             if isinstance(error, OSError) and not isinstance(error, FileNotFoundError | NotADirectoryError):

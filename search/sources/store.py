@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from ...spaces.errors import InputError, WorkError
 from ..data.dataset import Dataset
 from ..data.source import Batch, Source, bad_report, check_classes, class_notes
-from ..system.files import locked, partial_folder, publish
+from ..system.files import partial_folder, publish
+from ..system.lock import locked
 
 Progress = Callable[[int, int], None]
 """Called with the number of images done and the total."""

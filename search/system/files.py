@@ -59,17 +59,6 @@ def partial_folder(parent: Path) -> Iterator[Path]:
         os.close(lock)
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Lock a folder while the block runs, having waited for whoever had locked it; a reader of it does not wait."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def free_name(path: Path) -> Path:
     """Return the path, or, where something has that name already, the path with the first of -2, -3, ... that is free.
 

@@ -6,10 +6,9 @@ import re
 import signal
 import sqlite3
 import subprocess
-import threading
 from collections.abc import Iterator
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 
 import psutil
 import pytest
+from http_server import serving
 from terminal import PATIENCE, begun, convsearch, typed, wait_until
 
 from convsearch.search.executors.shares import shares
@@ -206,12 +206,8 @@ class Answer(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as found:
-        thread = threading.Thread(target=found.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{found.server_port}"
-        found.shutdown()
-        thread.join()
+    with serving(Answer) as found:
+        yield found
 
 
 # Where the backend is one that there is not, nothing is trained: the rest is found out all the same, and quickly.

@@ -3,14 +3,14 @@
 import base64
 import socket
 import sqlite3
-import threading
 from collections.abc import Iterator
 from contextlib import closing
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
 from half_written import half_written
+from http_server import serving
 
 from benchmarks.ports import free_port
 from convsearch.search.delivery.reach import PATIENCE, reach, require_reachable
@@ -44,12 +44,8 @@ class Answer(BaseHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as found:
-        thread = threading.Thread(target=found.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{found.server_port}"
-        found.shutdown()
-        thread.join()
+    with serving(Answer) as found:
+        yield found
 
 
 @pytest.mark.parametrize(

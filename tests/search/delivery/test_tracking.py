@@ -104,21 +104,21 @@ def test_an_empty_address_of_the_users_own_server_is_none(tmp_path: Path, monkey
 
 
 @pytest.mark.parametrize(
-    "place", ["sqlite:///{}/home/mlflow.db", "sqlite:///home/mlflow.db", "sqlite:///link/mlflow.db"]
+    "place", ["sqlite:///{}/mine/mlflow.db", "sqlite:///mine/mlflow.db", "sqlite:///link/mlflow.db"]
 )
 def test_an_address_that_names_the_homes_own_file_is_no_other_store(
     place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "link").symlink_to("home")
+    (tmp_path / "link").symlink_to("mine")
     given = place.format(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", given)
-    home = Home(Path("home"))
+    home = Home(Path("mine"))
     home.prepare()
     tracker = Tracker(home, STUDY)
     parent = tracker.launch(SPACE, Limits())
     (file,) = tmp_path.rglob("space.yaml")
-    assert file == tmp_path / "home" / "artifacts" / "mine" / parent / "artifacts" / "space.yaml"
+    assert file == tmp_path / "mine" / "artifacts" / "mine" / parent / "artifacts" / "space.yaml"
     assert os.environ["MLFLOW_TRACKING_URI"] == given
     assert Tracker(Home(tmp_path / "other"), STUDY).uri == given  # of another home it is the user's own
 
