@@ -26,8 +26,18 @@ FORMATS = tuple(
     if name in Image.OPEN
 )
 MAX_PIXELS = 50_000_000
-# Errors of reading that say nothing of the file: too many open files, no memory, a failing disk or connection.
-OF_THE_MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE, errno.EINTR, errno.ETIMEDOUT)
+# Errors of reading that say something of the file; None has Pillow's own. All others are failures of the machine.
+OF_THE_FILE = (
+    None,
+    errno.ENOENT,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ELOOP,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+    errno.EINVAL,
+)
 
 
 class BadFileError(Exception):
@@ -84,7 +94,7 @@ def opened(path: str | Path) -> Iterator[Image.Image]:
     except MemoryError:
         raise
     except Exception as error:  # damaged files make Pillow's decoders raise almost anything
-        if isinstance(error, OSError) and error.errno in OF_THE_MACHINE:
+        if isinstance(error, OSError) and error.errno not in OF_THE_FILE:
             raise
         raise BadFileError(f"{path}: damaged: {error or type(error).__name__}") from error
 

@@ -5,8 +5,19 @@ from pathlib import Path
 
 from ...spaces.errors import InputError
 
-# Too many open files, no memory, a failing disk or connection. The bundle's predict.py has the same list.
-_OF_THE_MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO, errno.ESTALE, errno.EINTR, errno.ETIMEDOUT)
+# Not there, not permitted, no file, no such name; and none, where a library describes what it found in the file. All
+# others are failures of the machine, of which no list is complete. The bundle's predict.py has the same list.
+_OF_THE_FILE = (
+    None,
+    errno.ENOENT,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ELOOP,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENAMETOOLONG,
+    errno.EINVAL,
+)
 
 State = tuple[int, int] | None
 """A file's size in bytes and the time of its last change in nanoseconds; None where it cannot be looked at."""
@@ -14,7 +25,7 @@ State = tuple[int, int] | None
 
 def is_of_the_machine(error: OSError) -> bool:
     """Whether an error of reading a file or folder is a failure of the machine: the next attempt may succeed."""
-    return error.errno in _OF_THE_MACHINE
+    return error.errno not in _OF_THE_FILE
 
 
 def state_of(path: Path) -> State:

@@ -1,5 +1,6 @@
 """The bundle's own program reads an image as the search read it, or refuses it for the same reason, and says so."""
 
+import errno
 import importlib.util
 import os
 import runpy
@@ -78,6 +79,28 @@ def test_a_failure_of_the_machine_is_no_damaged_image_here_either(program: Modul
     path = grey(tmp_path)
     with too_many_open_files(), pytest.raises(OSError, match="Too many open files"):
         program.read(path, 12, 12, 3)
+
+
+OF_THE_FILE = {"ENOENT", "EACCES", "EPERM", "ELOOP", "ENOTDIR", "EISDIR", "ENAMETOOLONG", "EINVAL"}
+
+
+@pytest.mark.parametrize("number", [None, *errno.errorcode])
+def test_both_readers_call_an_image_damaged_only_where_the_system_says_something_of_the_file(
+    program: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int | None
+) -> None:
+    path = grey(tmp_path)
+    failure = OSError("as Pillow says it") if number is None else OSError(number, os.strerror(number), str(path))
+
+    def fail(*_: object, **__: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(Image.Image, "convert", fail)  # while it is decoded
+    of_the_file = number is None or errno.errorcode[number] in OF_THE_FILE
+    with pytest.raises(BadImageError if of_the_file else OSError) as searched:
+        decode(path, (12, 12), 3)
+    with pytest.raises(program.BadFileError if of_the_file else OSError) as shipped:
+        program.read(path, 12, 12, 3)
+    assert [raised.value is failure for raised in (searched, shipped)] == [not of_the_file] * 2
 
 
 WITH_LITTLE_MEMORY = """

@@ -578,7 +578,7 @@ def test_a_part_of_which_no_image_can_be_read_is_refused_and_not_taken_from_the_
 # Failures of the machine, and changes meanwhile
 
 
-@pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE, errno.ESTALE])
+@pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE, errno.ESTALE, errno.EHOSTDOWN, errno.EAGAIN])
 def test_an_image_that_the_machine_cannot_read_at_the_moment_is_not_left_out_as_a_bad_one(
     tmp_path: Path, cache: Path, make_classes: MakeClasses, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
