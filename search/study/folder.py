@@ -16,7 +16,7 @@ from ...spaces.definition import FORMAT as SPACE_FORMAT
 from ...spaces.definition import Definition, load_yaml, parse
 from ...spaces.errors import InputError
 from ...spaces.space import SearchSpace
-from ..system.files import partial_folder, publish, settle_replacement, write_text
+from ..system.files import partial_folder, publish, settle_replacement, write_bytes, write_text
 from .record import Record
 from .repeats import Repeats, Standing
 from .result import Result
@@ -165,9 +165,10 @@ class StudyFolder:
 
     def note_test(self, number: int) -> None:
         """Record that the test split is about to be read for a trial; it counts as read whatever happens next."""
-        before = self._tests_file.read_text(encoding="utf-8") if self._tests_file.exists() else ""
-        line = json.dumps({"at": now(), "trial": number})
-        write_text(self._tests_file, f"{before}{line}\n")
+        before = self._tests_file.read_bytes() if self._tests_file.exists() else b""
+        if before and not before.endswith(b"\n"):
+            before += b"\n"  # damaged, and must not swallow the line: it is counted
+        write_bytes(self._tests_file, before + json.dumps({"at": now(), "trial": number}).encode() + b"\n")
 
     def named(self, record: Record) -> Trial | None:
         """Return the winner, or the best trial so far if there is none yet."""

@@ -242,6 +242,17 @@ def test_what_was_read_of_the_test_split_is_counted_before_it_is_read(home: Home
     assert folder.tests() == 2
 
 
+@pytest.mark.parametrize("damage", [b"\xff\n", b'{"at": "2026'], ids=["no text", "cut"])
+def test_a_damaged_list_of_what_was_read_of_the_test_split_is_gone_on_with(home: Home, damage: bytes) -> None:
+    folder = home.study("mine")
+    make(folder, study())
+    (folder.path / "tests.jsonl").write_bytes(damage)
+    folder.note_test(3)
+    folder.note_test(5)
+    assert folder.tests() == 3
+    assert (folder.path / "tests.jsonl").read_bytes().startswith(damage)
+
+
 def test_only_weights_are_named_as_kept(home: Home) -> None:
     folder = home.study("mine")
     make(folder, study())
