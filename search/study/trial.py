@@ -16,6 +16,8 @@ from ..values.proposal import Proposal, State
 CURVES = ("loss", "accuracy", "val_loss", "val_accuracy")
 FINISHED: tuple[State, ...] = ("complete", "pruned", "failed")
 STATES: tuple[State, ...] = (*FINISHED, "interrupted", "running")
+# Of a trial that failed: what it reached before cannot be trusted.
+UNMEASURED: dict[str, Any] = {"value": None, "best_epoch": None, "gap": None, "latency_ms": None, "varied": {}}
 
 
 class Spell(NamedTuple):
@@ -83,16 +85,17 @@ class Trial(BaseModel):
     def end(self, state: State, outcome: Outcome, waited: float) -> "Trial":
         """Return the record of the trial after its end; `waited` is the seconds until a worker started it."""
         clock = outcome.seconds.model_copy(update={"waiting": outcome.seconds.waiting + waited})
-        # A trial that failed has no value: what it reached before cannot be trusted.
-        value = None if state == "failed" else outcome.value
-        better: dict[str, Any] = {"value": value, "best_epoch": outcome.best_epoch, "gap": outcome.gap}
-        if self.epochs and state != "failed" and value is None:  # it was resumed, and did not improve
-            better = {}
+        reached: dict[str, Any] = {"value": outcome.value, "best_epoch": outcome.best_epoch, "gap": outcome.gap}
+        if self.epochs and outcome.value is None:  # it was resumed, and did not improve
+            reached = {}
+        reached |= {"latency_ms": outcome.latency_ms, "varied": outcome.varied}
+        if state == "failed":
+            reached = UNMEASURED
         curves = {name: getattr(self, name) + getattr(outcome, name) for name in CURVES}
         clock, ended = self.clock + clock, now()
-        spell = Spell(self.resumed_at or self.started_at, ended, better.get("value", self.value))
+        spell = Spell(self.resumed_at or self.started_at, ended, reached.get("value", self.value))
         return self.model_copy(
-            update=better
+            update=reached
             | curves
             | {
                 "state": state,
@@ -100,8 +103,6 @@ class Trial(BaseModel):
                 "seconds": clock.total,
                 "clock": clock,
                 "error": outcome.error,
-                "latency_ms": outcome.latency_ms,
-                "varied": outcome.varied,
                 "ended_at": ended,
                 "spells": (*self.spells, spell),
             }
@@ -117,7 +118,7 @@ class Trial(BaseModel):
 
     def lose(self, state: State, reason: str, *, just_now: bool = False) -> "Trial":
         """Return the record of a trial that ended without an outcome, `just_now` or at an unknown time."""
-        lost: dict[str, Any] = {"value": None} if state == "failed" else {}
+        lost = dict(UNMEASURED) if state == "failed" else {}
         if just_now:
             lost["spells"] = (*self.spells, Spell(self.resumed_at or self.started_at, now(), lost.get("value")))
         return self.model_copy(update={"state": state, "error": printable(reason), "ended_at": now()} | lost)

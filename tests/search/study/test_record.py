@@ -170,3 +170,16 @@ def test_a_failed_trial_has_its_reason_and_no_value() -> None:
     trial = begun(0).end("failed", outcome, waited=0.0)
     assert (trial.state, trial.value, trial.error) == ("failed", None, "the loss became NaN in epoch 2")
     assert trial.val_accuracy == (0.8,)
+
+
+@pytest.mark.parametrize("how", ["ended", "lost its worker"])
+def test_a_trial_that_fails_has_no_measures_neither_its_own_nor_those_of_a_rung_before(how: str) -> None:
+    measures = {"value": 0.75, "best_epoch": 1, "gap": 0.125, "latency_ms": 2.0, "varied": {"flip": 0.5}}
+    at_a_rung = begun(0).end("pruned", Outcome(number=0, ended="complete", epochs=2, **measures), waited=0.0)
+    for trial in (begun(0), at_a_rung.resume()):
+        if how == "ended":
+            failed = trial.end("failed", Outcome(number=0, ended="failed", error="NaN", **measures), waited=0.0)
+        else:
+            failed = trial.lose("failed", "killed twice", just_now=True)
+        assert {name: getattr(failed, name) for name in measures} == dict.fromkeys(measures) | {"varied": {}}
+        assert failed.spells[-1].value is None
