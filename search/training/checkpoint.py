@@ -1,10 +1,13 @@
 """The checkpoint of a training that may be resumed: the network's weights and the optimizer's state, as arrays."""
 
+import io
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 
 def save_checkpoint(model: Any, network: Any, path: Path, epochs: int) -> None:
@@ -19,16 +22,21 @@ def save_checkpoint(model: Any, network: Any, path: Path, epochs: int) -> None:
 
 
 def saved_epochs(path: Path) -> int | None:
-    """Return the number of epochs at which a checkpoint was written, or None if there is none that can be read."""
+    """Return the number of epochs at which a checkpoint was written, or None if there is none, or a damaged one.
+
+    Raises:
+        OSError: the machine fails to read it.
+        MemoryError: the machine has too little memory to read it.
+    """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return int(file["epochs"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        epochs = _arrays(path).get("epochs")
+    except (FileNotFoundError, DamagedError):
         return None
+    return int(epochs) if epochs is not None and epochs.shape == () and epochs.dtype.kind in "iu" else None
 
 
 def load_checkpoint(model: Any, network: Any, path: Path, steps: int) -> None:
-    """Restore a newly compiled model from a checkpoint.
+    """Restore a newly compiled model from a checkpoint; one that cannot be restored leaves the model as it is.
 
     Args:
         model: the compiled model.
@@ -37,15 +45,51 @@ def load_checkpoint(model: Any, network: Any, path: Path, steps: int) -> None:
         steps: the number of steps trained so far; the learning rate's schedule continues from there.
 
     Raises:
-        OSError: the file is missing or damaged.
+        OSError: the file is missing, cannot be read, or is damaged (DamagedError).
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = dict(file)
-    except (ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise OSError(f"{path}: damaged: {error}") from error
-    network.set_weights([arrays[f"weight{i}"] for i in range(len(network.weights))])
+    arrays = _arrays(path)
     model.optimizer.build(model.trainable_variables)
-    for i, variable in enumerate(model.optimizer.variables):
-        variable.assign(arrays[f"optimizer{i}"])
+    weights = _like(network.weights, arrays, "weight", path)
+    state = _like(model.optimizer.variables, arrays, "optimizer", path)
+    network.set_weights(weights)
+    for variable, array in zip(model.optimizer.variables, state, strict=True):
+        variable.assign(array)
     model.optimizer.iterations.assign(steps)
+
+
+def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a checkpoint, all of which match their checksums.
+
+    Raises:
+        OSError: the file is missing or cannot be read, or, as a DamagedError, what was read is damaged.
+    """
+    content = path.read_bytes()
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if (wrong := archive.testzip()) is not None:  # before any header says how much memory is needed
+                raise zipfile.BadZipFile(f"{wrong} does not match its checksum")
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            return dict(file)
+    except MemoryError:
+        raise
+    except Exception as error:  # damage makes zipfile, its decoders and NumPy raise almost anything
+        raise DamagedError(f"{path}: damaged: {error or type(error).__name__}") from error
+
+
+def _like(variables: Sequence[Any], arrays: dict[str, NDArray[Any]], name: str, path: Path) -> list[NDArray[Any]]:
+    """Return the arrays of that name and a number, one for each variable; DamagedError where one does not fit."""
+    found = []
+    for i, variable in enumerate(variables):
+        array, shape = arrays.get(f"{name}{i}"), tuple(variable.shape)
+        if array is None or array.shape != shape or array.dtype.kind not in "biuf":
+            has = "missing" if array is None else f"{array.dtype} of shape {array.shape}"
+            raise DamagedError(
+                f"{path}: damaged: {name}{i} is {has}, but the network has numbers of shape {shape}. Move it away, and "
+                "--resume begins the trial anew"
+            )
+        found.append(array)
+    return found
+
+
+class DamagedError(OSError):
+    """A checkpoint from which no training can go on."""

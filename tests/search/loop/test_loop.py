@@ -191,7 +191,7 @@ def test_the_weights_of_an_interrupted_trial_that_cannot_go_on_are_kept_only_whi
     assert [path.name for path in study.weights.iterdir()] == ["1.weights.h5"]
 
 
-@pytest.mark.parametrize("saved", [None, 3], ids=["no state", "a state that is ahead of the record"])
+@pytest.mark.parametrize("saved", [None, 3, 2], ids=["no state", "a state that is ahead of the record", "damaged"])
 def test_an_interrupted_trial_whose_state_is_not_that_of_the_record_begins_again_under_its_number(
     make: MakeStudy, tmp_path: Path, saved: int | None
 ) -> None:
@@ -207,7 +207,10 @@ def test_an_interrupted_trial_whose_state_is_not_that_of_the_record_begins_again
     study.run()
     assert (study.record.trials[0].state, study.record.trials[0].epochs) == ("interrupted", 2)
     if saved is not None:  # the kill came when the worker had written, and had not told yet
-        np.savez(study.weights / f"0{CHECKPOINT}", epochs=saved)
+        np.savez(study.weights / f"0{CHECKPOINT}", epochs=saved, weight0=np.full(9, 0.7))
+    if saved == 2:
+        state = study.weights / f"0{CHECKPOINT}"
+        state.write_bytes(state.read_bytes().replace(np.full(9, 0.7).tobytes(), np.full(9, 0.8).tobytes()))
 
     study.engine = KerasTunerEngine(tmp_path, "random", 4, 0, Proposals(space, 0))
     study.engine.requeue(0, study.record.trials[0].values)

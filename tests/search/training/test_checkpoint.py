@@ -1,8 +1,11 @@
 """A training that goes on from where an earlier one of the same candidate ended, rung by rung."""
 
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+from image_files import too_many_open_files
 from jobs import MakeJob, always
 
 from convsearch.search.system.backend import import_keras
@@ -79,4 +82,45 @@ def test_a_state_that_cannot_be_read_is_named(job: MakeJob, tmp_path: Path, cont
         state.write_bytes(content)
     assert saved_epochs(state) is None
     with pytest.raises(OSError, match=r"7\.state\.npz"):
+        train(job(epochs=2, checkpoint=after(1, state, 0.5)), always)
+
+
+def test_a_state_in_which_any_bit_was_flipped_is_as_good_as_none_or_as_before(tmp_path: Path) -> None:
+    state = tmp_path / "7.state.npz"
+    np.savez(state, epochs=np.asarray(3), weight0=np.ones(9, np.float32))
+    whole = state.read_bytes()
+    found = set()
+    for bit in range(8 * len(whole)):
+        damaged = bytearray(whole)
+        damaged[bit // 8] ^= 1 << bit % 8
+        state.write_bytes(damaged)
+        found.add(saved_epochs(state))
+    assert found == {None, 3}
+
+
+@pytest.mark.parametrize("epochs", [[3], "3", 0.5], ids=repr)
+def test_a_state_that_does_not_tell_its_epochs_is_as_good_as_none(tmp_path: Path, epochs: Any) -> None:
+    np.savez(tmp_path / "7.state.npz", epochs=epochs)
+    assert saved_epochs(tmp_path / "7.state.npz") is None
+
+
+def test_a_state_that_the_machine_cannot_read_at_the_moment_is_not_taken_for_none(tmp_path: Path) -> None:
+    np.savez(tmp_path / "7.state.npz", epochs=3)
+    with too_many_open_files(), pytest.raises(OSError, match="Too many open files"):
+        saved_epochs(tmp_path / "7.state.npz")
+    assert saved_epochs(tmp_path / "7.state.npz") == 3
+
+
+@pytest.mark.parametrize("name", ["weight0", "optimizer3"])
+@pytest.mark.parametrize("damage", [None, np.zeros((1, 2, 3)), np.asarray("text")], ids=["missing", "shape", "text"])
+def test_a_state_of_another_network_is_named_with_what_does_not_fit(
+    job: MakeJob, tmp_path: Path, name: str, damage: np.ndarray[Any, Any] | None
+) -> None:
+    state = tmp_path / "7.state.npz"
+    train(job(epochs=1, checkpoint=Checkpoint(file=str(state))), always)
+    with np.load(state) as file:
+        arrays = dict(file)
+    del arrays[name]
+    np.savez(state, **arrays | ({} if damage is None else {name: damage}))
+    with pytest.raises(OSError, match=rf"7\.state\.npz: damaged: {name} is .*, but the network has numbers of shape"):
         train(job(epochs=2, checkpoint=after(1, state, 0.5)), always)
