@@ -4,6 +4,7 @@ A copy may be deleted at any time, and failures to write one are ignored: it onl
 """
 
 import hashlib
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -12,9 +13,10 @@ import pandas as pd
 from mlflow.entities import Experiment
 from platformdirs import user_cache_path
 
-from ...search.system.files import write_bytes
+from ...search.system.files import PARTIAL, write_bytes
 
 FORMAT = 4  # of the tables: copies of other formats are ignored
+LEFT_BEHIND = 86_400.0  # seconds since a half-written copy has grown, after which nobody writes it any more
 
 
 def place_of(uri: str, experiment: Experiment) -> Path:
@@ -36,7 +38,10 @@ def load(place: Path) -> pd.DataFrame | None:
 
 
 def save(place: Path, table: pd.DataFrame) -> None:
-    """Write a copy atomically."""
+    """Write a copy atomically, and remove what killed dashboards have left of theirs."""
     with suppress(OSError):
         place.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(place, table.to_parquet(index=False), synced=False)
+        for left in place.parent.glob(PARTIAL.format("*")):
+            if left.stat().st_mtime < time.time() - LEFT_BEHIND:
+                left.unlink()

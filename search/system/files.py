@@ -101,6 +101,8 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 def copy_folder(path: Path, to: Path, copy_file: Callable[[str, str], object] = shutil.copy2) -> None:
     """Copy the content of a folder into an empty one, again from the start if `replacing_folder` has replaced it.
 
+    While the new folder does not have its name yet, the old one is copied.
+
     Args:
         path: the folder.
         to: the empty one; after an error it holds anything.
@@ -110,13 +112,13 @@ def copy_folder(path: Path, to: Path, copy_file: Callable[[str, str], object] = 
         OSError: something cannot be read or written, or the folder is not there.
     """
     while True:
-        held = os.open(path, os.O_RDONLY | os.O_DIRECTORY)  # so that no other folder gets its inode
+        place, held = _opened(path)
         try:
-            shutil.copytree(path, to, copy_function=copy_file, dirs_exist_ok=True)
-            if _is_still(path, held):
+            shutil.copytree(place, to, copy_function=copy_file, dirs_exist_ok=True)
+            if _is_still(place, held):
                 return
         except OSError:  # files vanish from a folder that has been replaced
-            if _is_still(path, held):
+            if _is_still(place, held):
                 raise
         finally:
             os.close(held)
@@ -130,10 +132,21 @@ def copy_folder(path: Path, to: Path, copy_file: Callable[[str, str], object] = 
 def settle_replacement(path: Path) -> None:
     """Undo or finish what a killed `replacing_folder` had begun."""
     aside = _aside(path)
-    if path.exists():
-        shutil.rmtree(aside, ignore_errors=True)
+    if path.exists() and aside.exists():  # renamed first: what has this name is whole, and `copy_folder` may copy it
+        shutil.rmtree(aside.rename(_partial_in(path.parent)), ignore_errors=True)
     elif aside.exists():
         aside.rename(path)
+
+
+def _opened(path: Path) -> tuple[Path, int]:
+    """Return where a folder is, or what `replacing_folder` has just renamed aside, and its descriptor.
+
+    While the folder is open, no other one gets its inode.
+    """
+    for place in (path, _aside(path)):
+        with suppress(FileNotFoundError):
+            return place, os.open(place, os.O_RDONLY | os.O_DIRECTORY)
+    return path, os.open(path, os.O_RDONLY | os.O_DIRECTORY)  # the new one, if it has got its name in between
 
 
 def _is_still(path: Path, descriptor: int) -> bool:

@@ -1,5 +1,6 @@
 """What the dashboard reads of MLflow: everything once, then what changed, and a word where it cannot."""
 
+import os
 import shutil
 import sqlite3
 import threading
@@ -16,6 +17,7 @@ from convsearch.dashboard.reading.reader import StoreError
 from convsearch.dashboard.reading.rows import OPTION
 from convsearch.dashboard.reading.store import Store
 from convsearch.dashboard.reading.study import Study
+from convsearch.search.system.files import PARTIAL
 
 
 @pytest.fixture(autouse=True)
@@ -242,6 +244,15 @@ def test_a_copy_is_written_whatever_another_dashboard_is_writing(tmp_path: Path)
     assert found is not None
     pd.testing.assert_frame_equal(found, table)
     assert sorted(path.name for path in place.parent.iterdir()) == ["one.parquet", "one.partial"]
+
+
+def test_what_a_killed_dashboard_has_left_of_a_copy_is_removed_and_what_another_writes_is_not(tmp_path: Path) -> None:
+    left, written = (tmp_path / PARTIAL.format(name) for name in ("left", "written"))
+    for path in (left, written):
+        path.write_bytes(b"half")
+    os.utime(left, (0, 0))
+    copies.save(tmp_path / "one.parquet", pd.DataFrame({"trial": [1, 2]}))
+    assert {path.name for path in tmp_path.iterdir()} == {"one.parquet", written.name}
 
 
 def test_a_store_that_a_search_is_about_to_make_is_left_alone(tmp_path: Path) -> None:

@@ -196,6 +196,37 @@ def test_a_folder_that_is_replaced_while_it_is_copied_is_copied_again_and_nothin
     assert {path.name: path.read_text() for path in to.iterdir()} == dict.fromkeys(names, "new")
 
 
+def test_a_folder_that_is_between_the_two_renames_of_its_replacement_is_copied_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / ".bundle.replaced").mkdir()
+    (tmp_path / ".bundle.replaced" / "model").write_text("old")
+    (tmp_path / "copy").mkdir()
+    copy_folder(tmp_path / "bundle", tmp_path / "copy")
+    assert {path.name: path.read_text() for path in (tmp_path / "copy").iterdir()} == {"model": "old"}
+
+
+def test_a_folder_whose_replacement_goes_on_step_by_step_while_it_is_copied_is_copied_whole(tmp_path: Path) -> None:
+    bundle, to, new = tmp_path / "bundle", tmp_path / "copy", tmp_path / "new"
+    names = ("card", "labels", "model")
+    for folder in (bundle, new):
+        folder.mkdir()
+        for name in (*names, *(["notes"] if folder == bundle else [])):
+            (folder / name).write_text(folder.name)
+    to.mkdir()
+    copied = []
+
+    def copy_file(source: str, target: str) -> None:
+        copied.append(Path(shutil.copyfile(source, target)).name)
+        match len(copied):
+            case 2:
+                bundle.rename(tmp_path / ".bundle.replaced")
+            case 4:  # from there, now
+                publish(new, bundle)
+                settle_replacement(bundle)
+
+    copy_folder(bundle, to, copy_file)
+    assert {path.name: path.read_text() for path in to.iterdir()} == dict.fromkeys(names, "new")
+
+
 def test_a_folder_that_cannot_be_copied_is_told_and_not_tried_for_ever(tmp_path: Path) -> None:
     (tmp_path / "bundle").mkdir()
     (tmp_path / "bundle" / "model").symlink_to("nowhere")
