@@ -48,25 +48,17 @@ class KerasTunerEngine:
         self._requeued: list[str] = []  # ids of trials that the loop has requeued
         files = list(self._path.glob("trial_*/trial.json"))
         if len(files) > 1 or (self._path / STATE).exists():  # else a kill came before anything was proposed
-            self._reload(files)
+            self._reload()
 
-    def _reload(self, files: Sequence[Path]) -> None:
+    def _reload(self) -> None:
         try:
-            for file in (self._path / STATE, *files):
-                file.read_bytes()  # for a plain OSError: KerasTuner reads through TensorFlow, which raises its own kind
             self._oracle.reload()
-            self._oracle._retry_queue = []
-            for trial_id in self._oracle.trials.keys() - set(self._oracle.start_order):
-                del self._oracle.trials[trial_id]  # a kill came before it was proposed
             for trial_id in self._oracle.start_order:
-                trial = self._oracle.trials[trial_id]
-                self._oracle.decoded(trial.hyperparameters.values)
-                self._note(trial)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, StopIteration, RuntimeError) as error:
-            cause = error.__cause__ or error
+                self._note(self._oracle.trials[trial_id])
+        except (OSError, ValueError, KeyError, StopIteration) as error:
             raise InputError(
                 f"{self._path}: KerasTuner's storage is damaged or of another version "
-                f"({type(cause).__name__}: {cause}); move it away, and --resume rebuilds it from trials.jsonl"
+                f"({type(error).__name__}: {error}); move it away, and --resume rebuilds it from trials.jsonl"
             ) from error
 
     def ask(self, new: bool = True) -> Proposal | None:

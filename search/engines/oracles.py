@@ -13,16 +13,18 @@ import random
 from collections.abc import Callable
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import keras_tuner
 import numpy as np
 from keras_tuner.engine.trial import Trial as KerasTunerTrial
 from keras_tuner.engine.trial import TrialStatus
 from keras_tuner.oracles import BayesianOptimizationOracle, HyperbandOracle, RandomSearchOracle
+from pydantic import BaseModel, ConfigDict, Field
 
 from ...spaces.space import Values
 from ..system.files import write_text
+from ..values.bounds import Count, Finite, Share
 from .hyperparameters import decoded, encoded, hyperparameters
 from .proposals import Proposals
 
@@ -36,6 +38,62 @@ RESUMES = "tuner/trial_id"  # in the values of a trial of Hyperband: the trial t
 EPOCHS, INITIAL_EPOCH = "tuner/epochs", "tuner/initial_epoch"
 
 
+class _Stored(BaseModel):
+    """What is taken from a file of the storage; all else in it the oracle was made with."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class _Observation(_Stored):
+    value: Annotated[list[Share], Field(min_length=1)]
+    step: Count
+
+
+class _Curve(_Stored):
+    direction: Literal["max"]
+    observations: Annotated[list[_Observation], Field(min_length=1)]
+
+
+class _Metrics(_Stored):
+    metrics: dict[str, _Curve]
+
+
+class _Values(_Stored):
+    values: dict[str, str | bool | int | Finite]
+
+
+class _StoredTrial(_Stored):
+    trial_id: str
+    hyperparameters: _Values
+    metrics: _Metrics
+    score: Share | None
+    best_step: Count | None
+    status: Literal["RUNNING", "COMPLETED", "FAILED"]
+    message: str | None
+
+
+class _Place(_Stored):
+    past_id: str | None
+    id: str
+
+
+class _Bracket(_Stored):
+    bracket_num: Count
+    rounds: list[list[_Place]]
+
+
+class _StoredState(_Stored):
+    start_order: list[str]
+    end_order: list[str]
+    run_times: dict[str, Count]
+    seed_state: Count
+    tried_so_far: list[str]
+    id_to_hash: dict[str, str | None]
+    brackets: list[_Bracket] = []
+    current_bracket: Count = 0
+    current_iteration: Count = 0
+
+
 class _Fitted:
     """Makes an oracle of KerasTuner store valid candidates, and nothing else."""
 
@@ -43,7 +101,9 @@ class _Fitted:
     new = True  # whether new candidates may be proposed
     trials: dict[str, Any]
     hyperparameters: keras_tuner.HyperParameters
+    start_order: list[str]
     get_state: Callable[[], dict[str, Any]]
+    set_state: Callable[[dict[str, Any]], None]
     _directory: str
     _seed_state: int
 
@@ -55,6 +115,47 @@ class _Fitted:
         folder = Path(self._directory, FOLDER, f"trial_{trial.trial_id}")
         folder.mkdir(parents=True, exist_ok=True)
         write_text(folder / "trial.json", json.dumps(trial.get_state()))
+
+    def reload(self) -> None:
+        """Load the search from its files: KerasTuner's own method would take whatever is in them.
+
+        Raises:
+            OSError: a file is missing or cannot be read.
+            ValueError, KeyError, StopIteration: the storage is damaged.
+        """
+        folder = Path(self._directory, FOLDER)
+        for file in sorted(folder.glob("trial_*/trial.json")):
+            stored = _StoredTrial.model_validate_json(file.read_bytes())
+            if file.parent.name != f"trial_{stored.trial_id}":
+                raise ValueError(f"{file}: it is of trial {stored.trial_id}")
+            if stored.status == "COMPLETED" and stored.score is None:
+                raise ValueError(f"{file}: completed without a score")
+            values = self._checked(stored.hyperparameters.values)
+            if stored.status != "FAILED":  # those that `learn` makes for others have no values
+                self.proposals.space.fit(self.decoded(values))
+            made = {"hyperparameters": self.hyperparameters.get_config() | {"values": values}}
+            self.trials[stored.trial_id] = KerasTunerTrial.from_state(stored.model_dump() | made)
+        state = _StoredState.model_validate_json((folder / STATE).read_bytes())
+        self._check(state)
+        made = self.get_state()
+        self.set_state(made | {name: value for name, value in state.model_dump().items() if name in made})
+        for trial_id in self.trials.keys() - set(self.start_order):
+            del self.trials[trial_id]  # a kill came before it was proposed
+
+    def _checked(self, values: Values) -> Values:
+        """Return stored values as they are stored: numbers within their ranges."""
+        dimensions = self.proposals.space.dimensions
+        return values | {name: encoded(dimensions[name], value) for name, value in self.decoded(values).items()}
+
+    def _check(self, state: _StoredState) -> None:
+        """Raise a ValueError if a state does not fit together, or not to the trials."""
+        started = set(state.start_order)
+        named = set(state.end_order)
+        if len(started) < len(state.start_order) or not started | named <= self.trials.keys() or not named <= started:
+            raise ValueError("start_order and end_order do not name the trials that there are, each once")
+        for trial_id in self.trials.keys() - started:  # else the id of a later trial would be given again
+            if trial_id.isdecimal() and int(trial_id) < len(started):
+                raise ValueError(f"trial {trial_id} is not in start_order")
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """Return what to try next, in KerasTuner's form."""
@@ -113,6 +214,23 @@ class _Hyperband(_Fitted, HyperbandOracle):  # type: ignore[misc]
             for rung in bracket["rounds"]:
                 rung[:] = [trial for trial in rung if trial["id"] != trial_id]
         return {"status": TrialStatus.STOPPED, "values": None}
+
+    def _checked(self, values: Values) -> Values:
+        if {EPOCHS, INITIAL_EPOCH} & values.keys():
+            begin, end = values.get(INITIAL_EPOCH), values.get(EPOCHS)
+            if not (type(begin) is int and type(end) is int and 0 <= begin < end <= self.max_epochs):
+                raise ValueError(f"epochs from {begin} to {end} of {self.max_epochs}")
+        return super()._checked(values)
+
+    def _check(self, state: _StoredState) -> None:
+        super()._check(state)
+        most = self._get_num_brackets()
+        sizes = [(bracket.bracket_num, len(bracket.rounds)) for bracket in state.brackets]
+        if state.current_bracket >= most or any(number >= most or rungs != number + 1 for number, rungs in sizes):
+            raise ValueError(f"brackets {sizes} of {most}")
+        places = [place for bracket in state.brackets for rung in bracket.rounds for place in rung]
+        if not {name for place in places for name in (place.id, place.past_id)} <= {None, *state.start_order}:
+            raise ValueError("a rung has a trial that is not in start_order")
 
     def _promote_from_incomplete_rung(self, trial_id: str) -> dict[str, Any] | None:
         """Promote the best trial of a rung that no new trial will fill: one in FACTOR of those that are there."""

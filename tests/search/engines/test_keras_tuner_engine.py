@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -359,6 +360,50 @@ def test_a_damaged_storage_is_named(tmp_path: Path, damage: Callable[[Path], obj
     damage(tmp_path / FOLDER)
     with pytest.raises(InputError, match=r"keras_tuner: KerasTuner's storage is damaged or of another version"):
         engine(tmp_path, small(), "random")
+
+
+def edit(file: Path, **more: object) -> None:
+    file.write_text(json.dumps(json.loads(file.read_text()) | more))
+
+
+@pytest.mark.parametrize(
+    ("file", "more"),
+    [
+        ("trial_0001/trial.json", {"status": "DONE"}),
+        ("trial_0001/trial.json", {"score": None}),
+        ("trial_0001/trial.json", {"score": 1e300}),
+        ("trial_0001/trial.json", {"metrics": {"metrics": {"val_accuracy": {"direction": "max", "observations": []}}}}),
+        ("oracle.json", {"start_order": ["0000", "0002"], "end_order": ["0000", "0002"]}),
+        ("oracle.json", {"start_order": ["0000", "0001", "0002", "0002"]}),
+        ("oracle.json", {"end_order": ["0007"]}),
+        ("oracle.json", {"seed_state": "many"}),
+        ("oracle.json", {"run_times": {"0000": None}}),
+        ("oracle.json", {"current_bracket": 3}),
+        ("oracle.json", {"brackets": [{"bracket_num": 2, "rounds": [[]]}]}),
+        ("oracle.json", {"brackets": [{"bracket_num": 0, "rounds": [[{"past_id": None, "id": "0007"}]]}]}),
+    ],
+    ids=str,
+)
+def test_a_storage_that_does_not_fit_together_is_refused_before_anything_is_proposed(
+    tmp_path: Path, file: str, more: dict[str, object]
+) -> None:
+    search(engine(tmp_path, small(), "hyperband"), 3)
+    edit(tmp_path / FOLDER / file, **more)
+    with pytest.raises(InputError, match=r"keras_tuner: KerasTuner's storage is damaged or of another version"):
+        engine(tmp_path, small(), "hyperband")
+
+
+@pytest.mark.parametrize("algorithm", ["random", "hyperband", "bayesian", "grid"])
+def test_what_the_study_says_itself_is_not_taken_from_the_storage(tmp_path: Path, algorithm: str) -> None:
+    search(engine(tmp_path / "whole", small(), algorithm), 3)
+    shutil.copytree(tmp_path / "whole", tmp_path / "damaged")
+    nothing = {"space": [], "values": {}}
+    wrong = {"seed": "x", "max_epochs": 10**9, "factor": 0, "hyperband_iterations": None, "beta": [], "alpha": None}
+    edit(tmp_path / "damaged" / FOLDER / STATE, hyperparameters=nothing, display=None, **wrong)
+    for file in (tmp_path / "damaged" / FOLDER).glob("trial_*/trial.json"):
+        edit(file, hyperparameters=json.loads(file.read_text())["hyperparameters"] | {"space": []})
+    whole, damaged = (search(engine(tmp_path / name, small(), algorithm), 3) for name in ("whole", "damaged"))
+    assert damaged == whole
 
 
 @pytest.mark.parametrize("algorithm", ["random", "hyperband", "bayesian"])
