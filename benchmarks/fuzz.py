@@ -24,7 +24,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from convsearch.dashboard.reading.bundle import winner
+from convsearch.dashboard.reading.bundle import BundleError, folder_of, winner
 from convsearch.dashboard.reading.folders import study_folder
 from convsearch.search.command.check import check
 from convsearch.search.command.compare import compare
@@ -33,6 +33,9 @@ from convsearch.search.command.show import show, studies
 from convsearch.search.command.terminal import console
 from convsearch.search.data.splits import split
 from convsearch.search.delivery.program import DELIVERED, noted_delivery
+from convsearch.search.engines.choice import ALGORITHMS, open_engine
+from convsearch.search.engines.proposals import Proposals
+from convsearch.search.engines.protocol import Engine
 from convsearch.search.export.labels import read_labels
 from convsearch.search.launch.contract import resumed_contract
 from convsearch.search.launch.options import Options
@@ -44,11 +47,19 @@ from convsearch.search.loop.time_used import time_used
 from convsearch.search.sources.open import open_data
 from convsearch.search.study.folder import StudyFolder
 from convsearch.search.study.home import Home
+from convsearch.search.study.objectives import DEFAULT
+from convsearch.search.study.record import FILE as RECORD
+from convsearch.search.study.record import Record
 from convsearch.search.study.repeats import Repeat
 from convsearch.search.study.runs import Runs
+from convsearch.search.study.trial import Trial
+from convsearch.search.system.backend import import_keras
+from convsearch.search.training.checkpoint import DamagedError, load_checkpoint, save_checkpoint, saved_epochs
 from convsearch.spaces.answers import answered
-from convsearch.spaces.definition import dimensions, load, presets
+from convsearch.spaces.arithmetic import Volume
+from convsearch.spaces.definition import dimensions, load, parse, presets
 from convsearch.spaces.errors import InputError
+from convsearch.spaces.space import SearchSpace
 
 from .mutations import EDITS, VALUES, Edit, as_json, as_yaml, edited_arrays, edited_bytes, edited_tree
 
@@ -56,6 +67,8 @@ ARCHIVE = Path(__file__).parents[1] / "tests" / "studies" / "format-2.tar.xz"
 STUDY = "old"
 SLOW = 60  # seconds for one reader of one file: it takes milliseconds if nothing is wrong
 ROUND = 200  # cases of a target at a time
+STATE = "oracle.json"  # KerasTuner's, beside a file for each trial
+GRID = "layers: [1, 2]\neach_layer: {filters: [4, 8], kernel_size: [3, 5]}\n"
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 
 Damage = Callable[[bytes, list[Edit]], bytes]
@@ -270,11 +283,95 @@ def labels() -> Iterator[Case]:
 
 
 @contextmanager
+def checkpoints() -> Iterator[Case]:
+    """The checkpoint of a trial, from which its network is restored."""
+    import_keras()
+    from convsearch.search.training.model import trainable
+
+    with kept_study() as folder:
+        model, network = trainable(folder.record().trials[0].candidate, 100, None)
+        file = folder.checkpoint(0)
+        save_checkpoint(model, network, file, 2)
+        ready = file.read_bytes()
+
+        def restore() -> None:
+            with suppress(DamagedError):
+                load_checkpoint(model, network, file, 100)
+
+        def case(data: st.DataObject) -> None:
+            file.write_bytes(damaged(data, ready, ".npz"))
+            answers(lambda: saved_epochs(file))
+            answers(restore)
+
+        yield case
+
+
+@contextmanager
+def storages() -> Iterator[Case]:
+    """KerasTuner's folder of each of its algorithms, opened by `run --resume`, which goes on to the next trials."""
+    with kept_study() as folder:
+        homes = [folder.path / algorithm for algorithm in ALGORITHMS["keras-tuner"]]
+        for place in homes:
+            place.mkdir()
+            with closing(storage(place)) as engine:
+                for number in range(12):
+                    go_on(Record(place), engine, 0.1 + number / 100, leave=number == 11)
+        before = {path: path.read_bytes() for place in homes for path in sorted(place.rglob("*.json*"))}
+
+        def resume(place: Path) -> None:
+            with closing(storage(place)) as engine:
+                settle(Record(place), engine, DEFAULT)
+                for number in range(3):
+                    engine.resumable()
+                    go_on(Record(place), engine, 0.2 + number / 100)
+
+        def case(data: st.DataObject) -> None:
+            place = data.draw(st.sampled_from(homes))
+            for path in place.rglob("*.json*"):
+                path.unlink()
+            mine = {path: content for path, content in before.items() if path.is_relative_to(place)}
+            for path, content in mine.items():
+                path.write_bytes(content)
+            files = [path for path in mine if path.name != RECORD]
+            state = [path for path in files if path.name == STATE]
+            for path in data.draw(st.lists(st.sampled_from(files + state * len(files)), min_size=1, max_size=2)):
+                path.write_bytes(damaged(data, mine[path], path.suffix))
+            answers(lambda: resume(place))
+
+        yield case
+
+
+def storage(place: Path) -> Engine:
+    """Open the storage of the algorithm after which a folder is named."""
+    grid = place.name == "grid"
+    space = SearchSpace(parse(GRID, "grid.yaml") if grid else load("tiny"), Volume(8, 8, 1), 10)
+    tried = [trial.hash for trial in Record(place).trials.values() if trial.state not in ("interrupted", "running")]
+    proposals = Proposals(space, 0, tried, exhaustive=grid)
+    return open_engine(place, "keras-tuner", place.name, "none", 9, 0, proposals)
+
+
+def go_on(record: Record, engine: Engine, value: float, *, leave: bool = False) -> None:
+    """Ask for a trial and tell its end, unless it is to be left running; both in the record first."""
+    if (proposal := engine.ask()) is None:
+        return
+    trial = record.trials.get(proposal.number) or Trial.begin(proposal)
+    record.add(trial)
+    if not leave:
+        epochs = proposal.epochs or 9
+        engine.report(proposal.number, epochs, value)
+        reached = {"epochs": epochs, "value": value, "val_accuracy": (value,) * epochs}
+        record.add(trial.model_copy(update={"state": "complete" if epochs == 9 else "pruned"} | reached))
+        engine.tell(proposal.number, "complete", value)
+
+
+@contextmanager
 def study() -> Iterator[Case]:
     """The files of a study, read by every verb that reads them, by `run --resume`, and by the dashboard."""
     with kept_study() as folder:
         home = folder.path.parent
-        files = [path for path in (*folder.path.iterdir(), *home.glob("data/*/*")) if path.suffix in READ]
+        np.savez(folder.checkpoint(0), epochs=np.asarray(2), weight0=np.ones(5))
+        places = (*folder.path.iterdir(), *folder.path.glob("weights/*"), *home.glob("data/*/*"))
+        files = [path for path in places if path.suffix in READ]
         before = {path: path.read_bytes() for path in sorted(files)}
 
         def case(data: st.DataObject) -> None:
@@ -309,8 +406,17 @@ def readers(home: Path) -> list[Callable[[], object]]:
         lambda: noted_delivery(folder.path / DELIVERED),
         lambda: Runs(folder.path).all,
         lambda: folder.tests(),
+        lambda: folder.note_test(0),
+        lambda: saved_epochs(folder.checkpoint(0)),
+        lambda: to_export(folder),
         lambda: study_folder(home, STUDY, "0" * 32),
     ]
+
+
+def to_export(folder: StudyFolder) -> None:
+    """Look for the study of a run as the dashboard does before it makes a bundle."""
+    with suppress(BundleError):
+        folder_of(folder.path.parent, STUDY, folder.read().id, 0, "0" * 32)
 
 
 def resumed(home: Path) -> None:
@@ -374,5 +480,7 @@ TARGETS: dict[str, Target] = {
     "arrays": arrays,
     "images": images,
     "labels": labels,
+    "checkpoints": checkpoints,
+    "KerasTuner's storages": storages,
     "study": study,
 }
