@@ -1,11 +1,13 @@
 """`runs.jsonl`: the MLflow run of each trial, one line each."""
 
 import json
+import re
 from pathlib import Path
 
 from ..system.files import write_text
 
 FILE = "runs.jsonl"
+RUN_ID = r"[A-Za-z0-9][A-Za-z0-9_-]{0,255}"  # MLflow answers any other with an error
 
 
 class Runs:
@@ -58,4 +60,5 @@ def _row(line: bytes) -> tuple[int, str] | None:
         number, run_id = json.loads(line)
     except (ValueError, TypeError, RecursionError):
         return None
-    return (number, run_id) if isinstance(number, int) and isinstance(run_id, str) else None
+    is_row = isinstance(number, int) and isinstance(run_id, str) and re.fullmatch(RUN_ID, run_id)
+    return (number, run_id) if is_row else None

@@ -1,9 +1,9 @@
 """A trial as the record has it."""
 
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from ...spaces.architecture import Candidate
 from ...spaces.printable import printable
@@ -12,6 +12,7 @@ from ..values.bounds import Count, Finite, Moment, Share
 from ..values.job import Outcome, Seconds
 from ..values.printable import Printable
 from ..values.proposal import Proposal, State
+from .runs import RUN_ID
 
 CURVES = ("loss", "accuracy", "val_loss", "val_accuracy")
 FINISHED: tuple[State, ...] = ("complete", "pruned", "failed")
@@ -57,7 +58,7 @@ class Trial(BaseModel):
     worker: str | None = None
     error: Printable | None = None
     lost: tuple[Printable, ...] = ()
-    mlflow_run_id: str | None = None
+    mlflow_run_id: Annotated[str, Field(pattern=f"^{RUN_ID}$")] | None = None
     loop: str | None = None
     best_epoch: Count | None = None
     gap: Finite | None = None

@@ -1,5 +1,6 @@
 """Where things are on disk."""
 
+import json
 import os
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from convsearch.search.data import Split
 from convsearch.search.study.folder import StudyFolder, hash_of
 from convsearch.search.study.home import Home
+from convsearch.search.study.runs import Runs
 from convsearch.search.study.settings import DataFacts, StudySettings
 from convsearch.search.study.trial import Trial
 from convsearch.search.system.files import PARTIAL
@@ -218,6 +220,20 @@ def test_a_record_that_was_damaged_is_refused_by_its_name(home: Home) -> None:
     folder = home.study("mine")
     make(folder, study())
     (folder.path / "trials.jsonl").write_text('{"number": 0}\n')
+    with pytest.raises(InputError, match=r"trials\.jsonl: the record cannot be read"):
+        folder.record()
+
+
+@pytest.mark.parametrize("run", ["", "a!b", "../x", "x" * 300, "\u0663", "a\n"])
+def test_a_run_that_mlflow_would_refuse_to_look_for_is_no_run_of_a_trial(home: Home, run: str) -> None:
+    folder = home.study("mine")
+    make(folder, study())
+    (folder.path / "runs.jsonl").write_text(f'{json.dumps([0, run])}\n[1, "0a"]\n')
+    runs = Runs(folder.path)
+    assert (runs.all, runs.damaged) == (["0a"], True)
+    candidate = folder.space(study()).candidate({})
+    trial = Trial.begin(Proposal(0, {}, candidate)).model_copy(update={"mlflow_run_id": run})
+    (folder.path / "trials.jsonl").write_text(f"{trial.model_dump_json()}\n")  # an earlier version noted it there
     with pytest.raises(InputError, match=r"trials\.jsonl: the record cannot be read"):
         folder.record()
 
