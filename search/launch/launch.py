@@ -66,7 +66,7 @@ def launch(options: Options, console: Console) -> StudyFolder:
             folder.sweep()
             home.refuse_a_copy(folder)
             contract = resumed_contract(folder, options)
-            database = database_of(folder, contract.storage, held)
+            database = database_of(folder, contract.storage, held, folder.read().id)
         else:
             database = database_of(folder, options.storage, held)
             contract = contract_of(home, folder, options, database)

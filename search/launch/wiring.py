@@ -56,8 +56,12 @@ def executor_for(
     return executor, lambda: program_starter, worker_lines(shared, machine)
 
 
-def database_of(folder: StudyFolder, storage: str | None, held: ExitStack) -> Database | None:
+def database_of(
+    folder: StudyFolder, storage: str | None, held: ExitStack, identity: str | None = None
+) -> Database | None:
     """Open the database of a shared study, if it is one; `held` closes it.
+
+    `identity` is that of a study which is in the folder already: the folder may have been renamed since.
 
     Raises:
         InputError: it cannot be reached.
@@ -65,7 +69,10 @@ def database_of(folder: StudyFolder, storage: str | None, held: ExitStack) -> Da
     if storage is None:
         return None
     try:
-        return held.enter_context(closing(Database(storage, folder.name)))
+        database = held.enter_context(closing(Database(storage, folder.name)))
+        if identity is not None:
+            database.find(identity)
+        return database
     except WorkError as error:
         raise InputError(f"--storage: {error}") from error
 

@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, SQLAlch
 
 from ...spaces.errors import InputError, WorkError
 from ..engines.optuna_internals import study_id
-from ..study.shared import Shared
+from ..study.shared import Shared, identity_of
 from ..system.addresses import SCHEMA, optuna_url, place
 
 ATTRIBUTE = "convsearch"  # of Optuna's study: its definition
@@ -148,6 +148,14 @@ class Database:
             f"--study {self.name}: {self.place} already has a study of this name that Convsearch did not create; "
             "choose another name"
         )
+
+    def find(self, identity: str) -> None:
+        """Take the name that a study has here, which its folder need not have any more; keep it where there is none."""
+        with self._reached():
+            studies = self._rdb.get_all_studies()
+        names = [study.study_name for study in studies if identity_of(study.user_attrs.get(ATTRIBUTE)) == identity]
+        if names and self.name not in names:
+            self.name = names[0]
 
     def make(self, shared: Shared, directions: Sequence[str]) -> bool:
         """Create the study; return False if another loop was first."""

@@ -6,7 +6,7 @@ import secrets
 import socket
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ..data import Split
 from .settings import StudySettings
@@ -32,6 +32,14 @@ def shared_of(study: StudySettings, space: str, parts: Split) -> Shared:
 def study_of(shared: Shared, storage: str) -> StudySettings:
     """Return the settings of a loop that joins a study."""
     return StudySettings.model_validate(shared.study | {"versions": {}} | own(storage))
+
+
+def identity_of(definition: object) -> str | None:
+    """Return the identity of the study of a definition, as a database has it; None where it is no study's."""
+    try:
+        return study_of(Shared.model_validate(definition), "").id
+    except ValidationError:
+        return None
 
 
 def own(storage: str) -> dict[str, Any]:

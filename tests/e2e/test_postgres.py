@@ -21,9 +21,10 @@ from postgres import PASSWORD, Server
 from rich.console import Console
 from terminal import COMMAND, PATIENCE, environment, typed, wait_until, workers_of
 
-from convsearch.search.launch.contract import contract_of
+from convsearch.search.launch.contract import contract_of, resumed_contract
 from convsearch.search.launch.options import Options
 from convsearch.search.launch.preparation import prepare
+from convsearch.search.launch.wiring import database_of
 from convsearch.search.loop.budget import Budget
 from convsearch.search.shared.database import Database
 from convsearch.search.study.home import Home
@@ -219,9 +220,13 @@ def test_the_last_of_them_knows_all_trials_and_exports_the_one_bundle(four: Four
         assert all(known[number].hash == record.trials[number].hash for number in known)
 
 
-def test_a_loop_that_was_killed_learns_the_rest_when_it_goes_on(four: Four) -> None:
+def test_a_loop_that_was_killed_learns_the_rest_when_it_goes_on_whatever_its_folder_is_called(four: Four) -> None:
     count = len(stored(four.address, "digits"))
-    done = typed("run", "--resume", "--study", "digits", "--home", four.killed.home)
+    renamed = four.killed.folder.path.rename(four.killed.home / "renamed")
+    try:
+        done = typed("run", "--resume", "--study", "renamed", "--home", four.killed.home)
+    finally:
+        renamed.rename(four.killed.folder.path)
     assert done.returncode == 0, done.stderr
     told = f"nothing is left to do here: {four.last.folder.read().loop} has exported the winner of {TRIALS} trials"
     assert told in done.stderr
@@ -287,6 +292,28 @@ def test_a_loop_that_joins_need_not_repeat_the_objectives_to_name_their_limit(po
         joined = contract_of(other, other.study("pair"), joining, database)
     assert joined.existing is not None
     assert (joined.existing.objectives, joined.existing.under) == (objectives, limit["under"])
+
+
+def test_a_study_whose_folder_was_renamed_is_found_in_its_database_by_its_identity(
+    postgres: Server, tmp_path: Path
+) -> None:
+    storage, console = checked_storage(postgres.make("renamed")), Console(file=io.StringIO())
+    home, other = Home(tmp_path / "home"), Home(tmp_path / "other")
+    for place, name in ((home, "first"), (other, "second")):
+        with ExitStack() as held:
+            database = database_of(place.study(name), storage, held)
+            contract = contract_of(place, place.study(name), Options(home=place.path, space="tiny"), database)
+            assert prepare(place, contract, Budget(None, None), console, held, database)
+    identity = home.study("first").read().id
+    (home.path / "first").rename(home.path / "second")  # as another study in the database is called
+    with ExitStack() as held:
+        contract = resumed_contract(home.study("second"), Options(home=home.path, study="second", resume=True))
+        database = database_of(home.study("second"), storage, held, identity)
+        found = prepare(home, contract, Budget(None, None), console, held, database)
+        assert found is not None
+        assert found.database is not None
+        assert (found.study.name, found.database.name) == ("second", "first")
+    assert home.study("second").read().id == identity  # also with the new name in it
 
 
 # ---------------------------------------------------------------------- what is refused
