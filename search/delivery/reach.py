@@ -83,6 +83,8 @@ def reach(uri: str, patience: float) -> tuple[bool | None, str]:
     except ValueError:  # its message quotes what may be a part of a password
         return False, "not a valid address: write http://HOST:PORT"
     kind = parts.scheme.partition("+")[0]
+    if kind == "sqlite":
+        return False, "it names no file: write sqlite:////FOLDER/mlflow.db"
     if kind in ("http", "https"):
         place = parts.netloc.rpartition("@")[2]
         return _server(f"{kind}://{place}{parts.path.rstrip('/')}", patience)

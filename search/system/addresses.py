@@ -43,6 +43,8 @@ FILES = ("sqlite", "file")
 ADDRESS = re.compile(r"(?P<scheme>[A-Za-z0-9+.-]*)://(?P<rest>\S*)")
 WITHOUT_SCHEME = re.compile(r"\A[^\s/@:]+:[^\s/]*@")  # user:password@ before HOST:PORT
 PAGE = re.compile(r"/[\w/.-]*")  # the part of an address after '#', if it names a page
+FILE_URI = re.compile(r"file:(?://(?:localhost)?(?=/))?(?P<path>[^?#]*)(?P<more>.*)", re.DOTALL)
+IN_MEMORY = re.compile(r"[?&]mode=memory(&|$)")
 UNCARRIED = re.compile(r"[%?\x00-\x1f\x7f]")  # what would mean something else in the address of a file
 
 
@@ -168,16 +170,19 @@ def sqlite_url(path: Path) -> str:
 
 
 def sqlite_path(url: str) -> Path | None:
-    """Return the file that an address names; None if it names none."""
+    """Return the file that SQLAlchemy opens for an address, in whatever way it is written; None if it names none."""
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 
     if not url.startswith("sqlite"):
         return None
     try:
-        file = make_url(url).database
+        address = make_url(url)
+        (file,), settings = address.get_dialect()().create_connect_args(address)
     except (ArgumentError, ValueError):
         return None
+    if settings.get("uri") and (found := FILE_URI.fullmatch(file)) is not None:  # SQLite takes it apart itself
+        file = "" if IN_MEMORY.search(found["more"]) else unquote(found["path"])
     return Path(file) if file and file != ":memory:" else None
 
 

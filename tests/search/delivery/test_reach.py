@@ -121,6 +121,11 @@ def test_a_token_with_a_line_feed_is_refused_without_being_told(address: str, mo
     assert "secret" not in said
 
 
+@pytest.mark.parametrize("uri", ["sqlite://", "SQLITE:////runs.db", "sqlite:///file:any?mode=memory&uri=true"])
+def test_an_address_of_sqlite_that_names_no_file_is_refused(uri: str) -> None:
+    assert reach(uri, PATIENCE) == (False, "it names no file: write sqlite:////FOLDER/mlflow.db")
+
+
 def test_a_damaged_file_of_the_home_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_text("no database, " * 100)
     with pytest.raises(InputError) as refused:

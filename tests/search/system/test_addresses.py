@@ -251,7 +251,49 @@ def test_the_address_of_a_file_opens_exactly_that_file(name: str, tmp_path: Path
     assert [found.relative_to(tmp_path) for found in tmp_path.rglob("*.db")] == [Path(name) / "mlflow.db"]
 
 
-@pytest.mark.parametrize("url", ["http://host", "sqlite://", "sqlite:///:memory:", "sqlite", "sqlite:x", ""])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite+pysqlite:///{}",
+        "sqlite:///file:{}?uri=true",
+        "sqlite:///file:{}?cache=shared&mode=rwc&uri=1",
+        "sqlite:///file://{}?uri=true",
+        "sqlite:///file://localhost{}?uri=true",
+        "sqlite:///{}?uri=true",
+        "sqlite:///file:a%2520file.db?uri=true",
+        "sqlite:///file:a%20file.db",  # without `uri=true` it is the name of a file
+        "sqlite:///a%20file.db?timeout=5",
+    ],
+)
+def test_the_file_of_an_address_is_the_one_that_is_opened(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    url = url.format(tmp_path / "mlflow.db")
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("create table here (x int)"))
+    engine.dispose()
+    (file,) = tmp_path.iterdir()
+    found = sqlite_path(url)
+    assert found is not None
+    assert found.samefile(file)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://host",
+        "sqlite://",
+        "sqlite:///:memory:",
+        "sqlite:///file::memory:?uri=true",
+        "sqlite:///file:any?mode=memory&cache=shared&uri=true",
+        "sqlite+none:///any",
+        "sqlite",
+        "sqlite:x",
+        "",
+    ],
+)
 def test_an_address_that_names_no_file_has_no_path(url: str) -> None:
     assert sqlite_path(url) is None
 
