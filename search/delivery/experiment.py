@@ -103,26 +103,42 @@ def name_apart(name: str, study: StudySettings) -> str:
     return name if name.endswith(suffix) else name + suffix
 
 
-def model_name(client: MlflowClient, study: StudySettings, experiment: Experiment) -> str:
-    """Return the name under which a study's model is registered; one of another study is left alone.
+def own_model(client: MlflowClient, study: StudySettings, experiment: Experiment) -> str:
+    """Return the name of a study's registered model, which is created if it has none; one of another is left alone.
 
-    It is the study's: the experiment may have been given one in MLflow that no model can have.
+    It is the study's: the experiment may have been given one in MLflow that no model can have. The model has the
+    study's identity from the first moment on, so that a namesake that publishes just then cannot take it for its own.
     """
     if own := client.search_registered_models(_of(study), 1):
         return str(own[0].name)
-    try:
-        found = client.get_registered_model(study.name)
-    except MlflowException as error:
-        if error.error_code != ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
-            raise
+    if _creates_model(client, study.name, study):
         return study.name
-    if STUDY_TAG not in found.tags:  # an earlier version registered it, or somebody else
-        which = f"name = {quoted(study.name)}"
-        versions = every(lambda token: client.search_model_versions(which, page_token=token))
-        runs = (version.run_id for version in versions)
-        if any(run_id and in_experiment(client, run_id, experiment.experiment_id) for run_id in runs):
-            return study.name
-    return name_apart(study.name, study)
+    earlier = _registered_before(client, study.name, experiment)
+    name = study.name if earlier else name_apart(study.name, study)
+    if earlier or not _creates_model(client, name, study):  # an earlier version may have been killed before the tag
+        client.set_registered_model_tag(name, STUDY_TAG, study.id)
+    return name
+
+
+def _creates_model(client: MlflowClient, name: str, study: StudySettings) -> bool:
+    """Create a registered model with a study's identity; False if there is one of this name."""
+    try:
+        client.create_registered_model(name, {STUDY_TAG: study.id})
+    except MlflowException as error:
+        if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
+            raise
+        return False
+    return True
+
+
+def _registered_before(client: MlflowClient, name: str, experiment: Experiment) -> bool:
+    """Whether an earlier version, which gave it no identity, registered a model for a study: from its experiment."""
+    if STUDY_TAG in client.get_registered_model(name).tags:
+        return False
+    which = f"name = {quoted(name)}"
+    versions = every(lambda token: client.search_model_versions(which, page_token=token))
+    runs = (version.run_id for version in versions)
+    return any(run_id and in_experiment(client, run_id, experiment.experiment_id) for run_id in runs)
 
 
 def _of(study: StudySettings) -> str:

@@ -42,8 +42,8 @@ from .experiment import (
     STUDY_TAG,
     create_experiment,
     in_experiment,
-    model_name,
     own_experiment,
+    own_model,
     quoted,
     restored_run,
 )
@@ -56,6 +56,8 @@ STATUS = {"complete": "FINISHED", "pruned": "FINISHED", "failed": "FAILED", "int
 DATA_TAG, SPACE_TAG = "convsearch.data", "convsearch.space"  # of an experiment: they mark it as a study
 UNTIL_TAG = "until"  # of a launch: when its minutes will be used up
 ARCHITECTURE_FILE, TEST_FILE = "architecture.json", "test.json"
+SERVERS = ("http://", "https://")
+SERVED = "mlflow-artifacts:"  # the scheme of artifacts that only an MLflow server can find
 SEVERAL = 5  # noted runs that are looked for: one of them may have been deleted
 LONGEST_PARAMETER = 6000  # characters; MLflow's own limit
 
@@ -102,6 +104,7 @@ class Tracker:
             open_store(home, study.storage)
             self._client = MlflowClient(self._address)
             self._experiment = self._own_experiment(home)
+            self._require_artifacts()
             if own:
                 follow_home(home, str(self._experiment.experiment_id))
         self.experiment_id = str(self._experiment.experiment_id)
@@ -114,6 +117,17 @@ class Tracker:
         place = artifact_place(home.artifacts.resolve()) if self._local else None
         tags = {DATA_TAG: self._study.data.name, SPACE_TAG: self._study.space}
         return self._client.get_experiment(create_experiment(self._client, self._study, tags, place))
+
+    def _require_artifacts(self) -> None:
+        """Raise a WorkError if the artifacts can be reached only through the server that made the experiment."""
+        if not self._experiment.artifact_location.startswith(SERVED) or self._address.lower().startswith(SERVERS):
+            return
+        if self._study.storage is None or not self._local:  # otherwise each loop keeps its own in its home
+            raise WorkError(
+                f"MLflow at {self.uri}: the experiment '{self._experiment.name}' was made through a server, which "
+                "keeps its artifacts: start that server, as `mlflow server` or `mlflow ui` was started then, and set "
+                f"{TRACKING} to its address, http://HOST:PORT"
+            )
 
     @property
     def store(self) -> str:
@@ -296,7 +310,7 @@ class Tracker:
         backend = keras.backend.backend()
         answers = np.asarray(model.predict(example, verbose=0))
         with self._reached():
-            name = model_name(self._client, self._study, self._experiment)
+            name = own_model(self._client, self._study, self._experiment)
         details = {
             "name": "model",
             "signature": mlflow.models.infer_signature(example, answers),
@@ -313,7 +327,6 @@ class Tracker:
             else:
                 # Without an input example, which this writes before it creates the folder, and fails.
                 logged = mlflow.keras.log_model(model, **details)
-            self._client.set_registered_model_tag(name, STUDY_TAG, self._study.id)
             return str(logged.model_uri)
 
     @contextmanager

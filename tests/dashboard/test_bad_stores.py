@@ -85,7 +85,19 @@ def test_a_deleted_architecture_is_told(tmp_path: Path) -> None:
     written.add([0.5])
     shutil.rmtree(artifact(tmp_path, written.trials[0][1], ARCHITECTURE_FILE).parent)
     app = opened(tmp_path, "trial", study="birds", trial="0")
-    assert [warning.value for warning in app.warning] == ["The file was deleted, or the trial is still running."]
+    (told,) = (warning.value for warning in app.warning)
+    assert told.startswith("The file was deleted, the trial is still running, or ")
+
+
+def test_an_architecture_that_only_a_server_can_find_is_told_with_what_to_set(tmp_path: Path) -> None:
+    written = Written(tmp_path)
+    written.add([0.5])
+    with closing(sqlite3.connect(tmp_path / "mlflow.db")) as store, store:  # as a server has it
+        store.execute("UPDATE runs SET artifact_uri = 'mlflow-artifacts:/1/' || run_uuid || '/artifacts'")
+    app = opened(tmp_path, "trial", study="birds", trial="0")
+    (told,) = (warning.value for warning in app.warning)
+    assert "or a server through which it was logged keeps the file: then set `MLFLOW_TRACKING_URI`" in told
+    assert "Learning" in [header.value for header in app.subheader]
 
 
 def parts() -> None:

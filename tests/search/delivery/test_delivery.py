@@ -1,6 +1,7 @@
 """Delivery to MLflow and `optuna.db`: in order, nothing lost, nothing twice, whatever is killed or out of reach."""
 
 import json
+import re
 import signal
 import sqlite3
 import subprocess
@@ -200,16 +201,20 @@ def test_a_trial_whose_run_was_deleted_while_it_ran_is_delivered_and_so_are_all_
     assert Runs(folder.path).of(running.number) == runs[1].info.run_id
 
 
-@pytest.mark.parametrize("damage", ["runs", "offset", "both"])
+@pytest.mark.parametrize("damage", ["runs", "ids", "offset", "both"])
 def test_what_is_noted_of_the_delivery_may_be_damaged(folder: StudyFolder, damage: str) -> None:
     search = Search(folder)
     search.trials(3)
     deliver(folder)
-    if damage != "offset":
+    if damage == "ids":  # which MLflow refuses to look for, as has to be done where the store is not noted
+        (folder.path / "delivered.json").unlink()
+        rows = [(0, ""), (1, "a!b"), (2, "x" * 300)]
+        (folder.path / "runs.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    elif damage != "offset":
         runs = folder.path / "runs.jsonl"
         lines = runs.read_text().splitlines()
         runs.write_text("\n".join([lines[0], "[1, {", "17", lines[2], ""]))
-    if damage != "runs":
+    if damage not in ("runs", "ids"):
         noted = json.loads((folder.path / "delivered.json").read_text())
         (folder.path / "delivered.json").write_text(json.dumps({**noted, "mlflow": noted["mlflow"] + 1000}))
     search.trials(1)
@@ -298,6 +303,27 @@ def test_a_delivery_is_followed_with_any_number_of_open_files(folder: StudyFolde
         outbox.wait_until_ready()
         outbox.deliver_rest(True)
     require_all_once(folder, store(folder), 1)
+
+
+def test_a_study_that_was_logged_through_a_server_on_the_homes_own_file_says_which_address_it_needs(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = without_trials(tmp_path / "home", "served")
+    (tmp_path / "home" / "mlflow.db").symlink_to(server.store.removeprefix("sqlite:///"))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
+    deliver(folder)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    told = (
+        f"MLflow at {store(folder)}: the experiment 'served' was made through a server, which keeps its artifacts: "
+        "start that server, as `mlflow server` or `mlflow ui` was started then, and set MLFLOW_TRACKING_URI to its "
+        "address, http://HOST:PORT"
+    )
+    with closing(Outbox(folder)) as outbox, pytest.raises(WorkError, match=re.escape(told)):
+        outbox.wait_until_ready()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
+    Search(folder).trials(1)
+    deliver(folder)
+    require_all_once(folder, server.store, 1)
 
 
 def wait_until_told(outbox: Outbox, caplog: pytest.LogCaptureFixture) -> None:

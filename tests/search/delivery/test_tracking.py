@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from mlflow.tracking import MlflowClient
 from samples import a_study, completed
 
 from convsearch.dashboard.reading.reader import Reader
-from convsearch.search.delivery.experiment import STUDY_TAG, model_name, quoted
+from convsearch.search.delivery.experiment import STUDY_TAG, own_model, quoted
 from convsearch.search.delivery.optuna_file import OptunaFile
 from convsearch.search.delivery.pages import every
 from convsearch.search.delivery.reach import tracking_uri
@@ -104,7 +105,15 @@ def test_an_empty_address_of_the_users_own_server_is_none(tmp_path: Path, monkey
 
 
 @pytest.mark.parametrize(
-    "place", ["sqlite:///{}/mine/mlflow.db", "sqlite:///mine/mlflow.db", "sqlite:///link/mlflow.db"]
+    "place",
+    [
+        "sqlite:///{}/mine/mlflow.db",
+        "sqlite:///mine/mlflow.db",
+        "sqlite:///link/mlflow.db",
+        "sqlite+pysqlite:///{}/mine/mlflow.db",
+        "sqlite:///file:{}/mine/mlflow.db?uri=true",
+        "sqlite:///file:link/mlflow.db?mode=rwc&uri=true",
+    ],
 )
 def test_an_address_that_names_the_homes_own_file_is_no_other_store(
     place: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -320,13 +329,42 @@ def test_a_registered_model_of_another_study_gets_no_version_of_this_one(tmp_pat
     client = MlflowClient(tracking_uri(home))
     own = logged(home, STUDY)
     experiment = client.get_experiment(own.experiment_id)
-    assert model_name(client, STUDY, experiment) == "mine"
-    client.create_registered_model("mine", {STUDY_TAG: STUDY.id})
-    assert model_name(client, STUDY, experiment) == "mine"
+    assert own_model(client, STUDY, experiment) == "mine"
+    assert own_model(client, STUDY, experiment) == "mine"
     client.set_registered_model_tag("mine", STUDY_TAG, another().id)
-    assert model_name(client, STUDY, experiment) == f"mine-{STUDY.id[:8]}"
+    assert own_model(client, STUDY, experiment) == f"mine-{STUDY.id[:8]}"
+    client.delete_registered_model(f"mine-{STUDY.id[:8]}")
     client.delete_registered_model_tag("mine", STUDY_TAG)  # somebody else's: no version of it is a run of ours
-    assert model_name(client, STUDY, experiment) == f"mine-{STUDY.id[:8]}"
+    assert own_model(client, STUDY, experiment) == f"mine-{STUDY.id[:8]}"
+    assert STUDY_TAG not in client.get_registered_model("mine").tags
+
+
+def test_a_registered_model_that_an_earlier_version_made_is_the_studys_if_a_run_of_it_is_a_version(
+    tmp_path: Path,
+) -> None:
+    home = Home(tmp_path)
+    client, own = MlflowClient(tracking_uri(home)), logged(home, STUDY)
+    run = Runs(tmp_path / "mine").of(0)
+    client.create_registered_model("mine")
+    client.create_model_version("mine", str(tmp_path / "model"), run)
+    assert own_model(client, STUDY, client.get_experiment(own.experiment_id)) == "mine"
+    assert client.get_registered_model("mine").tags[STUDY_TAG] == STUDY.id  # it has one from now on
+
+
+def test_namesakes_that_publish_at_one_moment_have_a_registered_model_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'server.db'}")
+    studies = [a_study(id=uuid4().hex) for _ in range(4)]
+    client = MlflowClient(f"sqlite:///{tmp_path / 'server.db'}")
+    places = [client.get_experiment(Tracker(Home(tmp_path / study.id), study).experiment_id) for study in studies]
+    # Each has asked for its name before any of them has logged a model.
+    with ThreadPoolExecutor(len(studies)) as at_once:
+        names = list(at_once.map(own_model, [client] * len(studies), studies, places))
+    assert sorted(len(name) for name in names) == [4, 13, 13, 13]  # `mine`, and three that are told apart
+    for name, study in zip(names, studies, strict=True):
+        assert client.get_registered_model(name).tags[STUDY_TAG] == study.id
 
 
 @pytest.mark.parametrize("name", ["birds/2026", "a:b", "it's", 'it\'s "quoted" too', "x" * 300])
@@ -336,10 +374,9 @@ def test_a_model_has_its_studys_name_whatever_the_experiment_is_called_in_mlflow
     client.rename_experiment(own.experiment_id, name)
     experiment = client.get_experiment(Tracker(Home(tmp_path), STUDY).experiment_id)
     assert experiment.name == name
-    assert model_name(client, STUDY, experiment) == "mine"
-    client.create_registered_model("mine", {STUDY_TAG: another().id})
-    assert client.create_registered_model(model_name(client, STUDY, experiment), {STUDY_TAG: STUDY.id})
-    assert model_name(client, STUDY, experiment) == f"mine-{STUDY.id[:8]}"
+    assert own_model(client, STUDY, experiment) == "mine"
+    client.set_registered_model_tag("mine", STUDY_TAG, another().id)
+    assert own_model(client, STUDY, experiment) == f"mine-{STUDY.id[:8]}"
 
 
 def test_a_registered_model_that_was_renamed_gets_the_next_version_too(tmp_path: Path) -> None:
@@ -347,7 +384,7 @@ def test_a_registered_model_that_was_renamed_gets_the_next_version_too(tmp_path:
     experiment = client.get_experiment(logged(Home(tmp_path), STUDY).experiment_id)
     client.create_registered_model("mine", {STUDY_TAG: STUDY.id})
     client.rename_registered_model("mine", "the best of birds")
-    assert model_name(client, STUDY, experiment) == "the best of birds"
+    assert own_model(client, STUDY, experiment) == "the best of birds"
 
 
 @pytest.mark.parametrize("text", ["plain", "it's", 'a "quoted" one', "", "a\\b", "a`b", "100 %", "a = 'b"])
