@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from ...search.delivery.tracking import ARCHITECTURE_FILE
 from ...search.study.home import Home
 from ...search.system.addresses import discreet, masked, mlflow_url
-from ...search.values.commands import home_option
+from ...search.values.commands import command
 from ...spaces.architecture import Candidate
 from ...spaces.errors import InputError
 from ..reading.progress import progress_of
@@ -53,7 +53,7 @@ def names_or_stop(home: Path) -> list[str]:
     """Return the names of all studies; if there are none, show how to create one and stop."""
     if not (names := store(home).names()):
         st.info("A search creates one; leave this page open, and it will appear.", title="No study yet")
-        st.code(f"convsearch run{home_option(home)}", language="shell")
+        st.code(command("run", home=home), language="shell")
         for name, uri in _elsewhere(home):
             st.info(
                 f"The runs of {plain(name)} are in its shared database: set `MLFLOW_TRACKING_URI` to "

@@ -12,7 +12,7 @@ from ...search.study.folder import StudyFolder
 from ...search.study.runs import FILE as RUNS_FILE
 from ...search.study.runs import Runs
 from ...search.system.processes import environment
-from ...search.values.commands import typed
+from ...search.values.commands import resume_command, typed
 from ...spaces.errors import InputError
 from .folders import study_folder
 
@@ -48,8 +48,8 @@ def folder_of(home: Path, study: str, identity: str | None, number: int, run: st
     known = runs.of(number)
     if known is None and runs.damaged:
         raise BundleError(
-            f"{folder.path / RUNS_FILE} is damaged: continue the study with `convsearch run --study {folder.name} "
-            "--resume`, which writes it anew."
+            f"{folder.path / RUNS_FILE} is damaged: continue the study with `{resume_command(folder.path)}`, which "
+            "writes it anew."
         )
     if known != run:
         raise BundleError(f"The study of this name in {home} is another one, or this trial ran in another loop of it.")
@@ -65,9 +65,9 @@ def winner(folder: StudyFolder) -> int | None:
     return None if result is None or not folder.bundle.is_dir() else result.best
 
 
-def command(home: Path, study: str, number: int | None) -> list[str]:
-    """Return the arguments of the command without `--to`; `number` is None for the winner."""
-    return ["export", study if number is None else f"{study}:{number}", "--home", typed(home)]
+def reference(study: str, number: int | None) -> str:
+    """Return what `convsearch export` takes for a trial; `number` is None for the winner."""
+    return study if number is None else f"{study}:{number}"
 
 
 def bundle(home: Path, study: str, number: int | None) -> bytes:
@@ -80,7 +80,7 @@ def bundle(home: Path, study: str, number: int | None) -> bytes:
         raise BundleError("Another bundle is being made; try again in a moment.")
     try:
         with tempfile.TemporaryDirectory() as place:
-            return _zipped(command(home, study, number), Path(place))
+            return _zipped(["export", reference(study, number), "--home", typed(home)], Path(place))
     finally:
         MAKING.release()
 

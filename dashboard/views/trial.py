@@ -10,12 +10,13 @@ import streamlit as st
 from ...search.report.explain import explained
 from ...search.study.folder import StudyFolder
 from ...search.system.addresses import masked
+from ...search.values.commands import command
 from ...spaces.architecture import Candidate
 from ..figures.learning_curves import learning
 from ..figures.trial.times import times
 from ..page import address, live, shown
 from ..page.words import plain, plain_lines
-from ..reading.bundle import BundleError, bundle, command, folder_of, winner
+from ..reading.bundle import BundleError, bundle, folder_of, reference, winner
 from ..reading.rows import MEASURES
 from ..reading.study import Study
 from .field import show_field
@@ -171,7 +172,7 @@ def _bundle(home: Path, study: Study, trial: "pd.Series[Any]", folder: StudyFold
     if is_winner:
         st.caption("The study's winner: trained to the end, and tested once on images that it had never seen.")
     exported = None if is_winner else number
-    st.code("convsearch " + shlex.join([*command(home, folder.name, exported), "--to", "DIR"]), language="shell")
+    st.code(command("export", reference(folder.name, exported), "--to", "DIR", home=home), language="shell")
     st.caption("The model, its labels, its card and a program that predicts; it is checked in a fresh process first.")
     made: dict[str, bytes] = st.session_state.setdefault(BUNDLE, {})
     if st.button("Make the bundle", key="make", icon=":material/package_2:"):

@@ -14,14 +14,14 @@ def search(options: Options) -> None:
     from ..launch.launch import launch
     from ..report.study import next_commands, show
     from ..study.home import Home
-    from ..values.commands import home_option
+    from ..values.commands import resume_command
 
     try:
         folder = launch(options, console(stderr=True))
     except KeyboardInterrupt:
         raise WorkError(
             "stopped immediately; finished work is kept, and "
-            f"`convsearch run --study {options.study or 'NAME'} --resume{home_option(options.home)}` continues"
+            f"`{resume_command(options.home / (options.study or 'NAME'))}` continues"
         ) from None
     printed = console()
     printed.print(show(folder))

@@ -1,6 +1,6 @@
 """`convsearch studies` lists them all, `convsearch show` one of them."""
 
-from ..values.commands import home_option
+from ..values.commands import command
 from .terminal import HOME, HomeOption, JsonOption, StudyArgument, print_json, print_text
 
 
@@ -11,7 +11,7 @@ def studies(home: HomeOption = HOME) -> None:
 
     found = Home(home)
     if not found.studies():
-        print_text(f"no study in {home} yet: `convsearch run{home_option(home)}` creates one")
+        print_text(f"no study in {home} yet: `{command('run', home=home)}` creates one")
         return
     print_text(study_table(found))
 

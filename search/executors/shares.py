@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ...spaces.errors import InputError
 from ..system.machine import Gpu, Machine
+from ..values.commands import command
 
 CORES = 2  # for each worker, by default: a small network leaves more of them idle
 NEEDED = 2 * 2**30  # bytes of memory for each worker, by default; one starts with about 600 MB
@@ -110,7 +111,7 @@ def _used(machine: Machine, gpus: Sequence[int]) -> list[Gpu]:
     for index in gpus:
         if index not in by_index:
             there = f"this machine has {_named(machine.gpus)}" if by_index else "this machine has no usable GPU"
-            raise InputError(f"--gpus {index}: {there}; `convsearch doctor` lists what it has")
+            raise InputError(f"--gpus {index}: {there}; `{command('doctor')}` lists what it has")
     return [by_index[index] for index in dict.fromkeys(gpus)] if gpus else list(machine.gpus)
 
 

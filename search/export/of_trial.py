@@ -10,6 +10,7 @@ from ..study.repeats import standings
 from ..study.trial import Trial
 from ..system.backend import import_keras
 from ..system.files import copy_folder
+from ..values.commands import command, typed
 from .model_card import Facts
 from .target import checked_target, new_target
 from .verify import CHECKED, Verifier
@@ -48,7 +49,7 @@ def export_bundle(folder: StudyFolder, trial: Trial | None, to: Path) -> float:
     if trial is None:
         if folder.result() is None or not folder.bundle.is_dir():
             best = folder.record().best()
-            hint = f"; `{study.name}:{best[0].number}` exports its best trial so far" if best else ""
+            hint = f"; `{_export(folder, best[0], to)}` exports its best trial so far" if best else ""
             raise InputError(f"the study '{study.name}' has no tested winner yet: --resume finishes it{hint}")
         with new_target(to, target) as place:
             return _copy(folder.bundle, place, dataset, split)
@@ -56,7 +57,7 @@ def export_bundle(folder: StudyFolder, trial: Trial | None, to: Path) -> float:
     if trial.loop is not None and not weights.exists():
         raise InputError(
             f"trial {trial.number} ({trial.state}) ran in the loop {trial.loop}: its weights are in that loop's home, "
-            f"where `convsearch export {study.name}:{trial.number}` finds them if they are kept"
+            f"where `{command('export', f'{study.name}:{trial.number}', '--to', 'DIR')}` finds them if they are kept"
         )
     if not weights.exists():
         kept = ", ".join(map(str, folder.kept()))
@@ -73,6 +74,10 @@ def export_bundle(folder: StudyFolder, trial: Trial | None, to: Path) -> float:
             trained = f"The weights are those of its best epoch, {trial.best_epoch}."
             facts = Facts(study, trial, trial.candidate, counts, trial.value or 0.0, trained, None, folder.tests())
             return write_bundle(place, model, momentum, facts, dataset, split, verifier)
+
+
+def _export(folder: StudyFolder, trial: Trial, to: Path) -> str:
+    return command("export", f"{folder.name}:{trial.number}", "--to", typed(to), home=folder.path.parent)
 
 
 def _copy(bundle: Path, place: Path, dataset: Dataset, split: Split) -> float:

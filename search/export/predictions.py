@@ -8,6 +8,7 @@ import numpy as np
 from ...spaces.errors import InputError, WorkError
 from ..sources.images import decode, read_header
 from ..system.backend import import_keras
+from ..values.commands import command
 from .labels import read_labels
 
 
@@ -20,7 +21,8 @@ def predictions(bundle: Path, paths: list[Path]) -> list[dict[str, Any]]:
     """
     for name in ("model.keras", "labels.txt"):
         if not (bundle / name).is_file():
-            raise InputError(f"{bundle}: not a bundle: it has no {name}; `convsearch export STUDY --to DIR` writes one")
+            export = command("export", "STUDY", "--to", "DIR")
+            raise InputError(f"{bundle}: not a bundle: it has no {name}; `{export}` writes one")
     for path in paths:
         if not path.is_file():
             raise InputError(f"{path}: no such image")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from ...spaces.errors import InputError, nearest
+from ..values.commands import command
 from ..values.text import answers, numbers
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _image_size(text: str) -> tuple[int, int]:
 def _gpus(text: str) -> tuple[int, ...]:
     found = [numbers(part, 1) for part in text.split(",")]
     if None in found:
-        raise InputError(f"--gpus {text}: write GPU numbers, as in 0,2; `convsearch doctor` lists them")
+        raise InputError(f"--gpus {text}: write GPU numbers, as in 0,2; `{command('doctor')}` lists them")
     return tuple(part[0] for part in found if part is not None)
 
 

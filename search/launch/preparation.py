@@ -131,7 +131,7 @@ def _epochs(contract: Contract, space: SearchSpace, images: int, budget: Budget)
         return contract.epochs or usual_epochs(space, images)
     minutes = budget.seconds / 60
     if contract.epochs is not None and contract.resumed and contract.folder.record().best():
-        require_time_to_export(minutes)
+        require_time_to_export(minutes, contract.folder.path)
         return contract.epochs
     return epochs_for(space, images, minutes, contract.epochs, budget.elapsed)
 

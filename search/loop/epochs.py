@@ -2,11 +2,13 @@
 
 import math
 import random
+from pathlib import Path
 
 from ...spaces.architecture import Candidate
 from ...spaces.errors import InputError
 from ...spaces.known.portfolio import guesses
 from ...spaces.space import SearchSpace
+from ..values.commands import command
 from ..values.words import counted
 from .budget import EXPORT_SECONDS, SEARCH_SHARE, STARTING_SECONDS
 from .cost import Costs
@@ -56,7 +58,7 @@ def epochs_for(
             f"{counted(requested or FEWEST, 'epoch')} of a first network about {least - around:.0f}: use at least "
             f"--minutes {_rounded_up(least / 60):g}"
             + (", or fewer --epochs" if requested and requested > 1 else "")
-            + ". `convsearch check` inspects a space without training"
+            + f". `{command('check', 'SPACE', '--input', str(space.input))}` inspects a space without training"
         )
     if requested is not None:
         return requested
@@ -66,14 +68,14 @@ def epochs_for(
     return max(FEWEST, min(most, int(search / trials / costs.epoch(guess))))
 
 
-def require_time_to_export(minutes: float) -> None:
-    """Raise an InputError if a study that has a result cannot be exported within the minutes."""
+def require_time_to_export(minutes: float, folder: Path) -> None:
+    """Raise an InputError if a study that has a result, in this folder, cannot be exported within the minutes."""
     least = STARTING_SECONDS + EXPORT_SECONDS
     if minutes * 60 < least:
         raise InputError(
             f"--minutes {minutes:g}: too short. Starting, testing and exporting take about {least:.0f} seconds: with "
             f"--minutes {_rounded_up(least / 60):g} the best trial so far is exported, with more there are more "
-            "trials. `convsearch show` lists the trials without running any"
+            f"trials. `{command('show', folder.name, home=folder.parent)}` lists the trials without running any"
         )
 
 

@@ -18,6 +18,7 @@ from ..study.objectives import DEFAULT, costs, front
 from ..study.record import Record
 from ..study.trial import Trial, now
 from ..training.checkpoint import saved_epochs
+from ..values.commands import command
 from ..values.job import EpochReport, Job, Outcome
 from ..values.proposal import Proposal, State
 from .budget import Budget
@@ -198,7 +199,7 @@ class Loop:
         if trial.state == "failed" and self.record.counts()["failed"] >= HOPELESS and not self.record.best():
             raise WorkError(
                 f"the first {HOPELESS} trials all failed, the last with: {trial.error}; "
-                "`convsearch show` lists all reasons"
+                f"`{command('show', self.record.folder.name, home=self.record.folder.parent)}` lists all reasons"
             )
 
     def _has_checkpoint(self, trial: Trial) -> bool:

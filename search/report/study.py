@@ -19,7 +19,7 @@ from ..study.record import Record
 from ..study.result import Result
 from ..study.settings import StudySettings
 from ..system.addresses import masked, optuna_url, sqlite_url
-from ..values.commands import home_option, typed
+from ..values.commands import command, typed
 from ..values.words import duration, sparkline
 from .standings import standing_lines
 
@@ -207,13 +207,12 @@ def _read(tests: int, shared: bool) -> str:
 def next_commands(home: Home, folder: StudyFolder) -> list[str]:
     """Return useful next commands, and where an MLflow server shows the study."""
     result, storage = folder.result(), folder.read().storage
-    option = home_option(home.path)
     return [
-        *([f"convsearch predict {quote(typed(folder.bundle))} IMAGE..."] if result else []),
-        f"convsearch show {folder.name}{option}",
-        f"convsearch explain {folder.name}{option}",
-        f"convsearch export {folder.name}{option} --to DIR",
-        f"convsearch dashboard{option}",
+        *([command("predict", typed(folder.bundle), "IMAGE...")] if result else []),
+        command("show", folder.name, home=home.path),
+        command("explain", folder.name, home=home.path),
+        command("export", folder.name, "--to", "DIR", home=home.path),
+        command("dashboard", home=home.path),
         # Where it was delivered to is where this home delivers to now, even if it has another name since.
         *([_mlflow(masked(tracking_uri(home, storage)))] if result and result.mlflow else []),
         *([f"optuna-dashboard {quote(masked(optuna_url(storage)))}"] if storage else []),

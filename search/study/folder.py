@@ -17,6 +17,7 @@ from ...spaces.definition import Definition, load_yaml, parse
 from ...spaces.errors import InputError
 from ...spaces.space import SearchSpace
 from ..system.files import partial_folder, publish, settle_replacement, write_bytes, write_text
+from ..values.commands import command, typed
 from .record import Record
 from .repeats import Repeats, Standing
 from .result import Result
@@ -195,10 +196,11 @@ class StudyFolder:
         return space
 
     def _changed(self, study: StudySettings, how: str) -> InputError:
+        words = ("--data", study.data.source, "--space", typed(self.space_file), "--warm-start", study.name)
         return InputError(
             f"{self.space_file}: {how}: the study's space was changed after the study had begun. Restore it (in "
-            "MLflow, the run of each launch has it as space.yaml), or start a new study with --space "
-            f"{self.space_file} --warm-start {study.name}"
+            "MLflow, the run of each launch has it as space.yaml), or start a new study: "
+            f"`{command('run', *words, home=self.path.parent)}`"
         )
 
     def definition(self, study: StudySettings) -> Definition:

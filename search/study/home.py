@@ -6,7 +6,7 @@ from tempfile import TemporaryFile
 
 from ...spaces.errors import InputError, nearest
 from ...spaces.printable import is_utf8, printable
-from ..values.commands import home_option
+from ..values.commands import command
 from .folder import DATA, StudyFolder
 from .trial import Trial
 
@@ -86,7 +86,7 @@ class Home:
         folder = self.study(name)
         if not folder.file.exists():
             names = [study.name for study in self.studies()]
-            none = f"there is none yet: `convsearch run{home_option(self.path)}` creates one"
+            none = f"there is none yet: `{command('run', home=self.path)}` creates one"
             hint = nearest(name, names) if names else none
             raise InputError(f"no study '{name}' in {self.path}: {hint}")
         return folder

@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from shlex import quote
+from shlex import join, quote
 
 DEFAULT_HOME = Path("studies")  # where a command looks for studies if neither --home nor the variable says where
 HOME_VARIABLE = "CONVSEARCH_HOME"
@@ -15,9 +15,14 @@ def home_option(home: Path) -> str:
     return f" --home {quote(typed(home))}"
 
 
+def command(*words: str, home: Path | None = None) -> str:
+    """Return `convsearch` with these words as a shell takes them, and with the home, if one is given."""
+    return f"convsearch {join(words)}{'' if home is None else home_option(home)}"
+
+
 def resume_command(folder: Path) -> str:
     """Return the command that continues the study in a folder."""
-    return f"convsearch run --study {folder.name} --resume{home_option(folder.parent)}"
+    return command("run", "--study", folder.name, "--resume", home=folder.parent)
 
 
 def typed(path: Path) -> str:

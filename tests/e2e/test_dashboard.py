@@ -10,8 +10,7 @@ from bundles import assert_predicts
 from streamlit.testing.v1 import AppTest
 from terminal import PATIENCE, Finished
 
-from convsearch.dashboard.reading.bundle import BundleError, bundle, folder_of, winner
-from convsearch.dashboard.reading.bundle import command as command_of
+from convsearch.dashboard.reading.bundle import BundleError, bundle, folder_of, reference, winner
 from convsearch.search.data import Dataset, Split
 from convsearch.search.study.folder import StudyFolder
 from convsearch.search.study.runs import Runs
@@ -52,11 +51,11 @@ def test_the_winner_shows_how_it_did_on_the_test_images(folder: StudyFolder) -> 
     app = trial_page(folder, result.best)
     assert "Test" in [header.value for header in app.subheader]
     assert any(f"**{result.test.accuracy:.1%}** of 359 images" in text.value for text in app.markdown)
-    assert f"convsearch export {folder.name} --home {folder.path.parent} --to DIR" in [code.value for code in app.code]
+    assert f"convsearch export {folder.name} --to DIR --home {folder.path.parent}" in [code.value for code in app.code]
     other = next(number for number in folder.kept() if number != result.best)
     shown = trial_page(folder, other)
     assert "Test" not in [header.value for header in shown.subheader]
-    assert f"convsearch export {folder.name}:{other} --home {folder.path.parent} --to DIR" in [
+    assert f"convsearch export {folder.name}:{other} --to DIR --home {folder.path.parent}" in [
         c.value for c in shown.code
     ]
 
@@ -123,7 +122,7 @@ def test_only_the_study_that_a_run_belongs_to_is_taken_from_the_home(folder: Stu
     assert run is not None
     found = folder_of(home, folder.name, folder.read().id, best, run)
     assert winner(found) == best
-    assert command_of(home, folder.name, best) == ["export", f"first:{best}", "--home", str(home)]
+    assert (reference("first", None), reference("first", best)) == ("first", f"first:{best}")
     with pytest.raises(BundleError, match="another one"):
         folder_of(home, folder.name, folder.read().id, best, "0" * 32)
     for name in ("second", "../home/first", "/etc", "data"):
