@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
+from shlex import quote
 from typing import Any
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -26,6 +27,7 @@ from ...search.delivery.pages import every
 from ...search.delivery.reach import reach
 from ...search.delivery.tracking import DATA_TAG
 from ...search.system.addresses import discreet, masked, sqlite_path
+from ...search.values.commands import command
 
 PAGE = 500  # runs per query
 FAILED = 3.0  # seconds for which a failed server is not queried again
@@ -62,6 +64,7 @@ class Reader:
         page: int = PAGE,
         patience: float = FIRST,
         artifacts: Path | None = None,
+        home: Path | None = None,
     ) -> None:
         """Start without a query.
 
@@ -71,12 +74,13 @@ class Reader:
             page: runs per query.
             patience: seconds that the store has to answer, and to wait for its lock, when it is first looked at.
             artifacts: the folder of all artifacts, if the store is a home's own.
+            home: whose store it is, for the commands that errors suggest; None is the usual one.
         """
         self.uri = uri
         self.path = sqlite_path(uri)
         self.page = page
         self._fresh, self._patience = fresh, patience
-        self._artifacts = artifacts
+        self._artifacts, self._home = artifacts, home
         self._failed: tuple[float, StoreError] | None = None
         self._inode: int | None = None  # of the file that MLflow has opened
         self._opened: MlflowClient | None = None
@@ -117,16 +121,17 @@ class Reader:
             search = self._client().search_experiments
             return list(every(lambda token: search(filter_string=which, order_by=order, page_token=token)))
 
-    def runs(self, experiments: Sequence[str], which: str) -> Iterator[Run]:
+    def runs(self, experiments: Sequence[str], which: str, view: int = ViewType.ACTIVE_ONLY) -> Iterator[Run]:
         """Yield runs of experiments in the order in which they began.
 
         Args:
             experiments: their IDs.
             which: a filter in MLflow's syntax.
+            view: one of MLflow's ViewTypes: those that exist, or those that were deleted.
         """
         if experiments:  # without any, MLflow would search all of them
             order = ["attributes.start_time ASC"]
-            yield from every(lambda token: self._page(experiments, which, order, self.page, token))
+            yield from every(lambda token: self._page(experiments, which, order, self.page, token, view))
 
     def newest(self, experiment: str, which: str) -> Sequence[Run]:
         """Return the run of an experiment that began last, if any."""
@@ -176,9 +181,21 @@ class Reader:
         found = self._artifacts.joinpath(*place.parts[-3:], path)  # STUDY/RUN/artifacts
         return found if found.is_file() else None
 
-    def _page(self, experiments: Sequence[str], which: str, order: list[str], count: int, token: str | None) -> Any:
+    def _page(
+        self,
+        experiments: Sequence[str],
+        which: str,
+        order: list[str],
+        count: int,
+        token: str | None,
+        view: int = ViewType.ACTIVE_ONLY,
+    ) -> Any:
         with self._read(), _uncollected():
-            return self._client().search_runs(list(experiments), which, ViewType.ACTIVE_ONLY, count, order, token)
+            found = self._client().search_runs(list(experiments), which, view, count, order, token)
+        for run in found:
+            for name in [name for name, value in run.data.tags.items() if value is None]:  # MLflow stores that too
+                del run.data.tags[name]
+        return found
 
     # ------------------------------------------------------------------ the store
 
@@ -202,7 +219,7 @@ class Reader:
         except sqlite3.Error as error:
             if "no such table" in str(error):
                 return False
-            raise _store_error(self.uri, error) from error
+            raise _store_error(self.uri, error, self._home) from error
 
     def _client(self) -> MlflowClient:
         if self._opened is None:
@@ -221,7 +238,7 @@ class Reader:
         try:
             yield
         except (MlflowException, SQLAlchemyError, OSError) as error:
-            failure = _store_error(self.uri, error)
+            failure = _store_error(self.uri, error, self._home)
             self._failed = time.monotonic(), failure
             raise failure from error
 
@@ -241,15 +258,15 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _store_error(uri: str, error: Exception) -> StoreError:
+def _store_error(uri: str, error: Exception, home: Path | None) -> StoreError:
     line = (str(error).strip().splitlines() or [type(error).__name__])[0]
     shown = masked(uri)
     if "out-of-date database schema" in str(error):
-        remedy = f"Keep a copy of it, then: mlflow db upgrade {shown}"
+        remedy = f"Keep a copy of it, then: mlflow db upgrade {quote(shown)}"
         return StoreError(f"The MLflow store at {shown} is of another version.", remedy)
     if uri.startswith("http") and "error code" not in line:
         return StoreError(f"The MLflow server at {shown} does not answer.", "Check the server; this page tries again.")
-    remedy = "convsearch doctor says what is wrong with it."
+    remedy = f"{command('doctor', home=home)} says what is wrong with it."
     if "database is locked" in str(error):
         remedy = "Another program is writing to it; this page tries again."
     return StoreError(f"MLflow cannot be read at {shown}: {discreet(line)}", remedy)

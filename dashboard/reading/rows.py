@@ -29,7 +29,11 @@ MEASURES = {  # MLflow's names and ours
     "seconds.training": "training (s)",
     "seconds.evaluating": "evaluating (s)",
 }
-NUMBER = re.compile(r"[0-9]{1,9}")  # of a trial
+NUMBER = re.compile(r"[0-9]{1,9}")  # of a trial, or of trials
+SHARE = (0.0, 1.0)
+BOUNDS = {"best_val_accuracy": SHARE, "accuracy": SHARE, "val_accuracy": SHARE, "gap": (-1.0, 1.0)}  # by MLflow's names
+USUAL = (0.0, 2.0**53)  # of all other numbers; MLflow's SQLite has the largest float where infinity was logged
+LAST = 9_000_000_000_000  # milliseconds since 1970, in 2255: what plotly and pandas can still count in nanoseconds
 REACHED = ("best_val_accuracy", "gap", "best_epoch")  # what a trial that failed has not, whatever it had before
 TAGS = ("state", "worker", "error", "lost", "architecture", "hash")
 _OWN = {"trial", "run", "began", "ended", *TAGS, *MEASURES.values()}  # columns of every study
@@ -68,7 +72,7 @@ def _params(run: Run) -> dict[str, str]:
 
 def _moments(run: Run) -> list[datetime | None]:
     info = run.info
-    return [moment(info.start_time), moment(info.end_time) if info.end_time and info.status != "RUNNING" else None]
+    return [moment(info.start_time), None if info.status == "RUNNING" else moment(info.end_time)]
 
 
 def _measures(run: Run) -> list[float | None]:
@@ -76,7 +80,13 @@ def _measures(run: Run) -> list[float | None]:
     metrics = run.data.metrics
     if run.data.tags.get("state") == "failed":
         metrics = {name: value for name, value in metrics.items() if name not in REACHED}
-    return [metrics.get(name) for name in MEASURES]
+    return [bounded(name, metrics.get(name)) for name in MEASURES]
+
+
+def bounded(name: str, value: float | None) -> float | None:
+    """Return the value of one of MLflow's metrics; None where it is no number, or one that the metric cannot have."""
+    least, most = BOUNDS.get(name, USUAL)
+    return value if isinstance(value, int | float) and least <= value <= most else None
 
 
 def heading(column: str) -> str:
@@ -96,7 +106,7 @@ def merged(table: pd.DataFrame, changed: pd.DataFrame) -> pd.DataFrame:
 
 def _sorted(table: pd.DataFrame) -> pd.DataFrame:
     """Return the rows sorted by number; if a number has two runs, which no search creates, only the later one."""
-    found = table.sort_values(["trial", "began"], ignore_index=True)
+    found = table.sort_values(["trial", "began"], ignore_index=True, na_position="first")
     return found.drop_duplicates("trial", keep="last", ignore_index=True)
 
 
@@ -112,7 +122,7 @@ def typed(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
         if len(values) > 1:
             differ.append(name.removeprefix(OPTION))
         numbers = pd.to_numeric(values, errors="coerce")
-        if np.isnan(numbers).any():
+        if not np.isfinite(numbers).all():
             continue
         if (codes < 0).any():  # missing values have code -1, the last
             numbers = np.append(numbers, np.nan)
@@ -121,6 +131,8 @@ def typed(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     return pd.concat([words_and_others, pd.DataFrame(found, index=table.index)], axis=1)[table.columns], differ
 
 
-def moment(milliseconds: int) -> datetime:
-    """Return one of MLflow's times, in milliseconds since 1970, as a datetime in UTC."""
+def moment(milliseconds: int | None) -> datetime | None:
+    """Return one of MLflow's times, in milliseconds since 1970, as a datetime in UTC; None if it cannot be a time."""
+    if not isinstance(milliseconds, int | float) or not 0 < milliseconds < LAST:
+        return None
     return datetime.fromtimestamp(milliseconds / 1000, UTC)

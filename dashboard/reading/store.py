@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from mlflow.entities import Experiment, Run
+from mlflow.entities import Experiment, Run, ViewType
 
 from ...search.delivery.experiment import STUDY_TAG
 from ...search.delivery.reach import own_server, tracking_uri
@@ -22,8 +22,8 @@ from ...search.study.trial import CURVES
 from ...spaces.printable import printable
 from . import copies
 from .reader import FRESH, NEVER, PAGE, Reader, Stamp
-from .rows import merged, moment, table_of, typed
-from .study import Launch, Study
+from .rows import bounded, merged, moment, table_of, typed
+from .study import EARLIEST, Launch, Study
 
 WORTH_COPYING, COPIED = 200, 60.0  # least runs of a study that is copied; seconds between copies
 # Milliseconds: runs that ended within them are queried again, as they may have arrived after runs that ended later.
@@ -71,6 +71,17 @@ class _Kept:
         """Return the runs that had not ended."""
         return {run for run, (_, end) in self.marks.items() if end is None}
 
+    def needed(self) -> set[str]:
+        """Return the runs that the store has, if it goes on from here: what ran, began last and ended last."""
+        times = [self.runs[name] for name in ("began", "ended")]
+        last = {str(self.runs.at[found.idxmax(), "run"]) for found in times if found.notna().any()}
+        return self.running() | last
+
+    def is_older(self, run: Run) -> bool:
+        """Whether the run had ended later when it was read: the store is in an earlier state."""
+        before, now = self.marks.get(run.info.run_id, (None, None))[1], _mark(run)[1]
+        return before is not None and now is not None and now < before
+
     def is_at_rest(self, launches: tuple[Launch, ...]) -> bool:
         """Whether nothing can have changed: no launch is running or new, and all trials have ended."""
         is_running = any(launch.status == "RUNNING" for launch in launches)
@@ -90,7 +101,7 @@ class Store:
             worth_copying: least runs of a study that is copied to the user's cache.
         """
         own = Home(home).artifacts if own_server(Home(home)) is None else None
-        self.reader = Reader(tracking_uri(Home(home)), fresh, page, artifacts=own)
+        self.reader = Reader(tracking_uri(Home(home)), fresh, page, artifacts=own, home=home)
         self._worth_copying = worth_copying
         self._seen = _Seen()
         self._kept: dict[str, _Kept] = {}
@@ -184,7 +195,7 @@ class Store:
         known = {one: seen.launches[one] for one in ids if one in seen.launches}
         runs = list(self.reader.runs([one for one in ids if one not in known], _of(LAUNCH)))
         before = [run.info for launches in known.values() for run in launches.values()]
-        since = max((info.end_time or 0 for info in before), default=0) - OVERLAP_SHARED
+        since = _newest(info.end_time for info in before) - OVERLAP_SHARED
         ran = {info.run_id for info in before if info.status == "RUNNING"}
         runs += self.reader.changed(list(known), _of(LAUNCH), since, ran, seen.runs(LAUNCH, known)).values()
         found = {one: {run_id: run for run_id, run in known.get(one, {}).items() if run_id not in ran} for one in ids}
@@ -197,28 +208,30 @@ class Store:
         experiment = seen.experiments.get(name)
         if experiment is None:
             return None
+        version = kept.study.version if kept is not None and kept.study is not None else 0
         if kept is not None and (kept.study is None or kept.study.created != moment(experiment.creation_time)):
             kept = None  # it was deleted, and another one created under the same name
         place = copies.place_of(self.reader.uri, experiment)
         if kept is None and (copy := copies.load(place)) is not None:
-            kept = _of_copy(name, experiment, copy)
-        launches = tuple(
-            sorted(map(_launch, seen.launches[experiment.experiment_id].values()), key=lambda one: one.began)
-        )
+            deleted = self.reader.runs([experiment.experiment_id], _of(TRIAL), ViewType.DELETED_ONLY)
+            kept = _of_copy(name, experiment, copy[~copy["run"].isin([run.info.run_id for run in deleted])])
+        found = map(_launch, seen.launches[experiment.experiment_id].values())
+        launches = tuple(sorted(found, key=lambda one: one.began or EARLIEST))
         if kept is not None and kept.is_at_rest(launches):
             return replace(kept, stamp=seen.stamp)
-        if kept is None:
-            kept, runs = _Kept(), list(self._all(experiment, progress))
-        else:
+        runs = None
+        if kept is not None:
             shared = any("loop" in launch.tags for launch in launches)
-            runs = list(self._changed(experiment, kept, shared, seen.runs(TRIAL, [experiment.experiment_id])))
+            runs = self._changed(experiment, kept, shared, seen.runs(TRIAL, [experiment.experiment_id]))
+        if kept is None or runs is None:
+            kept, runs = _Kept(), list(self._all(experiment, progress))
         before, table = kept.study, merged(kept.runs, table_of(runs))
         changed = before is None or bool(runs) or before.launches != launches
         marks = kept.marks | {run.info.run_id: _mark(run) for run in runs}
         refreshed = replace(kept, runs=table, stamp=seen.stamp, marks=marks)
         for run in runs:
             refreshed.curves.pop(run.info.run_id, None)  # it has continued
-        refreshed.newest_end = max([kept.newest_end, *(run.info.end_time or 0 for run in runs)])
+        refreshed.newest_end = max(kept.newest_end, _newest(run.info.end_time for run in runs))
         if before is None or changed:
             trials, options = typed(table)
             refreshed.study = Study(
@@ -230,7 +243,7 @@ class Store:
                 launches=launches,
                 trials=trials,
                 options=options,
-                version=(before.version if before else 0) + 1,
+                version=version + 1,
                 identity=experiment.tags.get(STUDY_TAG),
             )
         if changed and len(table) >= self._worth_copying and seen.stamp.at - refreshed.saved > COPIED:
@@ -248,17 +261,28 @@ class Store:
                 progress(self._shares[experiment.name])
             yield run
 
-    def _changed(self, experiment: Experiment, kept: _Kept, shared: bool, running: Mapping[str, Run]) -> Iterator[Run]:
-        """Yield the runs of trials that have changed."""
-        since = kept.newest_end - (OVERLAP_SHARED if shared else OVERLAP)
-        found = self.reader.changed([experiment.experiment_id], _of(TRIAL), since, kept.running(), running)
-        yield from (run for run_id, run in found.items() if kept.marks.get(run_id) != _mark(run))
+    def _changed(
+        self, experiment: Experiment, kept: _Kept, shared: bool, running: Mapping[str, Run]
+    ) -> list[Run] | None:
+        """Return the runs of trials that have changed.
+
+        None if the store does not go on from what was kept, because runs were deleted or a backup was restored.
+        """
+        since, needed = kept.newest_end - (OVERLAP_SHARED if shared else OVERLAP), kept.needed()
+        found = self.reader.changed([experiment.experiment_id], _of(TRIAL), since, needed, running)
+        if needed - found.keys() or any(map(kept.is_older, found.values())):
+            return None
+        return [run for run_id, run in found.items() if kept.marks.get(run_id) != _mark(run)]
 
     def _curve(self, name: str, trial: "pd.Series[Any]") -> pd.DataFrame:
         known = self._kept.get(name)  # another viewer may have removed it after it was deleted
         kept = {} if known is None else known.curves
         if trial["run"] not in kept:
-            table = pd.DataFrame({curve: self.reader.history(trial["run"], curve) for curve in CURVES}).sort_index()
+            found = {curve: self.reader.history(trial["run"], curve) for curve in CURVES}
+            table = pd.DataFrame(
+                {curve: {step: bounded(curve, value) for step, value in found[curve].items()} for curve in CURVES},
+                dtype=float,
+            ).sort_index()
             table.index.name = "epoch"
             if trial["state"] == "running":
                 return table
@@ -271,8 +295,13 @@ def _of_copy(name: str, experiment: Experiment, copy: pd.DataFrame) -> _Kept:
     study = Study(name, experiment.experiment_id, "", "", moment(experiment.creation_time), (), copy)
     ends = [None if pd.isna(end) else round(end.timestamp() * 1000) for end in copy["ended"]]
     marks = dict(zip(copy["run"], zip(copy["state"], ends, strict=True), strict=True))
-    newest = max((end for end in ends if end is not None), default=0)
-    return _Kept(study, copy, NEVER, newest, time.monotonic(), marks)
+    return _Kept(study, copy, NEVER, _newest(ends), time.monotonic(), marks)
+
+
+def _newest(ends: Iterable[int | None]) -> int:
+    """Return the latest of some ends, in milliseconds since 1970; one that is still to come was a wrong clock's."""
+    now = 1000 * time.time()
+    return max((end for end in ends if end is not None and moment(end) is not None and end <= now), default=0)
 
 
 def _of(kind: str) -> str:
@@ -287,7 +316,6 @@ def _mark(run: Run) -> _Mark:
 
 def _launch(run: Run) -> Launch:
     info = run.info
-    ended = moment(info.end_time) if info.end_time else None
-    return Launch(
-        info.run_id, info.status, moment(info.start_time), ended, run.data.params, run.data.metrics, run.data.tags
-    )
+    metrics = {name: value for name, value in run.data.metrics.items() if bounded(name, value) is not None}
+    began, ended = moment(info.start_time), moment(info.end_time)
+    return Launch(info.run_id, info.status, began, ended, run.data.params, metrics, run.data.tags)

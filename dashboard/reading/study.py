@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -12,15 +12,16 @@ import pandas as pd
 from ...spaces.printable import printable
 
 IMPORTANCE = "importance."
+EARLIEST = datetime.min.replace(tzinfo=UTC)  # stands for a time that is not known
 
 
 @dataclass(frozen=True)
 class Launch:
-    """One launch of a study: its run, when it began and ended, and its options."""
+    """One launch of a study: its run, when it began and ended, as far as that is known, and its options."""
 
     run_id: str
     status: str
-    began: datetime
+    began: datetime | None
     ended: datetime | None
     params: dict[str, str]
     metrics: dict[str, float]
@@ -30,7 +31,9 @@ class Launch:
     def importances(self) -> dict[str, float]:
         """The share of each dimension; empty if unknown."""
         return {
-            name.removeprefix(IMPORTANCE): share for name, share in self.metrics.items() if name.startswith(IMPORTANCE)
+            name.removeprefix(IMPORTANCE): share
+            for name, share in self.metrics.items()
+            if name.startswith(IMPORTANCE) and share <= 1
         }
 
 
@@ -47,7 +50,7 @@ class Study:
     experiment_id: str
     data: str
     space: str
-    created: datetime
+    created: datetime | None
     launches: tuple[Launch, ...]
     trials: pd.DataFrame
     options: Sequence[str] = ()

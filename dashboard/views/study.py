@@ -55,13 +55,13 @@ def _head(home: Path, study: Study) -> None:
     with st.container(horizontal=True):
         st.metric("Best validation", "–" if best is None else f"{best['validation']:.1%}", border=True)
         st.metric("Trials", f"{len(study.trials):,}", border=True, help=counts(study.trials) or None)
-        st.metric("State", progress.state, border=True, help=progress.text)
+        st.metric("State", progress.state, border=True, help=plain(progress.text))
         st.metric("Data", plain(study.data) or "–", border=True)
         st.metric("Engine", plain(study.engine) or "–", border=True)
     summary = progress.text
     if best is not None:
-        summary = f"Best: trial {best['trial']}, {plain(str(best['architecture']))}; {summary}"
-    st.caption(summary)
+        summary = f"Best: trial {best['trial']}, {best['architecture']}; {summary}"
+    st.caption(plain(summary))
     if (tested := test_of(home, study)) is not None:
         number, test = tested
         st.page_link(

@@ -1,13 +1,16 @@
 """Stores that are damaged, that others write to, or that vanish while they are shown; names that are markup."""
 
+import math
 import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from half_written import half_written
+from mlflow.entities import RunTag
 from mlflow.tracking import MlflowClient
 from playwright.sync_api import Browser, Page
 from samples import a_study
@@ -26,6 +29,7 @@ from convsearch.dashboard.views.study import VIEWS
 from convsearch.search.delivery.tracking import ARCHITECTURE_FILE, TEST_FILE
 from convsearch.search.study.home import Home
 from convsearch.search.system.lock import alone
+from convsearch.search.values.limits import Limits
 
 EVIL = (
     '<img src="x" onerror="alert(1)"> <b>bold</b> **bold** [here](javascript:alert(1)) `code` $x$ :red[red] '
@@ -216,6 +220,101 @@ def test_figures_that_are_no_numbers_are_shown_as_missing(tmp_path: Path) -> Non
     client(written).log_param(written.parent, "epochs_left", "many")
     for view in VIEWS:
         opened(tmp_path, "study", study="birds", view=view)
+
+
+@pytest.mark.parametrize("at", [10**17, 10**14, -(10**15)])
+def test_a_run_at_an_impossible_time_is_shown_without_it_and_takes_no_page_away(at: int, tmp_path: Path) -> None:
+    written = Written(tmp_path)
+    written.add([0.5, 0.9])
+    made, experiment = client(written), written.tracker.experiment_id
+    trial = made.create_run(experiment, at, {"kind": "trial", "number": "2", "state": "complete"})
+    made.set_terminated(trial.info.run_id, "FINISHED", at)
+    made.create_run(experiment, at, {"kind": "trial", "number": "1", "state": "complete"})  # there is one that began
+    made.set_terminated(made.create_run(experiment, at, {"kind": "launch"}).info.run_id, "KILLED", at)
+    table = opened(tmp_path, "studies").dataframe[0].value
+    assert table["state"].tolist() == ["running: 3 trials"]
+    for view in VIEWS:
+        opened(tmp_path, "study", study="birds", view=view)
+    found = Store(tmp_path).study("birds")
+    assert found is not None
+    assert found.trials["validation"].tolist()[:2] == [0.5, 0.9]
+    assert found.trials["ended"].isna().tolist() == [False, False, True]
+
+
+def test_a_run_that_ends_in_the_future_hides_none_that_ends_now(tmp_path: Path) -> None:
+    written, store = Written(tmp_path), Store(tmp_path, fresh=0.0)
+    written.add([0.5])
+    tomorrow = round(1000 * (datetime.now(UTC) + timedelta(days=1)).timestamp())
+    client(written).set_terminated(written.trials[0][1], "FINISHED", tomorrow)
+    found = store.study("birds")
+    assert found is not None
+    assert len(found.trials) == 1
+    written.add([0.9])  # begins and ends between two looks
+    found = store.study("birds")
+    assert found is not None
+    assert found.trials["validation"].tolist() == [0.5, 0.9]
+
+
+def test_measures_that_cannot_be_are_missing(tmp_path: Path) -> None:
+    written = Written(tmp_path)
+    written.add([0.5, 0.9, 0.8, 0.7])
+    made, runs = client(written), [run for _, run in written.trials]
+    for metric in ("best_val_accuracy", "gap", "parameters", "macs", "seconds"):
+        made.log_metric(runs[0], metric, math.inf)
+        made.log_metric(runs[1], metric, math.nan)
+        made.log_metric(runs[2], metric, -2.0)
+    for step, value in enumerate([1.5, -0.5, math.inf, math.nan, 0.25], start=3):
+        made.log_metric(runs[0], "val_accuracy", value, step=step)
+    for metric in ("importance.a", "importance.b"):
+        made.log_metric(written.parent, metric, math.inf if metric.endswith("a") else 0.5)
+    store = Store(tmp_path)
+    found = store.study("birds")
+    assert found is not None
+    for name in ("validation", "gap", "parameters", "MACs", "seconds"):
+        assert found.trials[name].isna().tolist() == [True, True, True, False]
+    assert found.best is not None
+    assert found.best["trial"] == 3
+    assert found.importances == {"b": 0.5}
+    assert store.curves(found, [0])[0]["val_accuracy"].dropna().tolist() == [0.25, 0.5, 0.25]
+    for number in range(3):
+        app = opened(tmp_path, "trial", study="birds", trial=str(number))
+        assert [metric.value for metric in app.metric] == ["complete", "–", "–", "–", "–"]
+    assert opened(tmp_path, "studies").dataframe[0].value["best"].tolist() == [0.7]
+
+
+def test_tags_without_a_value_are_as_none(tmp_path: Path) -> None:
+    written = Written(tmp_path)
+    written.add([0.5, 0.9, 0.7])
+    made = client(written)
+    made.log_batch(written.trials[0][1], tags=[RunTag("number", None)])
+    made.log_batch(written.trials[1][1], tags=[RunTag(name, None) for name in ("state", "architecture", "worker")])
+    made.log_batch(written.parent, tags=[RunTag(name, None) for name in ("engine", "until", "fingerprint")])
+    assert opened(tmp_path, "study", study="birds").dataframe[0].value["trial"].tolist() == [1, 2]
+    opened(tmp_path, "studies")
+
+
+@pytest.mark.parametrize("until", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00", "soon", ""])
+@pytest.mark.parametrize("trials", ["9" * 4000, "9" * 9, "-5", "many", ""])
+def test_limits_of_a_launch_that_cannot_be_are_as_none(until: str, trials: str, tmp_path: Path) -> None:
+    written = Written(tmp_path)
+    written.add([0.5, 0.9])
+    made, experiment = client(written), written.tracker.experiment_id
+    made.set_tag(written.parent, "kind", "another")
+    run = made.create_run(experiment, 1, {"kind": "launch", "until": until}).info.run_id  # it has run since 1970
+    made.log_param(run, "trials", trials)
+    found = Store(tmp_path).study("birds")
+    assert found is not None
+    told = progress_of(found, tmp_path).text
+    assert told.startswith("running: 2 of 999,999,999 trials, about " if trials == "9" * 9 else "running: 2 trials")
+
+
+def test_a_trial_in_no_known_state_does_not_count_as_finished(tmp_path: Path) -> None:
+    written = Written(tmp_path, limits=Limits(3))
+    written.add([0.5, 0.9])
+    client(written).delete_tag(written.trials[0][1], "state")
+    found = Store(tmp_path).study("birds")
+    assert found is not None
+    assert progress_of(found, tmp_path).text.startswith("running: 1 of 3 trials, about ")
 
 
 # ---------------------------------------------------------------------- what others do to it

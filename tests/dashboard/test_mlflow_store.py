@@ -4,6 +4,7 @@ import os
 import shutil
 import sqlite3
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -218,6 +219,44 @@ def test_the_next_dashboard_asks_only_for_what_changed_since(tmp_path: Path) -> 
     assert found.trials["validation"].tolist()[3:] == [0.9, 0.3]
     pd.testing.assert_frame_equal(found.trials.head(3), before.trials.head(3), check_dtype=False)
     assert found.launches == before.launches
+
+
+@pytest.mark.parametrize("since", ["a trial began", "a trial went on"])
+def test_a_copy_of_a_store_that_was_restored_from_a_backup_is_not_used(since: str, tmp_path: Path) -> None:
+    written = Written(tmp_path)
+    written.add([0.1, 0.2])
+    written.end(written.begin(), 0.3, "interrupted")
+    shutil.copy(tmp_path / "mlflow.db", tmp_path / "backup.db")
+    if since == "a trial began":
+        written.add([0.9])
+    else:
+        written.end(2, 0.9)
+        tomorrow = round(1000 * (time.time() + 86_400))
+        written.tracker._client.set_terminated(written.trials[2][1], "FINISHED", tomorrow)
+    assert study(copying(tmp_path)).trials["validation"].max() == 0.9
+    shutil.copy(tmp_path / "backup.db", tmp_path / "mlflow.db")
+    found = study(copying(tmp_path))
+    assert found.trials["validation"].tolist() == [0.1, 0.2, 0.3]
+    assert found.trials["state"].tolist() == ["complete", "complete", "interrupted"]
+
+
+def test_the_next_dashboard_does_not_show_runs_that_were_deleted(tmp_path: Path) -> None:
+    written = Written(tmp_path)
+    written.add([0.1, 0.2, 0.3])
+    assert len(study(copying(tmp_path)).trials) == 3
+    written.tracker._client.delete_run(written.trials[1][1])
+    assert study(copying(tmp_path)).trials["trial"].tolist() == [0, 2]
+
+
+def test_a_run_that_is_deleted_while_it_runs_does_not_run_on(tmp_path: Path) -> None:
+    written, store = Written(tmp_path), Store(tmp_path, fresh=0.0)
+    written.add([0.1])
+    number = written.begin()
+    first = study(store)
+    written.tracker._client.delete_run(written.trials[number][1])
+    found = study(store)
+    assert found.trials["trial"].tolist() == [0]
+    assert found.version > first.version  # pages are drawn again
 
 
 def test_a_copy_that_cannot_be_read_is_made_anew(tmp_path: Path, cache: Path) -> None:
