@@ -163,7 +163,7 @@ class Reader:
             return {found.step: found.value for found in self._client().get_metric_history(run_id, metric)}
 
     def text(self, run_id: str, path: str) -> str | None:
-        """Return an artifact of a run as text, or None if it is missing, or outside the run."""
+        """Return an artifact of a run as text, or None if it is missing, or outside the run, or cannot be read here."""
         if ".." in Path(path).parts or Path(path).is_absolute():  # MLflow would follow it
             return None
         with self._read(), tempfile.TemporaryDirectory() as place:
@@ -171,6 +171,9 @@ class Reader:
                 found = self._in_home(run_id, path) or Path(self._client().download_artifacts(run_id, path, place))
                 return found.read_text(encoding="utf-8", errors="replace")
             except (OSError, MlflowException):
+                return None
+            except Exception as error:  # each kind of artifact store has errors of its own, and packages that it needs
+                logging.getLogger(__name__).warning("%s of run %s: %s", path, run_id, discreet(str(error)))
                 return None
 
     def _in_home(self, run_id: str, path: str) -> Path | None:

@@ -113,12 +113,12 @@ def _course(home: Path, study: Study, trials: pd.DataFrame) -> None:
     shown.zoomable(
         course(trials, over, began), f"{study.name}-best", "Validation accuracy of all trials and the best so far"
     )
-    _of_all(trials)
+    _of_all(trials, "validation")
 
 
-def _of_all(trials: pd.DataFrame, most: int = MARKS) -> None:
-    """Show a caption if not all trials are drawn."""
-    count = int(trials["validation"].notna().sum())
+def _of_all(trials: pd.DataFrame, *measures: str, most: int = MARKS) -> None:
+    """Show a caption if not all trials that have these measures are drawn."""
+    count = len(trials.dropna(subset=list(measures)))
     if count > most:
         half = f"{most // 2:,}"
         st.caption(f"{most:,} of {count:,} trials are drawn: the {half} most accurate, and {half} others at random.")
@@ -142,7 +142,7 @@ def _fit(home: Path, study: Study, trials: pd.DataFrame) -> None:
         "Far above zero: overfitting, the network has memorised its images. Near zero with low accuracy: underfitting."
     )
     shown.zoomable(fit(trials), f"{study.name}-fit", "How much better trials do on training images")
-    _of_all(trials)
+    _of_all(trials, "validation", "gap")
 
 
 def _importances(home: Path, study: Study, trials: pd.DataFrame) -> None:
@@ -165,7 +165,7 @@ def _parallel(home: Path, study: Study, trials: pd.DataFrame) -> None:
         return
     drawn = parallel(trials, options)
     chosen = shown.selectable(drawn, f"{study.name}-parallel", "Trials through their options")
-    _of_all(trials, LINES)
+    _of_all(trials, "validation", most=LINES)
     if not chosen:
         if by_mouse():
             st.caption("Draw a frame around a part of an axis, and the trials that go through it are listed here.")
@@ -193,7 +193,7 @@ def _slice(home: Path, study: Study, trials: pd.DataFrame) -> None:
     else:
         shown.zoomable(slice_of(trials, one), f"{study.name}-slice", f"Validation accuracy by {one}")
         if has_many(trials[OPTION + one]):  # boxes are of all
-            _of_all(trials)
+            _of_all(trials, "validation", OPTION + one)
 
 
 def _front(home: Path, study: Study, trials: pd.DataFrame) -> None:
@@ -203,7 +203,7 @@ def _front(home: Path, study: Study, trials: pd.DataFrame) -> None:
         one = st.selectbox("Across", measures, first, key="across", bind="query-params", width=220)
         other = st.selectbox("Up", measures, key="up", bind="query-params", width=220)
     shown.zoomable(front_figure(trials, one, other), f"{study.name}-front", "The trials that none beats in both")
-    _of_all(trials)
+    _of_all(trials, one, other)
     best = front(trials, one, other)[list(dict.fromkeys(["trial", one, other, "architecture"]))]
     st.dataframe(best, hide_index=True, key="front", alt="The front", column_config=FORMATS)
 

@@ -176,3 +176,34 @@ def test_a_server_that_does_not_answer_is_told_in_its_place(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     app = opened(tmp_path, page)
     assert "does not answer" in said(app)
+
+
+def many(view: str) -> None:
+    """Draw a view of very many trials, half of which have no gap and latency; runs inside Streamlit."""
+    from datetime import UTC, datetime
+    from pathlib import Path
+
+    import pandas as pd
+
+    from convsearch.dashboard.figures.thinned import MOST
+    from convsearch.dashboard.reading.rows import MEASURES
+    from convsearch.dashboard.reading.study import Study
+    from convsearch.dashboard.views.study import VIEWS
+
+    count = MOST + 1
+    half = [0.5 if number % 2 else None for number in range(count)]
+    values = {name: pd.Series([0.5] * count) for name in MEASURES.values()}
+    values |= {"gap": pd.Series(half), "latency (ms)": pd.Series(half)}
+    trials = pd.DataFrame({"trial": range(count), "state": "complete", "architecture": "gap-10", **values})
+    VIEWS[view](Path(), Study("birds", "1", "", "", datetime.now(UTC), (), trials), trials)
+
+
+@pytest.mark.parametrize(("view", "drawn"), [("Fit", "all"), ("Front", "some"), ("Latency", "all")])
+def test_how_many_trials_are_drawn_is_told_of_those_that_have_what_is_drawn(view: str, drawn: str) -> None:
+    app = AppTest.from_function(many, args=("Fit" if view == "Fit" else "Front",), default_timeout=PATIENCE)
+    if view == "Latency":
+        app.query_params["across"] = "latency (ms)"
+    app.run()
+    assert not app.exception
+    told = "2,000 of 2,001 trials are drawn: the 1,000 most accurate, and 1,000 others at random."
+    assert (told in said(app)) == (drawn == "some")
