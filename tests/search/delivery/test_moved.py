@@ -16,6 +16,7 @@ from convsearch.search.delivery.tracking import Tracker
 from convsearch.search.study.home import Home
 from convsearch.search.system.addresses import artifact_place
 from convsearch.search.values.limits import Limits
+from convsearch.spaces.errors import WorkError
 
 SPACE = "layers: [1]\n"
 
@@ -105,15 +106,24 @@ def test_what_an_earlier_version_wrote_to_the_old_place_of_a_moved_home_is_still
     assert again._client.get_run(run).info.artifact_uri == str(moved)
 
 
-@pytest.mark.parametrize(
-    "place", ["/srv/somewhere/birds", "mlflow-artifacts:/artifacts/birds", "s3://me/artifacts/birds"]
-)
+@pytest.mark.parametrize("place", ["/srv/somewhere/birds", "s3://me/artifacts/birds"])
 def test_what_was_never_in_a_home_is_left_where_it_is(place: str, tmp_path: Path) -> None:
     Written(tmp_path / "made")
     with closing(sqlite3.connect(tmp_path / "made" / "mlflow.db")) as store, store:
         store.execute("UPDATE experiments SET artifact_location = ? WHERE name = 'birds'", (place,))
     again = Tracker(Home((tmp_path / "made").rename(tmp_path / "moved")), a_study(name="birds"))
     assert again._client.get_experiment(again.experiment_id).artifact_location == place
+
+
+def test_what_a_server_keeps_is_left_to_it_and_needs_it(tmp_path: Path) -> None:
+    made, place = Written(tmp_path / "made"), "mlflow-artifacts:/artifacts/birds"
+    with closing(sqlite3.connect(tmp_path / "made" / "mlflow.db")) as store, store:
+        store.execute("UPDATE experiments SET artifact_location = ? WHERE name = 'birds'", (place,))
+    with pytest.raises(WorkError, match="the experiment 'birds' was made through a server"):
+        Tracker(Home((tmp_path / "made").rename(tmp_path / "moved")), a_study(name="birds"))
+    with closing(sqlite3.connect(tmp_path / "moved" / "mlflow.db")) as store:
+        which = "SELECT artifact_location FROM experiments WHERE experiment_id = ?"
+        assert store.execute(which, (int(made.tracker.experiment_id),)).fetchone() == (place,)
 
 
 def test_a_launch_leaves_the_other_studies_of_a_moved_home_to_their_own_launches(made: Written, tmp_path: Path) -> None:
