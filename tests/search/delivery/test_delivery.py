@@ -1,5 +1,6 @@
 """Delivery to MLflow and `optuna.db`: in order, nothing lost, nothing twice, whatever is killed or out of reach."""
 
+import gc
 import json
 import re
 import signal
@@ -297,6 +298,7 @@ def test_a_delivery_that_hangs_is_given_up(folder: StudyFolder) -> None:
 def test_a_delivery_is_followed_with_any_number_of_open_files(folder: StudyFolder) -> None:
     search = Search(folder)
     search.trials(1)
+    gc.collect()  # what earlier tests have left open would be closed meanwhile
     with only_large_descriptors(), closing(Outbox(folder)) as outbox:
         assert outbox.process.stdout is not None
         assert outbox.process.stdout.fileno() >= MANY
