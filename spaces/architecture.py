@@ -6,6 +6,7 @@ models are made in `building/model.py`, by the same steps in the same order.
 
 import hashlib
 import json
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -139,17 +140,15 @@ class Architecture(Value):
     @property
     def steps(self) -> tuple[Step, ...]:
         """The network Keras layer by Keras layer, with names, volumes and figures, from the first to the last."""
-        return tuple(_Walk(self).steps)  # not kept: a study holds thousands of architectures
+        walk = _Walk(self.input)  # not kept: a study holds thousands of architectures
+        walk.layers(self.layers)
+        walk.head(self.head, self.classes)
+        return tuple(walk.steps)
 
     @cached_property
     def totals(self) -> tuple[int, int, int]:
         """Parameters, MACs and bytes of activations: all three from a single walk, as each walk is costly."""
-        steps = self.steps
-        return (
-            sum(step.parameters for step in steps),
-            sum(step.macs for step in steps),
-            BYTES_PER_VALUE * sum(step.after.size for step in steps),
-        )
+        return _totals(self.steps)
 
     @property
     def parameters(self) -> int:
@@ -172,16 +171,33 @@ class Architecture(Value):
         return self.totals[2]
 
 
+def totals_of_layers(input: Volume, layers: Iterable[Layer]) -> tuple[int, int, int]:
+    """Return the `Architecture.totals` of layers without a head: what every network that begins with them has."""
+    walk = _Walk(input)
+    walk.layers(layers)
+    return _totals(walk.steps)
+
+
+def _totals(steps: Sequence[Step]) -> tuple[int, int, int]:
+    return (
+        sum(step.parameters for step in steps),
+        sum(step.macs for step in steps),
+        BYTES_PER_VALUE * sum(step.after.size for step in steps),
+    )
+
+
 class _Walk:
     """Follows the volume through an architecture and records one Step for each Keras layer."""
 
-    def __init__(self, architecture: Architecture) -> None:
+    def __init__(self, input: Volume) -> None:
         self.steps: list[Step] = []
-        self.volume = architecture.input
+        self.volume = input
         self.field, self.jump = 1, 1
-        for number, layer in enumerate(architecture.layers, start=1):
+
+    def layers(self, layers: Iterable[Layer]) -> None:
+        """Follow the layers from the first on."""
+        for number, layer in enumerate(layers, start=1):
             self._layer(number, layer)
-        self._head(architecture.head, architecture.classes)
 
     def _same(self, name: str, kind: str, parameters: int = 0) -> None:
         """Record a layer that keeps the volume."""
@@ -220,7 +236,8 @@ class _Walk:
             Step(name, kind, before, self.volume, receptive_field=self.field, parameters=parameters, macs=macs)
         )
 
-    def _head(self, head: Head, classes: int) -> None:
+    def head(self, head: Head, classes: int) -> None:
+        """Follow the head behind the layers."""
         volume = self.volume
         self.field += (max(volume.height, volume.width) - 1) * self.jump
         self._flat(head.pooling, "head", volume.size if head.pooling == "flatten" else volume.depth)

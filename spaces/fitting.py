@@ -6,7 +6,8 @@ to a whole network, which of them is nearest to a requested one, and how many th
 same few volumes come up for every candidate.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import product
 from typing import NamedTuple
@@ -56,49 +57,65 @@ class Fitting:
     def __init__(self, options: Sequence[Sequence[Options]], exact_fit: bool) -> None:
         self.options = options
         self.exact_fit = exact_fit
+        # Layers with the same options are one to the caches, under the number of the first; so are layers that are
+        # followed by the same, as many as are to go.
+        self._alike = [options.index(own) for own in options]
+        self._first = cache(self._compute_first)
         # Caches per instance: they are freed with this object.
+        self.choices = cache(self._compute_choices)
+        self._sides_after = cache(self._compute_sides_after)
         self.after = cache(self._compute_after)
         self.possible = cache(self._compute_possible)
         self.fitting = cache(self._compute_fitting)
         self.nearest = cache(self._compute_nearest)
         self.count = cache(self._compute_count)
 
-    def choices(self, layer: int) -> Iterator[Geometry]:
-        """All geometries of a layer, each once, whether they fit or not, in the order of the options.
+    def _compute_choices(self, layer: int) -> tuple[Geometry, ...]:
+        """Return all geometries of a layer, each once, whether they fit or not, in the order of the options.
 
         A padding that reaches the kernel's size is left out: a filter at the edge would see nothing but zeros.
         """
-        seen = set()
+        found = {}
         for values in product(*(dimension.values for dimension in self.options[layer])):
             geometry = Geometry(*values).without_pool_sizes()  # type: ignore[arg-type]
-            valid = not isinstance(geometry.padding, int) or geometry.padding < geometry.kernel_size
-            if valid and geometry not in seen:
-                seen.add(geometry)
-                yield geometry
+            if not isinstance(geometry.padding, int) or geometry.padding < geometry.kernel_size:
+                found[geometry] = None
+        return tuple(found)
+
+    def _compute_first(self, layer: int, to_go: int) -> int:
+        """Return the first layer that begins a run of layers with the same options as the `to_go` from this one on."""
+        wanted = self._alike[layer : layer + to_go]
+        return next(i for i in range(layer + 1) if self._alike[i : i + to_go] == wanted)
+
+    def _compute_sides_after(self, layer: int, side: int) -> tuple[int, ...]:
+        """Return the output side of each geometry of a layer, 0 where it does not fit.
+
+        Heights and widths are apart in the cache: there are far fewer of each than of pairs.
+        """
+        return tuple(geometry.after(side, self.exact_fit) for geometry in self.choices(layer))
 
     def _compute_after(self, layer: int, side: Side) -> dict[Geometry, Side]:
         """Return the geometries of a layer that fit this volume, with the output height and width of each."""
-        found = {}
-        for geometry in self.choices(layer):
-            height = geometry.after(side[0], self.exact_fit)
-            width = geometry.after(side[1], self.exact_fit)
-            if height and width:
-                found[geometry] = (height, width)
-        return found
+        first = self._alike[layer]
+        sides = zip(self._sides_after(first, side[0]), self._sides_after(first, side[1]), strict=True)
+        return {geometry: after for geometry, after in zip(self.choices(first), sides, strict=True) if all(after)}
 
     def _compute_possible(self, layer: int, side: Side, to_go: int) -> bool:
         """Whether layers `layer` to `layer + to_go - 1` can be built on this volume."""
         if to_go == 0:
             return True
-        reachable = sorted(set(self.after(layer, side).values()), reverse=True)
-        return any(self.possible(layer + 1, after, to_go - 1) for after in reachable)
+        first = self._alike[layer]
+        pairs = set(zip(self._sides_after(first, side[0]), self._sides_after(first, side[1]), strict=True))
+        reachable = sorted((pair for pair in pairs if all(pair)), reverse=True)
+        behind = self._first(layer + 1, to_go - 1)
+        return any(self.possible(behind, after, to_go - 1) for after in reachable)
 
     def _compute_fitting(self, layer: int, side: Side, to_go: int) -> dict[Geometry, Side]:
         """Return the geometries of a layer that fit and leave room for the others, with the output side of each."""
         return {
             geometry: after
             for geometry, after in self.after(layer, side).items()
-            if self.possible(layer + 1, after, to_go - 1)
+            if to_go == 1 or self.possible(self._first(layer + 1, to_go - 1), after, to_go - 1)
         }
 
     def _compute_nearest(self, layer: int, side: Side, to_go: int, wish: Geometry) -> tuple[Geometry, Side]:
@@ -139,8 +156,9 @@ class Fitting:
         """Return how many ways there are to build the layers to go, with pools in the layers `pooled` at most."""
         if to_go == 0:
             return 1
-        return sum(
-            self.count(layer + 1, after, to_go - 1, pooled)
-            for geometry, after in self.fitting(layer, side, to_go).items()
+        alike = Counter(
+            after
+            for geometry, after in self.fitting(self._first(layer, to_go), side, to_go).items()
             if layer in pooled or geometry.pooling == "none"
         )
+        return sum(ways * self.count(layer + 1, after, to_go - 1, pooled) for after, ways in alike.items())

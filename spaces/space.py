@@ -6,12 +6,12 @@ builds.
 """
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
-from itertools import product
+from itertools import islice, product
 from typing import Any, Protocol
 
-from .architecture import Architecture, Candidate, Head, Layer, Recipe
+from .architecture import Architecture, Candidate, Head, Layer, Recipe, totals_of_layers
 from .arithmetic import Volume
 from .definition import DEFAULTS, LAYER_KEYS, Definition
 from .definition import dimensions as named_dimensions
@@ -132,22 +132,16 @@ class SearchSpace:
 
     def excess(self, candidate: Candidate) -> str | None:
         """Return which limit a candidate exceeds and by what, or None."""
-        limits, architecture = self.definition.limits, candidate.architecture
+        return self._excess(*candidate.architecture.totals)
+
+    def _excess(self, parameters: int, macs: int, activation_bytes: int) -> str | None:
+        limits = self.definition.limits
+        pixels = self.input.height * self.input.width
         found = (
-            ("max_parameters", limits.max_parameters, architecture.parameters, "parameters"),
-            ("max_macs", limits.max_macs, architecture.macs, "MACs"),
-            (
-                "max_macs_per_pixel",
-                limits.max_macs_per_pixel,
-                architecture.macs / (self.input.height * self.input.width),
-                "MACs for each pixel",
-            ),
-            (
-                "max_activation_mb",
-                limits.max_activation_mb,
-                architecture.activation_bytes / 1e6,
-                "MB of activations",
-            ),
+            ("max_parameters", limits.max_parameters, parameters, "parameters"),
+            ("max_macs", limits.max_macs, macs, "MACs"),
+            ("max_macs_per_pixel", limits.max_macs_per_pixel, macs / pixels, "MACs for each pixel"),
+            ("max_activation_mb", limits.max_activation_mb, activation_bytes / 1e6, "MB of activations"),
         )
         for key, limit, value, unit in found:
             if limit is not None and value > limit:
@@ -231,9 +225,7 @@ class SearchSpace:
         """
         geometries = self.geometries
         return self._ways_of_head() * sum(
-            self._ways(name for name in geometries.used(count) if name.rpartition(".")[2] not in GEOMETRY)
-            * geometries.ways(count)
-            for count in geometries.depths
+            self._ways_beside_geometry(count) * geometries.ways(count) for count in geometries.depths
         )
 
     @cached_property
@@ -257,21 +249,47 @@ class SearchSpace:
                     f"the space cannot be enumerated: {name} has {dimension.count:,} values; give a larger `step`"
                 )
 
+    def holds_at_most(self, candidates: int) -> bool:
+        """Whether there are so many candidates or fewer, limits aside; false for infinitely many.
+
+        Soon answered for a space of any size, where `architectures * recipes` may take long to count.
+        """
+        if self.continuous:
+            return False
+        behind = self.recipes * self._ways_of_head()
+        if any(self._ways_beside_geometry(count) * behind > candidates for count in self.geometries.buildable):
+            return False
+        # Some come more than once, but not nearly so often; see `enumerate`.
+        if next(islice(self._enumerate(within_limits=False), 10 * candidates, None), None) is not None:
+            return False
+        return self.architectures * self.recipes <= candidates
+
     def enumerate(self) -> Iterator[Values]:
         """Yield the fitted values of every candidate within the limits, each once; see `require_enumerable`."""
+        return (values for values in self.enumerate_all() if values is not None)
+
+    def enumerate_all(self) -> Iterator[Values | None]:
+        """Yield what `enumerate` does, and None for each that is left out: a caller need not wait for the next.
+
+        Layers that are beyond the limits already are left out once, whatever could follow them.
+        """
         self.require_enumerable()
         seen = set()
-        for values in self._enumerate():
-            # Shared dimensions without an effect yield the same candidate more than once.
-            fitted = self.fit(values)
-            candidate = self.candidate(fitted)
-            if candidate.hash not in seen:
-                seen.add(candidate.hash)
-                if self.excess(candidate) is None:
-                    yield fitted
+        for values in self._enumerate(within_limits=True):
+            found = None
+            if values is not None:
+                # Shared dimensions without an effect yield the same candidate more than once.
+                fitted = self.fit(values)
+                candidate = self.candidate(fitted)
+                if candidate.hash not in seen:
+                    seen.add(candidate.hash)
+                    found = fitted if self.excess(candidate) is None else None
+            yield found
 
-    def _enumerate(self) -> Iterator[Values]:
+    def _enumerate(self, within_limits: bool) -> Iterator[Values | None]:
+        """Yield the values of every candidate; with `within_limits`, None for those that begin with too large layers."""
         geometries = self.geometries
+        limited = within_limits and bool(self.definition.limits.model_dump(exclude_none=True))
         rest = [name for name in self._rest if self._has_effect(name, hidden=99)]
         free = [f"all_layers.{k}" for k in LAYER_KEYS if k not in GEOMETRY]
         free = [name for name in free if name in self.dimensions]
@@ -280,16 +298,26 @@ class SearchSpace:
                 continue
             start = {"layers": count, **dict(zip(geometries.shared, shared, strict=True))}
             for common in self._product(free):
-                for layers in self._enumerate_layers(geometries.fitting(shared), 0, geometries.side, count):
+                begun = self.fixed | start | common if limited else None
+                for layers in self._enumerate_layers(geometries.fitting(shared), count, 0, geometries.side, {}, begun):
+                    if layers is None:
+                        yield None
+                        continue
                     for hidden in self._options("head.hidden_layers"):
                         named = [n for n in rest if self._has_effect(n, int(hidden))]
                         named = [n for n in named if n != "head.hidden_layers"]
                         for other in self._product(named):
                             yield start | common | layers | {"head.hidden_layers": hidden} | other
 
-    def _enumerate_layers(self, fitting: Fitting, i: int, side: Side, to_go: int) -> Iterator[Values]:
-        if to_go == 0:
-            yield {}
+    def _enumerate_layers(
+        self, fitting: Fitting, count: int, i: int, side: Side, before: Values, begun: Values | None
+    ) -> Iterator[Values | None]:
+        """Yield the values of layers 0 to `count` that begin with those `before` layer i, which is given `side`.
+
+        With `begun`, all other values that the layers depend on, None for layers that are beyond the limits already.
+        """
+        if i == count:
+            yield before
             return
         layer_names = self.geometries.layers[i]
         own = [
@@ -297,15 +325,23 @@ class SearchSpace:
             for key, name in layer_names.items()
             if key not in GEOMETRY and name in self.dimensions and not name.startswith("all_layers.")
         ]
-        for geometry, after in fitting.fitting(i, side, to_go).items():
+        for geometry, after in fitting.fitting(i, side, count - i).items():
             chosen = {
                 name: value
                 for (key, value) in zip(GEOMETRY, geometry, strict=True)
                 if (name := layer_names[key]) in self.dimensions and not name.startswith("all_layers.")
             }
             for other in self._product(own):
-                for behind in self._enumerate_layers(fitting, i + 1, after, to_go - 1):
-                    yield chosen | other | behind
+                layers = before | chosen | other
+                if begun is not None and self._begins_too_large(i + 1, begun | layers):
+                    yield None
+                else:
+                    yield from self._enumerate_layers(fitting, count, i + 1, after, layers, begun)
+
+    def _begins_too_large(self, count: int, merged: Values) -> bool:
+        """Whether the first `count` layers are beyond the limits, whatever follows: every layer adds to all totals."""
+        totals = totals_of_layers(self.input, [self._layer(i, merged) for i in range(count)])
+        return self._excess(*totals) is not None
 
     # ------------------------------------------------------------------ the parts of fit and count
 
@@ -339,6 +375,10 @@ class SearchSpace:
             if name in self.dimensions and (count := self.dimensions[name].count) is not None:
                 ways *= count
         return ways
+
+    def _ways_beside_geometry(self, count: int) -> int:
+        """Return how many ways so many layers have for each of their geometries."""
+        return self._ways(name for name in self.geometries.used(count) if name.rpartition(".")[2] not in GEOMETRY)
 
     def _ways_of_head(self) -> int:
         ways = 0

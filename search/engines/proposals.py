@@ -4,7 +4,6 @@ Shared by all engines. An engine is asked for up to `ATTEMPTS` suggestions; then
 little, until it is allowed.
 """
 
-import math
 import random
 from collections.abc import Callable, Iterable
 
@@ -23,14 +22,14 @@ class Proposals:
         self.space = space
         self.tried = set(tried)
         self.affordable: Callable[[Candidate, int | None], bool] = lambda candidate, epochs: True
+        self.over: Callable[[], bool] = lambda: False  # whether there is no time left to look for another
         self.epochs: int | None = None  # of the next proposal; None is as many as a trial may take
         self.suggested = True  # whether the last proposal was suggested by the engine, not enqueued
         self._seed = seed
         self._waiting: list[Values] = []
         # A small space is enumerated in the end, so that nothing is missed and the search terminates.
-        size = math.inf if space.continuous else space.architectures * space.recipes
-        self.enumerable = exhaustive or size <= SMALL
-        self._rest = iter(()) if not self.enumerable else space.enumerate()
+        self.enumerable = exhaustive or space.holds_at_most(SMALL)
+        self._rest = iter(()) if not self.enumerable else space.enumerate_all()
         self._head: Values | None = None
 
     def enqueue(self, values: Values) -> None:
@@ -71,12 +70,18 @@ class Proposals:
         return self.enumerable and not self._waiting and self.first_untried() is None
 
     def first_untried(self) -> Values | None:
-        """Return the first candidate, in the space's own order, that was not proposed yet."""
-        while self._head is None or self.space.candidate(self._head).hash in self.tried:
-            self._head = next(self._rest, None)
-            if self._head is None:
+        """Return the first candidate, in the space's own order, that was not proposed yet; None if it is `over`."""
+        if self._head is not None and self._is_new(self._head):
+            return self._head
+        for self._head in self._rest:  # goes on where it stopped
+            if self._head is not None and self._is_new(self._head):
+                return self._head
+            if self.over():  # where few candidates are within the limits, the next may be far
                 return None
-        return self._head
+        return None
+
+    def _is_new(self, values: Values) -> bool:
+        return self.space.candidate(values).hash not in self.tried
 
     def _allowed(self, fitted: Values) -> tuple[Values, Candidate] | None:
         candidate = self.space.candidate(fitted)

@@ -1,6 +1,7 @@
 """The announcement before a search: the data and what is unusual about them, the space, the budget."""
 
 from collections.abc import Sequence
+from itertools import islice
 
 from rich.console import Console
 from rich.text import Text
@@ -15,7 +16,7 @@ from ..system.machine import Machine
 from ..values.words import counted, duration
 
 LARGE = 128 * 128  # pixels per image above which the user is told about the cost
-COUNTED = 100_000  # candidates of a space with limits that are counted at most before a grid search
+COUNTED = 10_000  # candidates that are looked at before a grid search, to count those within the limits
 
 
 def worker_lines(shared: Sequence[Share], machine: Machine) -> list[str]:
@@ -92,6 +93,7 @@ def _announce_grid(space: SearchSpace, console: Console) -> None:
     if not space.definition.limits.model_dump(exclude_none=True):
         console.print(f"the grid holds {space.architectures * space.recipes:,} candidates")
         return
-    size = sum(1 for _, _ in zip(range(COUNTED), space.enumerate(), strict=False))
-    more = "at least " if size == COUNTED else ""
+    looked_at = list(islice(space.enumerate_all(), COUNTED))
+    size = len(looked_at) - looked_at.count(None)
+    more = "at least " if len(looked_at) == COUNTED else ""
     console.print(f"the grid holds {more}{size:,} candidates within the limits")

@@ -82,6 +82,7 @@ def engine_for(prepared: Prepared, budget: Budget, workers: int = 1) -> Engine:
     study, record, database = prepared.study, prepared.record, prepared.database
     tried = [trial.hash for trial in record.trials.values() if trial.state not in ("interrupted", "running")]
     proposals = Proposals(prepared.space, study.seed, tried, exhaustive=study.algorithm == "grid")
+    proposals.over = lambda: budget.over
     images = len(prepared.split.train)
     proposals.affordable = lambda candidate, epochs: (
         Costs.of(record, images).trial(candidate, epochs or study.epochs) <= budget.search_left

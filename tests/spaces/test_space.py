@@ -266,6 +266,58 @@ def test_enumeration_keeps_the_limits() -> None:
     assert 6 <= len(found) < len(every)
 
 
+@SLOW
+@given(definitions(most_layers=3), sides(), st.sampled_from(["parameters", "macs", "activation_bytes"]), st.randoms())
+def test_what_is_enumerated_within_limits_is_what_is_within_them_of_all(
+    text: str, input: Volume, measure: str, source: random.Random
+) -> None:
+    space = space_or_none(text, input)
+    assume(space is not None and not space.definition.limits.model_dump(exclude_none=True))
+    assert space is not None
+    assume(space.holds_at_most(2000))
+    every = [space.candidate(values) for values in space.enumerate()]
+    most = getattr(source.choice(every).architecture, measure)
+    key, limit = ("max_activation_mb", most / 1e6) if measure == "activation_bytes" else (f"max_{measure}", most)
+    limited = space_or_none(f"{text}\nlimits: {{{key}: {limit}}}", input)
+    assume(limited is not None and most > 0)
+    assert limited is not None
+    found = [limited.candidate(values) for values in limited.enumerate()]
+    assert found == [candidate for candidate in every if getattr(candidate.architecture, measure) <= most]
+
+
+RARE = (  # more than a million architectures, sixteen of them within the limit
+    "layers: [4, 5]\neach_layer: {filters: [16, 32, 64, 128], kernel_size: [3, 5], pooling: [none, max]}\n"
+    "limits: {max_parameters: 8000}"
+)
+
+
+def test_layers_beyond_the_limits_are_not_enumerated_with_all_that_could_follow_them() -> None:
+    space = space_of(RARE, Volume(32, 32, 3))
+    assert space.architectures > 1_000_000
+    looked_at = list(space.enumerate_all())
+    assert len(looked_at) < 5_000
+    assert len(looked_at) - looked_at.count(None) == 16
+
+
+@SLOW
+@given(definitions(most_layers=3), sides(), st.integers(1, 3000))
+def test_whether_a_space_holds_at_most_so_many_is_told_as_it_is_counted(text: str, input: Volume, most: int) -> None:
+    space = space_or_none(text, input)
+    assume(space is not None)
+    assert space is not None
+    expected = not space.continuous and space.architectures * space.recipes <= most
+    assert space.holds_at_most(most) == expected
+
+
+def test_a_space_of_any_size_is_known_to_be_large_without_being_counted() -> None:
+    space = space_of(
+        "layers: {min: 1, max: 32}\neach_layer: {kernel_size: [1, 3, 5, 7], stride: [1, 2], pooling: [none, max]}",
+        Volume(240, 321, 3),
+    )
+    assert not space.holds_at_most(20_000)
+    assert "architectures" not in vars(space)
+
+
 def test_a_continuous_dimension_cannot_be_enumerated_and_is_named() -> None:
     with pytest.raises(InputError, match=r"learning_rate, weight_decay are continuous ranges; give a list"):
         next(preset("classic").enumerate())

@@ -79,3 +79,21 @@ def test_a_space_of_one_candidate_is_exhausted_after_it() -> None:
     assert proposals.next(0, dict) is not None
     assert proposals.exhausted()
     assert proposals.next(1, dict) is None
+
+
+def test_a_search_for_an_untried_candidate_ends_with_the_time_and_goes_on_where_it_stopped() -> None:
+    text = "layers: [1, 2]\neach_layer: {filters: [4, 8, 64]}\nlimits: {max_parameters: 300}"
+    space = SearchSpace(parse(text, "tight.yaml"), Volume(8, 8, 1), 10)
+    expected = list(space.enumerate())
+    proposals = Proposals(space, seed=0, exhaustive=True)
+    proposals.over = lambda: True
+    found: list[Values] = []
+    looks = 0
+    while len(found) < len(expected):
+        looks += 1
+        if (values := proposals.first_untried()) is not None:
+            found.append(values)
+            proposals.tried.add(space.candidate(values).hash)
+    assert found == expected
+    assert looks > len(expected)
+    assert proposals.first_untried() is None
