@@ -80,11 +80,12 @@ def _like(variables: Sequence[Any], arrays: dict[str, NDArray[Any]], name: str, 
     """Return the arrays of that name and a number, one for each variable; DamagedError where one does not fit."""
     found = []
     for i, variable in enumerate(variables):
-        array, shape = arrays.get(f"{name}{i}"), tuple(variable.shape)
-        if array is None or array.shape != shape or array.dtype.kind not in "biuf":
-            has = "missing" if array is None else f"{array.dtype} of shape {array.shape}"
+        array, shape, kind = arrays.get(f"{name}{i}"), tuple(variable.shape), str(variable.dtype)
+        has = "missing" if array is None else f"{array.dtype.name} of shape {array.shape}"
+        counts = "int" in has and "int" in kind  # of another size with another backend
+        if array is None or array.shape != shape or not (array.dtype.name == kind or counts):
             raise DamagedError(
-                f"{path}: damaged: {name}{i} is {has}, but the network has numbers of shape {shape}. Move it away, and "
+                f"{path}: damaged: {name}{i} is {has}, but the network has {kind} of shape {shape}. Move it away, and "
                 "--resume begins the trial anew"
             )
         found.append(array)

@@ -112,7 +112,9 @@ def test_a_state_that_the_machine_cannot_read_at_the_moment_is_not_taken_for_non
 
 
 @pytest.mark.parametrize("name", ["weight0", "optimizer3"])
-@pytest.mark.parametrize("damage", [None, np.zeros((1, 2, 3)), np.asarray("text")], ids=["missing", "shape", "text"])
+@pytest.mark.parametrize(
+    "damage", [None, np.zeros((1, 2, 3), np.float32), np.asarray("text")], ids=["missing", "shape", "text"]
+)
 def test_a_state_of_another_network_is_named_with_what_does_not_fit(
     job: MakeJob, tmp_path: Path, name: str, damage: np.ndarray[Any, Any] | None
 ) -> None:
@@ -122,5 +124,5 @@ def test_a_state_of_another_network_is_named_with_what_does_not_fit(
         arrays = dict(file)
     del arrays[name]
     np.savez(state, **arrays | ({} if damage is None else {name: damage}))
-    with pytest.raises(OSError, match=rf"7\.state\.npz: damaged: {name} is .*, but the network has numbers of shape"):
+    with pytest.raises(OSError, match=rf"7\.state\.npz: damaged: {name} is .*, but the network has float32 of shape"):
         train(job(epochs=2, checkpoint=after(1, state, 0.5)), always)
