@@ -75,7 +75,7 @@ class Fitting:
 
         A padding that reaches the kernel's size is left out: a filter at the edge would see nothing but zeros.
         """
-        found = {}
+        found: dict[Geometry, None] = {}  # a dict, to keep the order
         for values in product(*(dimension.values for dimension in self.options[layer])):
             geometry = Geometry(*values).without_pool_sizes()  # type: ignore[arg-type]
             if not isinstance(geometry.padding, int) or geometry.padding < geometry.kernel_size:

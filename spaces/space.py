@@ -6,7 +6,7 @@ builds.
 """
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from itertools import islice, product
 from typing import Any, Protocol
@@ -287,7 +287,7 @@ class SearchSpace:
             yield found
 
     def _enumerate(self, within_limits: bool) -> Iterator[Values | None]:
-        """Yield the values of every candidate; with `within_limits`, None for those that begin with too large layers."""
+        """Yield the values of every candidate; with `within_limits`, None for layers that are beyond them already."""
         geometries = self.geometries
         limited = within_limits and bool(self.definition.limits.model_dump(exclude_none=True))
         rest = [name for name in self._rest if self._has_effect(name, hidden=99)]

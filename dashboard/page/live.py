@@ -117,8 +117,9 @@ def candidate(home: Path, trial: "pd.Series[Any]") -> Candidate | None:
     text = store(home).text(trial["run"], ARCHITECTURE_FILE)
     if text is None:
         st.warning(
-            "The file was deleted, the trial is still running, or a server through which it was logged keeps the file: "
-            "then set `MLFLOW_TRACKING_URI` to the server's address, and restart the dashboard.",
+            "The file was deleted, its store cannot be read from here, the trial is still running, or a server through "
+            "which it was logged keeps the file: then set `MLFLOW_TRACKING_URI` to the server's address, and restart "
+            "the dashboard.",
             title=f"MLflow has no {ARCHITECTURE_FILE} of it",
         )
         return None

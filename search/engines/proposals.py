@@ -73,9 +73,10 @@ class Proposals:
         """Return the first candidate, in the space's own order, that was not proposed yet; None if it is `over`."""
         if self._head is not None and self._is_new(self._head):
             return self._head
-        for self._head in self._rest:  # goes on where it stopped
-            if self._head is not None and self._is_new(self._head):
-                return self._head
+        for values in self._rest:  # goes on where it stopped
+            if values is not None and self._is_new(values):
+                self._head = values
+                return values
             if self.over():  # where few candidates are within the limits, the next may be far
                 return None
         return None

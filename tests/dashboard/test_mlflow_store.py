@@ -1,10 +1,7 @@
 """What the dashboard reads of MLflow: everything once, then what changed, and a word where it cannot."""
 
-<<<<<<< HEAD
 import os
-=======
 import shlex
->>>>>>> a630543 (A run's files in a store that cannot be read from here take no page away; captions count what is drawn)
 import shutil
 import sqlite3
 import threading
