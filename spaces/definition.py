@@ -6,6 +6,7 @@ The reference for users is docs/space.md; what one value may be stands in `domai
 import math
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -253,6 +254,8 @@ def read(name_or_path: str) -> str:
     if name_or_path in ready:
         return ready[name_or_path].read_text(encoding="utf-8")
     path = Path(name_or_path)
+    with suppress(RuntimeError):  # `~` names an unknown user
+        path = path.expanduser()
     if path.suffix not in (".yaml", ".yml") and not path.exists():
         raise InputError(
             f"unknown space '{name_or_path}': {nearest(name_or_path, ready)}; or give the path of a YAML file"

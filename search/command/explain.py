@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ...spaces.errors import InputError
+from ..values.text import expanded
 from .terminal import HOME, HomeOption, JsonOption, console, print_json
 
 if TYPE_CHECKING:
@@ -27,10 +28,10 @@ def explain(
     from ..report.explain import explained
     from ..study.home import Home
 
-    studies, called_a_file = Home(home), what.endswith(".json")
+    studies, file, called_a_file = Home(home), expanded(what), what.endswith(".json")
     is_study = what.partition(":")[0] in {study.name for study in studies.studies()}
-    if (called_a_file and not is_study) or (Path(what).is_file() and (called_a_file or not is_study)):
-        architecture = _architecture_file(Path(what))
+    if (called_a_file and not is_study) or (file.is_file() and (called_a_file or not is_study)):
+        architecture = _architecture_file(file)
     else:
         _, trial = studies.named_trial(what)
         architecture = trial.candidate.architecture

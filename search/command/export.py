@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 
 from ...spaces.errors import InputError
+from ..values.text import expanded
 from .terminal import HOME, HomeOption, print_text
 
 
 def export(
     what: Annotated[str, typer.Argument(metavar="STUDY[:TRIAL]", help="The study's winner, or one of its trials.")],
-    to: Annotated[Path, typer.Option(metavar="DIR", help="New folder for the bundle.")],
+    to: Annotated[Path, typer.Option(metavar="DIR", parser=expanded, help="New folder for the bundle.")],
     under: Annotated[
         str | None,
         typer.Option(

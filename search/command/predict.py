@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..values.text import expanded
 from .terminal import JsonOption, print_json, print_text
 
 if TYPE_CHECKING:
@@ -12,8 +13,8 @@ if TYPE_CHECKING:
 
 
 def predict(
-    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", help="Folder of a bundle.")],
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", help="Image files.")],
+    bundle: Annotated[Path, typer.Argument(metavar="BUNDLE", parser=expanded, help="Folder of a bundle.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGE", parser=expanded, help="Image files.")],
     as_json: JsonOption = False,
 ) -> None:
     """Classify images with the model of a bundle."""

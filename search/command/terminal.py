@@ -10,11 +10,14 @@ import typer
 
 from ...spaces.printable import printable_lines
 from ..values.commands import DEFAULT_HOME, HOME_VARIABLE
+from ..values.text import expanded
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-HomeOption = Annotated[Path, typer.Option(help="Folder of all studies.", envvar=HOME_VARIABLE)]
+HomeOption = Annotated[
+    Path, typer.Option(help="Folder of all studies.", envvar=HOME_VARIABLE, parser=expanded, metavar="PATH")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 HOME = DEFAULT_HOME
 StudyArgument = Annotated[str, typer.Argument(metavar="STUDY", help="Name of a study in the home.")]

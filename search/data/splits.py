@@ -36,6 +36,10 @@ class Split:
         """Whether each of `count` images, and nothing else, is in one of the parts."""
         return np.array_equal(np.sort(np.concatenate([self.train, self.val, self.test])), np.arange(count))
 
+    def test_images_known_to(self, other: "Split") -> int:
+        """Return how many test images another split of the same images trains or validates on."""
+        return len(np.intersect1d(self.test, np.concatenate([other.train, other.val])))
+
     def examples(self, dataset: Dataset, count: int) -> NDArray[np.uint8]:
         """Return the first `count` training images, or all if there are fewer: what a check or a sample may show.
 

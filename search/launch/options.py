@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from ...spaces.errors import InputError, nearest
-from ..values.commands import command
-from ..values.text import answers, numbers
+from ..values.commands import DEFAULT_HOME, HOME_VARIABLE, command
+from ..values.text import answers, expanded, numbers
 
 if TYPE_CHECKING:
     from ..engines.choice import Method
@@ -195,7 +195,9 @@ class Options:
     )
     class_weights: bool = option("Make every class count the same in training.", "--class-weights", default=False)
     skip_bad: bool = option("Continue without unreadable images.", "--skip-bad", default=False)
-    home: Path = option("Folder of all studies.", default=Path("studies"), envvar="CONVSEARCH_HOME")
+    home: Path = option(
+        "Folder of all studies.", default=DEFAULT_HOME, envvar=HOME_VARIABLE, kind=str, parse=expanded, metavar="PATH"
+    )
     began: float = field(default_factory=time.monotonic)  # not an option: when the command started
 
     def __post_init__(self) -> None:

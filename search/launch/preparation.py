@@ -26,7 +26,7 @@ from ..study.settings import DataFacts, StudySettings, Terms
 from ..study.shared import fingerprint, own, shared_of, study_of
 from .contract import Contract, folder_after, refuse_other_data
 from .messages import status
-from .warm_start import warm_values
+from .warm_start import warm_notes, warm_values
 
 VERSIONS = ("convsearch", "tensorflow", "keras", "optuna", "keras-tuner", "mlflow", "numpy", "pillow")
 
@@ -70,7 +70,7 @@ def prepare(
         _require_reachable(space, terms)
     epochs = _epochs(contract, space, len(parts.train), budget)
     if existing is None:
-        study = _new_study(home, contract, space, facts, epochs)
+        study = _new_study(home, contract, space, facts, parts, epochs)
         if database is not None:
             study = study.model_copy(update=own(database.storage))
             directions = ["maximize", *["minimize"] * (len(terms.objectives) - 1)]
@@ -108,8 +108,14 @@ def _created(
             return folder, study
 
 
-def _new_study(home: Home, contract: Contract, space: SearchSpace, facts: DataFacts, epochs: int) -> StudySettings:
-    terms = contract.terms
+def _new_study(
+    home: Home, contract: Contract, space: SearchSpace, facts: DataFacts, parts: Split, epochs: int
+) -> StudySettings:
+    terms, other = contract.terms, contract.terms.warm_start
+    values, notes = (), facts.notes
+    if other is not None:
+        values = tuple(warm_values(home.existing(other), space))
+        notes += warm_notes(home.existing(other), facts, parts)
     if terms.algorithm == "grid":
         space.require_enumerable()
     return StudySettings(
@@ -118,9 +124,9 @@ def _new_study(home: Home, contract: Contract, space: SearchSpace, facts: DataFa
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         space_format=SPACE_FORMAT,
         space_hash=hash_of(contract.space),
-        data=facts,
+        data=facts.model_copy(update={"notes": notes}),
         epochs=epochs,
-        warm_values=() if terms.warm_start is None else tuple(warm_values(home.existing(terms.warm_start), space)),
+        warm_values=values,
         versions=_versions(),
     )
 

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ..data import Split
 from ..study.folder import StudyFolder
 from ..study.objectives import OBJECTIVES, front_facts
 from ..study.record import Record
@@ -91,10 +93,24 @@ def comparison(folders: Sequence[StudyFolder]) -> RenderableType:
         table.add_column(fact["study"], overflow="fold")
     for name, cells in _rows(facts):
         table.add_row(name, *cells)
-    if len({fact["data"]["fingerprint"] for fact in facts}) == 1:
-        return table
-    note = "These studies have different data: their accuracies say little about each other."
-    return Group(table, Text(note, style="yellow"))
+    note = _note(folders)
+    return table if note is None else Group(table, Text(note, style="yellow"))
+
+
+def _note(folders: Sequence[StudyFolder]) -> str | None:
+    """Return why accuracies of the studies cannot be compared as they stand, or None."""
+    data = [folder.read().data for folder in folders]
+    if len({(one.fingerprint, one.rows) for one in data}) > 1:
+        return "These studies have different data: their accuracies say little about each other."
+    first, *others = (Split.load(folder.split) for folder in folders)
+    if any(not np.array_equal(first.test, parts.test) for parts in others):
+        return (
+            "These studies have the same images, but tested with different ones of them (--seed): a difference of "
+            "their tests is also one of the images, and what one tested with, another may have trained with."
+        )
+    if any(not np.array_equal(first.val, parts.val) for parts in others):
+        return "These studies validated with different images (--seed): compare their tests."
+    return None
 
 
 def _rows(facts: Sequence[dict[str, Any]]) -> list[tuple[str, list[str]]]:

@@ -26,5 +26,5 @@ def resume_command(folder: Path) -> str:
 
 
 def typed(path: Path) -> str:
-    """Return a path as an argument that no command takes for an option."""
-    return f"./{path}" if str(path).startswith("-") else str(path)
+    """Return a path as an argument that no command takes for an option, or for one in the user's home folder."""
+    return f"./{path}" if str(path).startswith(("-", "~")) else str(path)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
 from ...spaces.errors import InputError
 
@@ -31,3 +32,14 @@ def answers(given: Iterable[str]) -> dict[str, str]:
             raise InputError(f"--set {text}: write NAME=VALUE, as in --set learning_rate=0.001")
         found[name.strip()] = value.strip()
     return found
+
+
+def expanded(text: str) -> Path:
+    """Return a path as it was typed, with `~` and `~user` for the home folders, also where no shell has seen them.
+
+    It stays as it is where there is no such user.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)

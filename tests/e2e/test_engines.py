@@ -214,6 +214,19 @@ def test_a_warm_start_begins_with_the_best_of_another_study_on_another_input(
     assert bundled["architecture"]["input"] == [12, 12, 1]
 
 
+@pytest.mark.parametrize("another_seed", [False, True])
+def test_a_warm_start_says_if_the_other_study_knows_the_images_of_the_new_ones_test(
+    another_seed: bool, finished: Finished, tmp_path: Path
+) -> None:
+    first = finished.copied(tmp_path / "home")
+    other = first.folder.read()
+    options = {"data": other.data.source, "space": "tiny", "warm_start": first.name}
+    study = prepared(Home(first.home), **options, seed=other.seed + another_seed).study
+    notes = [note for note in study.data.notes if "the test may flatter it" in note]
+    assert len(notes) == another_seed
+    assert all(f"--seed {other.seed} divides the images as there" in note for note in notes)
+
+
 def known_by(candidate: Candidate) -> tuple[list[int], float]:
     """What a candidate keeps when it is fitted to images of another size."""
     return [layer.filters for layer in candidate.architecture.layers], candidate.recipe.learning_rate

@@ -4,9 +4,11 @@ import io
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
+from convsearch.search.data import Split
 from convsearch.search.report.compare import as_json, comparison, course
 from convsearch.search.study.folder import StudyFolder
 from convsearch.search.study.record import Record
@@ -86,7 +88,14 @@ def test_a_trial_that_failed_counts_for_nothing_that_it_had_reached_before(tmp_p
     assert course(record(tmp_path, failed, trial(1, 10, 20, 0.6))) == [(20, 0.6)]
 
 
-def study(home: Path, name: str, fingerprint: str, *trials: Trial) -> StudyFolder:
+def divided(train: list[int], val: list[int], test: list[int]) -> Split:
+    return Split(*(np.array(part, dtype=np.int64) for part in (train, val, test)))
+
+
+PARTS = divided([0, 1], [2], [3])
+
+
+def study(home: Path, name: str, fingerprint: str, *trials: Trial, parts: Split = PARTS) -> StudyFolder:
     folder = StudyFolder(home / name)
     data = DataFacts(
         name="mine",
@@ -114,7 +123,7 @@ def study(home: Path, name: str, fingerprint: str, *trials: Trial) -> StudyFolde
         class_weights=False,
         versions={},
     )
-    with folder.create(file, "layers: 1\n"):
+    with folder.create(file, "layers: 1\n", parts):
         pass
     record(folder.path, *trials)
     return folder
@@ -185,6 +194,22 @@ def test_studies_of_different_data_are_said_to_say_little_about_each_other(tmp_p
     same = [study(tmp_path, "a", "f", trial(0, 0, 8, 0.5)), study(tmp_path, "b", "f")]
     assert "different data" not in printed(same)
     assert "different data" in printed([*same, study(tmp_path, "c", "g")])
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        (PARTS, None),
+        (divided([0, 3], [2], [1]), "what one tested with, another may have trained with"),
+        (divided([0, 2], [1], [3]), "compare their tests"),
+    ],
+)
+def test_studies_that_divide_the_same_images_otherwise_are_said_to(
+    parts: Split, said: str | None, tmp_path: Path
+) -> None:
+    text = printed([study(tmp_path, "a", "f"), study(tmp_path, "b", "f"), study(tmp_path, "c", "f", parts=parts)])
+    assert ("These studies" in text) == (said is not None)
+    assert said is None or said in " ".join(text.split())
 
 
 def test_a_study_without_a_trial_has_its_column_too(tmp_path: Path) -> None:
