@@ -12,7 +12,7 @@ from rich.console import Console
 from ...spaces.arithmetic import BYTES_PER_VALUE
 from ...spaces.definition import FORMAT as SPACE_FORMAT
 from ...spaces.errors import InputError
-from ...spaces.space import SearchSpace
+from ...spaces.space import SearchSpace, Values
 from ..data import Dataset, Split, split
 from ..loop.budget import Budget
 from ..loop.epochs import epochs_for, require_time_to_export, usual_epochs
@@ -112,7 +112,8 @@ def _new_study(
     home: Home, contract: Contract, space: SearchSpace, facts: DataFacts, parts: Split, epochs: int
 ) -> StudySettings:
     terms, other = contract.terms, contract.terms.warm_start
-    values, notes = (), facts.notes
+    values: tuple[Values, ...] = ()
+    notes = facts.notes
     if other is not None:
         values = tuple(warm_values(home.existing(other), space))
         notes += warm_notes(home.existing(other), facts, parts)
