@@ -19,11 +19,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, chdir, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import psutil
+import typer
 
-from convsearch.search.command.main import main
+from convsearch.search.command.main import app, main
 from convsearch.search.command.terminal import standard_error
 from convsearch.search.executors.local import PROGRAM
 from convsearch.search.study.folder import StudyFolder
@@ -73,6 +74,15 @@ def environment(**more: str) -> dict[str, str]:
     """The user's environment, without settings of whoever runs the tests."""
     ours = ("CONVSEARCH_HOME", "MLFLOW_TRACKING_URI", "PYTHONPATH", "FORCE_COLOR")
     return {key: value for key, value in os.environ.items() if key not in ours} | more
+
+
+def understood(words: list[str]) -> dict[str, Any]:
+    """The values of a command's options and arguments; it is not run."""
+    program = typer.main.get_command(app)
+    assert isinstance(program, typer.core.TyperGroup)
+    name, verb, rest = program.resolve_command(program.make_context("convsearch", words), words)
+    assert verb is not None
+    return verb.make_context(name, rest).params
 
 
 def convsearch(*arguments: object, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:

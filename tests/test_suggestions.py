@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import typer
 from samples import a_study, completed, write_result
 from stores import SPACE, Written
+from terminal import understood
 
 import convsearch.dashboard
 import convsearch.search
@@ -17,7 +17,6 @@ from convsearch.dashboard.reading.bundle import BundleError, folder_of
 from convsearch.dashboard.reading.progress import progress_of
 from convsearch.dashboard.reading.reader import StoreError
 from convsearch.dashboard.reading.store import Store
-from convsearch.search.command.main import app
 from convsearch.search.executors.shares import shares
 from convsearch.search.export.predictions import predictions
 from convsearch.search.loop.epochs import epochs_for, require_time_to_export
@@ -118,22 +117,13 @@ def suggested(message: str) -> list[list[str]]:
     return list(map(shlex.split, found))
 
 
-def understood(words: list[str]) -> dict[str, object]:
-    """The values of a command's options and arguments; it is not run."""
-    program = typer.main.get_command(app)
-    assert isinstance(program, typer.core.TyperGroup)
-    name, verb, rest = program.resolve_command(program.make_context("convsearch", words), words)
-    assert verb is not None
-    return verb.make_context(name, rest).params
-
-
 @pytest.mark.parametrize("message", MESSAGES)
 def test_a_command_in_a_message_can_be_typed_as_it_stands(
     message: Callable[[StudyFolder], str], folder: StudyFolder
 ) -> None:
     for words in suggested(message(folder)):
         found = understood(words)
-        assert found.get("home", folder.path.parent) == folder.path.parent
+        assert Path(found.get("home", folder.path.parent)) == folder.path.parent
         assert found.get("study") in (None, "birds")
         assert Path(str(found.get("bundle", folder.bundle))) == folder.bundle
 

@@ -1,13 +1,12 @@
 """Paths as they are typed: `~` is the user's home folder, also where no shell has replaced it."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import typer
+from terminal import understood
 from typer.testing import CliRunner
 
-from convsearch.search.command.main import app
 from convsearch.search.launch.options import Options, command_of
 from convsearch.search.values.text import expanded
 from convsearch.spaces.definition import read
@@ -20,34 +19,27 @@ def home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def understood(verb: str, *words: str) -> dict[str, Any]:
-    """The parameters of a verb, as it is called with them."""
-    command = typer.main.get_command(app)
-    found = command.get_command(typer.Context(command), verb)  # type: ignore[attr-defined]
-    return dict(found.make_context(verb, list(words)).params)
-
-
 @pytest.mark.parametrize(
-    ("verb", "words", "name"),
+    ("words", "name"),
     [
-        ("studies", ["--home=~/all"], "home"),
-        ("show", ["birds", "--home=~/all"], "home"),
-        ("explain", ["birds", "--home=~/all"], "home"),
-        ("compare", ["birds", "beetles", "--home=~/all"], "home"),
-        ("dashboard", ["--home=~/all"], "home"),
-        ("export", ["birds", "--to=~/all"], "to"),
-        ("predict", ["~/all", "a.png"], "bundle"),
-        ("predict", ["bundle", "~/all"], "images"),
+        (["studies", "--home=~/all"], "home"),
+        (["show", "birds", "--home=~/all"], "home"),
+        (["explain", "birds", "--home=~/all"], "home"),
+        (["compare", "birds", "beetles", "--home=~/all"], "home"),
+        (["dashboard", "--home=~/all"], "home"),
+        (["export", "birds", "--to=~/all"], "to"),
+        (["predict", "~/all", "a.png"], "bundle"),
+        (["predict", "bundle", "~/all"], "images"),
     ],
 )
-def test_every_path_may_begin_with_the_home_folder(verb: str, words: list[str], name: str, home_folder: Path) -> None:
-    found = understood(verb, *words)[name]
+def test_every_path_may_begin_with_the_home_folder(words: list[str], name: str, home_folder: Path) -> None:
+    found = understood(words)[name]
     assert found in (home_folder / "all", [home_folder / "all"])
 
 
 def test_the_variable_of_the_home_too(home_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONVSEARCH_HOME", "~/all")
-    assert understood("show", "birds")["home"] == home_folder / "all"
+    assert understood(["show", "birds"])["home"] == home_folder / "all"
 
 
 @pytest.mark.parametrize("words", [["--home=~/all"], []])
