@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+_REMEDY = "Move it away, and --resume begins the trial anew"
+
 
 def save_checkpoint(model: Any, network: Any, path: Path, epochs: int) -> None:
     """Write the weights of `network` and the optimizer of `model`, the compiled model around it, after `epochs`."""
@@ -39,22 +41,23 @@ def load_checkpoint(model: Any, network: Any, path: Path, steps: int) -> None:
     """Restore a newly compiled model from a checkpoint; one that cannot be restored leaves the model as it is.
 
     Args:
-        model: the compiled model.
+        model: the compiled model, whose optimizer has its variables, as `trainable` returns it.
         network: the network in it, as `save_checkpoint` was given it.
         path: the file.
-        steps: the number of steps trained so far; the learning rate's schedule continues from there.
+        steps: the number of steps in the epochs trained so far. The learning rate's schedule continues from there at
+            the latest: an epoch may have been cut short after the last one, and in float16 the optimizer skips steps.
 
     Raises:
         OSError: the file is missing, cannot be read, or is damaged (DamagedError).
     """
     arrays = _arrays(path)
-    model.optimizer.build(model.trainable_variables)
     weights = _like(network.weights, arrays, "weight", path)
     state = _like(model.optimizer.variables, arrays, "optimizer", path)
     network.set_weights(weights)
     for variable, array in zip(model.optimizer.variables, state, strict=True):
         variable.assign(array)
-    model.optimizer.iterations.assign(steps)
+    iterations = model.optimizer.iterations
+    iterations.assign(min(int(iterations), steps))
 
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
@@ -79,14 +82,18 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
 def _like(variables: Sequence[Any], arrays: dict[str, NDArray[Any]], name: str, path: Path) -> list[NDArray[Any]]:
     """Return the arrays of that name and a number, one for each variable; DamagedError where one does not fit."""
     found = []
+    count = sum(key.startswith(name) for key in arrays)
+    if count > len(variables):
+        raise DamagedError(
+            f"{path}: damaged: it has {count} arrays `{name}`, but the network {len(variables)}. {_REMEDY}"
+        )
     for i, variable in enumerate(variables):
         array, shape, kind = arrays.get(f"{name}{i}"), tuple(variable.shape), str(variable.dtype)
         has = "missing" if array is None else f"{array.dtype.name} of shape {array.shape}"
         counts = "int" in has and "int" in kind  # of another size with another backend
         if array is None or array.shape != shape or not (array.dtype.name == kind or counts):
             raise DamagedError(
-                f"{path}: damaged: {name}{i} is {has}, but the network has {kind} of shape {shape}. Move it away, and "
-                "--resume begins the trial anew"
+                f"{path}: damaged: {name}{i} is {has}, but the network has {kind} of shape {shape}. {_REMEDY}"
             )
         found.append(array)
     return found

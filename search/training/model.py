@@ -37,7 +37,11 @@ def trainable(
         metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")],
     )
     # Variables created while the first step is traced would make TensorFlow trace it again, for up to a second.
-    model.optimizer.build(model.trainable_variables)
+    # In float16 an optimizer is wrapped in another one; built by that, Nadam would not list all of its variables.
+    inner = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    inner.build(model.trainable_variables)
+    if not model.optimizer.built:
+        model.optimizer.build(model.trainable_variables)
     return model, network
 
 

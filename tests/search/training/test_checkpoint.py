@@ -9,7 +9,7 @@ from image_files import too_many_open_files
 from jobs import MakeJob, always
 
 from convsearch.search.system.backend import import_keras
-from convsearch.search.values.job import Checkpoint
+from convsearch.search.values.job import PRECISIONS, Checkpoint, Precision
 from convsearch.spaces.architecture import Optimizer, Recipe, Schedule
 
 import_keras()
@@ -23,19 +23,17 @@ def after(epochs: int, state: str | Path, best: float | None) -> Checkpoint:
     return Checkpoint(file=str(state), epochs=epochs, best=best)
 
 
-@pytest.mark.parametrize("schedule", ["constant", "warmup_cosine"])
-@pytest.mark.parametrize("name", ["adamw", "sgd"])
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize(("name", "schedule"), [("adamw", "constant"), ("nadam", "cosine"), ("sgd", "warmup_cosine")])
 def test_a_training_that_goes_on_is_the_training_that_never_stopped(
-    job: MakeJob, tmp_path: Path, name: Optimizer, schedule: Schedule
+    job: MakeJob, tmp_path: Path, name: Optimizer, schedule: Schedule, precision: Precision
 ) -> None:
     recipe = Recipe(optimizer=name, learning_rate=0.01, schedule=schedule, batch_size=64)
-    whole = train(job(recipe, epochs=4, weights=str(tmp_path / "1.weights.h5")), always)
+    given = {"recipe": recipe, "schedule_epochs": 4, "precision": precision}
+    whole = train(job(**given, epochs=4, weights=str(tmp_path / "1.weights.h5")), always)
     state = str(tmp_path / "7.state.npz")
-    first = train(job(recipe, epochs=2, schedule_epochs=4, checkpoint=Checkpoint(file=str(state))), always)
-    rest = train(
-        job(recipe, epochs=4, schedule_epochs=4, checkpoint=after(2, state, first.value)),
-        always,
-    )
+    first = train(job(**given, epochs=2, checkpoint=Checkpoint(file=str(state))), always)
+    rest = train(job(**given, epochs=4, checkpoint=after(2, state, first.value)), always)
     assert (first.ended, first.epochs, rest.ended, rest.epochs) == ("complete", 2, "complete", 2)
     assert first.loss + rest.loss == pytest.approx(whole.loss, rel=1e-3)
     assert first.val_loss + rest.val_loss == pytest.approx(whole.val_loss, rel=1e-3)
@@ -125,4 +123,19 @@ def test_a_state_of_another_network_is_named_with_what_does_not_fit(
     del arrays[name]
     np.savez(state, **arrays | ({} if damage is None else {name: damage}))
     with pytest.raises(OSError, match=rf"7\.state\.npz: damaged: {name} is .*, but the network has float32 of shape"):
+        train(job(epochs=2, checkpoint=after(1, state, 0.5)), always)
+
+
+@pytest.mark.parametrize("name", ["weight", "optimizer"])
+def test_a_state_of_a_larger_network_is_named_with_how_many_arrays_it_has(
+    job: MakeJob, tmp_path: Path, name: str
+) -> None:
+    state = tmp_path / "7.state.npz"
+    train(job(epochs=1, checkpoint=Checkpoint(file=str(state))), always)
+    with np.load(state) as file:
+        arrays = dict(file)
+    count = sum(key.startswith(name) for key in arrays)
+    np.savez(state, **arrays | {f"{name}{count}": np.zeros(8, np.float32)})
+    says = rf"7\.state\.npz: damaged: it has {count + 1} arrays `{name}`, but the network {count}\. Move it away"
+    with pytest.raises(OSError, match=says):
         train(job(epochs=2, checkpoint=after(1, state, 0.5)), always)
