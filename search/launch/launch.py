@@ -101,7 +101,7 @@ def _search_and_export(launched: Launch) -> None:
             budget.lap("beginning")
             _search(launched, engine, outbox)
             budget.lap("search")
-            with turn_of(prepared, engine, budget) as ours:
+            with turn_of(prepared, engine) as ours:
                 if ours:
                     if prepared.record.best():  # it imports MLflow while the winner trains
                         publisher = held.enter_context(

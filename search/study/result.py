@@ -44,7 +44,7 @@ class Result(BaseModel):
     time of the last launch by phase, `tests` how many times this home's loop read the test split. `model_uri` is the
     model's address in MLflow, `mlflow` is MLflow's address, and `store` tells the experiment from those of other
     stores: None until they are delivered (`store` also where an earlier version delivered them). `cut` says that Ctrl-C
-    ended the study before the winner was trained.
+    ended the winner's training, or came before it.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -104,8 +104,9 @@ def train_winner(
     """
     kept = Winner.of_trial(trial, weights)
     outcome = run_one(job, executor, lambda: budget.stopped or budget.late(budget.winner_seconds), on_epoch)
-    if why := _rejection(outcome, job, kept.val_accuracy, validated, budget):
-        return kept.model_copy(update={"training": outcome, "why_kept": why})
+    cut = outcome.ended != "complete" and budget.stopped  # a Ctrl-C that comes later cuts nothing
+    if why := _rejection(outcome, job, kept.val_accuracy, validated, cut):
+        return kept.model_copy(update={"training": outcome, "why_kept": why, "cut": cut})
     trained = f"It was then trained once more, for {outcome.epochs} epochs{manner}"
     if job.with_validation:
         trained += ", on the training and the validation images together; the weights are those of the last epoch."
@@ -121,16 +122,17 @@ def train_winner(
         trained=trained,
         training=outcome,
         with_validation=job.with_validation,
+        cut=cut,
     )
 
 
-def _rejection(outcome: Outcome, job: Job, accuracy: float, validated: int, budget: Budget) -> str | None:
+def _rejection(outcome: Outcome, job: Job, accuracy: float, validated: int, cut: bool) -> str | None:
     """Return why the weights of the long training are rejected; None if they are accepted."""
     if outcome.ended == "failed":
         return f"the winner's long training failed ({outcome.error})"
     if job.with_validation:
         if outcome.known is None:
-            return "the winner's long training " + ("was stopped" if budget.stopped else "did not finish in time")
+            return "the winner's long training " + ("was stopped" if cut else "did not finish in time")
         least, _ = wilson_interval(round(accuracy * validated), validated)
         if outcome.known < least:
             return (
@@ -153,8 +155,8 @@ def train_best(prepared: Prepared, executor: Executor, budget: Budget, status: C
     with_validation = best.candidate.recipe.settles
     more = (train + val) / train if with_validation else None
     plan = plan_for(best, prepared.study.epochs, _seconds_for_winner(prepared, best, budget), more)
-    if budget.stopped or plan.epochs < best.epochs:
-        return _with_local_weights(prepared, Winner.of_trial(best, weights))
+    if (cut := budget.stopped) or plan.epochs < best.epochs:
+        return _with_local_weights(prepared, Winner.of_trial(best, weights).model_copy(update={"cut": cut}))
     candidate, manner = best.candidate, ""
     if plan.epochs >= LONG * prepared.study.epochs:
         candidate, manner = for_long_training(best, prepared.space)
@@ -212,7 +214,7 @@ def _with_local_weights(prepared: Prepared, winner: Winner) -> Winner:
         here[0].number,
     )
     kept = Winner.of_trial(here[0], folder.weights(here[0].number))
-    return kept.model_copy(update={"training": winner.training})
+    return kept.model_copy(update={"training": winner.training, "cut": winner.cut})
 
 
 def _seconds_for_winner(prepared: Prepared, best: Trial, budget: Budget) -> float | None:

@@ -31,7 +31,7 @@ def export_winner(prepared: Prepared, winner: Winner, budget: Budget, starter: S
         at=now(),
         trials=prepared.record.finished(),
         tests=folder.tests(),
-        cut=budget.stopped,
+        cut=winner.cut,
         best=winner.trial.number,
         repeats=prepared.study.repeats,
         under=prepared.study.under,

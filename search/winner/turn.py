@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ..engines.protocol import Engine
-from ..loop.budget import Budget
 from ..loop.prepared import Prepared
 from ..shared.engine import SharedEngine
 from ..values.words import counted
@@ -14,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def turn_of(prepared: Prepared, engine: Engine, budget: Budget) -> Iterator[bool]:
+def turn_of(prepared: Prepared, engine: Engine) -> Iterator[bool]:
     """Yield whether this loop should train and export the winner; no other loop does so while the block runs.
 
     A loop that does not share its study always should. Where another loop will, or has, the user learns which.
@@ -44,8 +43,10 @@ def turn_of(prepared: Prepared, engine: Engine, budget: Budget) -> Iterator[bool
             yield False
             return
         yield True
+        result = prepared.folder.result()
+        assert result is not None, "a loop whose turn it was has a result"
         made = {"trials": finished, "under": study.under, "repeats": study.repeats}
-        made |= {"cut": budget.stopped, "loop": engine.loop}
+        made |= {"cut": result.cut, "loop": engine.loop}
 
         def note_winner() -> bool:
             database.note_winner(made)

@@ -15,7 +15,8 @@ class Winner(BaseModel):
     `candidate` is the one that the weights belong to: the trial's, or the same network with a recipe for long training.
     `training` is the outcome of the long training, whether or not its weights are used. `with_validation` says that
     they are, and were trained on the validation images too: `val_accuracy` is then the trial's. `why_kept` is the
-    reason for keeping the trial's weights after a long training.
+    reason for keeping the trial's weights after a long training. `cut` says that Ctrl-C ended the long training, or
+    came before it: the study is still to be finished.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -28,6 +29,7 @@ class Winner(BaseModel):
     training: Outcome | None = None
     with_validation: bool = False
     why_kept: str | None = None
+    cut: bool = False
 
     @classmethod
     def of_trial(cls, trial: Trial, weights: Path) -> "Winner":

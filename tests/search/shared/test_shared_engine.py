@@ -11,6 +11,8 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 from postgres import PASSWORD, Server
+from samples import write_result
+from searches import prepared
 from sqlalchemy import create_engine, text
 from terminal import wait_until
 
@@ -20,6 +22,7 @@ from convsearch.search.loop.recovery import settle
 from convsearch.search.shared.database import Database
 from convsearch.search.shared.engine import SharedEngine
 from convsearch.search.shared.retry import Pace
+from convsearch.search.study.home import Home
 from convsearch.search.study.objectives import DEFAULT
 from convsearch.search.study.record import FILE, Record
 from convsearch.search.study.shared import Shared
@@ -27,6 +30,7 @@ from convsearch.search.study.trial import Trial
 from convsearch.search.system.addresses import checked_storage, optuna_url
 from convsearch.search.values.job import Outcome, Seconds
 from convsearch.search.values.proposal import Proposal, State
+from convsearch.search.winner.turn import turn_of
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import load, parse
 from convsearch.spaces.errors import InputError, WorkError
@@ -310,6 +314,18 @@ def test_a_loop_that_comes_back_tells_what_it_knows_of_the_trials_it_left(join: 
     assert two.engine.running_elsewhere() == {}
     assert two.record.trials[0].value == 0.5
     assert [back.ask().candidate, two.ask().candidate] == [third, second]
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_winner_is_left_to_another_loop_only_where_its_training_was_cut(
+    join: Join, tmp_path: Path, cut: bool
+) -> None:
+    study = prepared(Home(tmp_path / "home"), space="tiny")
+    with turn_of(study, join("first").engine) as mine:
+        assert mine
+        write_result(study.folder, cut=cut)
+    with turn_of(study, join("second").engine) as theirs:
+        assert theirs == cut
 
 
 def test_a_trial_that_was_stored_though_no_answer_came_is_closed_and_tried_again(join: Join) -> None:
