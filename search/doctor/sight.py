@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from ..executors.shares import Share
 from ..system.backend import BACKENDS, chosen_backend
 from ..system.machine import Machine
+from ..system.processes import last_words
 from .fault import Fault
 from .packages import module_version
 
@@ -101,11 +102,10 @@ def query_result(process: "subprocess.Popen[str]") -> Seen:
         output, errors = process.communicate(timeout=PATIENCE)
     except subprocess.TimeoutExpired:
         return Seen(trouble=f"it did not answer within {PATIENCE} s")
-    lines = [line.strip() for line in errors.splitlines() if line.strip()]
     if process.returncode < 0:
         return Seen(trouble=f"it was killed by signal {-process.returncode}")
     if process.returncode or not output:
-        return Seen(trouble=lines[-1][:300] if lines else f"it ended with exit code {process.returncode}")
+        return Seen(trouble=last_words(errors)[:300] or f"it ended with exit code {process.returncode}")
     return Seen(gpus=tuple(json.loads(output.splitlines()[-1])))
 
 

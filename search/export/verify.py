@@ -20,7 +20,7 @@ from ...spaces.errors import WorkError
 from ..system.backend import runtime_is_initialized
 from ..system.fork_server import may_fork
 from ..system.machine import this_machine
-from ..system.processes import end_with_parent
+from ..system.processes import end_with_parent, last_words
 
 MOST_DESCRIPTORS = 1 << 16
 CHECKED = 16  # training images that a saved model is compared on
@@ -156,8 +156,7 @@ class Verifier:
 
     def _last_words(self) -> str:
         self._output.seek(0)
-        lines = self._output.read().decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "no message"
+        return last_words(self._output.read().decode(errors="replace")) or "no message"
 
 
 def _become_verifier(parent: int, read: int, output: int) -> NoReturn:

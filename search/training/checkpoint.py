@@ -84,9 +84,8 @@ def _like(variables: Sequence[Any], arrays: dict[str, NDArray[Any]], name: str, 
     found = []
     count = sum(key.startswith(name) for key in arrays)
     if count > len(variables):
-        raise DamagedError(
-            f"{path}: damaged: it has {count} arrays `{name}`, but the network {len(variables)}. {_REMEDY}"
-        )
+        has = f"it has {count} arrays `{name}`, but the network {len(variables)}"
+        raise DamagedError(f"{path}: damaged: {has}. {_REMEDY}")
     for i, variable in enumerate(variables):
         array, shape, kind = arrays.get(f"{name}{i}"), tuple(variable.shape), str(variable.dtype)
         has = "missing" if array is None else f"{array.dtype.name} of shape {array.shape}"

@@ -45,6 +45,17 @@ def trainable(
     return model, network
 
 
+def as_exported(candidate: Candidate, network: Any) -> Any:
+    """Return a copy of a trained network as its bundle would have it: in float32, from stock layers.
+
+    Float32 stays Keras's policy afterwards.
+    """
+    keras.config.set_dtype_policy("float32")
+    copy = build(candidate.architecture)
+    copy.set_weights(network.get_weights())
+    return copy
+
+
 def batch_norm_momentum(steps: int) -> float:
     """Return the momentum at which the initial statistics weigh 1 % after `steps` steps, an epoch; from 0.5 to 0.99.
 

@@ -11,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..data.training import TrainingData
+from ..system.processes import first_line
 from ..values.job import Job, Outcome
 from .augmentation import variations
 from .batches import Batches
 from .callbacks import DivergedError, Report, StoppedNowError, TimedSchedule, TrialCallback
 from .checkpoint import load_checkpoint, save_checkpoint
 from .latency import latency_ms
-from .model import trainable
+from .model import as_exported, trainable
 from .normalization import BatchNormalization
 
 EVALUATION_BATCH = 256
@@ -50,7 +51,7 @@ def train(
     except Exception as error:
         if _is_out_of_memory(error):
             traceback.print_exc()  # into the worker's log
-            raise DeviceFullError(f"out of memory on the device ({_first_line(error)})") from error
+            raise DeviceFullError(f"out of memory on the device ({first_line(error)})") from error
         raise
 
 
@@ -96,7 +97,7 @@ def _train(job: Job, report: Report, stop_now: Callable[[], bool], data: Trainin
         if _is_out_of_memory(error):
             raise
         traceback.print_exc()  # into the worker's log
-        return callback.outcome("failed", _first_line(error))
+        return callback.outcome("failed", first_line(error))
     if job.checkpoint is not None and callback.epochs:
         save_checkpoint(model, network, Path(job.checkpoint.file), job.begin + callback.epochs)
     if job.with_validation:
@@ -114,7 +115,7 @@ def _train(job: Job, report: Report, stop_now: Callable[[], bool], data: Trainin
         batches = Batches(images, labels, data.val, classes, EVALUATION_BATCH, vary=vary)
         extras["varied"][name] = callback.accuracy(batches)
     if job.probes.latency:
-        extras["latency_ms"] = latency_ms(network)
+        extras["latency_ms"] = latency_ms(as_exported(job.candidate, network))
     callback.on_test_end()
     return callback.outcome("complete").model_copy(update=extras)
 
@@ -141,8 +142,3 @@ def _is_out_of_memory(error: BaseException) -> bool:
 
 class DeviceFullError(Exception):
     """The GPU or the process ran out of memory."""
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0][:300] if text else 'no message'}"

@@ -21,6 +21,7 @@ import psutil
 from ..data.training import TrainingData
 from ..system.backend import import_keras
 from ..system.memory import own_memory
+from ..system.processes import first_line
 from ..system.scratch import scratch
 from ..values.job import EpochReport, Job
 
@@ -94,8 +95,7 @@ class RayWorker:
             from ..training.trial import train  # noqa: F401 - warms up the imports of every job
         except BaseException as error:  # whatever it is: the loop waits for a message from this thread
             traceback.print_exc()  # into Ray's log of this worker
-            lines = str(error).strip().splitlines()
-            self._send(cannot=f"{type(error).__name__}: {lines[-1] if lines else ''}", node=node)
+            self._send(cannot=first_line(error), node=node)
             return
         self._send(ready=node)
         while True:
@@ -135,7 +135,7 @@ class RayWorker:
             self._send(broken=f"node {socket.gethostname()}: {error.filename or self._folder}: {reason}")
         except Exception as error:  # as if the process had died: the trial is run again
             traceback.print_exc()  # into Ray's log of this worker
-            self._send(lost=f"{type(error).__name__}: {str(error).strip()[:300]}")
+            self._send(lost=first_line(error))
         else:
             self._send(outcome=outcome.model_dump(mode="json"), **files, holds=own_memory(psutil.Process()))
         self._stopped.discard(assignment.serial)

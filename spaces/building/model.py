@@ -4,7 +4,8 @@ The only module of `spaces` that imports Keras. Layer names, output shapes and p
 `Architecture.steps`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -17,6 +18,17 @@ from ..arithmetic import Volume
 from .constants import BATCH_NORM_MOMENTUM, L2_EPSILON, SLOPE, initializer
 
 
+@contextmanager
+def _channels_last() -> Iterator[None]:
+    """Have layers that are made meanwhile expect the channels last, whatever the user's `keras.json` says."""
+    before = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_last")
+    try:
+        yield
+    finally:
+        keras.config.set_image_data_format(before)
+
+
 def activation_layer(activation: str, name: str) -> Any:
     """Return a Keras layer that applies the activation."""
     if activation == "leaky_relu":
@@ -24,6 +36,7 @@ def activation_layer(activation: str, name: str) -> Any:
     return L.Activation(activation, name=name)
 
 
+@_channels_last()
 def build(
     architecture: Architecture,
     batch_norm_momentum: float = BATCH_NORM_MOMENTUM,
@@ -106,6 +119,7 @@ def _head(t: Any, head: Head) -> Any:
     return t
 
 
+@_channels_last()
 def augmenter(augmentation: Augmentation, input: Volume) -> list[Any]:
     """Return Keras layers that augment a batch of raw images (0 to 255) in training and do nothing in inference."""
     a, found = augmentation, []

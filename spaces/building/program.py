@@ -9,13 +9,31 @@ _HEADER = '''"""{title}
 Images go in as raw pixels from 0 to 255, shape (batch, {input}); class probabilities come out.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import keras
 from keras import layers{operations}
 
 
+@contextmanager
+def as_trained() -> Iterator[None]:
+    """Have layers expect the channels last and compute in full or mixed precision, whatever `keras.json` says."""
+    layout, policy = keras.config.image_data_format(), keras.config.dtype_policy()
+    keras.config.set_image_data_format("channels_last")
+    if policy.variable_dtype != "float32":
+        keras.config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_image_data_format(layout)
+        keras.config.set_dtype_policy(policy)
+
+
+@as_trained()
 def build_model() -> keras.Model:
     """Return the network with fresh weights; `model.keras` beside this file holds the trained ones."""
-    inputs = keras.Input(({input}), name="image")
+    inputs = keras.Input(({input}), dtype="float32", name="image")
     x = layers.Rescaling(1 / 127.5, offset=-1.0, name="rescale")(inputs)
 '''
 

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -310,6 +311,36 @@ def test_each_image_of_a_batch_is_varied_in_its_own_way(augmentation: dict[str, 
     same = np.repeat(images(Volume(10, 14, depth), count=1), 32, axis=0)
     ways = np.unique(vary(augmentation, same, training=True).reshape(32, -1), axis=0)
     assert len(ways) >= (2 if set(augmentation) <= {"horizontal_flip", "vertical_flip"} else 20)
+
+
+@pytest.fixture
+def channels_first() -> Iterator[None]:
+    """Keras as a user's `keras.json` may have set it."""
+    before = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_first")
+    yield
+    assert keras.config.image_data_format() == "channels_first"
+    keras.config.set_image_data_format(before)
+
+
+@pytest.mark.parametrize("augmentation", STRENGTHS, ids=str)
+def test_a_user_whose_keras_has_channels_first_gets_the_same_augmentation(
+    channels_first: None, augmentation: dict[str, Any]
+) -> None:
+    flat = np.repeat(images(Volume(1, 1, 3), count=8), 10 * 14, axis=1).reshape(8, 10, 14, 3)
+    varied = vary(augmentation, flat, training=True)
+    assert varied.shape == flat.shape
+    assert np.ptp(varied, axis=(1, 2)).max() < 1  # one colour stays one colour, whatever it is
+
+
+def test_a_user_whose_keras_has_channels_first_gets_the_same_network(channels_first: None) -> None:
+    every = Layer(filters=4, padding=1, batch_norm=True, one_by_one=3, pooling="l2", pool_size=2, pool_stride=2)
+    average, most = (
+        network(every, Layer(filters=2, pooling="max", pool_size=2, pool_stride=2), pooling=f"global_{how}")
+        for how in ("average", "max")
+    )
+    for architecture in (average, most, network(every, pooling="flatten", units=(6,))):
+        assert_as_computed(architecture)
 
 
 def test_a_crop_enlarges_a_window_that_lies_inside_of_the_image() -> None:

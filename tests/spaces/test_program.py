@@ -35,6 +35,11 @@ def rename() -> None:
 def executed(text: str) -> keras.Model:
     """Return the model that the text builds in a namespace of its own."""
     rename()
+    return executed_as_keras_is(text)
+
+
+def executed_as_keras_is(text: str) -> keras.Model:
+    """The same, by Keras as it is set: `rename` forgets the policy."""
     namespace: dict[str, Any] = {"__name__": "network"}
     exec(compile(text, "network.py", "exec"), namespace)
     return namespace["build_model"]()
@@ -93,6 +98,28 @@ def test_the_source_tells_what_it_builds_with_the_volumes() -> None:
     assert "# Layer 2: 12x9x3 -> 5x3x4\n" in text
     assert "convsearch." not in text
     assert "import ops" not in text.replace("layers, ops", "")
+
+
+@pytest.mark.parametrize("policy", ["float16", "float64", "mixed_float16"])
+def test_the_source_builds_the_same_model_whatever_keras_is_set_to_and_leaves_that_as_it_was(policy: str) -> None:
+    expected = built(EVERYTHING)
+    before = keras.config.floatx(), keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_first")
+    keras.config.set_floatx("float16")
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = executed_as_keras_is(source(EVERYTHING))
+        assert keras.config.dtype_policy().name == policy
+        assert keras.config.image_data_format() == "channels_first"
+    finally:
+        keras.config.set_floatx(before[0])
+        keras.config.set_image_data_format(before[1])
+        keras.config.set_dtype_policy("float32")
+    assert {weight.dtype for weight in model.weights} == {"float32"}
+    assert model.get_layer("conv1").compute_dtype == ("float16" if policy == "mixed_float16" else "float32")
+    model.set_weights(expected.get_weights())
+    tolerance = 1e-2 if policy == "mixed_float16" else 0
+    np.testing.assert_allclose(np.asarray(model(images())), np.asarray(expected(images())), atol=tolerance)
 
 
 def test_operations_are_imported_only_where_they_are_used() -> None:

@@ -1,5 +1,6 @@
-"""A bundle is checked on training images: those of the test are for the one test."""
+"""A bundle is checked on training images, as those of the test are for the one test, and whatever the user has set."""
 
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ from convsearch.search.export.verify import CHECKED, Verifier
 from convsearch.search.loop.prepared import Prepared
 from convsearch.search.study.home import Home
 from convsearch.search.study.trial import Trial
-from convsearch.search.system.backend import import_keras
+from convsearch.search.system.backend import import_keras, runtime_is_initialized
 from convsearch.search.values.proposal import Proposal
 from convsearch.spaces.architecture import Architecture, Candidate, Head, Layer, Recipe
+from convsearch.spaces.arithmetic import Volume
+from convsearch.spaces.building.program import source
 from convsearch.spaces.errors import WorkError
 
 
@@ -73,6 +76,29 @@ def test_examples_are_training_images(study: Prepared) -> None:
     for count in (2, CHECKED, len(study.dataset)):
         assert np.array_equal(split.examples(study.dataset, count), images[split.train[:count]])
     assert split.examples(study.dataset, len(study.dataset)).max() < 255
+
+
+@pytest.mark.parametrize(
+    "setting", [{"floatx": "float16"}, {"image_data_format": "channels_first"}], ids=lambda setting: next(iter(setting))
+)
+def test_a_bundle_gives_the_same_answers_whatever_a_user_has_set_for_keras(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: dict[str, str]
+) -> None:
+    from convsearch.spaces.building.model import build
+
+    layer = Layer(filters=4, batch_norm=True, pooling="max", pool_size=2, pool_stride=2)
+    architecture = Architecture(input=Volume(8, 8, 3), layers=(layer,), classes=2)
+    import_keras()
+    model = build(architecture)
+    images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), dtype=np.uint8)
+    expected = model.predict(images, verbose=0)
+    model.save(tmp_path / "model.keras")
+    (tmp_path / "model.py").write_text(source(architecture, 0.9), encoding="utf-8")
+    (tmp_path / "keras.json").write_text(json.dumps(setting))
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    assert runtime_is_initialized(), "so the check begins with the user's own Keras, in a new interpreter"
+    with Verifier() as verifier:
+        assert verifier.verify(tmp_path, images, expected) == pytest.approx(0, abs=1e-6)
 
 
 def test_a_bundle_whose_check_does_not_end_is_given_up(tmp_path: Path) -> None:

@@ -34,6 +34,10 @@ def work(question: dict[str, Any]) -> dict[str, Any]:
             there, before = "keras" in sys.modules, runtime_is_initialized()
             import_keras().ops.convert_to_tensor(1.0)
             return {"there": there, "before": before, "after": runtime_is_initialized()}
+        case "numbers and images":
+            config = import_keras().config
+            policy = config.dtype_policy()
+            return {"found": [config.floatx(), policy.name, config.image_data_format()]}
         case "packages":
             imported = [name for name in question["names"] if name in sys.modules]
             return {"imported": imported, "importable": [import_module(name).__name__ for name in question["names"]]}
@@ -46,6 +50,8 @@ def work(question: dict[str, Any]) -> dict[str, Any]:
             raise WorkError("this failed")
         case "disk":
             raise OSError(28, "No space left on device", "/full/disk")
+        case "long nonsense":
+            raise ValueError("nonsense\n\nThe arguments were:\n  \u2022 kwargs=<class 'inspect._empty'>")
         case "exit":
             sys.exit(3)
         case "wait":

@@ -67,8 +67,13 @@ def test_a_signal_while_the_winner_is_trained_cuts_its_training(
     study: Prepared, executor: LocalExecutor, number: signal.Signals
 ) -> None:
     budget = Budget(1, None)
+
+    def at_the_first_epoch(text: str) -> None:
+        if not budget.stopped:
+            os.kill(os.getpid(), number)
+
     with Interruption(budget):
-        winner = train_best(study, executor, budget, lambda text: os.kill(os.getpid(), number))
+        winner = train_best(study, executor, budget, at_the_first_epoch)
     assert winner.training is not None
     assert (winner.cut, winner.training.ended) == (True, "stopped")
     assert winner.why_kept == "the winner's long training was stopped"
