@@ -242,6 +242,11 @@ def truncated(ending: str) -> Save:
     return save
 
 
+def cut(path: Path) -> None:
+    """Leave the first half of a file."""
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
 def text(path: Path) -> Path:
     (path / "notes.txt").write_text("I am no image", encoding="utf-8")
     return path / "notes.txt"
