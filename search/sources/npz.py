@@ -6,6 +6,7 @@ unpickled: arrays of Python objects are rejected by their header.
 
 import hashlib
 import io
+import re
 import tempfile
 import zipfile
 import zlib
@@ -29,20 +30,26 @@ from .reading import State, is_of_the_machine, require_unchanged, state_of
 _HEADER = 2**14
 """More bytes than any header has that NumPy reads."""
 
-_LAYOUTS: tuple[dict[str, tuple[str, str]], ...] = (
-    {"train": ("x_train", "y_train"), "val": ("x_val", "y_val"), "test": ("x_test", "y_test")},
-    {
-        "train": ("train_images", "train_labels"),
-        "val": ("val_images", "val_labels"),
-        "test": ("test_images", "test_labels"),
-    },
-    {"": ("x", "y")},
-    {"": ("images", "labels")},
+_HELD_OUT = (("val", "x_val", "y_val"), ("val", "x_valid", "y_valid"), ("test", "x_test", "y_test"))
+_IMAGES_HELD_OUT = (
+    ("val", "val_images", "val_labels"),
+    ("val", "valid_images", "valid_labels"),
+    ("test", "test_images", "test_labels"),
 )
+_LAYOUTS = (
+    (("train", "x_train", "y_train"), *_HELD_OUT),
+    (("train", "train_images", "train_labels"), *_IMAGES_HELD_OUT),
+    (("train", "x", "y"), *_HELD_OUT),
+    (("train", "images", "labels"), *_IMAGES_HELD_OUT),
+)
+"""The part, the images and the labels of each pair; the first pair of a layout says that it is the file's."""
+
 _ACCEPTED = (
-    "x and y; images and labels; x_train and y_train, with or without x_val, y_val, x_test, y_test; or "
-    "train_images and train_labels, with or without val_images, val_labels, test_images, test_labels"
+    "x and y, or x_train and y_train, with or without x_val, y_val (or x_valid, y_valid), x_test, y_test; or "
+    "images and labels, or train_images and train_labels, with or without val_images, val_labels (or valid_images, "
+    "valid_labels), test_images, test_labels"
 )
+_LABEL_NAME = re.compile(r"(^|[^a-z])(y|labels?|targets?)($|[^a-z])", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -103,36 +110,64 @@ def read_npz(path: Path, spec: str, image_size: tuple[int, int] | None) -> Sourc
         with path.open("rb") as stream:
             fingerprint = hashlib.file_digest(stream, "sha256").hexdigest()
     parts = []
-    for part, images, labels in _choose_arrays(spec, keys):
+    chosen = _choose_arrays(spec, keys)
+    for part, images, labels in chosen:
         pixels, numbers = (_read_header(path, spec, key) for key in (images, labels))
         require_labels(spec, labels, numbers.shape, numbers.dtype, images, pixels.shape[0])
         parts.append(Part(part, pixels, numbers.whole(), labels))
     source = array_source(printable(path.stem), spec, fingerprint, parts, image_size)
-    return replace(source, batches=partial(_unchanged, source.batches, path, state, spec))
+    others = [key for key in keys if not any(key in names for _, *names in chosen)]
+    lost = [key for key in others if _may_be_data(path, spec, key)]
+    notes = [*source.notes, f"ignored: {_shown(others)}"] if others else source.notes
+    batches = partial(_unchanged, source.batches, path, state, spec, lost)
+    return replace(source, batches=batches, notes=tuple(notes))
 
 
-def _unchanged(batches: Callable[[], Iterator[Batch]], path: Path, before: State, spec: str) -> Iterator[Batch]:
-    """Yield all batches, if the file is then still the one that was hashed."""
+def _unchanged(
+    batches: Callable[[], Iterator[Batch]], path: Path, before: State, spec: str, lost: Sequence[str]
+) -> Iterator[Batch]:
+    """Yield all batches, if no data would be `lost`, and the file is then still the one that was hashed."""
+    if lost:  # not refused before: a study whose images are decoded already goes on with them
+        raise InputError(
+            f"{spec}: {_shown(lost)} may be images or labels, but have no known names, which are {_ACCEPTED}. Give "
+            "them such names, or save the file without them."
+        )
     yield from batches()
     require_unchanged(path, before, spec)
 
 
 def _choose_arrays(spec: str, keys: Sequence[str]) -> list[tuple[str, str, str]]:
-    """Return (part, images, labels) by the first layout whose leading pair is in the file."""
+    """Return (part, images, labels) by the first layout whose leading pair is in the file; "" is the only part."""
     for layout in _LAYOUTS:
-        leading = next(iter(layout.values()))
-        if not set(leading) & set(keys):
+        if not set(layout[0][1:]) & set(keys):
             continue
-        chosen = []
-        for part, pair in layout.items():
-            missing = [key for key in pair if key not in keys]
+        chosen: list[tuple[str, str, str]] = []
+        for part, images, labels in layout:
+            missing = [key for key in (images, labels) if key not in keys]
             if len(missing) == 1:
-                there = next(key for key in pair if key in keys)
+                there = images if labels in missing else labels
                 raise InputError(f"{spec} has {there} but no {missing[0]}. It holds: {_shown(keys)}.")
-            if not missing:
-                chosen.append((part, *pair))
-        return chosen
+            if missing:
+                continue
+            if chosen and chosen[-1][0] == part:
+                raise InputError(
+                    f"{spec} has {chosen[-1][1]} and {images}, which are the same part of the data; keep one."
+                )
+            chosen.append((part, images, labels))
+        return chosen if len(chosen) > 1 or "train" in chosen[0][1] else [("", *chosen[0][1:])]
     raise InputError(f"{spec} holds {_shown(keys) or 'no arrays'}; expected the names {_ACCEPTED}.")
+
+
+def _may_be_data(path: Path, spec: str, key: str) -> bool:
+    """Whether an array of another name has the shape of images, or the shape and the name of labels."""
+    try:
+        array = _read_header(path, spec, key)
+    except InputError:  # objects, a single number: no matter
+        return False
+    if array.dtype.kind not in "biuf":
+        return False
+    is_list = len(array.shape) == 1 or array.shape[1:] == (1,)
+    return len(array.shape) in (3, 4) or (is_list and _LABEL_NAME.search(key) is not None)
 
 
 def _shown(keys: Sequence[str]) -> str:

@@ -212,7 +212,7 @@ def test_what_is_no_pixel_at_all_is_refused(tmp_path: Path, pixels: Any) -> None
 
 def test_a_file_without_known_names_is_refused_with_those_found_and_those_accepted(tmp_path: Path) -> None:
     message = refused(tmp_path, data=GREY, target=LABELS)
-    assert "set.npz holds data, target; expected the names x and y;" in message
+    assert "set.npz holds data, target; expected the names x and y, " in message
     assert "x_train and y_train" in message
     assert "train_images and train_labels" in message
 
@@ -229,6 +229,58 @@ def test_a_missing_partner_is_named(tmp_path: Path) -> None:
     assert "has x_test but no y_test" in message
     message = refused(tmp_path, x_test=GREY, y_test=LABELS)
     assert "holds x_test, y_test; expected the names" in message
+
+
+@pytest.mark.parametrize("train", ["x_train y_train", "train_images train_labels"])
+def test_validation_images_may_be_called_valid(tmp_path: Path, train: str) -> None:
+    images, labels = train.split()
+    held = [(images.replace("train", part), labels.replace("train", part)) for part in ("valid", "test")]
+    arrays: dict[str, Any] = {images: GREY, labels: LABELS}
+    for part, count in zip(held, (4, 6), strict=True):
+        arrays |= {part[0]: GREY[:count], part[1]: LABELS[:count]}
+    dataset = opened(tmp_path, **arrays)
+    assert np.bincount(dataset.given).tolist() == [0, 12, 4, 6]
+    assert not any("ignored" in note for note in dataset.notes)
+
+
+@pytest.mark.parametrize("style", ["x_{0} y_{0}", "{0}_images {0}_labels"])
+@pytest.mark.parametrize(("part", "role"), [("val", 2), ("test", 3)])
+def test_images_without_a_part_beside_those_of_a_part_are_for_training(
+    tmp_path: Path, style: str, part: str, role: int
+) -> None:
+    images, labels = style.format(part).split()
+    arrays: dict[str, Any] = {images.replace(part, "").strip("_"): GREY, labels.replace(part, "").strip("_"): LABELS}
+    dataset = opened(tmp_path, **arrays, **{images: GREY[:6], labels: LABELS[:6]})
+    assert dataset.given.tolist() == [0] * 12 + [role] * 6
+    assert np.array_equal(dataset.images()[..., 0], np.concatenate([GREY, GREY[:6]]))
+
+
+def test_two_validation_arrays_are_refused(tmp_path: Path) -> None:
+    both: dict[str, Any] = {"x_val": GREY, "y_val": LABELS, "x_valid": GREY, "y_valid": LABELS}
+    message = refused(tmp_path, x_train=GREY, y_train=LABELS, **both)
+    assert "has x_val and x_valid, which are the same part of the data; keep one" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "array"),
+    [("x_holdout", GREY), ("masks", COLOUR), ("x_train", GREY), ("y_holdout", LABELS), ("Labels2", LABELS[:, None])],
+)
+def test_arrays_of_no_known_name_that_may_be_images_or_labels_are_refused(
+    tmp_path: Path, name: str, array: Any
+) -> None:
+    known: dict[str, Any] = {"images": GREY, "labels": LABELS}
+    message = refused(tmp_path, **known, **({name: array} if name != "x_train" else {name: array, "y_train": LABELS}))
+    if name == "x_train":  # the file is then one of the other kind
+        assert "images, labels may be images or labels" in message
+    else:
+        assert f"set.npz: {name} may be images or labels, but have no known names, which are x and y," in message
+
+
+def test_other_arrays_are_passed_over_and_noted(tmp_path: Path) -> None:
+    other: dict[str, Any] = {"label_names": np.array(["a", "b"]), "mean": np.float32(3), "ids": np.arange(12)}
+    dataset = opened(tmp_path, x=GREY, y=LABELS, **other, objects=np.array([{}], dtype=object))
+    assert len(dataset) == 12
+    assert "ignored: label_names, mean, ids, objects" in dataset.notes
 
 
 def test_images_and_labels_of_different_length_are_refused(tmp_path: Path) -> None:
