@@ -9,6 +9,7 @@ from rich.text import Text
 from ...spaces.known.portfolio import portfolio
 from ...spaces.printable import printable
 from ...spaces.space import SearchSpace
+from ..data.source import listed
 from ..executors.shares import Share, crowded
 from ..loop.budget import Budget
 from ..loop.prepared import Prepared
@@ -39,6 +40,7 @@ def announce(prepared: Prepared, budget: Budget, console: Console) -> None:
     study, data = prepared.study, prepared.study.data
     counts = prepared.dataset.class_counts()
     least, most = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
+    names = listed([f"'{name}'" for name in data.classes], ", ", limit=5)
     balance = (
         f"{counts[least]:,} images each"
         if counts[least] == counts[most]
@@ -49,7 +51,7 @@ def announce(prepared: Prepared, budget: Budget, console: Console) -> None:
             "study ",
             (study.name, "bold"),
             f" in {printable(str(prepared.folder.path.parent))}\n",
-            f"data {data.name}: {data.input}, {len(data.classes)} classes with {balance}; ",
+            f"data {data.name}: {data.input}, {len(data.classes)} classes ({names}) with {balance}; ",
             f"{data.train:,} train, {data.val:,} validation, {data.test:,} test",
         ),
         soft_wrap=True,

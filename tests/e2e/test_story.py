@@ -73,7 +73,7 @@ def test_progress_goes_to_standard_error_a_plain_line_for_each_trial(finished: F
 
 def test_the_data_and_the_space_are_announced_before_the_first_trial(finished: Finished) -> None:
     announced = finished.said.stderr.partition("trial 0:")[0]
-    assert "digits: 8x8x1, 10 classes with from 174 ('8') to 183 ('3') images" in announced
+    assert "digits: 8x8x1, 10 classes ('0', '1', '2', '3', '4' and 5 more) with from 174 ('8') to 183" in announced
     assert "1,150 train, 288 validation, 359 test" in announced
     assert "space tiny" in announced
     assert "optuna tpe, pruner hyperband, up to 2 epochs a trial; 7 trials" in announced
