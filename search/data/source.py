@@ -174,8 +174,8 @@ def quoted(names: Sequence[str]) -> str:
 
 
 def bad_report(spec: str, bad: Sequence[str], total: int) -> InputError:
-    """Return a single error that names all bad images of a source of `total` images."""
-    lines = listed([f"\n  {line}" for line in bad], "")
+    """Return a single error that names the bad images of a source of `total` images, up to 500 of them."""
+    lines = listed([f"\n  {line}" for line in bad], "", limit=500)
     hint = (
         "Fix or remove them, or continue without them: --skip-bad."
         if len(bad) < total

@@ -1,5 +1,6 @@
 """Images that cannot be read, and what is left without them."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -64,15 +65,20 @@ def test_all_bad_images_are_named_in_one_report_each_with_its_reason(
     assert len(open_data(str(root), cache, skip_bad=True).bad) == 4
 
 
-def test_of_many_bad_images_twenty_are_named_and_the_others_counted(
-    tmp_path: Path, cache: Path, make_classes: MakeClasses
+@pytest.mark.parametrize("count", [33, 513])
+def test_up_to_500_bad_images_are_all_named_and_those_left_out_in_data_json(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses, count: int
 ) -> None:
     root = make_classes(tmp_path / "set", {"cat": 4, "dog": 4})
-    for i in range(33):
-        (root / f"cat/empty{i:02}.png").touch()
+    names = [f"empty{i:03}" for i in range(count)]
+    for name in names:
+        (root / f"cat/{name}.png").touch()
     message = refused(root, cache)
-    assert re.findall(r"empty\d\d", message) == [f"empty{i:02}" for i in range(20)]
-    assert "and 13 more" in message
+    assert re.findall(r"empty\d\d\d", message) == names[:500]
+    assert ("and 13 more" in message) == (count > 500)
+    folder = open_data(str(root), cache, skip_bad=True).folder
+    bad = json.loads((folder / "data.json").read_text(encoding="utf-8"))["bad"]
+    assert bad == [f"cat/{name}.png: empty file" for name in names]
 
 
 def test_a_folder_of_nothing_but_bad_images_is_refused_even_when_they_may_be_skipped(
