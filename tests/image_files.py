@@ -206,16 +206,39 @@ def another_format(path: Path) -> Path:
     return path / "icon.tga"
 
 
-def png_that_says(path: Path, height: int, width: int) -> Path:
-    """Write a PNG of a few bytes whose header says that it is so large."""
+def png_of(path: Path, height: int, width: int, bits: int, colours: int, rows: bytes) -> Path:
+    """Write a PNG with such a header; `colours` is 0 for grey, 2 for colours, each row begins with a zero."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
-    pixels = chunk(b"IDAT", zlib.compress(b"\0"))
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + pixels + chunk(b"IEND", b""))
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colours, 0, 0, 0))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
     return path
+
+
+def png_that_says(path: Path, height: int, width: int) -> Path:
+    """Write a PNG of a few bytes whose header says that it is so large."""
+    return png_of(path, height, width, 8, 0, b"\0")
+
+
+def png_of_wide_colours(path: Path, pixels: np.ndarray) -> Path:
+    """Write 16-bit colours (height, width, 3) as a PNG, which Pillow only reads."""
+    rows = b"".join(b"\0" + row.tobytes() for row in pixels.astype(">u2"))
+    return png_of(path, pixels.shape[0], pixels.shape[1], 16, 2, rows)
+
+
+def sixteen_bits_of_colour(path: Path) -> Path:
+    return png_of_wide_colours(path / "48.png", noise(12, 12, 3, 65536, "uint16"))
+
+
+def eight_bits_in_sixteen(path: Path) -> Path:
+    Image.fromarray(noise(12, 12, 1, 256, "uint16")).save(path / "8 in 16.png")
+    return path / "8 in 16.png"
+
+
+def twelve_bits_in_sixteen_of_colour(path: Path) -> Path:
+    return png_of_wide_colours(path / "12 in 48.png", noise(12, 12, 3, 4096, "uint16"))
 
 
 def too_many_pixels(path: Path) -> Path:
@@ -277,6 +300,9 @@ GOOD: list[Save] = [
     one_bit,
     sixteen_bits,
     sixteen_bits_in_a_tiff,
+    sixteen_bits_of_colour,
+    eight_bits_in_sixteen,
+    twelve_bits_in_sixteen_of_colour,
     cmyk,
     turned_jpeg,
     turned_png,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..values.text import expanded
-from .terminal import JsonOption, print_json, print_text
+from .terminal import JsonOption, console, print_json, print_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,9 +18,11 @@ def predict(
     as_json: JsonOption = False,
 ) -> None:
     """Classify images with the model of a bundle."""
-    from ..export.predictions import predictions
+    from ..export.predictions import dim_note, predictions
 
     found = predictions(bundle, images)
+    if note := dim_note(images):
+        console(stderr=True).print(f"note: {note}", soft_wrap=True)
     if as_json:
         print_json(found)
     else:

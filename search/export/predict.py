@@ -26,6 +26,7 @@ FORMATS = tuple(
     if name in Image.OPEN
 )
 MAX_PIXELS = 50_000_000
+DIM = 2**14  # a quarter of white in 16 bits; the brightest of the training images reached it, if they had 16
 # Errors of reading that say something of the file; None has Pillow's own. All others are failures of the machine.
 OF_THE_FILE = (
     None,
@@ -51,7 +52,7 @@ def read(path: str | Path, height: int, width: int, depth: int) -> np.ndarray:
         image = ImageOps.exif_transpose(file)
         if image.mode == "F":
             raise BadFileError("floating-point pixels; save it with 8 or 16 bits a pixel")
-        if image.mode == "I" or image.mode.startswith("I;16"):  # 16 bits per pixel
+        if holds_wide(image):
             values = np.asarray(image).astype(np.int32)
             low, high = int(values.min()), int(values.max())
             if low < 0 or high > 65535:
@@ -64,6 +65,22 @@ def read(path: str | Path, height: int, width: int, depth: int) -> np.ndarray:
         if image.size != (width, height):
             image = image.resize((width, height), Image.Resampling.LANCZOS)
         return np.array(image, dtype=np.uint8).reshape(height, width, depth)
+
+
+def holds_wide(image: Image.Image) -> bool:
+    """Whether Pillow holds 16 bits a pixel, as it does where they are grey."""
+    return image.mode == "I" or image.mode.startswith("I;16")
+
+
+def is_dim(path: str | Path) -> bool:
+    """Whether an image file has 16 bits, but no pixel of a quarter of white: they may be values of fewer bits."""
+    with opened(path) as image:
+        if holds_wide(image):
+            return int(np.asarray(image).max()) < DIM
+        # Of 16-bit colours Pillow keeps the upper eight bits.
+        if any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())):
+            return int(np.asarray(image.convert("RGB")).max()) < DIM // 256
+        return False
 
 
 @contextmanager
@@ -101,9 +118,14 @@ def opened(path: str | Path) -> Iterator[Image.Image]:
 
 def predict(paths: list[str]) -> list[tuple[str, float]]:
     """Return the label of each image with the model's confidence, from 0 to 1; raise BadFileError for a bad file."""
-    for path in paths:
-        with opened(path):
-            pass
+    dim = [path for path in paths if is_dim(path)]
+    if dim:
+        more = f" and {len(dim) - 1:,} more" if dim[1:] else ""
+        note = (
+            f"{dim[0]}{more}: 16 bits, but no pixel of a quarter of white (65,535). Unless it is that dark, save 8-bit "
+            "values with 8 bits, and multiply those of 10 or 12 bits"
+        )
+        print(f"note: {one_line(note)}", file=sys.stderr)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import keras  # takes seconds: not before all files are known to be images
 

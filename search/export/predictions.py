@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ...spaces.errors import InputError, WorkError
-from ..sources.images import decode, read_header
+from ..sources.images import DIM, brightest, decode, read_header
 from ..system.backend import import_keras
 from ..values.commands import command
 from .labels import read_labels
@@ -40,3 +40,17 @@ def predictions(bundle: Path, paths: list[Path]) -> list[dict[str, Any]]:
         {"image": str(path), "label": labels[int(row.argmax())], "confidence": float(row.max())}
         for path, row in zip(paths, shares, strict=True)
     ]
+
+
+def dim_note(paths: list[Path]) -> str | None:
+    """Return a note on the image files whose 16 bits may hold values of fewer, as no training image did; None if none.
+
+    One image alone may be dark, so that is not refused. Raises InputError for a file that is not an image.
+    """
+    dim = [path for path in paths if read_header(path).wide and brightest(path) < DIM]
+    if not dim:
+        return None
+    return (
+        f"{dim[0]}{f' and {len(dim) - 1:,} more' if dim[1:] else ''}: 16 bits, but no pixel of a quarter of white "
+        "(65,535). Unless it is that dark, save 8-bit values with 8 bits, and multiply those of 10 or 12 bits"
+    )

@@ -3,15 +3,15 @@
     animals/cat/1.jpg                  animals/train/cat/1.jpg
     animals/dog/2.png                  animals/test/cat/2.jpg
 
-The class folders may have subfolders. Hidden files and files with other extensions are ignored, and so
-is the folder where studies are kept. Nothing outside the folder is ever read: links that lead out of it, to folders or
-nowhere are not followed.
+The class folders may have subfolders. Hidden files and files with other extensions are ignored, with a note where they
+may be images, and so is the folder where studies are kept. Nothing outside the folder is ever read: links that lead out
+of it, to folders or nowhere are not followed.
 """
 
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
@@ -25,10 +25,21 @@ from ...spaces.arithmetic import Volume
 from ...spaces.errors import InputError
 from ...spaces.printable import printable
 from ..data.source import BATCH_BYTES, Batch, Role, Source, bad_report, check_image_size, listed, quoted, role_of
-from .images import SUFFIXES, BadImageError, Header, decode, quiet, read_header
+from .images import DIM, SUFFIXES, BadImageError, Header, brightest, decode, quiet, read_header, unlike_16_bits
 from .reading import State, is_of_the_machine, require_unchanged, state_of
 
-_PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+_PARTS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+}
+_TEXTS = ".csv .tsv .txt .md .json .jsonl .xml .yaml .yml .html .pdf .db .ini .py .ipynb .log"
+_NO_IMAGES = frozenset(_TEXTS.split())
 _THREADS = min(32, os.cpu_count() or 1)
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -50,6 +61,12 @@ class _File(NamedTuple):
     def folder(self) -> bytes:
         """The name of the class folder, as the disk has it."""
         return self.raw.split(b"/")[1 if self.part else 0]
+
+    @property
+    def inner(self) -> bytes:
+        """The name of the folder in the class folder that the image is in; empty where it is in none."""
+        inner = self.raw.split(b"/")[2 if self.part else 1 :]
+        return inner[0] if len(inner) > 1 else b""
 
 
 class _Scan(NamedTuple):
@@ -95,7 +112,7 @@ def read_folder(root: Path, spec: str, image_size: tuple[int, int] | None, studi
         classes=classes,
         labels=np.array([index[file.label] for file in files], dtype=np.int32),
         given=np.array([role_of(file.part, parts) for file in files], dtype=np.int8),
-        batches=partial(_decoded, spec, files, seen, volume),
+        batches=partial(_decoded, spec, files, seen, volume, _doubt(files)),
         notes=tuple(notes),
         places=_places(files),
     )
@@ -116,8 +133,9 @@ def _find_files(walk: "_Walk", spec: str, notes: list[str]) -> list[_File]:
         found = {folder: list(walk.images(folder)) for folder in class_folders}
         empty = [f"{_name(folder, root)}/" for folder in class_folders if not found[folder]]
         if empty:
+            other = f"; ignored: {walk.ignored}" if walk.ignored else ""
             raise InputError(
-                f"{spec}: class folders without a single image: {listed(empty, ', ')}{walk.left_out}. "
+                f"{spec}: class folders without a single image: {listed(empty, ', ')}{walk.left_out}{other}. "
                 f"Put images there or remove the folders. Known extensions: {' '.join(sorted(SUFFIXES))}"
             )
         for folder in class_folders:
@@ -130,6 +148,8 @@ def _find_files(walk: "_Walk", spec: str, notes: list[str]) -> list[_File]:
     if walk.outside:
         first = _name(next(iter(walk.outside)), root)
         notes.append(f"ignored: {len(walk.outside):,} links, such as {first}")
+    if walk.ignored:
+        notes.append(f"ignored: {walk.ignored}")
     _refuse_names_that_look_alike(files, spec)
     # As text, not as bytes: the order in which studies have had the images from the beginning.
     return sorted(files, key=lambda file: _sort_key(file.raw))
@@ -159,7 +179,7 @@ def _refuse_names_that_look_alike(files: Iterable[_File], spec: str) -> None:
 def _find_parts(walk: "_Walk", spec: str, notes: list[str]) -> list[tuple[Path, str]]:
     """Return the folders that hold class folders, each with its part; "" means that the source is not divided."""
     top, _ = walk.look(walk.root)
-    split = {folder: _PARTS[folder.name.lower()] for folder in top if folder.name.lower() in _PARTS}
+    split = {folder: part for folder in top if (part := _PARTS.get(folder.name.lower()))}
     # A class may be called "train", next to a class "car"; only with subfolders is it a part of the data.
     if not split or (len(split) < len(top) and not any(walk.look(folder)[0] for folder in split)):
         return [(walk.root, "")]
@@ -182,15 +202,29 @@ class _Walk:
         self.studies = {folder.resolve() for folder in studies}  # the root itself is never met
         self.met_studies: dict[Path, None] = {}
         self.outside: dict[Path, None] = {}  # a dict, to keep the order
+        self.endings: Counter[str] = Counter()  # of the other files in class folders
 
     @property
     def left_out(self) -> str:
         """A clause to add to an error where unfollowed links may explain why nothing was found."""
         return " (links that lead out of the folder or nowhere are not followed)" if self.outside else ""
 
+    @property
+    def ignored(self) -> str:
+        """The files in class folders that are not read although they may be images; empty where there are none."""
+        if not self.endings:
+            return ""
+        counts = [f"{count:,} {ending or 'without an ending'}" for ending, count in self.endings.most_common()]
+        return f"{listed(counts, ', ', limit=5)}; convert those that are images to .png or .jpg"
+
     def look(self, folder: Path) -> tuple[list[Path], list[Path]]:
         """Return the folders and the images directly in a folder, both sorted by name."""
-        folders, images = [], []
+        folders, images, _ = self._look(folder)
+        return folders, images
+
+    def _look(self, folder: Path) -> tuple[list[Path], list[Path], list[str]]:
+        """Return the folders and images, and the endings of all other files."""
+        folders, images, endings = [], [], []
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError as error:
@@ -207,15 +241,20 @@ class _Walk:
                 self.met_studies[path] = None
             elif entry.is_dir():
                 folders.append(path)
-            elif path.suffix.lower() in SUFFIXES and entry.is_file():
-                images.append(path)
-        return folders, images
+            elif entry.is_file():
+                ending = path.suffix.lower()
+                if ending in SUFFIXES:
+                    images.append(path)
+                else:
+                    endings.append(printable(ending))
+        return folders, images, endings
 
     def images(self, folder: Path) -> Iterator[Path]:
         """Yield all images in a folder and in the folders below it, however deep these are."""
         waiting = [folder]
         while waiting:
-            folders, images = self.look(waiting.pop())
+            folders, images, endings = self._look(waiting.pop())
+            self.endings.update(ending for ending in endings if ending not in _NO_IMAGES)
             yield from images
             waiting += reversed(folders)
 
@@ -257,6 +296,34 @@ def _no_class_folders(place: str, spec: str, images: int, walk: _Walk) -> str:
         f"{place} {found}{walk.left_out}. Put the images of each class into a folder named after the class, "
         f"as in {spec.rstrip('/')}/cat/1.jpg, or train/cat/1.jpg and test/cat/2.jpg."
     )
+
+
+def _doubt(files: Sequence[_File]) -> str:
+    """Return why it is open which folders are the classes, and what would be right; empty where it is not.
+
+    So it is where the folders in class folders are parts of the data, or the same in all of them.
+    """
+    inside: dict[str, dict[str, set[bytes]]] = {}
+    for file in files:
+        inside.setdefault(file.part, {}).setdefault(file.label, set()).add(file.inner)
+    for classes in inside.values():
+        for name, inner in classes.items():
+            parts = [part for part in map(os.fsdecode, sorted(inner)) if _PARTS.get(part.lower()) in ("val", "test")]
+            if parts:
+                return (
+                    f"the class folder '{name}' has a folder '{parts[0]}' in it, whose images would be divided anew. "
+                    f"Put parts above the classes, as in train/{name}/1.jpg and test/{name}/2.jpg; if it is no part, "
+                    "rename it."
+                )
+        first = next(iter(classes.values()))
+        if len(classes) > 1 and len(first) > 1 and b"" not in first and all(one == first for one in classes.values()):
+            inner_names = quoted([printable(os.fsdecode(folder)) for folder in sorted(first)])
+            return (
+                f"the class folders {quoted(list(classes))} all have the same folders in them: {inner_names}. If these "
+                "are the classes, put them into train/ and test/, or give --data the folder that they are in; if not, "
+                "put the images of each class directly into its folder."
+            )
+    return ""
 
 
 def _scan(file: _File) -> _Scan:
@@ -304,8 +371,14 @@ def _fingerprint(files: list[_File], seen: list[_Scan]) -> str:
     return total.hexdigest()
 
 
-def _decoded(spec: str, files: list[_File], seen: list[_Scan], volume: Volume) -> Iterator[Batch]:
-    """Decode all files in order, in batches that keep all threads busy and fit into memory."""
+def _decoded(spec: str, files: list[_File], seen: list[_Scan], volume: Volume, doubt: str) -> Iterator[Batch]:
+    """Decode all files in order, in batches that keep all threads busy and fit into memory.
+
+    What is doubtful is refused here and not before: a study whose images are decoded already goes on with them.
+    """
+    if doubt:
+        raise InputError(f"{spec}: {doubt}")
+    _require_16_bits(spec, [file for file, scan in zip(files, seen, strict=True) if scan.header and scan.header.wide])
     count = max(2 * _THREADS, min(1024, BATCH_BYTES // volume.size))
     items = list(zip(range(len(files)), files, seen, strict=True))
     for batch, results in _in_threads(partial(_decode_one, volume=volume), items, count):
@@ -320,6 +393,25 @@ def _decoded(spec: str, files: list[_File], seen: list[_Scan], volume: Volume) -
                 images[len(rows)] = result
                 rows.append(row)
         yield Batch(images[: len(rows)], np.array(rows, dtype=np.int64), tuple(bad))
+
+
+def _require_16_bits(spec: str, files: list[_File]) -> None:
+    """Raise an InputError if none of these files uses its 16 bits; usually the first are enough to see that."""
+    found: list[int] = []
+    for _, tops in _in_threads(_brightest, files, _THREADS):
+        found += [top for top in tops if top is not None]
+        if max(found, default=0) >= DIM:
+            return
+    if found:
+        raise InputError(f"{spec}: {unlike_16_bits(max(found))}")
+
+
+def _brightest(file: _File) -> int | None:
+    """Return the brightest value of an image; None for a bad one, which is reported when it is decoded."""
+    try:
+        return brightest(file.path)
+    except BadImageError:
+        return None
 
 
 def _decode_one(item: tuple[int, _File, _Scan], volume: Volume) -> NDArray[np.uint8] | str:

@@ -3,7 +3,8 @@
 Whatever the file holds becomes whole numbers from 0 to 255 at the requested size and depth:
 
 - turned upright as its EXIF orientation says; of several frames or pages, the first;
-- 16 bits are scaled to 8 by 65535 / 255 = 257, one bit becomes 0 and 255, palettes and CMYK become RGB;
+- 16 bits are scaled to 8 by 65535 / 255 = 257, one bit becomes 0 and 255, palettes and CMYK become RGB. Whether the
+  16 bits of a file are used cannot be told from one image: a dark one looks the same. So a source is judged as a whole;
 - transparent pixels are composited on white;
 - the whole image is resized with an antialiasing filter (Lanczos); nothing is cropped, so the aspect ratio may
   change.
@@ -39,6 +40,9 @@ _FORMATS = tuple(
 MAX_PIXELS = 50_000_000
 """A larger image is treated as a decompression bomb or a mistake, and not decoded."""
 
+DIM = 2**14
+"""Where no 16-bit pixel of a source reaches this, a quarter of white, they are values of fewer bits."""
+
 _GREY_MODES = ("1", "L", "LA", "La", "I", "F")
 _QUARTER_TURNS = (5, 6, 7, 8)  # EXIF orientations that swap height and width
 
@@ -52,11 +56,15 @@ class BadImageError(InputError):
 
 
 class Header(NamedTuple):
-    """What an image's header tells before it is decoded: its upright size in pixels, and whether it is grey."""
+    """What an image's header tells before it is decoded: its upright size in pixels, and whether it is grey.
+
+    `wide` is whether a pixel, or each of its colours, has 16 bits.
+    """
 
     height: int
     width: int
     grey: bool
+    wide: bool
 
 
 def read_header(path: Path) -> Header:
@@ -67,7 +75,27 @@ def read_header(path: Path) -> Header:
         may_have_exif = image.format != "TIFF" and (image.format != "PNG" or "exif" in image.info)
         if may_have_exif and image.getexif().get(ExifTags.Base.Orientation) in _QUARTER_TURNS:
             width, height = height, width
-        return Header(height, width, _is_grey(image))
+        return Header(height, width, _is_grey(image), _is_wide(image))
+
+
+def brightest(path: Path) -> int:
+    """Return the brightest value in an image file of 16 bits, of which white is 65535; or raise BadImageError.
+
+    Of colours Pillow keeps the upper eight bits: then it is the most that the value can be.
+    """
+    with _problems_of(str(path)), _open(path) as image:
+        if _holds_wide(image):
+            return int(np.asarray(image).max())
+        return int(np.asarray(image.convert("RGB")).max()) * 256 + 255
+
+
+def unlike_16_bits(top: int) -> str:
+    """Return what is wrong where the brightest 16-bit pixel, `top`, is below DIM, and what would be right."""
+    mend = "Save them with 8 bits" if top <= 255 else "Multiply them, values of 10 bits by 64, of 12 bits by 16"
+    return (
+        f"no 16-bit pixel is brighter than {top:,}, where white is 65,535. {mend}; and the images to be predicted "
+        "likewise."
+    )
 
 
 def decode(source: Path | Image.Image, size: tuple[int, int], depth: int) -> NDArray[np.uint8]:
@@ -101,7 +129,7 @@ def _to_array(image: Image.Image, height: int, width: int, depth: int) -> NDArra
 def _eight_bits(image: Image.Image) -> Image.Image:
     if image.mode == "F":
         raise BadImageError("", "floating-point pixels; save it with 8 or 16 bits a pixel")
-    if image.mode != "I" and not image.mode.startswith("I;16"):
+    if not _holds_wide(image):
         return image
     values = np.asarray(image).astype(np.int32)
     low, high = int(values.min()), int(values.max())
@@ -119,6 +147,16 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 def _is_grey(image: Image.Image) -> bool:
     return image.mode in _GREY_MODES or image.mode.startswith("I;16")
+
+
+def _holds_wide(image: Image.Image) -> bool:
+    """Whether Pillow holds pixels of more than eight bits, as it does where they are grey."""
+    return image.mode == "I" or image.mode.startswith("I;16")
+
+
+def _is_wide(image: Image.Image) -> bool:
+    """Whether the file of an image that is not decoded yet has 16 bits a pixel, or a colour."""
+    return _holds_wide(image) or any(";16" in str(tile[3]) for tile in getattr(image, "tile", ()))
 
 
 @contextmanager

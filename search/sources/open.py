@@ -35,7 +35,7 @@ def open_data(
     studies, are not read where they are in the folder of images. `progress` is called with the number
     of images done and the total while they are decoded; a source that was decoded before is only hashed.
 
-    Raises InputError where the source cannot be used; one error names all unreadable images, which `skip_bad`
+    Raises InputError where the source cannot be used; one error names the unreadable images, which `skip_bad`
     leaves out instead. Raises WorkError where a download fails or the disk is full, and WorkError or OSError where
     the machine fails to read the source. None of them leaves partial files behind.
     """

@@ -1,7 +1,8 @@
 """Converts pixels of arrays, in any of the usual number types, to whole numbers from 0 to 255.
 
 - uint8, and other whole numbers from 0 to 255, are taken as they are; true and false become 255 and 0;
-- uint16 above 255 is divided by 257, so that 65535 becomes 255;
+- uint16 is divided by 257, so that 65535 becomes 255, unless all are at most 255; what lies between is refused, as
+  values of 10 or 12 bits;
 - floats from 0 to 1 are multiplied by 255; floats from 0 to 255 are rounded.
 
 All arrays of a source are judged together: a dark test image must be scaled like the training images. Everything
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...spaces.errors import InputError
+from .images import DIM, unlike_16_bits
 
 _NOISE = 1e-6  # what rounding may add to either end of a float range
 
@@ -66,6 +68,8 @@ def converters(spec: str, arrays: Sequence[Rows]) -> list[Callable[[NDArray[Any]
         # A top between 1 and 2 is neither: most likely images from 0 to 1 that something has overshot.
         elif array.dtype.kind == "f" and range_.low >= -_NOISE and 2 < float_top <= 255 + _NOISE:
             result.append(_rounded)
+        elif _is_uint16(array) and 255 < wide_top < DIM:
+            raise InputError(f"{spec}: {array.name}: {unlike_16_bits(int(wide_top))}")
         elif _is_uint16(array) and wide_top > 255:
             result.append(_from_16_bits)
         elif array.dtype.kind in "iu" and range_.low >= 0 and range_.high <= 255:

@@ -18,6 +18,8 @@ from ..data.source import Batch, Source, bad_report, check_classes, class_notes
 from ..system.files import partial_folder, publish
 from ..system.lock import locked
 
+_DARK = 64  # of 255: data that never come near white may have been meant for another white
+
 Progress = Callable[[int, int], None]
 """Called with the number of images done and the total."""
 
@@ -43,11 +45,13 @@ def stored(source: Source, cache: Path, *, skip_bad: bool, progress: Progress | 
 
 
 def _found(folder: Path, source: Source) -> Dataset | None:
+    """Return what is stored of a source, if it is still read in the same way: with the same classes and images."""
     try:
         dataset = Dataset.load(folder)
     except InputError:
         return None
-    return dataset if dataset.fingerprint == source.fingerprint else None
+    is_alike = dataset.classes == source.classes and dataset.count + len(dataset.bad) == len(source.labels)
+    return dataset if is_alike and dataset.fingerprint == source.fingerprint else None
 
 
 def _build(source: Source, cache: Path, folder: Path, skip_bad: bool, progress: Progress | None) -> Dataset:
@@ -69,10 +73,11 @@ def _write(source: Source, folder: Path, skip_bad: bool, progress: Progress | No
     total = len(source.labels)
     bad: list[str] = []
     kept: list[NDArray[np.int64]] = []
-    done = 0
+    done = brightest = 0
     with _ImageWriter(folder / "images.npy", source.input) as writer:
         for batch in _read(source):
             bad += batch.bad
+            brightest = max(brightest, int(batch.images.max(initial=0)))
             kept.append(batch.rows)
             if skip_bad or not bad:  # otherwise it continues only to name all bad images
                 writer.append(batch.images)
@@ -83,7 +88,14 @@ def _write(source: Source, folder: Path, skip_bad: bool, progress: Progress | No
     if bad and (not skip_bad or not len(rows)):
         raise bad_report(source.spec, bad, total)
     check_classes(source, rows)
+    if brightest == 1:
+        raise InputError(
+            f"{source.spec}: all pixels are 0 or 1, where white is 255. Multiply them by 255; in an .npz they may also "
+            "be true and false."
+        )
     notes = [*source.notes, *class_notes(source, rows)]
+    if brightest < _DARK:
+        notes.append(f"dark: no pixel is brighter than {brightest}, where white is 255")
     if bad:
         notes.append(f"skipped: {len(bad):,} of {total:,} images that cannot be read, such as {bad[0]}")
     np.save(folder / "labels.npy", source.labels[rows])

@@ -2,6 +2,7 @@
 
 import errno
 import importlib.util
+import json
 import os
 import runpy
 import shutil
@@ -12,13 +13,26 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from image_files import BAD, GOOD, Save, grey, large, text, too_many_open_files, truncated
+from image_files import (
+    BAD,
+    GOOD,
+    Save,
+    eight_bits_in_sixteen,
+    grey,
+    large,
+    sixteen_bits,
+    text,
+    too_many_open_files,
+    truncated,
+    twelve_bits_in_sixteen_of_colour,
+)
 from PIL import Image
 from terminal import PATIENCE, environment
 
 import convsearch.search.export
+from convsearch.search.command import predict as command
 from convsearch.search.export.labels import write_labels
-from convsearch.search.export.predictions import predictions
+from convsearch.search.export.predictions import dim_note, predictions
 from convsearch.search.sources.images import BadImageError, decode
 from convsearch.search.system.backend import import_keras
 from convsearch.spaces.errors import InputError
@@ -208,6 +222,39 @@ def test_each_label_is_that_of_its_output_whatever_breaks_lines_in_the_names(
     assert run(bundle, image) == 0
     assert capsys.readouterr().out == f"{image}\tlast\t100.0%\n"
     assert [row["label"] for row in predictions(bundle, [image])] == ["last"]
+
+
+DIM = "16 bits, but no pixel of a quarter of white (65,535). Unless it is that dark, save 8-bit values with 8 bits"
+
+
+@pytest.mark.parametrize("save", [eight_bits_in_sixteen, twelve_bits_in_sixteen_of_colour], ids=lambda s: s.__name__)
+def test_an_image_whose_16_bits_may_hold_values_of_fewer_is_predicted_with_a_note(
+    bundle: Path, save: Save, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image, bright = save(tmp_path), sixteen_bits(tmp_path)
+    assert run(bundle, bright, image) == 0
+    said = capsys.readouterr()
+    assert said.out == f"{bright}\tlast\t100.0%\n{image}\tlast\t100.0%\n"
+    assert said.err.startswith(f"note: {image}: {DIM}")
+    assert said.err == f"note: {dim_note([bright, image])}\n"
+    assert run(bundle, image, image) == 0
+    assert capsys.readouterr().err == f"note: {dim_note([image, image])}\n"
+
+
+def test_convsearch_predict_has_the_same_note(bundle: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    image = eight_bits_in_sixteen(tmp_path)
+    command.predict(bundle, [image], as_json=True)
+    said = capfd.readouterr()
+    assert json.loads(said.out)[0]["label"] == "last"
+    assert f"note: {dim_note([image])}\n" in said.err
+
+
+@pytest.mark.parametrize("save", GOOD, ids=lambda save: save.__name__)
+def test_both_readers_call_the_same_images_dim(program: ModuleType, save: Save, tmp_path: Path) -> None:
+    path = save(tmp_path)
+    is_dim = program.is_dim(path)
+    assert is_dim == (dim_note([path]) is not None)
+    assert is_dim == (save in (eight_bits_in_sixteen, twelve_bits_in_sixteen_of_colour))
 
 
 def test_labels_written_by_an_earlier_version_are_not_shifted(

@@ -1,6 +1,7 @@
 """From the options to a study on disk: the name that it gets, also beside others, and its images."""
 
 import io
+import re
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -179,3 +180,17 @@ def test_a_study_that_an_earlier_version_began_in_the_folder_of_images_goes_on(
         part.rename(images / part.name)
     (images / "artifacts").mkdir()
     assert begun(Home(images), images, "one", resume=True).data == first.data
+
+
+def test_a_study_whose_parts_an_earlier_version_took_for_classes_is_refused_with_both(
+    tmp_path: Path, make_classes: MakeClasses
+) -> None:
+    for part in ("Training", "Testing"):
+        make_classes(tmp_path / "set" / part, {"cat": 9, "dog": 9})
+    home = Home(tmp_path / "home")
+    assert begun(home, tmp_path / "set", "one").data.classes == ("cat", "dog")
+    for path in (home.path / "one" / "study.yaml", *home.path.glob("data/*/data.json")):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(re.sub(r"\bdog\b", "Training", re.sub(r"\bcat\b", "Testing", text)), encoding="utf-8")
+    with pytest.raises(InputError, match=r"its classes are \('cat', 'dog'\), the study has \('Testing', 'Training'\)"):
+        begun(home, tmp_path / "set", "one", resume=True)

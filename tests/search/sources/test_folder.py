@@ -33,11 +33,20 @@ def test_class_folders_are_read_with_their_names_as_classes(
     assert np.array_equal(animals.images()[animals.labels() == 0], cats)
 
 
-@pytest.mark.parametrize("val", ["val", "valid", "validation", "Val"])
+@pytest.mark.parametrize(
+    ("train", "val", "test"),
+    [
+        ("train", "val", "test"),
+        ("train", "valid", "test"),
+        ("Train", "Val", "Test"),
+        ("training", "validation", "testing"),
+        ("Training", "Dev", "Testing"),
+    ],
+)
 def test_train_val_and_test_folders_fix_the_roles(
-    tmp_path: Path, cache: Path, make_classes: MakeClasses, val: str
+    tmp_path: Path, cache: Path, make_classes: MakeClasses, train: str, val: str, test: str
 ) -> None:
-    for part, count in (("train", 3), (val, 2), ("test", 1)):
+    for part, count in ((train, 3), (val, 2), (test, 1)):
         make_classes(tmp_path / "set" / part, {"cat": count, "dog": count})
     dataset = open_data(str(tmp_path / "set"), cache)
     assert dataset.classes == ("cat", "dog")
@@ -82,6 +91,48 @@ def test_a_class_may_be_called_train(tmp_path: Path, cache: Path, make_classes: 
     assert open_data(str(tmp_path / "vehicles"), cache).classes == ("car", "train")
 
 
+@pytest.mark.parametrize("part", ["test", "Testing", "val"])
+def test_parts_below_the_classes_are_refused_and_not_divided_anew(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses, part: str
+) -> None:
+    for name in ("cat", "dog"):
+        make_classes(tmp_path / "set" / name, {"train": 3, part: 3})
+    message = refused(tmp_path / "set", cache)
+    assert f"the class folder 'cat' has a folder '{part}' in it" in message
+    assert "as in train/cat/1.jpg and test/cat/2.jpg" in message
+
+
+@pytest.mark.parametrize("above", [("2019", "2020"), ("train/cat", "train/dog", "test/cat")])
+@pytest.mark.parametrize("inner", [("ant", "bee"), ("images", "masks")])
+def test_classes_that_all_have_the_same_folders_in_them_are_refused(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses, above: tuple[str, ...], inner: tuple[str, str]
+) -> None:
+    for folder in above:
+        make_classes(tmp_path / "set" / folder, dict.fromkeys(inner, 3))
+    message = refused(tmp_path / "set", cache)
+    assert f"all have the same folders in them: '{inner[0]}', '{inner[1]}'. If these are the classes, put" in message
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        ("cat/images/0.png", "dog/images/0.png"),
+        ("cat/a/0.png", "cat/b/0.png", "dog/a/0.png", "dog/c/0.png"),
+        ("cat/a/0.png", "cat/b/0.png", "cat/0.png", "dog/a/0.png", "dog/b/0.png", "dog/0.png"),
+        ("vehicle/train/0.png", "vehicle/car/0.png", "animal/0.png"),
+    ],
+)
+def test_other_folders_inside_class_folders_leave_no_doubt(
+    tmp_path: Path, cache: Path, save_image: SaveImage, images: tuple[str, ...]
+) -> None:
+    for name in images:
+        for i in range(3):
+            save_image((tmp_path / "set" / name).with_stem(str(i)))
+    found = open_data(str(tmp_path / "set"), cache)
+    assert found.classes == tuple(sorted({name.split("/")[0] for name in images}))
+    assert len(found) == 3 * len(images)
+
+
 def test_folders_inside_a_class_folder_belong_to_the_class(
     tmp_path: Path, cache: Path, make_classes: MakeClasses, save_image: SaveImage
 ) -> None:
@@ -108,15 +159,40 @@ def test_folders_may_be_nested_deeper_than_python_calls_functions(
             folder.rmdir()
 
 
-def test_other_and_hidden_files_are_passed_over(tmp_path: Path, cache: Path, make_classes: MakeClasses) -> None:
+def test_texts_and_hidden_files_are_passed_over(tmp_path: Path, cache: Path, make_classes: MakeClasses) -> None:
     root = make_classes(tmp_path / "set", {"cat": 3, "dog": 3})
-    for name in ("cat/Thumbs.db", "cat/.DS_Store", "dog/notes.txt", "dog/._1.png", "readme.md"):
+    texts = ("cat/Thumbs.db", "cat/.DS_Store", "dog/notes.txt", "dog/._1.png", "dog/LABELS.CSV")
+    for name in (*texts, "readme.md", "LICENSE", "set.zip"):
         (root / name).write_bytes(b"no image")
     (root / ".ipynb_checkpoints").mkdir()
     (root / "__MACOSX").mkdir()
     dataset = open_data(str(root), cache)
     assert len(dataset) == 6
     assert not dataset.bad
+    assert not any("ignored" in note for note in dataset.notes)
+
+
+@pytest.mark.parametrize("parts", [("",), ("train", "test")])
+def test_other_files_in_class_folders_are_counted_by_their_extension(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses, parts: tuple[str, ...]
+) -> None:
+    root = tmp_path / "set"
+    for part in parts:
+        make_classes(root / part, {"cat": 3, "dog": 3})
+    (root / parts[0] / "dog/more").mkdir()
+    for name in ("cat/1.heic", "cat/2.HEIC", "dog/more/3.heic", "cat/IMG_0001", "dog/2", "dog/4.\x1bnef"):
+        (root / parts[0] / name).touch()
+    note = "ignored: 3 .heic, 2 without an ending, 1 .\\x1bnef; convert those that are images to .png or .jpg"
+    assert note in open_data(str(root), cache).notes
+
+
+def test_a_class_folder_of_files_that_cannot_be_read_is_refused_with_their_extension(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses
+) -> None:
+    root = make_classes(tmp_path / "set", {"cat": 3, "dog": 0})
+    (root / "dog/1.heic").touch()
+    message = refused(root, cache)
+    assert "without a single image: dog/; ignored: 1 .heic; convert those that are images to .png or .jpg." in message
 
 
 def test_images_beside_the_class_folders_are_passed_over_and_noted(

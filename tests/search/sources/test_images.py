@@ -23,7 +23,7 @@ def saved(path: Path, image: Image.Image, **options: Any) -> Path:
 def test_a_grey_image_at_its_own_size_comes_out_as_it_is(tmp_path: Path) -> None:
     pixels = np.arange(60, dtype=np.uint8).reshape(6, 10) * 4
     path = saved(tmp_path / "a.png", Image.fromarray(pixels))
-    assert read_header(path) == (6, 10, True)
+    assert read_header(path) == (6, 10, True, False)
     assert np.array_equal(decode(path, (6, 10), 1)[..., 0], pixels)
     assert np.array_equal(decode(path, (6, 10), 3), np.stack([pixels] * 3, axis=-1))
 
@@ -86,7 +86,7 @@ def test_a_cmyk_jpeg_becomes_rgb(tmp_path: Path) -> None:
 def test_sixteen_bits_are_scaled_to_eight(tmp_path: Path, ending: str) -> None:
     values = np.array([[0, 257, 32896, 65535]], dtype=np.uint16)
     path = saved(tmp_path / f"a.{ending}", Image.fromarray(values))
-    assert read_header(path) == (1, 4, True)
+    assert read_header(path) == (1, 4, True, True)
     assert decode(path, (1, 4), 1).ravel().tolist() == [0, 1, 128, 255]
 
 

@@ -18,6 +18,8 @@ from PIL import Image
 
 from convsearch.search.data import Dataset
 from convsearch.search.sources import open_data
+from convsearch.search.sources.folder import read_folder
+from convsearch.search.sources.npz import read_npz
 from convsearch.spaces.errors import InputError, WorkError
 
 MakeClasses = Callable[..., Path]
@@ -84,6 +86,59 @@ def test_a_damaged_folder_is_not_loaded_and_made_anew_from_the_source(cache: Pat
         Dataset.load(folder)
     assert len(open_data("digits", cache).images()) == 1797
     assert [path.name for path in cache.iterdir()] == [folder.name]
+
+
+def decoded_before(good: Path, now_refused: Path, cache: Path) -> None:
+    """Leave the arrays of one source as those of another, which an earlier version read without a doubt."""
+    read = read_folder if now_refused.is_dir() else read_npz
+    fingerprint = read(now_refused, str(now_refused), None).fingerprint
+    found = open_data(str(good), cache)
+    described = json.loads((found.folder / "data.json").read_text())
+    (found.folder / "data.json").write_text(json.dumps(described | {"fingerprint": fingerprint}))
+    found.folder.rename(cache / f"{fingerprint[:16]}-{found.input}")
+
+
+def parts_below_classes(place: Path, make_classes: MakeClasses) -> tuple[Path, Path]:
+    for name in ("cat", "dog"):
+        make_classes(place / "other" / name, {"train": 3, "test": 3})
+    return make_classes(place / "set", {"cat": 6, "dog": 6}), place / "other"
+
+
+def eight_bits_in_sixteen(place: Path, make_classes: MakeClasses) -> tuple[Path, Path]:
+    for name in ("cat", "dog"):
+        (place / "other" / name).mkdir(parents=True)
+        for i in range(6):
+            Image.fromarray(np.full((8, 8), 200 + i, np.uint16)).save(place / "other" / name / f"{i}.png")
+    return make_classes(place / "set", {"cat": 6, "dog": 6}, mode="L"), place / "other"
+
+
+def an_array_of_no_known_name(place: Path, make_classes: MakeClasses) -> tuple[Path, Path]:
+    arrays = {"x": np.full((12, 8, 8), 99, np.uint8), "y": np.arange(12) % 2}
+    np.savez(place / "set.npz", **arrays)
+    np.savez(place / "other.npz", **arrays, x_holdout=arrays["x"])
+    return place / "set.npz", place / "other.npz"
+
+
+@pytest.mark.parametrize("make", [parts_below_classes, eight_bits_in_sixteen, an_array_of_no_known_name])
+def test_arrays_of_a_source_that_is_refused_by_now_are_still_found_so_that_their_studies_go_on(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses, make: Callable[[Path, MakeClasses], tuple[Path, Path]]
+) -> None:
+    good, other = make(tmp_path, make_classes)
+    with pytest.raises(InputError):
+        open_data(str(other), cache)
+    decoded_before(good, other, cache)
+    assert len(open_data(str(other), cache)) == 12
+
+
+@pytest.mark.parametrize("change", [{"classes": ["Testing", "Training"]}, {"bad": ["cat/9.png: empty file"]}])
+def test_arrays_of_other_classes_or_fewer_images_than_are_read_now_are_made_anew(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses, change: dict[str, Any]
+) -> None:
+    root = make_classes(tmp_path / "set", {"cat": 3, "dog": 3})
+    found = open_data(str(root), cache)
+    described = found.folder / "data.json"
+    described.write_text(json.dumps(json.loads(described.read_text()) | change))
+    assert open_data(str(root), cache) == found
 
 
 def test_an_import_that_is_interrupted_leaves_nothing_behind(
