@@ -14,7 +14,7 @@ from ...spaces.answers import answered
 from ...spaces.definition import FORMAT as SPACE_FORMAT
 from ...spaces.definition import Definition, dimensions, load, parse, read
 from ...spaces.errors import InputError
-from ..data.source import check_image_size
+from ..data.source import check_image_size, quoted
 from ..engines.choice import choose
 from ..loop.time_used import time_used
 from ..shared.database import Database
@@ -244,13 +244,13 @@ def refuse_other_data(study: StudySettings, facts: DataFacts, count: int, contra
         contract: of the launch.
     """
     theirs = f"--{contract.option}: {contract.source} is not the data that the study '{study.name}' was created with: "
-    for key in ("fingerprint", "input", "classes"):
+    if facts.classes != study.data.classes:
+        raise InputError(f"{theirs}its classes are {quoted(facts.classes)}, the study has {quoted(study.data.classes)}")
+    for key in ("fingerprint", "input"):
         now, then = getattr(facts, key), getattr(study.data, key)
         if now != then:
             shown = (now[:16], then[:16]) if key == "fingerprint" else (now, then)
-            raise InputError(
-                f"{theirs}its {key} {'is' if key != 'classes' else 'are'} {shown[0]}, the study has {shown[1]}"
-            )
+            raise InputError(f"{theirs}its {key} is {shown[0]}, the study has {shown[1]}")
     # The split names images by their position among those that could be read.
     others = None not in (facts.rows, study.data.rows) and facts.rows != study.data.rows
     if others or count != study.data.count:

@@ -38,6 +38,7 @@ _PARTS = {
     "test": "test",
     "testing": "test",
 }
+_LATER = frozenset(["training", "dev", "testing"])  # which earlier versions took for classes
 _TEXTS = ".csv .tsv .txt .md .json .jsonl .xml .yaml .yml .html .pdf .db .ini .py .ipynb .log"
 _NO_IMAGES = frozenset(_TEXTS.split())
 _THREADS = min(32, os.cpu_count() or 1)
@@ -364,8 +365,14 @@ def _choose_size(
 
 
 def _fingerprint(files: list[_File], seen: list[_Scan]) -> str:
-    """Return the SHA-256 over all names and contents; a name says class and part, so both count."""
+    """Return the SHA-256 over all names and contents; a name says class and part, so both count.
+
+    Where an earlier version read another part, it is another one: arrays that are called by the old one belong to
+    studies that have them.
+    """
     total = hashlib.sha256(b"folder\n")
+    if any(file.part and file.name.split("/")[0].lower() in _LATER for file in files):
+        total.update(b"parts by later names\n")
     for file, item in zip(files, seen, strict=True):
         total.update(file.raw + f"\0{item.digest}\n".encode())
     return total.hexdigest()

@@ -45,13 +45,11 @@ def stored(source: Source, cache: Path, *, skip_bad: bool, progress: Progress | 
 
 
 def _found(folder: Path, source: Source) -> Dataset | None:
-    """Return what is stored of a source, if it is still read in the same way: with the same classes and images."""
     try:
         dataset = Dataset.load(folder)
     except InputError:
         return None
-    is_alike = dataset.classes == source.classes and dataset.count + len(dataset.bad) == len(source.labels)
-    return dataset if is_alike and dataset.fingerprint == source.fingerprint else None
+    return dataset if dataset.fingerprint == source.fingerprint else None
 
 
 def _build(source: Source, cache: Path, folder: Path, skip_bad: bool, progress: Progress | None) -> Dataset:

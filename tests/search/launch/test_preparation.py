@@ -1,5 +1,6 @@
 """From the options to a study on disk: the name that it gets, also beside others, and its images."""
 
+import hashlib
 import io
 import re
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from convsearch.search.data import Dataset
 from convsearch.search.launch.contract import folder_after, folder_of, new_contract, resumed_contract
 from convsearch.search.launch.options import Options
 from convsearch.search.launch.preparation import prepare
@@ -182,15 +184,26 @@ def test_a_study_that_an_earlier_version_began_in_the_folder_of_images_goes_on(
     assert begun(Home(images), images, "one", resume=True).data == first.data
 
 
-def test_a_study_whose_parts_an_earlier_version_took_for_classes_is_refused_with_both(
+def test_a_study_whose_parts_an_earlier_version_took_for_classes_keeps_its_images_and_is_refused_with_both(
     tmp_path: Path, make_classes: MakeClasses
 ) -> None:
     for part in ("Training", "Testing"):
         make_classes(tmp_path / "set" / part, {"cat": 9, "dog": 9})
     home = Home(tmp_path / "home")
-    assert begun(home, tmp_path / "set", "one").data.classes == ("cat", "dog")
-    for path in (home.path / "one" / "study.yaml", *home.path.glob("data/*/data.json")):
-        text = path.read_text(encoding="utf-8")
+    data = begun(home, tmp_path / "set", "one").data
+    earlier = hashlib.sha256(b"folder\n")
+    for path in sorted((tmp_path / "set").rglob("*.png")):
+        earlier.update(f"{path.relative_to(tmp_path / 'set')}\0".encode())
+        earlier.update(f"{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    arrays = home.path / "data" / f"{earlier.hexdigest()[:16]}-8x8x3"
+    (home.path / "data" / data.folder).rename(arrays)
+    for path in (home.path / "one" / "study.yaml", arrays / "data.json"):
+        text = path.read_text(encoding="utf-8").replace(data.folder, arrays.name)
+        text = text.replace(data.fingerprint, earlier.hexdigest())
         path.write_text(re.sub(r"\bdog\b", "Training", re.sub(r"\bcat\b", "Testing", text)), encoding="utf-8")
-    with pytest.raises(InputError, match=r"its classes are \('cat', 'dog'\), the study has \('Testing', 'Training'\)"):
+    before = Dataset.load(arrays)
+    assert before.classes == ("Testing", "Training")
+    with pytest.raises(InputError, match="its classes are 'cat', 'dog', the study has 'Testing', 'Training'"):
         begun(home, tmp_path / "set", "one", resume=True)
+    assert begun(home, tmp_path / "set", "two").data.classes == ("cat", "dog")
+    assert Dataset.load(arrays) == before

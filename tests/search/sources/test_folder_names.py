@@ -77,6 +77,28 @@ def test_the_fingerprint_of_names_in_utf8_is_the_one_that_studies_have(tmp_path:
     assert open_data(str(root), cache).fingerprint == expected.hexdigest()
 
 
+@pytest.mark.parametrize(
+    ("parts", "alike"),
+    [
+        (("Train", "validation", "Test"), True),
+        (("Training", "test"), False),
+        (("train", "Dev"), False),
+        (("train", "testing"), False),
+        (("Training", "Testing"), False),
+    ],
+)
+def test_the_fingerprint_is_another_one_where_earlier_versions_took_parts_for_classes(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses, parts: tuple[str, ...], alike: bool
+) -> None:
+    for part in parts:
+        make_classes(tmp_path / "set" / part, {"cat": 3, "dog": 3})
+    earlier = hashlib.sha256(b"folder\n")
+    for path in sorted((tmp_path / "set").rglob("*.png")):
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        earlier.update(f"{path.relative_to(tmp_path / 'set')}\0{digest}\n".encode())
+    assert (open_data(str(tmp_path / "set"), cache).fingerprint == earlier.hexdigest()) == alike
+
+
 def test_bytes_that_are_not_utf8_in_the_names_of_loose_bad_and_linked_files_are_printable(
     tmp_path: Path, cache: Path, make_classes: MakeClasses, save_image: SaveImage
 ) -> None:

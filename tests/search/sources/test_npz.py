@@ -1,3 +1,4 @@
+import hashlib
 import math
 import os
 import pickle
@@ -253,6 +254,27 @@ def test_images_without_a_part_beside_those_of_a_part_are_for_training(
     dataset = opened(tmp_path, **arrays, **{images: GREY[:6], labels: LABELS[:6]})
     assert dataset.given.tolist() == [0] * 12 + [role] * 6
     assert np.array_equal(dataset.images()[..., 0], np.concatenate([GREY, GREY[:6]]))
+
+
+@pytest.mark.parametrize(
+    ("pairs", "alike"),
+    [
+        (["x y"], True),
+        (["x_train y_train", "x_val y_val", "x_test y_test"], True),
+        (["train_images train_labels", "test_images test_labels"], True),
+        (["x_train y_train", "x_valid y_valid", "x_test y_test"], False),
+        (["x y", "x_test y_test"], False),
+        (["images labels", "val_images val_labels"], False),
+    ],
+)
+def test_the_fingerprint_is_another_one_where_earlier_versions_passed_arrays_over(
+    tmp_path: Path, pairs: list[str], alike: bool
+) -> None:
+    arrays: dict[str, Any] = {}
+    for pair in pairs:
+        arrays |= dict(zip(pair.split(), (GREY, LABELS), strict=True))
+    found = opened(tmp_path, **arrays).fingerprint
+    assert (found == hashlib.sha256((tmp_path / "set.npz").read_bytes()).hexdigest()) == alike
 
 
 def test_two_validation_arrays_are_refused(tmp_path: Path) -> None:

@@ -130,17 +130,6 @@ def test_arrays_of_a_source_that_is_refused_by_now_are_still_found_so_that_their
     assert len(open_data(str(other), cache)) == 12
 
 
-@pytest.mark.parametrize("change", [{"classes": ["Testing", "Training"]}, {"bad": ["cat/9.png: empty file"]}])
-def test_arrays_of_other_classes_or_fewer_images_than_are_read_now_are_made_anew(
-    tmp_path: Path, cache: Path, make_classes: MakeClasses, change: dict[str, Any]
-) -> None:
-    root = make_classes(tmp_path / "set", {"cat": 3, "dog": 3})
-    found = open_data(str(root), cache)
-    described = found.folder / "data.json"
-    described.write_text(json.dumps(json.loads(described.read_text()) | change))
-    assert open_data(str(root), cache) == found
-
-
 def test_an_import_that_is_interrupted_leaves_nothing_behind(
     tmp_path: Path, cache: Path, make_classes: MakeClasses
 ) -> None:
