@@ -29,12 +29,12 @@ class Importances:
 
 
 def importances(space: SearchSpace, record: Record) -> Importances | None:
-    """Return the importances of a space's open dimensions, or None where there are too few trials.
+    """Return the importances of a space's open dimensions, or None where there are too few trials, or all are equal.
 
     Trials that were pruned count with the value that they had reached.
     """
     measured = [trial for trial in record.trials.values() if trial.value is not None]
-    if len(measured) < FEWEST:
+    if len(measured) < FEWEST or len({trial.value for trial in measured}) == 1:
         return None
     with without(("sklearn",)):  # it takes more than a second, for another evaluator
         from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances

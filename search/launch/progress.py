@@ -103,7 +103,7 @@ class ProgressView:
         if self._best is not None and self._best.value is not None:
             best = Text(f"{self._best.value:.1%}", style="bold green")
             grid.add_row("best", Text.assemble(best, f"  {self._best.candidate.architecture}"))
-        values = [t.value for t in sorted(self._record.trials.values(), key=lambda t: t.number) if t.value]
+        values = [t.value for t in sorted(self._record.trials.values(), key=lambda t: t.number) if t.value is not None]
         if len(values) > 1:
             grid.add_row("all", Text(sparkline(values), style="cyan"))
         hint = "Ctrl-C ends the search and exports the best so far"

@@ -16,12 +16,13 @@ from ..study.folder import StudyFolder
 from ..study.home import Home
 from ..study.objectives import OBJECTIVES, Preference, front
 from ..study.record import Record
+from ..study.repeats import Repeats
 from ..study.result import Result
 from ..study.settings import StudySettings
 from ..system.addresses import masked, optuna_url, sqlite_url
 from ..values.commands import command, typed
 from ..values.words import duration, sparkline
-from .standings import standing_lines
+from .standings import known_standings, standing_lines
 
 STATE_STYLES = {
     "complete": "green",
@@ -65,7 +66,7 @@ def show(folder: StudyFolder) -> RenderableType:
     """Return a study for people: its data, its best trials, what they have in common, its test."""
     study, record = folder.read(), folder.record()
     preference = study.preference
-    table = front_table(record, preference) if preference.several else best_table(record)
+    table = front_table(record, folder.repeats(), preference) if preference.several else best_table(record)
     parts: list[RenderableType] = [Text(_head(study, record)), table]
     parts += [
         Text(line)
@@ -83,15 +84,15 @@ def show(folder: StudyFolder) -> RenderableType:
 def _head(study: StudySettings, record: Record) -> str:
     data, counts = study.data, record.counts()
     states = ", ".join(f"{n} {state}" for state, n in counts.items() if n) or "no trial yet"
-    values = [t.value for t in sorted(record.trials.values(), key=lambda t: t.number) if t.value]
+    values = [t.value for t in sorted(record.trials.values(), key=lambda t: t.number) if t.value is not None]
     return (
         f"study {study.name}: {data.name} {data.input}, {len(data.classes)} classes; "
         f"space {study.space}, {study.engine} {study.algorithm}\n{states}  {sparkline(values)}"
     )
 
 
-def front_table(record: Record, preference: Preference) -> RenderableType:
-    """Return the trials that no other one beats in all objectives, as a table; the preferred one is marked."""
+def front_table(record: Record, repeats: Repeats, preference: Preference) -> RenderableType:
+    """Return the trials that no other one beats in all objectives, as a table; the one to choose is marked."""
     names = preference.objectives
     title = "the front: no trial is at least as good in all objectives, and better in one"
     table = Table(title=title, title_justify="left")
@@ -99,10 +100,7 @@ def front_table(record: Record, preference: Preference) -> RenderableType:
         table.add_column(name, justify="right")
     table.add_column("architecture", overflow="fold")
     table.add_column("")
-    try:
-        named = next(iter(preference.ranked(record)), None)
-    except InputError:  # nothing is within the limit
-        named = None
+    first = next(iter(known_standings(record, repeats, preference)), None)
     for trial in front(record.trials.values(), names):
         values = ((OBJECTIVES[name], OBJECTIVES[name].of(trial)) for name in names)
         table.add_row(
@@ -110,7 +108,7 @@ def front_table(record: Record, preference: Preference) -> RenderableType:
             *(objective.text(value) if value is not None else "" for objective, value in values),
             duration(trial.seconds),
             str(trial.candidate.architecture),
-            str(preference) if named is not None and trial.number == named.number else "",
+            str(preference) if first is not None and trial.number == first.trial.number else "",
         )
     return table
 
@@ -160,6 +158,8 @@ def importance_lines(space: SearchSpace, record: Record) -> list[str]:
     found = importances(space, record)
     if found is None:
         known = sum(trial.value is not None for trial in record.trials.values())
+        if known >= FEWEST:
+            return [f"what mattered: nothing; all {known} trials reached the same"]
         return [f"what mattered: too few trials to tell ({known}; {FEWEST} are needed)"] if known else []
     shares = [f"  {name} {share:.0%}" for name, share in found.shares.items() if share >= 0.01]
     return [f"what mattered ({METHOD} over {found.trials} trials):", *shares[:IMPORTANT]]

@@ -11,6 +11,7 @@ from convsearch.search.report.study import (
     COMMON,
     common_lines,
     failure_lines,
+    front_table,
     importance_lines,
     next_commands,
     result_lines,
@@ -21,7 +22,7 @@ from convsearch.search.study.folder import StudyFolder
 from convsearch.search.study.home import Home
 from convsearch.search.study.objectives import Preference
 from convsearch.search.study.record import Record
-from convsearch.search.study.repeats import Repeat, Repeats
+from convsearch.search.study.repeats import Repeat, Repeats, standings
 from convsearch.search.study.trial import Trial
 from convsearch.search.values.proposal import Proposal, State
 from convsearch.spaces.architecture import Architecture, Candidate, Layer, Recipe
@@ -139,6 +140,32 @@ def test_of_the_knee_no_lead_is_told(tmp_path: Path) -> None:
     assert standing_lines(made, Repeats(tmp_path), Preference(("val_accuracy", "parameters")), 500) == []
     limited = Preference(("val_accuracy", "parameters"), under=("parameters", 10_000.0))
     assert len(standing_lines(made, Repeats(tmp_path), limited, 500)) == 1
+
+
+def test_the_front_marks_the_trial_that_is_chosen_after_the_repeats(tmp_path: Path) -> None:
+    filters = {0: 4, 1: 16, 2: 15, 3: 64}
+    values = {0: 0.50, 1: 0.85, 2: 0.84, 3: 0.92}
+    made = record_of(tmp_path, [ended(number, values[number], Layer(filters=filters[number])) for number in filters])
+    preference, repeats = Preference(("val_accuracy", "parameters")), Repeats(tmp_path)
+
+    def marked() -> list[int]:
+        console = Console(file=io.StringIO(), width=200)
+        console.print(front_table(made, repeats, preference))
+        lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+        return [int(line.split("│")[1]) for line in lines if "the knee of the front" in line]
+
+    (first,) = marked()
+    assert first == preference.ranked(made)[0].number
+    for number, again in ((first, 0.2), (3 - first, values[3 - first])):
+        repeats.add(Repeat(number=number, seed=1, value=again, epochs=1, seconds=1.0))
+    (after,) = marked()
+    assert after == standings(made, repeats, preference)[0].trial.number != first
+
+
+def test_where_all_trials_reached_the_same_nothing_mattered(tmp_path: Path) -> None:
+    space = SearchSpace(load("tiny"), Volume(8, 8, 1), 2)
+    made = record_of(tmp_path, [ended(number, 1.0, Layer(filters=8 + number)) for number in range(12)])
+    assert importance_lines(space, made) == ["what mattered: nothing; all 12 trials reached the same"]
 
 
 def test_of_how_many_trials_nothing_can_be_said_of_what_mattered(tmp_path: Path) -> None:
