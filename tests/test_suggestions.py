@@ -18,6 +18,7 @@ from convsearch.dashboard.reading.progress import progress_of
 from convsearch.dashboard.reading.reader import StoreError
 from convsearch.dashboard.reading.store import Store
 from convsearch.search.executors.shares import shares
+from convsearch.search.export.of_trial import export_bundle
 from convsearch.search.export.predictions import predictions
 from convsearch.search.loop.epochs import epochs_for, require_time_to_export
 from convsearch.search.report.study import next_commands
@@ -101,6 +102,7 @@ MESSAGES: list[Callable[[StudyFolder], str]] = [
     changed_space,
     next_ones,
     no_study,
+    lambda folder: refused(lambda: export_bundle(folder, None, folder.path.parent.parent / "bundle")),
     lambda folder: refused(lambda: require_time_to_export(0.01, folder.path)),
 ]
 OF_NO_HOME = [

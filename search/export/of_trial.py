@@ -10,7 +10,7 @@ from ..study.repeats import standings
 from ..study.trial import Trial
 from ..system.backend import import_keras
 from ..system.files import copy_folder
-from ..values.commands import command, typed
+from ..values.commands import command, resume_command, typed
 from .model_card import Facts
 from .target import checked_target, new_target
 from .verify import CHECKED, Verifier
@@ -40,12 +40,17 @@ def export_bundle(folder: StudyFolder, trial: Trial | None, to: Path) -> float:
         to: the new folder; see `checked_target`.
 
     Raises:
-        InputError: `to` cannot be the new folder, the study has no winner yet, or the trial's weights are not kept.
+        InputError: `to` cannot be the new folder, the study has no winner yet, or its decoded images or the trial's
+            weights are not there.
         WorkError: the bundle does not load elsewhere.
     """
     target = checked_target(to, folder.path.parent)
     study = folder.read()
-    dataset, split = Dataset.load(folder.data(study)), Split.load(folder.split)
+    try:
+        dataset = Dataset.load(folder.data(study))
+    except InputError as error:  # the home was copied without them, or they were deleted
+        raise InputError(f"{error} `{resume_command(folder.path)}` reads the images again") from error
+    split = Split.load(folder.split)
     if trial is None:
         if folder.result() is None or not folder.bundle.is_dir():
             best = folder.record().best()
