@@ -244,12 +244,18 @@ def refuse_other_data(study: StudySettings, facts: DataFacts, count: int, contra
         contract: of the launch.
     """
     theirs = f"--{contract.option}: {contract.source} is not the data that the study '{study.name}' was created with: "
+    passed_over = [note for note in facts.notes if note.startswith("ignored: ") and note not in study.data.notes]
+    unlike = "".join(f"; {note}" for note in passed_over)  # an earlier version may have read it
     if facts.classes != study.data.classes:
-        raise InputError(f"{theirs}its classes are {quoted(facts.classes)}, the study has {quoted(study.data.classes)}")
+        raise InputError(
+            f"{theirs}its classes are {quoted(facts.classes)}, the study has {quoted(study.data.classes)}{unlike}"
+        )
     for key in ("fingerprint", "input"):
         now, then = getattr(facts, key), getattr(study.data, key)
         if now != then:
-            shown = (now[:16], then[:16]) if key == "fingerprint" else (now, then)
+            shown = (now, then)
+            if key == "fingerprint":
+                shown = (now[:16], f"{then[:16]}; {count:,} images now, {study.data.count:,} then{unlike}")
             raise InputError(f"{theirs}its {key} is {shown[0]}, the study has {shown[1]}")
     # The split names images by their position among those that could be read.
     others = None not in (facts.rows, study.data.rows) and facts.rows != study.data.rows

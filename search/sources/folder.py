@@ -4,8 +4,8 @@
     animals/dog/2.png                  animals/test/cat/2.jpg
 
 The class folders may have subfolders. Hidden files and files with other extensions are ignored, with a note where they
-may be images, and so is the folder where studies are kept. Nothing outside the folder is ever read: links that lead out
-of it, to folders or nowhere are not followed.
+may be images; so are the folders that systems make for themselves and that where studies are kept. Nothing outside the
+folder is ever read: links that lead out of it, to folders or nowhere are not followed.
 """
 
 import hashlib
@@ -13,6 +13,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -39,6 +40,19 @@ _PARTS = {
     "testing": "test",
 }
 _LATER = frozenset(["training", "dev", "testing"])  # which earlier versions took for classes
+# Folders that a system makes among a user's files, in lower case: they hold thumbnails and copies of images, deleted
+# images, or earlier states of all of them.
+_OF_SYSTEMS = frozenset(
+    [
+        "@eadir",  # Synology: thumbnails
+        "#recycle",  # Synology: what was deleted
+        "#snapshot",  # Synology: earlier states
+        "$recycle.bin",  # Windows: what was deleted
+        "system volume information",  # Windows: earlier states, indexes
+        "lost+found",  # Linux: what was found after a crash
+        "__macosx",  # macOS, in archives: attributes of the files
+    ]
+)
 _TEXTS = ".csv .tsv .txt .md .json .jsonl .xml .yaml .yml .html .pdf .db .ini .py .ipynb .log"
 _NO_IMAGES = frozenset(_TEXTS.split())
 _THREADS = min(32, os.cpu_count() or 1)
@@ -146,6 +160,8 @@ def _find_files(walk: "_Walk", spec: str, notes: list[str]) -> list[_File]:
     if walk.met_studies:
         met = [f"{_name(folder, root)}/" for folder in walk.met_studies]
         notes.append(f"ignored: {listed(met, ', ')}, where studies are kept")
+    if walk.of_systems:
+        notes.append(f"ignored: images in {walk.of_systems}, which systems keep for themselves")
     if walk.outside:
         first = _name(next(iter(walk.outside)), root)
         notes.append(f"ignored: {len(walk.outside):,} links, such as {first}")
@@ -196,19 +212,32 @@ def _find_parts(walk: "_Walk", spec: str, notes: list[str]) -> list[tuple[Path, 
 
 
 class _Walk:
-    """Lists folders under a root, but for those of studies, and records these and the links that were not followed."""
+    """Lists folders under a root, and records what it passes over: folders of studies and of systems, and links."""
 
     def __init__(self, root: Path, studies: Collection[Path]) -> None:
         self.root = root
         self.studies = {folder.resolve() for folder in studies}  # the root itself is never met
         self.met_studies: dict[Path, None] = {}
         self.outside: dict[Path, None] = {}  # a dict, to keep the order
+        self.met_systems: dict[Path, None] = {}
         self.endings: Counter[str] = Counter()  # of the other files in class folders
 
     @property
     def left_out(self) -> str:
-        """A clause to add to an error where unfollowed links may explain why nothing was found."""
-        return " (links that lead out of the folder or nowhere are not followed)" if self.outside else ""
+        """A clause to add to an error where what is not read may explain why nothing was found."""
+        reasons = ["links that lead out of the folder or nowhere are not followed"] if self.outside else []
+        reasons += [f"images in {self.of_systems} are not read"] if self.of_systems else []
+        return f" ({'; '.join(reasons)})" if reasons else ""
+
+    @property
+    def of_systems(self) -> str:
+        """The names of the folders of systems that hold images, each once; empty where none does."""
+        names: list[str] = []
+        for folder in self.met_systems:
+            with suppress(InputError, OSError):  # it is none of the data, whether it can be listed or not
+                if folder.name not in names and any(_Walk(folder, ()).images(folder)):
+                    names.append(folder.name)
+        return listed([f"{name}/" for name in names], ", ")
 
     @property
     def ignored(self) -> str:
@@ -234,14 +263,17 @@ class _Walk:
             raise InputError(f"{folder}: cannot be listed ({error.strerror}).") from error
         for entry in entries:
             path = Path(entry.path)
-            if entry.name.startswith(".") or entry.name == "__MACOSX":
+            if entry.name.startswith("."):
                 continue
             if entry.is_symlink() and self._leads_away(path):
                 self.outside[path] = None
             elif path in self.studies:
                 self.met_studies[path] = None
             elif entry.is_dir():
-                folders.append(path)
+                if entry.name.lower() in _OF_SYSTEMS:
+                    self.met_systems[path] = None
+                else:
+                    folders.append(path)
             elif entry.is_file():
                 ending = path.suffix.lower()
                 if ending in SUFFIXES:

@@ -207,3 +207,17 @@ def test_a_study_whose_parts_an_earlier_version_took_for_classes_keeps_its_image
         begun(home, tmp_path / "set", "one", resume=True)
     assert begun(home, tmp_path / "set", "two").data.classes == ("cat", "dog")
     assert Dataset.load(arrays) == before
+
+
+def test_a_study_in_which_an_earlier_version_read_thumbnails_is_refused_with_what_is_not_read_any_more(
+    tmp_path: Path, make_classes: MakeClasses
+) -> None:
+    images = make_classes(tmp_path / "set", {"cat": 9, "dog": 9})
+    for name in ("cat", "dog"):
+        make_classes(images / name, {"thumbnails": 9})
+    begun(Home(tmp_path / "home"), images, "one")
+    for name in ("cat", "dog"):
+        (images / name / "thumbnails").rename(images / name / "@eaDir")
+    passed_over = "ignored: images in @eaDir/, which systems keep for themselves"
+    with pytest.raises(InputError, match=rf"the study has \w{{16}}; 18 images now, 36 then; {passed_over}$"):
+        begun(Home(tmp_path / "home"), images, "one", resume=True)

@@ -1,3 +1,4 @@
+import os
 import shutil
 import sys
 from collections.abc import Callable
@@ -170,6 +171,65 @@ def test_texts_and_hidden_files_are_passed_over(tmp_path: Path, cache: Path, mak
     assert len(dataset) == 6
     assert not dataset.bad
     assert not any("ignored" in note for note in dataset.notes)
+
+
+OF_SYSTEMS = (
+    "@eaDir",
+    "#recycle",
+    "#snapshot",
+    "$RECYCLE.BIN",
+    "$Recycle.Bin",
+    "System Volume Information",
+    "lost+found",
+    "LOST+FOUND",
+    "__MACOSX",
+)
+
+
+@pytest.mark.parametrize("name", OF_SYSTEMS)
+@pytest.mark.parametrize("parts", [("",), ("train", "test")])
+def test_images_in_folders_that_systems_make_are_passed_over_and_noted(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses, save_image: SaveImage, parts: tuple[str, ...], name: str
+) -> None:
+    root = tmp_path / "set"
+    for part in parts:
+        make_classes(root / part, {"cat": 3, "dog": 3})
+    before = open_data(str(root), cache)
+    shutil.rmtree(before.folder)
+    for place in (root, root / parts[0], root / parts[0] / "cat", root / parts[0] / "dog/puppies"):
+        save_image(place / name / "0.jpg" / "SYNOPHOTO_THUMB_M.jpg")
+    dataset = open_data(str(root), cache)
+    assert dataset.fingerprint == before.fingerprint
+    assert dataset.classes == ("cat", "dog")
+    assert dataset.notes == (f"ignored: images in {name}/, which systems keep for themselves", *before.notes)
+
+
+def test_folders_of_systems_without_images_are_not_noted(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses, save_image: SaveImage
+) -> None:
+    root = make_classes(tmp_path / "set", {"cat": 3, "dog": 3})
+    (root / "lost+found").mkdir()
+    save_image(root / "__MACOSX/cat/._0.png")
+    (root / "cat/@eaDir/0.png").mkdir(parents=True)
+    (root / "cat/@eaDir/0.png/SYNOINDEX_MEDIA_INFO").touch()
+    assert not any("ignored" in note for note in open_data(str(root), cache).notes)
+
+
+def test_a_folder_of_the_system_that_may_not_be_listed_is_no_fault(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses
+) -> None:
+    root = make_classes(tmp_path / "set", {"cat": 3, "dog": 3})
+    (root / "lost+found").mkdir(mode=0)
+    if os.access(root / "lost+found", os.R_OK):
+        pytest.skip("this user may list every folder")
+    assert len(open_data(str(root), cache)) == 6
+
+
+def test_a_class_that_was_thrown_away_is_refused_with_the_place(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses
+) -> None:
+    root = make_classes(tmp_path / "set", {"cat": 3, "dog/#recycle": 3})
+    assert "single image: dog/ (images in #recycle/ are not read)." in refused(root, cache)
 
 
 @pytest.mark.parametrize("parts", [("",), ("train", "test")])
