@@ -26,9 +26,10 @@ class Dataset:
 
     `name` is short and for people, `source` is what `open_data` was given. `fingerprint` is the SHA-256 of
     the content: a moved or renamed copy has the same. `input` is the volume of one image, `count` is n.
-    `notes` tell a person what was decided or looks unusual; `bad` names the files that were skipped, each
-    with its reason. `rows` is a hash of which of the source's images these are: another one if others are
-    skipped; None where an earlier version did not store it.
+    `notes` tell a person what was decided or looks unusual; a folder keeps only those on the pixels, as each
+    launch makes the others anew. `bad` names the files that were skipped, each with its reason. `rows` is a
+    hash of which of the source's images these are: another one if others are skipped; None where an earlier
+    version did not store it.
     """
 
     name: str

@@ -133,9 +133,13 @@ def _twins(lacking: Sequence[str], classes: Sequence[str]) -> str:
     return f" There are classes that look like {quoted(twins)}, but whose accents are stored otherwise: rename them."
 
 
-def class_notes(source: Source, rows: NDArray[np.int64]) -> list[str]:
-    """Return notes for a person about the number of images, in total and of each class."""
-    classes, labels, given = source.classes, source.labels[rows], source.given[rows]
+def class_notes(
+    classes: tuple[str, ...], labels: NDArray[np.int32], given: NDArray[np.int8], places: dict[Role, str]
+) -> list[str]:
+    """Return notes for a person about the number of images, in total and of each class.
+
+    `labels` and `given` are those of the images that can be read, `places` is the source's.
+    """
     notes = []
     counts = np.bincount(labels, minlength=len(classes))
     if len(labels) < 50 * len(classes):
@@ -150,7 +154,8 @@ def class_notes(source: Source, rows: NDArray[np.int64]) -> list[str]:
         used = np.bincount(labels[given == role], minlength=len(classes))
         if used.any() and not used.all():
             lacking = [classes[i] for i in np.flatnonzero(used == 0)]
-            notes.append(f"{source.places[role]} has no images of {quoted(lacking)}")
+            place = places.get(role, f"the {role.name.lower()} part")  # there is none if the arrays are damaged
+            notes.append(f"{place} has no images of {quoted(lacking)}")
     return notes
 
 

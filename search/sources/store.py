@@ -19,6 +19,7 @@ from ..system.files import partial_folder, publish
 from ..system.lock import locked
 
 _DARK = 64  # of 255: data that never come near white may have been meant for another white
+_DARK_NOTE = "dark: "
 
 Progress = Callable[[int, int], None]
 """Called with the number of images done and the total."""
@@ -40,8 +41,21 @@ def stored(source: Source, cache: Path, *, skip_bad: bool, progress: Progress | 
         raise WorkError(f"{source.spec}: the images cannot be kept in {cache}: {_reason(error)}") from error
     if dataset.bad and not skip_bad:
         raise bad_report(source.spec, dataset.bad, len(source.labels))
-    # The arrays may have come from a copy of the source with another name.
-    return replace(dataset, name=source.name, source=source.spec)
+    # The arrays may have come from a copy of the source with another name, and with other files beside the images.
+    return replace(dataset, name=source.name, source=source.spec, notes=_notes(source, dataset))
+
+
+def _notes(source: Source, dataset: Dataset) -> tuple[str, ...]:
+    """Return the notes on a source as it is now, and on its arrays, whenever they were decoded.
+
+    Earlier versions stored all notes with the arrays; only that on the pixels cannot be made anew.
+    """
+    notes = [*source.notes, *class_notes(dataset.classes, dataset.labels(), dataset.given, source.places)]
+    notes += [note for note in dataset.notes if note.startswith(_DARK_NOTE)]
+    bad, total = dataset.bad, len(source.labels)
+    if bad:
+        notes.append(f"skipped: {len(bad):,} of {total:,} images that cannot be read, such as {bad[0]}")
+    return tuple(notes)
 
 
 def _found(folder: Path, source: Source) -> Dataset | None:
@@ -91,11 +105,7 @@ def _write(source: Source, folder: Path, skip_bad: bool, progress: Progress | No
             f"{source.spec}: all pixels are 0 or 1, where white is 255. Multiply them by 255; in an .npz they may also "
             "be true and false."
         )
-    notes = [*source.notes, *class_notes(source, rows)]
-    if brightest < _DARK:
-        notes.append(f"dark: no pixel is brighter than {brightest}, where white is 255")
-    if bad:
-        notes.append(f"skipped: {len(bad):,} of {total:,} images that cannot be read, such as {bad[0]}")
+    dark = f"{_DARK_NOTE}no pixel is brighter than {brightest}, where white is 255"
     np.save(folder / "labels.npy", source.labels[rows])
     np.save(folder / "given.npy", source.given[rows])
     dataset = Dataset(
@@ -106,7 +116,7 @@ def _write(source: Source, folder: Path, skip_bad: bool, progress: Progress | No
         count=len(rows),
         classes=source.classes,
         folder=folder,
-        notes=tuple(notes),
+        notes=(dark,) if brightest < _DARK else (),
         bad=tuple(bad),
         rows=hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest(),
     )

@@ -8,6 +8,7 @@ import sys
 import textwrap
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -23,6 +24,7 @@ from convsearch.search.sources.npz import read_npz
 from convsearch.spaces.errors import InputError, WorkError
 
 MakeClasses = Callable[..., Path]
+SaveImage = Callable[..., Path]
 
 
 def test_a_data_set_is_a_folder_named_by_fingerprint_and_volume(cache: Path) -> None:
@@ -45,7 +47,7 @@ def test_a_worker_loads_the_same_data_set_from_its_folder_alone(
     dataset = open_data(str(root), cache, skip_bad=True)
     assert dataset.notes
     assert dataset.bad
-    assert Dataset.load(dataset.folder) == dataset
+    assert Dataset.load(dataset.folder) == replace(dataset, notes=())
 
 
 def test_a_data_set_moved_to_another_folder_still_loads(tmp_path: Path, cache: Path) -> None:
@@ -86,6 +88,57 @@ def test_a_damaged_folder_is_not_loaded_and_made_anew_from_the_source(cache: Pat
         Dataset.load(folder)
     assert len(open_data("digits", cache).images()) == 1797
     assert [path.name for path in cache.iterdir()] == [folder.name]
+
+
+def test_notes_on_a_folder_are_of_what_is_in_it_now_and_not_of_when_it_was_decoded(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses, save_image: SaveImage
+) -> None:
+    root = make_classes(tmp_path / "set", {"cat": 3, "dog": 3})
+    first = open_data(str(root), cache)
+    save_image(root / "loose.png")
+    (root / "cat/1.heic").touch()
+    save_image(root / "cat/@eaDir/0.png")
+    (root / "cat/link.png").symlink_to("/nowhere")
+    second = open_data(str(root), cache)
+    assert second.folder == first.folder
+    assert second.notes == (
+        "ignored: 1 images outside class folders, such as loose.png",
+        "ignored: images in @eaDir/, which systems keep for themselves",
+        "ignored: 1 links, such as cat/link.png",
+        "ignored: 1 .heic; convert those that are images to .png or .jpg",
+        *first.notes,
+    )
+    (root / "loose.png").unlink()
+    assert open_data(str(root), cache).notes == second.notes[1:]
+
+
+def test_arrays_that_were_decoded_for_the_commonest_size_are_noted_as_requested_where_they_are(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses, save_image: SaveImage
+) -> None:
+    root = make_classes(tmp_path / "set", {"cat": 60, "dog": 60})
+    save_image(root / "cat/large.png", height=9)
+    first = open_data(str(root), cache)
+    assert first.notes == ("image size 8x8, the most common of 2 sizes (120 of 121 images); the others are resized",)
+    second = open_data(str(root), cache, image_size=(8, 8))
+    assert second.folder == first.folder
+    assert second.notes == ("image size 8x8 as requested; 1 of 121 images have another size and are resized",)
+
+
+def test_of_the_notes_that_an_earlier_version_kept_with_the_arrays_only_what_is_still_true_is_said(
+    tmp_path: Path, cache: Path
+) -> None:
+    for folder, greys in (("train/cat", range(9)), ("train/dog", range(9, 18)), ("test/cat", range(18, 21))):
+        (tmp_path / "set" / folder).mkdir(parents=True)
+        for grey in greys:
+            Image.new("L", (8, 8), grey).save(tmp_path / "set" / folder / f"{grey}.png")
+    (tmp_path / "set/train/cat/0.png").write_bytes(b"")
+    first = open_data(str(tmp_path / "set"), cache, skip_bad=True)
+    assert [note.split()[0] for note in first.notes] == ["small:", "test/", "dark:", "skipped:"]
+    file = first.folder / "data.json"
+    described = json.loads(file.read_text())
+    loose = "ignored: 1 images outside class folders, such as loose.png"
+    file.write_text(json.dumps(described | {"notes": [loose, *first.notes]}))
+    assert open_data(str(tmp_path / "set"), cache, skip_bad=True).notes == first.notes
 
 
 def decoded_before(good: Path, now_refused: Path, cache: Path) -> None:
