@@ -12,11 +12,11 @@ from ...spaces.space import SearchSpace
 from ..data.source import listed
 from ..executors.shares import Share, crowded
 from ..loop.budget import Budget
+from ..loop.cost import LARGE
 from ..loop.prepared import Prepared
 from ..system.machine import Machine
 from ..values.words import counted, duration
 
-LARGE = 128 * 128  # pixels per image above which the user is told about the cost
 COUNTED = 10_000  # candidates that are looked at before a grid search, to count those within the limits
 
 

@@ -140,7 +140,7 @@ def _epochs(contract: Contract, space: SearchSpace, images: int, budget: Budget)
     if contract.epochs is not None and contract.resumed and contract.folder.record().best():
         require_time_to_export(minutes, contract.folder.path)
         return contract.epochs
-    return epochs_for(space, images, minutes, contract.epochs, budget.elapsed)
+    return epochs_for(space, images, minutes, contract.epochs, budget.elapsed, new=contract.existing is None)
 
 
 def _refuse_another_split(contract: Contract, parts: Split, count: int) -> None:

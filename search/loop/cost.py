@@ -15,6 +15,7 @@ from ..study.record import Record
 MACS, ACTIVATIONS, STEP = 0.05, 0.35, 0.006
 TRACING = 3.0  # seconds that a new network takes before its first step
 RECENT = 9  # the number of latest trials whose median is used
+LARGE = 128 * 128  # pixels per image above which the user is told that smaller images make trials faster
 SPREAD = 1.15  # the factor by which a trial may well exceed its prediction
 
 

@@ -11,7 +11,7 @@ from ...spaces.space import SearchSpace
 from ..values.commands import command
 from ..values.words import counted
 from .budget import EXPORT_SECONDS, SEARCH_SHARE, STARTING_SECONDS
-from .cost import Costs
+from .cost import LARGE, Costs
 
 # How many full trials of the first portfolio network fit into the search's share of ten minutes. With four times the
 # minutes, there are twice as many trials, each twice as long.
@@ -35,7 +35,13 @@ def usual_epochs(space: SearchSpace, images: int) -> int:
 
 
 def epochs_for(
-    space: SearchSpace, images: int, minutes: float, requested: int | None = None, elapsed: float = 0.0
+    space: SearchSpace,
+    images: int,
+    minutes: float,
+    requested: int | None = None,
+    elapsed: float = 0.0,
+    *,
+    new: bool = True,
 ) -> int:
     """Return the epochs a trial may take if a search is to fit into the minutes; or `requested`, if one trial fits.
 
@@ -44,21 +50,24 @@ def epochs_for(
         images: the number of training images.
         minutes: for everything, from the command to the bundle.
         elapsed: the seconds of them that have passed already.
+        new: whether the study is; otherwise it keeps its epochs and its image size.
 
     Raises:
-        InputError: not even one short trial fits; the message says how many minutes are needed.
+        InputError: not even one short trial fits; the message says how many minutes are needed, and what else helps.
     """
     guess = _first_guess(space, images)
     costs, seconds = Costs(images), minutes * 60
     around = max(STARTING_SECONDS, elapsed) + EXPORT_SECONDS  # reading many images takes time
     least = around + costs.trial(guess, requested or FEWEST)
     if seconds < least:
+        lighter = new and seconds > around  # a lighter training may fit
+        fewer = ", or fewer --epochs" if lighter and requested and requested > 1 else ""
+        smaller = ", or --image-size 64x64" if lighter and space.input.height * space.input.width > LARGE else ""
         raise InputError(
             f"--minutes {minutes:g}: too short. Starting, testing and exporting take about {around:.0f} seconds, and "
             f"{counted(requested or FEWEST, 'epoch')} of a first network about {least - around:.0f}: use at least "
-            f"--minutes {_rounded_up(least / 60):g}"
-            + (", or fewer --epochs" if requested and requested > 1 else "")
-            + f". `{command('check', 'SPACE', '--input', str(space.input))}` inspects a space without training"
+            f"--minutes {_rounded_up(least / 60):g}{fewer}{smaller}. "
+            f"`{command('check', 'SPACE', '--input', str(space.input))}` inspects a space without training"
         )
     if requested is not None:
         return requested

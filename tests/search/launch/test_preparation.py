@@ -138,13 +138,22 @@ def test_the_home_may_be_among_the_images(
     assert len(prints) == 1
 
 
-def begun(home: Home, data: Path, name: str, *, resume: bool = False) -> StudySettings:
+def begun(
+    home: Home,
+    data: Path,
+    name: str,
+    *,
+    resume: bool = False,
+    epochs: int | None = None,
+    seconds: float | None = None,
+) -> StudySettings:
     """Create a study with these images, or go on with it; return its settings."""
-    options = Options(home=home.path, data=None if resume else str(data), space="tiny", study=name, resume=resume)
+    source = None if resume else str(data)
+    options = Options(home=home.path, data=source, space="tiny", study=name, resume=resume, epochs=epochs)
     folder = folder_of(home, options)
     contract = resumed_contract(folder, options) if resume else new_contract(home, folder, options)
     with ExitStack() as held:
-        found = prepare(home, contract, Budget(None, None), Console(file=io.StringIO()), held)
+        found = prepare(home, contract, Budget(None, seconds), Console(file=io.StringIO()), held)
     assert found is not None
     return found.study
 
@@ -221,3 +230,15 @@ def test_a_study_in_which_an_earlier_version_read_thumbnails_is_refused_with_wha
     passed_over = "ignored: images in @eaDir/, which systems keep for themselves"
     with pytest.raises(InputError, match=rf"the study has \w{{16}}; 18 images now, 36 then; {passed_over}$"):
         begun(Home(tmp_path / "home"), images, "one", resume=True)
+
+
+def test_without_time_for_a_trial_a_study_that_keeps_its_epochs_and_images_is_not_offered_others(
+    tmp_path: Path, make_classes: MakeClasses
+) -> None:
+    images = make_classes(tmp_path / "set", {"cat": 3, "dog": 3}, height=129, width=128)
+    home = Home(tmp_path / "home")
+    with pytest.raises(InputError, match=r"--minutes [\d.]+, or fewer --epochs, or --image-size 64x64\. "):
+        begun(home, images, "one", epochs=1_000_000, seconds=3600)
+    begun(home, images, "one", epochs=1_000_000)
+    with pytest.raises(InputError, match=r"use at least --minutes [\d.]+\. "):
+        begun(home, images, "one", resume=True, seconds=3600)

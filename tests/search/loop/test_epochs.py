@@ -119,6 +119,29 @@ def test_epochs_for_which_there_is_no_time_are_refused_with_what_could_be_done()
         epochs_for(here, 4000, 10, requested=5000)
 
 
+@pytest.mark.parametrize(
+    ("size", "requested", "new", "minutes", "said"),
+    [
+        ((128, 128), None, True, 0.5, r"use at least --minutes [\d.]+\. "),
+        ((128, 129), None, True, 0.5, r"use at least --minutes [\d.]+, or --image-size 64x64\. "),
+        ((3000, 4000), 5, True, 0.5, r"use at least --minutes [\d.]+, or fewer --epochs, or --image-size 64x64\. "),
+        ((3000, 4000), 5, False, 0.5, r"use at least --minutes [\d.]+\. "),  # a study keeps both
+        ((3000, 4000), 5, True, 0.1, r"use at least --minutes [\d.]+\. "),  # starting alone takes longer
+    ],
+)
+def test_where_images_are_large_smaller_ones_are_named_too_if_they_would_help(
+    size: tuple[int, int], requested: int | None, new: bool, minutes: float, said: str
+) -> None:
+    with pytest.raises(InputError, match=said):
+        epochs_for(space(*size, 3), 4000, minutes, requested, new=new)
+
+
+def test_with_the_images_that_the_message_names_there_is_time() -> None:
+    with pytest.raises(InputError, match="or --image-size 64x64"):
+        epochs_for(space(3000, 4000, 3), 60, 2)
+    assert epochs_for(space(64, 64, 3), 60, 2) >= FEWEST
+
+
 def test_the_minutes_that_the_message_names_are_enough() -> None:
     here = space(32, 32, 3)
     with pytest.raises(InputError) as caught:
