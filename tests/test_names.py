@@ -19,6 +19,7 @@ from PIL import Image
 from samples import a_study, completed
 
 from convsearch.search.command.terminal import print_text
+from convsearch.search.data import Split
 from convsearch.search.export import predict
 from convsearch.search.export.labels import read_labels, write_labels
 from convsearch.search.report import as_json, compare
@@ -82,7 +83,8 @@ def test_a_study_of_any_names_is_stored_and_read_and_reported(home: Home, name: 
     folder = StudyFolder(home.path / "mine")
     shutil.rmtree(folder.path, ignore_errors=True)
     study = study_of(name, classes)
-    with folder.create(study, presets()["tiny"].read_text(encoding="utf-8")):
+    parts = Split(*(np.array([i]) for i in range(3)))
+    with folder.create(study, presets()["tiny"].read_text(encoding="utf-8"), parts):
         pass
     assert folder.read() == study.model_copy(update={"name": "mine"})  # a study is called what its folder is
     shown = (study.name, study.data.name, *study.data.classes, *study.data.notes)
