@@ -21,6 +21,9 @@ PATIENCE = 20.0  # seconds that a server has to answer: as long as the delivery 
 LOCKED = 3.0  # seconds at most to wait for another program's lock
 PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 TIMED = ("postgresql", "mysql")  # whose drivers know `connect_timeout`
+HOSTED = ("databricks", "databricks-uc", "uc")  # addresses without a scheme that are no folders
+ALLOW_FOLDER = "MLFLOW_ALLOW_FILE_STORE"
+YES, NO = ("true", "1"), ("false", "0")  # what MLflow takes for it, in capitals too; it takes nothing else
 UNAUTHORIZED = 401  # HTTP's status where user, password or token are wrong
 UNUSABLE = (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_CANTOPEN)  # a lock, say, is no fault
 
@@ -82,6 +85,8 @@ def reach(uri: str, patience: float) -> tuple[bool | None, str]:
         port = parts.port
     except ValueError:  # its message quotes what may be a part of a password
         return False, "not a valid address: write http://HOST:PORT"
+    if uri not in HOSTED and (len(parts.scheme) < 2 or parts.scheme == "file"):  # MLflow takes a letter for a drive
+        return _folder()
     kind = parts.scheme.partition("+")[0]
     if kind == "sqlite":
         return False, "it names no file: write sqlite:////FOLDER/mlflow.db"
@@ -91,6 +96,18 @@ def reach(uri: str, patience: float) -> tuple[bool | None, str]:
     if kind in PORTS:
         return _database(uri, kind, (parts.hostname, port or PORTS[kind]), patience)
     return None, "not tried"
+
+
+def _folder() -> tuple[bool | None, str]:
+    """Return what MLflow says of runs in a folder: by its own rule it refuses them, wherever it is."""
+    allowed = os.environ.get(ALLOW_FOLDER, NO[0])
+    if allowed.lower() in YES:
+        return None, "not tried"
+    if allowed.lower() not in NO:
+        return False, f"{ALLOW_FOLDER} is '{allowed}', and MLflow takes only true or false"
+    what = "it names a folder, and MLflow no longer stores runs in one"
+    instead = "write sqlite:////FOLDER/mlflow.db, or http://HOST:PORT for a server"
+    return False, f"{what}: {instead}; or set {ALLOW_FOLDER}=true"
 
 
 def _sqlite(file: Path, patience: float) -> tuple[bool | None, str]:

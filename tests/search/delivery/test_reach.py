@@ -13,7 +13,7 @@ from half_written import half_written
 from http_server import serving
 
 from benchmarks.ports import free_port
-from convsearch.search.delivery.reach import PATIENCE, reach, require_reachable
+from convsearch.search.delivery.reach import ALLOW_FOLDER, PATIENCE, reach, require_reachable
 from convsearch.search.study.home import Home
 from convsearch.search.system.addresses import PASSWORD, TOKEN, TRACKING, USER
 from convsearch.spaces.errors import InputError
@@ -24,7 +24,7 @@ ALLOWED = {"Basic " + base64.b64encode(b"me:secret").decode(), "Bearer a token"}
 
 @pytest.fixture(autouse=True)
 def no_settings_of_whoever_runs_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (TRACKING, USER, PASSWORD, TOKEN):
+    for name in (TRACKING, USER, PASSWORD, TOKEN, ALLOW_FOLDER):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -124,6 +124,60 @@ def test_a_token_with_a_line_feed_is_refused_without_being_told(address: str, mo
 @pytest.mark.parametrize("uri", ["sqlite://", "SQLITE:////runs.db", "sqlite:///file:any?mode=memory&uri=true"])
 def test_an_address_of_sqlite_that_names_no_file_is_refused(uri: str) -> None:
     assert reach(uri, PATIENCE) == (False, "it names no file: write sqlite:////FOLDER/mlflow.db")
+
+
+@pytest.mark.parametrize(
+    "uri", ["./mlruns", "mlruns", "/runs", "file:///runs", "FILE:/runs", "file:runs", "127.0.0.1:5000", r"C:\runs"]
+)
+def test_a_folder_is_refused_with_what_to_write_unless_mlflow_is_told_to_take_it(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(TRACKING, uri)
+    for refusing in (None, "false", "0", "False"):
+        if refusing is not None:
+            monkeypatch.setenv(ALLOW_FOLDER, refusing)
+        with pytest.raises(InputError) as refused:
+            require_reachable(Home(tmp_path))
+        assert str(refused.value) == (
+            f"MLflow at {uri} cannot be reached: it names a folder, and MLflow no longer stores runs in one: write "
+            "sqlite:////FOLDER/mlflow.db, or http://HOST:PORT for a server; or set MLFLOW_ALLOW_FILE_STORE=true; "
+            "check that server, or unset MLFLOW_TRACKING_URI to store runs in the home"
+        )
+    for taken in ("true", "True", "1"):
+        monkeypatch.setenv(ALLOW_FOLDER, taken)
+        require_reachable(Home(tmp_path))
+
+
+@pytest.mark.parametrize("value", ["yes", "", "on"])
+def test_a_value_that_mlflow_does_not_take_for_allowing_a_folder_is_named(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ALLOW_FOLDER, value)
+    expected = f"MLFLOW_ALLOW_FILE_STORE is '{value}', and MLflow takes only true or false"
+    assert reach("./mlruns", PATIENCE) == (False, expected)
+
+
+@pytest.mark.parametrize("value", ["true", "TRUE", "1", "false", "0", "yes", "", None])
+def test_mlflow_itself_has_the_same_rule_for_folders(
+    value: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking import MlflowClient
+
+    if value is not None:
+        monkeypatch.setenv(ALLOW_FOLDER, value)
+    found, _ = reach(str(tmp_path / "runs"), PATIENCE)
+    try:
+        MlflowClient(str(tmp_path / "runs")).search_experiments()
+        taken = True
+    except (MlflowException, ValueError):
+        taken = False
+    assert (found is not False) == taken
+
+
+@pytest.mark.parametrize("uri", ["databricks", "databricks-uc", "uc", "databricks://profile"])
+def test_what_only_mlflow_can_tell_is_left_to_it(uri: str) -> None:
+    assert reach(uri, PATIENCE) == (None, "not tried")
 
 
 def test_a_damaged_file_of_the_home_is_refused(tmp_path: Path) -> None:
