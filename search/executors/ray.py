@@ -151,7 +151,8 @@ class RayExecutor:
             worker = self._free.popleft()
             worker.job, worker.submitted, worker.serial = job, submitted, next(self._serials)
             worker.silence = Silence(self._patience)
-            call = worker.actor.take.remote(worker.serial, job.model_dump(mode="json"), data, checkpoint)
+            left = job.within(time.monotonic() - submitted)  # its seconds count from its submission
+            call = worker.actor.take.remote(worker.serial, left.model_dump(mode="json"), data, checkpoint)
             self._submissions[call] = worker
             self._busy[job.number] = worker
 

@@ -8,9 +8,11 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -154,6 +156,23 @@ def test_what_waits_for_a_worker_is_interrupted_before_it_begins(
     for number in range(2):
         executor.interrupt(number)
     assert {outcome_of(executor).number for _ in range(2)} == {0, 1}
+
+
+def test_the_seconds_of_a_job_count_from_its_submission_while_it_waits_for_a_worker_too(
+    executor: RayExecutor, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2):  # a job for each worker
+        executor.submit(job(digits, tmp_path / f"{number}.weights.h5", number=number, epochs=10_000))
+    wait_until_started(executor, 2)
+    without_end = {"epochs": 10**9, "validate_every": 10**9}
+    executor.submit(job(digits, tmp_path / "2.weights.h5", number=2, seconds=100_000.0, **without_end))
+    later = SimpleNamespace(monotonic=lambda: time.monotonic() + 100_000)  # when there is a worker for it
+    monkeypatch.setattr("convsearch.search.executors.ray.time", later)
+    for number in range(2):
+        executor.interrupt(number)
+    assert {outcome_of(executor).number for _ in range(2)} == {0, 1}
+    outcome = outcome_of(executor)
+    assert (outcome.number, outcome.ended) == (2, "complete")
 
 
 def test_a_job_goes_on_from_its_checkpoint_wherever_it_is_placed(
