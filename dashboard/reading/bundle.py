@@ -47,8 +47,9 @@ def folder_of(home: Path, study: str, identity: str | None, number: int, run: st
         raise BundleError(f"{folder.path / RUNS_FILE} cannot be read: {error.strerror}.") from error
     known = runs.of(number)
     if known is None and runs.damaged:
+        what = "damaged" if (folder.path / RUNS_FILE).exists() else "missing"
         raise BundleError(
-            f"{folder.path / RUNS_FILE} is damaged: continue the study with `{resume_command(folder.path)}`, which "
+            f"{folder.path / RUNS_FILE} is {what}: continue the study with `{resume_command(folder.path)}`, which "
             "writes it anew."
         )
     if known != run:

@@ -51,7 +51,7 @@ def _without_identity(client: MlflowClient, study: StudySettings, noted: Sequenc
 
 def restored_run(client: MlflowClient, run_id: str) -> bool:
     """Whether a run exists; one that was deleted is restored, as nothing can be written to it otherwise."""
-    run = _run(client, run_id)
+    run = run_of(client, run_id)
     if run is not None and run.info.lifecycle_stage != "active":
         client.restore_run(run_id)
     return run is not None
@@ -59,11 +59,11 @@ def restored_run(client: MlflowClient, run_id: str) -> bool:
 
 def _experiment_of(client: MlflowClient, run_id: str) -> str | None:
     """Return the experiment of a run; None if the store has no such run."""
-    run = _run(client, run_id)
+    run = run_of(client, run_id)
     return None if run is None else str(run.info.experiment_id)
 
 
-def _run(client: MlflowClient, run_id: str) -> Run | None:
+def run_of(client: MlflowClient, run_id: str) -> Run | None:
     """Return a run, also one that was deleted; None if the store has none of this id."""
     try:
         return client.get_run(run_id)
@@ -71,6 +71,17 @@ def _run(client: MlflowClient, run_id: str) -> Run | None:
         if error.error_code == ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
             return None
         raise
+
+
+def has_model(client: MlflowClient, model_id: str) -> bool:
+    """Whether a store has a logged model, and it was not deleted."""
+    try:
+        client.get_logged_model(model_id)
+    except MlflowException as error:
+        if error.error_code == ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+            return False
+        raise
+    return True
 
 
 def in_experiment(client: MlflowClient, run_id: str, experiment_id: str) -> bool:

@@ -45,6 +45,7 @@ class Outbox:
         self._refused = False  # whether the latest process could not reach MLflow
         self._pause, self._not_before = FIRST_PAUSE, 0.0
         self.parent, self.uri, self.store = "", "", ""  # the launch's run, MLflow's address, and what tells its store
+        self.model: str | None = None  # the address of the model that was published last, if the store has it
         self.process = self._started()
 
     def _started(self) -> "subprocess.Popen[bytes]":
@@ -174,6 +175,7 @@ class Outbox:
         if "ready" in message:
             ready = message["ready"]
             self.parent, self.uri, self.store = ready["parent"], ready["uri"], ready["store"]
+            self.model = ready["model"]
             self._pause = FIRST_PAUSE
             self._note_trouble("MLflow", None)
             self._trouble.clear()  # the new process reports what else is wrong

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
-from ...spaces.errors import WorkError
+from ...spaces.errors import InputError, WorkError
 from ..study.folder import StudyFolder
 from ..study.home import Home
 from ..study.record import FILE as RECORD
@@ -114,36 +114,61 @@ class ToMlflow:
         self.uri = self._tracker.uri
         self.store = self._tracker.store
         self.note_of_store = self._tracker.note
-        self._moved = False  # whether the study was delivered to another store before
+        self._anew = False  # whether the store lacks what was delivered, to it or to another one
         self._runs = Runs(folder.path)
         self._place = folder.path / DELIVERED
-        self.offset = self._offset(folder.path / RECORD)
-        # Another loop may have delivered a trial that it gave up; or a run may not be noted any more.
-        self._ask_always = study.storage is not None or self._runs.damaged
-        self._unsure = True  # whether a run may exist that was not noted
+        record = folder.path / RECORD
+        self.offset = self._offset(record)
+        self.model = self._model(folder)
+        self._ask_always = study.storage is not None  # another loop may have delivered a trial that it gave up
+        self._ask_until = record.stat().st_size if record.exists() else 0  # runs of these may exist, and not be noted
+        self._unsure = False  # whether an error may have left such a run
 
     def _offset(self, record: Path) -> int:
-        """Return how much of the record the store has: nothing, if the study was delivered to another one before."""
+        """Return how much of the record the store has: nothing, if the study was delivered to another one before.
+
+        Lines are delivered in order: a store that lacks the last end was restored from a backup, and gets all again. A
+        run that was begun after that end and is missing is made anew when its trial ends.
+        """
         offset, store = noted_delivery(self._place)
+        if not _is_between_lines(record, offset):
+            offset = 0  # what is written twice is the same
         if store is None:  # an earlier version did not note it
             known = self._runs.all
             store = self.store if not known or self._tracker.has_any(known) else None
         # In such an order that a kill in between leaves what leads here again.
         if store != self.store:
-            self._moved, offset = True, 0
+            self._anew, offset = True, 0
             self._runs.forget()
             self.note(offset)
         elif self._runs.damaged:
             offset = 0
             self.note(offset)
             self._runs.forget()
-        return offset if _is_between_lines(record, offset) else 0  # what is written twice is the same
+        elif (last := _last_end(record, offset)) is not None:
+            run = self._runs.of(last.number)
+            if run is None or not self._tracker.has_end(last, run):
+                self._anew, offset = True, 0
+                self.note(offset)
+            if run is not None and self._anew:
+                what = "lacks trials that it had, as if it were restored from a backup"
+                self.note_of_store = f"MLflow at {self.uri} {what}: they are delivered again"
+        return offset
+
+    def _model(self, folder: StudyFolder) -> str | None:
+        """Return the model that `result.json` has the address of, if the store has it."""
+        try:
+            result = folder.result()
+        except InputError:  # the launch says so
+            return None
+        uri = None if result is None else result.model_uri
+        return uri if uri is not None and self._tracker.has_model(uri) else None
 
     def __call__(self, trial: Trial) -> None:
         """Deliver a line of the record."""
         if trial.loop is not None:  # its own loop delivers it
             return
-        if trial.mlflow_run_id is not None and not self._moved:
+        if trial.mlflow_run_id is not None and not self._anew:
             # Noted by an earlier version, which had written it before the record.
             self._runs.note(trial.number, trial.mlflow_run_id)
             if trial.state in FINISHED:
@@ -152,7 +177,8 @@ class ToMlflow:
         if noted is not None and not self._tracker.restored(noted):
             noted = None  # removed from MLflow for good: the trial gets another one
         found = noted
-        if noted is None and (self._unsure or self._ask_always or trial.state != "running"):
+        unsure = self._unsure or self._ask_always or self.offset < self._ask_until
+        if noted is None and (unsure or trial.state != "running"):
             found = self._tracker.find(trial.number)  # a delivery that was killed may have created it
         try:
             run = noted or self._tracker.began(trial, self.parent, found)
@@ -168,6 +194,7 @@ class ToMlflow:
 
     def note(self, offset: int) -> None:
         """Note how many bytes of the record are delivered."""
+        self.offset = offset
         write_text(self._place, json.dumps({"mlflow": offset, "store": self.store}) + "\n", synced=False)
 
     def end(self, finished: bool) -> None:
@@ -250,7 +277,8 @@ def main(place: str, limits: Limits) -> None:
     except WorkError as error:
         send(refused=str(error))
         return
-    send(ready={"parent": to_mlflow.parent, "uri": to_mlflow.uri, "store": to_mlflow.store})
+    ready = {"parent": to_mlflow.parent, "uri": to_mlflow.uri, "store": to_mlflow.store, "model": to_mlflow.model}
+    send(ready=ready)
     if to_mlflow.note_of_store is not None:
         send(note=to_mlflow.note_of_store)
     to_record = Follower(folder.path / RECORD, to_mlflow, to_mlflow.offset, delivered=to_mlflow.note)
@@ -305,6 +333,16 @@ def _is_between_lines(record: Path, offset: int) -> bool:
             return offset == 0 or (offset > 0 and file.read(1) == b"\n")
     except FileNotFoundError:
         return offset == 0
+
+
+def _last_end(record: Path, offset: int) -> Trial | None:
+    """Return the last of this loop's trials that had ended in the first `offset` bytes, as it was then."""
+    if offset == 0:
+        return None
+    with record.open("rb") as file:
+        lines = file.read(offset).split(b"\n")
+    trials = (Trial.model_validate_json(line) for line in reversed(lines) if line)
+    return next((trial for trial in trials if trial.loop is None and trial.state != "running"), None)
 
 
 class _Commands:

@@ -8,6 +8,7 @@ import io
 import json
 import logging
 import os
+import re
 import sqlite3
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -41,11 +42,13 @@ from ..values.limits import Limits
 from .experiment import (
     STUDY_TAG,
     create_experiment,
+    has_model,
     in_experiment,
     own_experiment,
     own_model,
     quoted,
     restored_run,
+    run_of,
 )
 from .home_store import make_whole
 from .moved import follow_home
@@ -57,6 +60,7 @@ DATA_TAG, SPACE_TAG = "convsearch.data", "convsearch.space"  # of an experiment:
 UNTIL_TAG = "until"  # of a launch: when its minutes will be used up
 ARCHITECTURE_FILE, TEST_FILE = "architecture.json", "test.json"
 SERVERS = ("http://", "https://")
+LOGGED = re.compile("models:/(m-[0-9a-f]+)")  # the address of a model that was logged
 SERVED = "mlflow-artifacts:"  # the scheme of artifacts that only an MLflow server can find
 SEVERAL = 5  # noted runs that are looked for: one of them may have been deleted
 LONGEST_PARAMETER = 6000  # characters; MLflow's own limit
@@ -143,6 +147,18 @@ class Tracker:
         """Whether a run exists; one that somebody deleted is restored."""
         with self._reached():
             return restored_run(self._client, run_id)
+
+    def has_end(self, trial: Trial, run_id: str) -> bool:
+        """Whether the end of a trial, or a later one, was written to its run; the run may have been deleted since."""
+        with self._reached():
+            run = run_of(self._client, run_id)
+        return run is not None and (trial.ended_at is None or (run.info.end_time or 0) >= _milliseconds(trial.ended_at))
+
+    def has_model(self, uri: str) -> bool:
+        """Whether the store has the model that was logged as `uri`."""
+        found = LOGGED.fullmatch(uri)
+        with self._reached():
+            return found is None or has_model(self._client, found[1])
 
     # ------------------------------------------------------------------ a launch
 

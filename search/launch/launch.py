@@ -113,7 +113,7 @@ def _search_and_export(launched: Launch) -> None:
                 outbox.deliver_rest(False, SHORT)
             raise
         try:
-            if publisher is not None and not is_published(prepared, outbox.store):
+            if publisher is not None and not is_published(prepared.folder, outbox.store, outbox.model):
                 publish_result(prepared, outbox.parent, budget, publisher)
             outbox.deliver_rest(True)
         except WorkError as error:

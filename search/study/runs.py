@@ -17,8 +17,9 @@ class Runs:
         self._path = folder / FILE
         self._ids: dict[int, str] = {}
         self._partial = False  # whether the last line was cut off
-        self.damaged = False  # whether lines cannot be read, so that runs may be missing
-        if not self._path.exists():
+        # Whether runs may be missing: lines cannot be read, or the delivery, which always writes the file, did not yet.
+        self.damaged = not self._path.exists()
+        if self.damaged:
             return
         text = self._path.read_bytes()
         whole = text[: text.rfind(b"\n") + 1]  # a kill may have come while a line was written

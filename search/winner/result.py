@@ -4,6 +4,7 @@ import logging
 
 from ..loop.budget import Budget
 from ..loop.prepared import Prepared
+from ..study.folder import StudyFolder
 from ..study.result import Result, Training
 from ..study.trial import now
 from ..system.files import write_text
@@ -47,10 +48,15 @@ def export_winner(prepared: Prepared, winner: Winner, budget: Budget, starter: S
     write_text(folder.result_file, result.model_dump_json(indent=2) + "\n")
 
 
-def is_published(prepared: Prepared, store: str) -> bool:
-    """Whether MLflow has the model and the results: the store that the study is delivered to now."""
-    result = prepared.folder.result()
-    return result is not None and result.model_uri is not None and result.store in (None, store)
+def is_published(folder: StudyFolder, store: str, model: str | None) -> bool:
+    """Whether MLflow has the model and the results: the store that the study is delivered to now.
+
+    `model` is the address of the model that was published last, if this store had it when the delivery began.
+    """
+    result = folder.result()
+    if result is None or result.model_uri is None or result.store not in (None, store):
+        return False
+    return result.model_uri == model
 
 
 def publish_result(prepared: Prepared, parent: str, budget: Budget, call: Call) -> None:

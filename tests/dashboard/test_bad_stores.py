@@ -159,7 +159,7 @@ def test_a_store_that_a_killed_search_has_left_half_written_is_read(tmp_path: Pa
     assert [experiment.name for experiment in Reader(written.tracker.uri).experiments()] == ["birds"]
 
 
-def test_a_damaged_list_of_runs_is_told_and_the_study_is_not_taken_for_another_one(tmp_path: Path) -> None:
+def test_a_damaged_or_lost_list_of_runs_is_told_and_the_study_is_not_taken_for_another_one(tmp_path: Path) -> None:
     folder = Home(tmp_path).study("birds")
     study = a_study(name="birds")
     with folder.create(study, ""):
@@ -170,6 +170,9 @@ def test_a_damaged_list_of_runs_is_told_and_the_study_is_not_taken_for_another_o
         folder_of(tmp_path, "birds", study.id, 1, "second")
     with pytest.raises(BundleError, match="is another one"):
         folder_of(tmp_path, "birds", study.id, 0, "second")
+    (folder.path / "runs.jsonl").unlink()
+    with pytest.raises(BundleError, match=r"runs\.jsonl is missing: .*convsearch run --study birds --resume"):
+        folder_of(tmp_path, "birds", study.id, 0, "first")
 
 
 def test_a_home_that_was_deleted_and_made_anew_is_told(tmp_path: Path) -> None:

@@ -2,12 +2,15 @@
 
 import gc
 import json
+import multiprocessing
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +23,7 @@ from mlflow.entities import Run
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from mlflow.tracking import MlflowClient
 from mlflow_server import Server
-from samples import a_study, completed
+from samples import a_study, completed, write_result
 from terminal import PATIENCE, begun, convsearch, environment, wait_until
 
 from benchmarks.ports import free_port
@@ -37,6 +40,7 @@ from convsearch.search.study.record import Record
 from convsearch.search.study.runs import Runs
 from convsearch.search.study.trial import Trial
 from convsearch.search.values.limits import Limits
+from convsearch.search.winner.result import is_published
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import load, presets
 from convsearch.spaces.errors import WorkError
@@ -149,6 +153,14 @@ def test_however_often_the_delivery_is_killed_and_when_the_search_is_over_too_no
     assert MlflowClient(store(folder)).get_run(outbox.parent).info.status == "FINISHED"
 
 
+def in_a_process(work: Callable[..., object], *arguments: object) -> None:
+    """Do some work in a process of its own, with which MLflow's open files go."""
+    process = multiprocessing.get_context("spawn").Process(target=work, args=arguments)
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+
+
 def deliver(folder: StudyFolder) -> None:
     """Deliver whatever the record has, as a launch does."""
     with closing(Outbox(folder, Limits())) as outbox:
@@ -169,6 +181,68 @@ def test_a_store_that_was_deleted_gets_everything_again(folder: StudyFolder, by_
     search.trials(1)
     deliver(folder)
     require_all_once(folder, store(folder), 3)
+
+
+def step_through(folder: StudyFolder, lines: int | None = None) -> ToMlflow:
+    """Deliver so many lines of the record to MLflow, or all, and end without a word, as if killed."""
+    deliver = ToMlflow(folder, Limits())
+    follower = Follower(folder.path / RECORD, deliver, deliver.offset, delivered=deliver.note)
+    while lines != 0 and follower.step():
+        lines = None if lines is None else lines - 1
+    assert follower.trouble is None
+    return deliver
+
+
+@pytest.mark.parametrize(
+    ("of_the_backup", "killed"), [("one trial", False), ("one trial", True), ("all but the end of the last", False)]
+)
+def test_a_store_that_was_restored_from_a_backup_gets_what_it_lacks(
+    folder: StudyFolder, of_the_backup: str, killed: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    search, file, backup = Search(folder), folder.path.parent / "mlflow.db", folder.path / "backup.db"
+    search.trials(1)
+    if of_the_backup == "one trial":
+        deliver(folder)
+        shutil.copyfile(file, backup)
+        search.trials(2)
+        deliver(folder)
+    else:
+        search.trials(2)
+        in_a_process(step_through, folder, 5)
+        shutil.copyfile(file, backup)
+        in_a_process(step_through, folder)
+    first = Runs(folder.path).of(0)
+    shutil.copyfile(backup, file)
+    search.trials(1)
+    if killed:
+        in_a_process(step_through, folder, 3)
+    caplog.clear()
+    deliver(folder)
+    require_all_once(folder, store(folder), 4)
+    assert Runs(folder.path).of(0) == first
+    assert killed or "lacks trials that it had, as if it were restored from a backup" in caplog.text
+
+
+def test_a_model_that_a_backup_lacks_is_not_taken_for_published_and_a_deleted_run_is_no_loss(
+    folder: StudyFolder,
+) -> None:
+    Search(folder).trials(1)
+    delivery = step_through(folder)
+    client = MlflowClient(delivery.uri)
+    experiment = client.get_experiment_by_name(folder.name)
+    assert experiment is not None
+    model = client.create_logged_model(experiment.experiment_id, "model")
+    write_result(folder, model_uri=f"models:/{model.model_id}", store=delivery.store)
+    again = ToMlflow(folder, Limits())
+    assert is_published(folder, again.store, again.model)
+    run = Runs(folder.path).of(0)
+    assert run is not None
+    client.delete_run(run)
+    write_result(folder, model_uri=f"models:/m-{'0' * 32}", store=delivery.store)
+    again = ToMlflow(folder, Limits())
+    assert not is_published(folder, again.store, again.model)
+    assert again.offset == (folder.path / RECORD).stat().st_size
+    assert client.get_run(run).info.lifecycle_stage == "deleted"
 
 
 @pytest.mark.parametrize("for_good", [False, True])
@@ -221,6 +295,24 @@ def test_what_is_noted_of_the_delivery_may_be_damaged(folder: StudyFolder, damag
     search.trials(1)
     deliver(folder)
     require_all_once(folder, store(folder), 4)
+
+
+@pytest.mark.parametrize("left", [None, 1, "damaged"])
+def test_a_list_of_runs_that_was_lost_is_written_anew_and_a_kill_meanwhile_leaves_no_trial_twice(
+    folder: StudyFolder, left: int | str | None
+) -> None:
+    Search(folder).trials(3)
+    deliver(folder)
+    runs = folder.path / "runs.jsonl"
+    before = runs.read_bytes()
+    if left is None:
+        runs.unlink()
+    else:
+        runs.write_bytes(b"[0, {\n" if left == "damaged" else before.splitlines(True)[0])
+    step_through(folder, 2)
+    deliver(folder)
+    assert runs.read_bytes() == before
+    require_all_once(folder, store(folder), 3)
 
 
 def test_a_delivery_whose_loop_is_killed_ends(folder: StudyFolder) -> None:
