@@ -14,7 +14,18 @@ from urllib.parse import urlsplit
 
 from ...spaces.errors import InputError
 from ..study.home import Home
-from ..system.addresses import PASSWORD, TOKEN, TRACKING, USER, discreet, masked, mlflow_url, sqlite_path, sqlite_url
+from ..system.addresses import (
+    PASSWORD,
+    REGISTRY,
+    TOKEN,
+    TRACKING,
+    USER,
+    discreet,
+    masked,
+    mlflow_url,
+    sqlite_path,
+    sqlite_url,
+)
 
 FILE = "mlflow.db"  # in the home
 PATIENCE = 20.0  # seconds that a server has to answer: as long as the delivery gives it
@@ -56,12 +67,17 @@ def require_reachable(home: Home, patience: float = PATIENCE) -> None:
     `patience` are the seconds that a server has to answer.
 
     Raises:
-        InputError: MLFLOW_TRACKING_URI, or the home's own file, cannot be used.
+        InputError: MLFLOW_TRACKING_URI or MLFLOW_REGISTRY_URI, or the home's own file, cannot be used.
     """
     uri = tracking_uri(home)
     reached, said = reach(uri, patience)
     if reached is False:
         raise InputError(f"MLflow at {masked(uri)} cannot be reached: {said}; {remedy_for(home)}")
+    if registry := os.environ.get(REGISTRY):  # needed at the end only, when the model is registered
+        reached, said = reach(registry, patience)
+        if reached is False:
+            what = f"{REGISTRY}: MLflow's registry at {masked(registry)} cannot be reached: {said}"
+            raise InputError(f"{what}; check it, or unset {REGISTRY} to register models where runs are logged")
 
 
 def remedy_for(home: Home) -> str:
@@ -87,6 +103,8 @@ def reach(uri: str, patience: float) -> tuple[bool | None, str]:
         return False, "not a valid address: write http://HOST:PORT"
     if uri not in HOSTED and (len(parts.scheme) < 2 or parts.scheme == "file"):  # MLflow takes a letter for a drive
         return _folder()
+    if not parts.netloc and parts.path.partition("/")[0].isdigit():  # the host looks like a scheme
+        return False, f"an address begins with its scheme: write http://{masked(uri)}"
     kind = parts.scheme.partition("+")[0]
     if kind == "sqlite":
         return False, "it names no file: write sqlite:////FOLDER/mlflow.db"

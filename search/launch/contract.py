@@ -258,8 +258,7 @@ def refuse_other_data(study: StudySettings, facts: DataFacts, count: int, contra
                 shown = (now[:16], f"{then[:16]}; {count:,} images now, {study.data.count:,} then{unlike}")
             raise InputError(f"{theirs}its {key} is {shown[0]}, the study has {shown[1]}")
     # The split names images by their position among those that could be read.
-    others = None not in (facts.rows, study.data.rows) and facts.rows != study.data.rows
-    if others or count != study.data.count:
+    if not facts.has_images_of(study.data) or count != study.data.count:
         raise InputError(
             f"{theirs}other images can be read than then: {count:,} now, {study.data.count:,} then. Its split would "
             "mix training and test images. Make the same images readable again, with the same version of Pillow "

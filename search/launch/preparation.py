@@ -83,7 +83,8 @@ def prepare(
         held.enter_context(folder.create(study, contract.space, parts))
     else:
         assert isinstance(terms, StudySettings), "a resumed study has all its settings"
-        study = terms.model_copy(update={"name": folder.name})  # the folder may have been renamed
+        data = terms.data.model_copy(update={"source": contract.source})
+        study = terms.model_copy(update={"name": folder.name, "data": data})  # either may have been moved
         if database is not None:
             _refuse_another_study(folder, study, database)
             study = study.model_copy(update={"storage": database.storage})
@@ -116,7 +117,7 @@ def _new_study(
     notes = facts.notes
     if other is not None:
         values = tuple(warm_values(home.existing(other), space))
-        notes += warm_notes(home.existing(other), facts, parts)
+        notes += warm_notes(home, other, facts, parts)
     if terms.algorithm == "grid":
         space.require_enumerable()
     return StudySettings(

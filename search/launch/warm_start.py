@@ -5,6 +5,7 @@ from ...spaces.known.translation import values_near
 from ...spaces.space import SearchSpace, Values
 from ..data import Split
 from ..study.folder import StudyFolder
+from ..study.home import Home
 from ..study.settings import DataFacts
 
 TAKEN = 3  # of the other study's best trials
@@ -30,18 +31,25 @@ def warm_values(other: StudyFolder, space: SearchSpace) -> list[Values]:
     return near
 
 
-def warm_notes(other: StudyFolder, data: DataFacts, parts: Split) -> tuple[str, ...]:
-    """Return a note if another study, with whose best a new one starts, chose them with the new one's test images.
+def warm_notes(home: Home, name: str, data: DataFacts, parts: Split) -> tuple[str, ...]:
+    """Return a note for each study that knows a new one's test images, of those with whose best it starts.
 
-    So it is where both have the same images and divide them differently.
+    These are the study of that name and those that it started with itself, as far as they are there. A study knows the
+    images that it trained or validated with, if it has the same ones and divides them differently.
     """
-    study = other.read()
-    if (study.data.fingerprint, study.data.rows) != (data.fingerprint, data.rows):
-        return ()
-    known = parts.test_images_known_to(Split.load(other.split))
-    if not known:
-        return ()
-    return (
-        f"study {other.name} chose its best networks, which are tried first, with {known:,} of the {data.test:,} test "
-        f"images of this one: the test may flatter it; --seed {study.seed} divides the images as there",
-    )
+    notes, met = [], set[str]()
+    other: str | None = name
+    while other is not None and other not in met and home.study(other).file.exists():
+        met.add(other)
+        folder = home.study(other)
+        study = folder.read()
+        known = parts.test_images_known_to(Split.load(folder.split)) if study.data.has_images_of(data) else 0
+        if known:
+            way = "" if other == name else f" by way of {name}"
+            notes.append(
+                f"study {other} chose its best networks, which are tried first{way}, with {known:,} of the "
+                f"{data.test:,} test images of this one: the test may flatter it; "
+                f"--seed {study.seed} divides the images as there"
+            )
+        other = study.warm_start
+    return tuple(notes)

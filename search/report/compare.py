@@ -100,7 +100,7 @@ def comparison(folders: Sequence[StudyFolder]) -> RenderableType:
 def _note(folders: Sequence[StudyFolder]) -> str | None:
     """Return why accuracies of the studies cannot be compared as they stand, or None."""
     data = [folder.read().data for folder in folders]
-    if len({(one.fingerprint, one.rows) for one in data}) > 1:
+    if not all(one.has_images_of(data[0]) for one in data):
         return "These studies have different data: their accuracies say little about each other."
     first, *others = (Split.load(folder.split) for folder in folders)
     if any(not np.array_equal(first.test, parts.test) for parts in others):

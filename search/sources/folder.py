@@ -47,10 +47,17 @@ _OF_SYSTEMS = frozenset(
         "@eadir",  # Synology: thumbnails
         "#recycle",  # Synology: what was deleted
         "#snapshot",  # Synology: earlier states
+        "@recycle",  # QNAP: what was deleted
+        "@recently-snapshot",  # QNAP: earlier states
+        "~snapshot",  # NetApp: earlier states
         "$recycle.bin",  # Windows: what was deleted
+        "recycler",  # Windows before Vista: the same
         "system volume information",  # Windows: earlier states, indexes
-        "lost+found",  # Linux: what was found after a crash
+        "found.000",  # Windows: what was found after a crash
+        "lost+found",  # Linux: the same
         "__macosx",  # macOS, in archives: attributes of the files
+        "network trash folder",  # macOS, on servers: what was deleted
+        "temporary items",  # macOS, on servers
     ]
 )
 _TEXTS = ".csv .tsv .txt .md .json .jsonl .xml .yaml .yml .html .pdf .db .ini .py .ipynb .log"

@@ -47,6 +47,15 @@ class DataFacts(BaseModel):
         """The number of images."""
         return self.train + self.val + self.test
 
+    def has_images_of(self, other: "DataFacts") -> bool:
+        """Whether both have the same images of the same source in the same order, at whatever size.
+
+        An earlier version did not store which images it had: then their number must do.
+        """
+        unknown = None in (self.rows, other.rows)
+        same = self.count == other.count if unknown else self.rows == other.rows
+        return self.fingerprint == other.fingerprint and same
+
     @property
     def skipped(self) -> bool:
         """Whether bad images were left out, as far as an earlier version's notes tell it."""

@@ -28,7 +28,8 @@ SCHEMA = "mlflow"  # of MLflow's tables: one of them has the same name as one of
 TRACKING = "MLFLOW_TRACKING_URI"
 USER, PASSWORD, TOKEN = "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"
 SECRETS = ("PGPASSWORD", PASSWORD, TOKEN)
-ADDRESSES = (TRACKING, "MLFLOW_REGISTRY_URI")
+REGISTRY = "MLFLOW_REGISTRY_URI"
+ADDRESSES = (TRACKING, REGISTRY)
 SHORTEST = 4  # characters of a secret that is looked for in any text: shorter ones are parts of ordinary words
 MASK = "***"
 # What may follow a '?': these are no secrets.

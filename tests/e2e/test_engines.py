@@ -13,6 +13,7 @@ import numpy as np
 import optuna
 import pytest
 from mlflow.tracking import MlflowClient
+from samples import completed
 from searches import prepared, search
 from terminal import Finished, begun, convsearch, typed, wait_until, workers_of
 
@@ -24,6 +25,7 @@ from convsearch.search.study.record import Record
 from convsearch.search.study.runs import Runs
 from convsearch.search.study.trial import Trial
 from convsearch.search.system.programs import Starter
+from convsearch.search.values.proposal import Proposal
 from convsearch.search.values.words import counted
 from convsearch.search.winner.long_training import train_best
 from convsearch.search.winner.result import export_winner
@@ -220,11 +222,19 @@ def test_a_warm_start_says_if_the_other_study_knows_the_images_of_the_new_ones_t
 ) -> None:
     first = finished.copied(tmp_path / "home")
     other = first.folder.read()
-    options = {"data": other.data.source, "space": "tiny", "warm_start": first.name}
-    study = prepared(Home(first.home), **options, seed=other.seed + another_seed).study
-    notes = [note for note in study.data.notes if "the test may flatter it" in note]
+    earlier = other.model_copy(update={"data": other.data.model_copy(update={"rows": None})})
+    first.folder.write(earlier)  # as an earlier version left it
+    options = {"data": other.data.source, "space": "tiny", "seed": other.seed + another_seed}
+    study = prepared(Home(first.home), **options, warm_start=first.name)
+    notes = [note for note in study.study.data.notes if "the test may flatter it" in note]
     assert len(notes) == another_seed
     assert all(f"--seed {other.seed} divides the images as there" in note for note in notes)
+    study.record.add(completed(Trial.begin(Proposal(0, {}, first.record.best(1)[0].candidate))))
+    study.folder.path.rename(first.home / "second")
+    third = prepared(Home(first.home), **options, warm_start="second").study
+    notes = [note for note in third.data.notes if "the test may flatter it" in note]
+    assert len(notes) == another_seed
+    assert all(note.startswith("study first chose its best") and "by way of second" in note for note in notes)
 
 
 def known_by(candidate: Candidate) -> tuple[list[int], float]:

@@ -4,7 +4,6 @@ import gc
 import json
 import multiprocessing
 import re
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -193,6 +192,12 @@ def step_through(folder: StudyFolder, lines: int | None = None) -> ToMlflow:
     return deliver
 
 
+def copy_store(file: Path, to: Path) -> None:
+    """Copy an SQLite file as SQLite does it, whatever connections either of them has."""
+    with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(to)) as target:
+        source.backup(target)
+
+
 @pytest.mark.parametrize(
     ("of_the_backup", "killed"), [("one trial", False), ("one trial", True), ("all but the end of the last", False)]
 )
@@ -203,16 +208,16 @@ def test_a_store_that_was_restored_from_a_backup_gets_what_it_lacks(
     search.trials(1)
     if of_the_backup == "one trial":
         deliver(folder)
-        shutil.copyfile(file, backup)
+        copy_store(file, backup)
         search.trials(2)
         deliver(folder)
     else:
         search.trials(2)
         in_a_process(step_through, folder, 5)
-        shutil.copyfile(file, backup)
+        copy_store(file, backup)
         in_a_process(step_through, folder)
     first = Runs(folder.path).of(0)
-    shutil.copyfile(backup, file)
+    copy_store(backup, file)
     search.trials(1)
     if killed:
         in_a_process(step_through, folder, 3)

@@ -15,7 +15,7 @@ from http_server import serving
 from benchmarks.ports import free_port
 from convsearch.search.delivery.reach import ALLOW_FOLDER, PATIENCE, reach, require_reachable
 from convsearch.search.study.home import Home
-from convsearch.search.system.addresses import PASSWORD, TOKEN, TRACKING, USER
+from convsearch.search.system.addresses import PASSWORD, REGISTRY, TOKEN, TRACKING, USER
 from convsearch.spaces.errors import InputError
 
 TABLE = "CREATE TABLE runs (id TEXT)"
@@ -24,7 +24,7 @@ ALLOWED = {"Basic " + base64.b64encode(b"me:secret").decode(), "Bearer a token"}
 
 @pytest.fixture(autouse=True)
 def no_settings_of_whoever_runs_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (TRACKING, USER, PASSWORD, TOKEN, ALLOW_FOLDER):
+    for name in (TRACKING, REGISTRY, USER, PASSWORD, TOKEN, ALLOW_FOLDER):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -178,6 +178,23 @@ def test_mlflow_itself_has_the_same_rule_for_folders(
 @pytest.mark.parametrize("uri", ["databricks", "databricks-uc", "uc", "databricks://profile"])
 def test_what_only_mlflow_can_tell_is_left_to_it(uri: str) -> None:
     assert reach(uri, PATIENCE) == (None, "not tried")
+
+
+@pytest.mark.parametrize("uri", ["localhost:5000", "mlflow.example.com:5000/proxy"])
+def test_a_host_and_a_port_without_a_scheme_are_refused_with_what_to_write(
+    uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(TRACKING, uri)
+    with pytest.raises(InputError, match=f"write http://{uri}"):
+        require_reachable(Home(tmp_path))
+
+
+def test_a_registry_that_cannot_be_reached_is_found_as_soon_as_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(REGISTRY, f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(InputError, match=f"{REGISTRY}: MLflow's registry at .* cannot be reached"):
+        require_reachable(Home(tmp_path))
 
 
 def test_a_damaged_file_of_the_home_is_refused(tmp_path: Path) -> None:

@@ -193,6 +193,19 @@ def test_a_study_that_an_earlier_version_began_in_the_folder_of_images_goes_on(
     assert begun(Home(images), images, "one", resume=True).data == first.data
 
 
+def test_images_that_were_moved_are_found_from_then_on_where_resume_was_told(
+    tmp_path: Path, make_classes: MakeClasses
+) -> None:
+    home, images = Home(tmp_path / "home"), make_classes(tmp_path / "set", {"cat": 9, "dog": 9})
+    first = begun(home, images, "one")
+    moved = images.rename(tmp_path / "moved")
+    options = Options(home=home.path, data=str(moved), study="one", resume=True)
+    with ExitStack() as held:
+        contract = resumed_contract(folder_of(home, options), options)
+        prepare(home, contract, Budget(None, None), Console(file=io.StringIO()), held)
+    assert begun(home, moved, "one", resume=True).data == first.data.model_copy(update={"source": str(moved)})
+
+
 def test_a_study_whose_parts_an_earlier_version_took_for_classes_keeps_its_images_and_is_refused_with_both(
     tmp_path: Path, make_classes: MakeClasses
 ) -> None:

@@ -183,6 +183,13 @@ OF_SYSTEMS = (
     "lost+found",
     "LOST+FOUND",
     "__MACOSX",
+    "@Recycle",
+    "@Recently-Snapshot",
+    "~snapshot",
+    "RECYCLER",
+    "FOUND.000",
+    "Network Trash Folder",
+    "Temporary Items",
 )
 
 
