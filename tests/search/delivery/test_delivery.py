@@ -198,6 +198,7 @@ def copy_store(file: Path, to: Path) -> None:
         source.backup(target)
 
 
+@pytest.mark.usefixtures("blank_main")
 @pytest.mark.parametrize(
     ("of_the_backup", "killed"), [("one trial", False), ("one trial", True), ("all but the end of the last", False)]
 )
