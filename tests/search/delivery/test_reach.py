@@ -126,8 +126,13 @@ def test_an_address_of_sqlite_that_names_no_file_is_refused(uri: str) -> None:
     assert reach(uri, PATIENCE) == (False, "it names no file: write sqlite:////FOLDER/mlflow.db")
 
 
+ABSOLUTE = Path("runs").absolute()
+
+
 @pytest.mark.parametrize(
-    "uri", ["./mlruns", "mlruns", "/runs", "file:///runs", "FILE:/runs", "file:runs", "127.0.0.1:5000", r"C:\runs"]
+    "uri",
+    ["./mlruns", "mlruns", str(ABSOLUTE), ABSOLUTE.as_uri(), "FILE:runs", "file:runs", "127.0.0.1:5000", "C:runs"],
+    ids=range(8),
 )
 def test_a_folder_is_refused_with_what_to_write_unless_mlflow_is_told_to_take_it(
     uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
