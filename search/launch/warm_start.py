@@ -34,22 +34,38 @@ def warm_values(other: StudyFolder, space: SearchSpace) -> list[Values]:
 def warm_notes(home: Home, name: str, data: DataFacts, parts: Split) -> tuple[str, ...]:
     """Return a note for each study that knows a new one's test images, of those with whose best it starts.
 
-    These are the study of that name and those that it started with itself, as far as they are there. A study knows the
-    images that it trained or validated with, if it has the same ones and divides them differently.
+    These are the study of that name and those that it started with itself, as far as they are there: what took a name
+    only after another study had started with it is another's. A study knows the images that it trained or validated
+    with, if it has the same ones and divides them differently. If one further back cannot be read, that is the note.
+
+    Raises:
+        InputError: the study of that name cannot be read.
     """
     notes, met = [], set[str]()
     other: str | None = name
+    began = ""  # of the study that started with it
     while other is not None and other not in met and home.study(other).file.exists():
         met.add(other)
         folder = home.study(other)
-        study = folder.read()
-        known = parts.test_images_known_to(Split.load(folder.split)) if study.data.has_images_of(data) else 0
+        way = "" if other == name else f" by way of {name}"
+        try:
+            study = folder.read()
+            known = parts.test_images_known_to(Split.load(folder.split)) if study.data.has_images_of(data) else 0
+        except InputError as error:
+            if other == name:
+                raise
+            notes.append(
+                f"what study {other}, with whose best networks this one starts{way}, knows of the test images cannot "
+                f"be told: {error}"
+            )
+            break
+        if way and study.created_at > began:
+            break
         if known:
-            way = "" if other == name else f" by way of {name}"
             notes.append(
                 f"study {other} chose its best networks, which are tried first{way}, with {known:,} of the "
                 f"{data.test:,} test images of this one: the test may flatter it; "
                 f"--seed {study.seed} divides the images as there"
             )
-        other = study.warm_start
+        other, began = study.warm_start, study.created_at
     return tuple(notes)

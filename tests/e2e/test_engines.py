@@ -231,10 +231,21 @@ def test_a_warm_start_says_if_the_other_study_knows_the_images_of_the_new_ones_t
     assert all(f"--seed {other.seed} divides the images as there" in note for note in notes)
     study.record.add(completed(Trial.begin(Proposal(0, {}, first.record.best(1)[0].candidate))))
     study.folder.path.rename(first.home / "second")
-    third = prepared(Home(first.home), **options, warm_start="second").study
-    notes = [note for note in third.data.notes if "the test may flatter it" in note]
+
+    def notes_on_first() -> list[str]:
+        third = prepared(Home(first.home), **options, warm_start="second")
+        shutil.rmtree(third.folder.path)
+        return [note for note in third.study.data.notes if "study first" in note]
+
+    notes = notes_on_first()
     assert len(notes) == another_seed
     assert all(note.startswith("study first chose its best") and "by way of second" in note for note in notes)
+    first.folder.write(earlier.model_copy(update={"created_at": "2999-01-01T00:00:00+00:00"}))
+    assert not notes_on_first()  # another study, of a name that was free again
+    first.folder.file.write_text("format: [")
+    (note,) = notes_on_first()
+    assert note.startswith("what study first, with whose best networks this one starts by way of second, knows of")
+    assert str(first.folder.file) in note
 
 
 def known_by(candidate: Candidate) -> tuple[list[int], float]:
