@@ -1,17 +1,19 @@
 """Two to four trials or studies side by side: their networks, what differs, their curves in one figure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
+from ...search.report.compare import incomparable
 from ...spaces.drawing.text import differing
 from ..figures.course import race
 from ..figures.learning_curves import NAMES, curves
 from ..page import address, live, shown
 from ..page.words import counts, plain
+from ..reading.folders import study_folder
 from ..reading.progress import progress_of
 from ..reading.rows import heading
 from ..reading.study import Study
@@ -108,11 +110,20 @@ def _studies(home: Path) -> list[Study]:
     shown.zoomable(race({name: study.trials for name, study in found.items()}), "studies", "The best of each over time")
     facts = {name: _facts(study, home) for name, study in found.items()}
     st.dataframe(pd.DataFrame(facts).reset_index(names=""), hide_index=True, key="facts", alt="The studies' figures")
+    live.part("Whether they can be compared", _warning, home, list(found.values()))
     bests = {
         f"{name}: trial {best['trial']}": best for name, study in found.items() if (best := study.best) is not None
     }
     _drawings(home, bests, "studies")
     return list(found.values())
+
+
+def _warning(home: Path, studies: Sequence[Study]) -> None:
+    """Say it if the studies have other images, or divide them differently; their folders know."""
+    folders = [study_folder(home, study.name, study.identity) for study in studies]
+    note = incomparable([folder for folder in folders if folder is not None])
+    if note is not None:
+        st.warning(note)
 
 
 def _facts(study: Study, home: Path) -> dict[str, str]:

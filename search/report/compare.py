@@ -1,6 +1,5 @@
 """Studies side by side, whatever their engines: accuracy over time, trials by state, the best network, its cost."""
 
-import math
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -93,12 +92,18 @@ def comparison(folders: Sequence[StudyFolder]) -> RenderableType:
         table.add_column(fact["study"], overflow="fold")
     for name, cells in _rows(facts):
         table.add_row(name, *cells)
-    note = _note(folders)
+    note = incomparable(folders)
     return table if note is None else Group(table, Text(note, style="yellow"))
 
 
-def _note(folders: Sequence[StudyFolder]) -> str | None:
-    """Return why accuracies of the studies cannot be compared as they stand, or None."""
+def incomparable(folders: Sequence[StudyFolder]) -> str | None:
+    """Return why accuracies of the studies cannot be compared as they stand, or None.
+
+    Raises:
+        InputError: a study or its split cannot be read.
+    """
+    if len(folders) < 2:
+        return None
     data = [folder.read().data for folder in folders]
     if not all(one.has_images_of(data[0]) for one in data):
         return "These studies have different data: their accuracies say little about each other."
@@ -128,10 +133,9 @@ def _rows(facts: Sequence[dict[str, Any]]) -> list[tuple[str, list[str]]]:
         row("trials", lambda f: ", ".join(f"{n} {state}" for state, n in f["counts"].items() if n) or "none"),
         *(row(f"best after {_moment(m)}", lambda f, m=m: _share(_at(f["course"], m))) for m in moments),
         *([row("trials on the front", lambda f: str(len(f["front"]) or ""))] if several else []),
-        row("best validation", lambda f: _share(_at(f["course"], math.inf))),
+        row("best network", lambda f: f["best"]["architecture"] if f["best"] else ""),
+        row("best validation", lambda f: _validation(f["best"]) if f["best"] else ""),
         row("test", _test),
-        row("best architecture", lambda f: f["best"]["architecture"] if f["best"] else ""),
-        row("its validation", lambda f: _validation(f["best"]) if f["best"] else ""),
         *(row(OBJECTIVES[name].heading, lambda f, name=name: _cost(f["best"], name)) for name in _costs(facts)),
         row("epochs trained", lambda f: f"{f['epochs']:,}"),
         row("time in trials", lambda f: duration(f["seconds"])),

@@ -3,12 +3,17 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from samples import a_study
 from stores import Written
 from streamlit.testing.v1 import AppTest
 from terminal import PATIENCE
 
 from convsearch.dashboard.views.study import VIEWS
+from convsearch.search.data import Split
+from convsearch.search.study.home import Home as StudyHome
+from convsearch.spaces.definition import presets
 
 Home = Callable[[], Path]
 
@@ -152,6 +157,21 @@ def test_studies_are_compared_by_their_best_over_time(tmp_path: Path) -> None:
     drawn = [text.value for text in app.markdown if text.value.startswith("**")]
     assert drawn == [r"**birds\: trial 1**: 90.0%", r"**cats\: trial 0**: 25.0%"]
     assert "Choose two to four" in said(opened(tmp_path, "compare", what="Studies", studies=["birds"]))
+
+
+def test_studies_whose_accuracies_cannot_be_compared_are_said_to_be_so(tmp_path: Path) -> None:
+    folders = []
+    for name in ("birds", "cats"):
+        Written(tmp_path, name).add([0.5])
+        folders.append(StudyHome(tmp_path).study(name))
+        parts = Split(np.array([0, 1, 2]), np.array([3, 4]), np.array([5]))
+        with folders[-1].create(a_study(name=name), presets()["tiny"].read_text(encoding="utf-8"), parts):
+            pass
+    both = {"what": "Studies", "studies": ["birds", "cats"]}
+    assert "These studies" not in said(opened(tmp_path, "compare", **both))
+    folders[1].split.unlink()
+    Split(np.array([0, 1, 5]), np.array([3, 4]), np.array([2])).save(folders[1].split)
+    assert "tested with different ones" in said(opened(tmp_path, "compare", **both))
 
 
 @pytest.mark.parametrize("page", ["study", "trial", "compare"])
