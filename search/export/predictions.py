@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ...spaces.errors import InputError, WorkError
-from ..sources.images import DIM, brightest, decode, read_header
+from ..images.decoding import DIM, brightest, decode, read_header
 from ..system.backend import import_keras
 from ..values.commands import command
 from .labels import read_labels

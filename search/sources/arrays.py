@@ -16,7 +16,7 @@ from PIL import Image
 from ...spaces.arithmetic import Volume
 from ...spaces.errors import InputError
 from ..data.source import BATCH_BYTES, Batch, Role, Source, check_image_size, role_of
-from .images import MAX_PIXELS, decode
+from ..images.decoding import MAX_PIXELS, decode
 from .labels import to_classes, whole_labels
 from .pixels import Rows, converters
 

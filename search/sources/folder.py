@@ -10,24 +10,20 @@ folder is ever read: links that lead out of it, to folders or nowhere are not fo
 
 import hashlib
 import os
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...spaces.arithmetic import Volume
 from ...spaces.errors import InputError
 from ...spaces.printable import printable
-from ..data.source import BATCH_BYTES, Batch, Role, Source, bad_report, check_image_size, listed, quoted, role_of
-from .images import DIM, SUFFIXES, BadImageError, Header, brightest, decode, quiet, read_header, unlike_16_bits
-from .reading import State, is_of_the_machine, require_unchanged, state_of
+from ..data.source import Batch, Role, Source, bad_report, listed, quoted, role_of
+from ..images.decoding import SUFFIXES
+from ..images.files import Scan, choose_size, decoded, scan
+from ..images.walk import Walk
 
 _PARTS = {
     "train": "train",
@@ -40,31 +36,6 @@ _PARTS = {
     "testing": "test",
 }
 _LATER = frozenset(["training", "dev", "testing"])  # which earlier versions took for classes
-# Folders that a system makes among a user's files, in lower case: they hold thumbnails and copies of images, deleted
-# images, or earlier states of all of them.
-_OF_SYSTEMS = frozenset(
-    [
-        "@eadir",  # Synology: thumbnails
-        "#recycle",  # Synology: what was deleted
-        "#snapshot",  # Synology: earlier states
-        "@recycle",  # QNAP: what was deleted
-        "@recently-snapshot",  # QNAP: earlier states
-        "~snapshot",  # NetApp: earlier states
-        "$recycle.bin",  # Windows: what was deleted
-        "recycler",  # Windows before Vista: the same
-        "system volume information",  # Windows: earlier states, indexes
-        "found.000",  # Windows: what was found after a crash
-        "lost+found",  # Linux: the same
-        "__macosx",  # macOS, in archives: attributes of the files
-        "network trash folder",  # macOS, on servers: what was deleted
-        "temporary items",  # macOS, on servers
-    ]
-)
-_TEXTS = ".csv .tsv .txt .md .json .jsonl .xml .yaml .yml .html .pdf .db .ini .py .ipynb .log"
-_NO_IMAGES = frozenset(_TEXTS.split())
-_THREADS = min(32, os.cpu_count() or 1)
-_T = TypeVar("_T")
-_R = TypeVar("_R")
 
 
 class _File(NamedTuple):
@@ -91,15 +62,6 @@ class _File(NamedTuple):
         return inner[0] if len(inner) > 1 else b""
 
 
-class _Scan(NamedTuple):
-    """The result of scanning a file: its state before, the SHA-256 of its content, and its header or why it is bad."""
-
-    state: State
-    digest: str
-    header: Header | None
-    problem: str
-
-
 def read_folder(root: Path, spec: str, image_size: tuple[int, int] | None, studies: Collection[Path] = ()) -> Source:
     """Scan a folder of class folders: hash every image and read its header, without decoding any.
 
@@ -109,12 +71,12 @@ def read_folder(root: Path, spec: str, image_size: tuple[int, int] | None, studi
     """
     root = root.resolve()
     notes: list[str] = []
-    files = _find_files(_Walk(root, studies), spec, notes)
-    seen = [item for _, results in _in_threads(_scan, files, 1024) for item in results]
+    files = _find_files(Walk(root, studies), spec, notes)
+    seen = scan(files)
     headers = [item.header for item in seen if item.header]
     if not headers:
         raise bad_report(spec, [f"{f.name}: {s.problem}" for f, s in zip(files, seen, strict=True)], len(files))
-    size = _choose_size(spec, headers, image_size, notes)
+    size = choose_size(spec, headers, image_size, notes)
     copies = len(headers) - len({item.digest for item in seen if item.header})
     if copies:
         notes.append(
@@ -140,7 +102,7 @@ def read_folder(root: Path, spec: str, image_size: tuple[int, int] | None, studi
     )
 
 
-def _find_files(walk: "_Walk", spec: str, notes: list[str]) -> list[_File]:
+def _find_files(walk: "Walk", spec: str, notes: list[str]) -> list[_File]:
     """Return all images sorted by name; InputError where the folder has neither layout."""
     root = walk.root
     files: list[_File] = []
@@ -200,7 +162,7 @@ def _refuse_names_that_look_alike(files: Iterable[_File], spec: str) -> None:
             )
 
 
-def _find_parts(walk: "_Walk", spec: str, notes: list[str]) -> list[tuple[Path, str]]:
+def _find_parts(walk: "Walk", spec: str, notes: list[str]) -> list[tuple[Path, str]]:
     """Return the folders that hold class folders, each with its part; "" means that the source is not divided."""
     top, _ = walk.look(walk.root)
     split = {folder: part for folder in top if (part := _PARTS.get(folder.name.lower()))}
@@ -218,97 +180,6 @@ def _find_parts(walk: "_Walk", spec: str, notes: list[str]) -> list[tuple[Path, 
     return list(split.items())
 
 
-class _Walk:
-    """Lists folders under a root, and records what it passes over: folders of studies and of systems, and links."""
-
-    def __init__(self, root: Path, studies: Collection[Path]) -> None:
-        self.root = root
-        self.studies = {folder.resolve() for folder in studies}  # the root itself is never met
-        self.met_studies: dict[Path, None] = {}
-        self.outside: dict[Path, None] = {}  # a dict, to keep the order
-        self.met_systems: dict[Path, None] = {}
-        self.endings: Counter[str] = Counter()  # of the other files in class folders
-
-    @property
-    def left_out(self) -> str:
-        """A clause to add to an error where what is not read may explain why nothing was found."""
-        reasons = ["links that lead out of the folder or nowhere are not followed"] if self.outside else []
-        reasons += [f"images in {self.of_systems} are not read"] if self.of_systems else []
-        return f" ({'; '.join(reasons)})" if reasons else ""
-
-    @property
-    def of_systems(self) -> str:
-        """The names of the folders of systems that hold images, each once; empty where none does."""
-        names: list[str] = []
-        for folder in self.met_systems:
-            with suppress(InputError, OSError):  # it is none of the data, whether it can be listed or not
-                if folder.name not in names and any(_Walk(folder, ()).images(folder)):
-                    names.append(folder.name)
-        return listed([f"{name}/" for name in names], ", ")
-
-    @property
-    def ignored(self) -> str:
-        """The files in class folders that are not read although they may be images; empty where there are none."""
-        if not self.endings:
-            return ""
-        counts = [f"{count:,} {ending or 'without an ending'}" for ending, count in self.endings.most_common()]
-        return f"{listed(counts, ', ', limit=5)}; convert those that are images to .png or .jpg"
-
-    def look(self, folder: Path) -> tuple[list[Path], list[Path]]:
-        """Return the folders and the images directly in a folder, both sorted by name."""
-        folders, images, _ = self._look(folder)
-        return folders, images
-
-    def _look(self, folder: Path) -> tuple[list[Path], list[Path], list[str]]:
-        """Return the folders and images, and the endings of all other files."""
-        folders, images, endings = [], [], []
-        try:
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-        except OSError as error:
-            if is_of_the_machine(error):
-                raise
-            raise InputError(f"{folder}: cannot be listed ({error.strerror}).") from error
-        for entry in entries:
-            path = Path(entry.path)
-            if entry.name.startswith("."):
-                continue
-            if entry.is_symlink() and self._leads_away(path):
-                self.outside[path] = None
-            elif path in self.studies:
-                self.met_studies[path] = None
-            elif entry.is_dir():
-                if entry.name.lower() in _OF_SYSTEMS:
-                    self.met_systems[path] = None
-                else:
-                    folders.append(path)
-            elif entry.is_file():
-                ending = path.suffix.lower()
-                if ending in SUFFIXES:
-                    images.append(path)
-                else:
-                    endings.append(printable(ending))
-        return folders, images, endings
-
-    def images(self, folder: Path) -> Iterator[Path]:
-        """Yield all images in a folder and in the folders below it, however deep these are."""
-        waiting = [folder]
-        while waiting:
-            folders, images, endings = self._look(waiting.pop())
-            self.endings.update(ending for ending in endings if ending not in _NO_IMAGES)
-            yield from images
-            waiting += reversed(folders)
-
-    def _leads_away(self, link: Path) -> bool:
-        """Whether a link leads to a folder, out of the root or nowhere, as one to itself does."""
-        try:
-            target = Path(os.path.realpath(link, strict=True))
-        except OSError as error:
-            if is_of_the_machine(error):
-                raise
-            return True
-        return target.is_dir() or not target.is_relative_to(self.root)
-
-
 def require_apart(root: Path, spec: str, home: Path, own: Collection[Path]) -> None:
     """Raise an InputError if a study cannot be begun in `home` with the images in `root`.
 
@@ -322,7 +193,7 @@ def require_apart(root: Path, spec: str, home: Path, own: Collection[Path]) -> N
             f"classes. Choose a folder of its own, as in --home {home / 'studies'}."
         )
     if place.is_dir() and place.is_relative_to(root):
-        image = next(_Walk(root, own).images(place), None)
+        image = next(Walk(root, own).images(place), None)
         if image is not None:
             raise InputError(
                 f"--home {home}: holds images of --data {spec}, such as {_name(image, root)}, which would be left out "
@@ -330,7 +201,7 @@ def require_apart(root: Path, spec: str, home: Path, own: Collection[Path]) -> N
             )
 
 
-def _no_class_folders(place: str, spec: str, images: int, walk: _Walk) -> str:
+def _no_class_folders(place: str, spec: str, images: int, walk: Walk) -> str:
     found = f"{images:,} images but no class folders" if images else "neither class folders nor images"
     return (
         f"{place} {found}{walk.left_out}. Put the images of each class into a folder named after the class, "
@@ -366,44 +237,7 @@ def _doubt(files: Sequence[_File]) -> str:
     return ""
 
 
-def _scan(file: _File) -> _Scan:
-    state, digest = state_of(file.path), "unreadable"
-    try:
-        with file.path.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        return _Scan(state, digest, read_header(file.path), "")
-    except BadImageError as error:
-        return _Scan(state, digest, None, error.reason)
-    except OSError as error:
-        if is_of_the_machine(error):
-            raise
-        return _Scan(state, digest, None, f"cannot be read: {error.strerror}")
-
-
-def _choose_size(
-    spec: str, headers: list[Header], image_size: tuple[int, int] | None, notes: list[str]
-) -> tuple[int, int]:
-    """Return the size for all images: the requested one, or the most common (the largest if tied)."""
-    sizes = Counter((header.height, header.width) for header in headers)
-    if image_size is not None:
-        others = len(headers) - sizes[image_size]
-        if others:
-            notes.append(
-                f"image size {image_size[0]}x{image_size[1]} as requested; "
-                f"{others:,} of {len(headers):,} images have another size and are resized"
-            )
-        return image_size
-    size, count = max(sizes.items(), key=lambda item: (item[1], item[0]))
-    check_image_size(size, f"{spec}: the most common image size")
-    if len(sizes) > 1:
-        notes.append(
-            f"image size {size[0]}x{size[1]}, the most common of {len(sizes):,} sizes "
-            f"({count:,} of {len(headers):,} images); the others are resized"
-        )
-    return size
-
-
-def _fingerprint(files: list[_File], seen: list[_Scan]) -> str:
+def _fingerprint(files: list[_File], seen: list[Scan]) -> str:
     """Return the SHA-256 over all names and contents; a name says class and part, so both count.
 
     Where an earlier version read another part, it is another one: arrays that are called by the old one belong to
@@ -417,71 +251,14 @@ def _fingerprint(files: list[_File], seen: list[_Scan]) -> str:
     return total.hexdigest()
 
 
-def _decoded(spec: str, files: list[_File], seen: list[_Scan], volume: Volume, doubt: str) -> Iterator[Batch]:
-    """Decode all files in order, in batches that keep all threads busy and fit into memory.
+def _decoded(spec: str, files: list[_File], seen: list[Scan], volume: Volume, doubt: str) -> Iterator[Batch]:
+    """Decode all files, unless it is doubtful what they are.
 
-    What is doubtful is refused here and not before: a study whose images are decoded already goes on with them.
+    That is refused here and not before: a study whose images are decoded already goes on with them.
     """
     if doubt:
         raise InputError(f"{spec}: {doubt}")
-    _require_16_bits(spec, [file for file, scan in zip(files, seen, strict=True) if scan.header and scan.header.wide])
-    count = max(2 * _THREADS, min(1024, BATCH_BYTES // volume.size))
-    items = list(zip(range(len(files)), files, seen, strict=True))
-    for batch, results in _in_threads(partial(_decode_one, volume=volume), items, count):
-        images = np.empty((len(batch), *volume), dtype=np.uint8)
-        rows: list[int] = []
-        bad: list[str] = []
-        for (row, file, scan), result in zip(batch, results, strict=True):
-            require_unchanged(file.path, scan.state, f"{spec}: {file.name}")
-            if isinstance(result, str):
-                bad.append(f"{file.name}: {result}")
-            else:
-                images[len(rows)] = result
-                rows.append(row)
-        yield Batch(images[: len(rows)], np.array(rows, dtype=np.int64), tuple(bad))
-
-
-def _require_16_bits(spec: str, files: list[_File]) -> None:
-    """Raise an InputError if none of these files uses its 16 bits; usually the first are enough to see that."""
-    found: list[int] = []
-    for _, tops in _in_threads(_brightest, files, _THREADS):
-        found += [top for top in tops if top is not None]
-        if max(found, default=0) >= DIM:
-            return
-    if found:
-        raise InputError(f"{spec}: {unlike_16_bits(max(found))}")
-
-
-def _brightest(file: _File) -> int | None:
-    """Return the brightest value of an image; None for a bad one, which is reported when it is decoded."""
-    try:
-        return brightest(file.path)
-    except BadImageError:
-        return None
-
-
-def _decode_one(item: tuple[int, _File, _Scan], volume: Volume) -> NDArray[np.uint8] | str:
-    """Return the image, or why it is bad."""
-    _, file, seen = item
-    if seen.header is None:
-        return seen.problem
-    try:
-        return decode(file.path, (volume.height, volume.width), volume.depth)
-    except BadImageError as error:
-        return error.reason
-
-
-def _in_threads(function: Callable[[_T], _R], items: Iterable[_T], count: int) -> Iterator[tuple[list[_T], list[_R]]]:
-    """Yield items with their results, `count` at a time, so that results never pile up.
-
-    Decoding and hashing release the GIL, so threads are as good as processes here, and cheaper.
-    """
-    iterator = iter(items)
-    with ThreadPoolExecutor(_THREADS) as pool:
-        while batch := list(islice(iterator, count)):
-            with quiet():
-                results = list(pool.map(function, batch))
-            yield batch, results
+    yield from decoded(spec, files, seen, volume)
 
 
 def _places(files: list[_File]) -> dict[Role, str]:

@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from ...spaces.errors import InputError
 from ...spaces.printable import printable
 from ..data.source import Batch, Source, listed
+from ..images.reading import State, is_of_the_machine, require_unchanged, state_of
 from .arrays import Part, array_source, rows_per_chunk
 from .labels import require_labels
-from .reading import State, is_of_the_machine, require_unchanged, state_of
 
 _HEADER = 2**14
 """More bytes than any header has that NumPy reads."""

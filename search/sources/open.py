@@ -31,7 +31,7 @@ def open_data(
     `spec` is `digits`, one of `keras:mnist`, `keras:fashion_mnist`, `keras:cifar10`, `keras:cifar100`, or the
     path of a folder of class folders (see folder.py) or of an `.npz` file (see npz.py). A path that looks
     like a name is written `./digits`. Images are brought to `image_size` (height, width) in pixels, by
-    default the most common size of the source (see images.py for how). `studies`, the folders of
+    default the most common size of the source (see images/decoding.py for how). `studies`, the folders of
     studies, are not read where they are in the folder of images. `progress` is called with the number
     of images done and the total while they are decoded; a source that was decoded before is only hashed.
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...spaces.errors import InputError
-from .images import DIM, unlike_16_bits
+from ..images.decoding import DIM, unlike_16_bits
 
 _NOISE = 1e-6  # what rounding may add to either end of a float range
 

@@ -33,7 +33,7 @@ import convsearch.search.export
 from convsearch.search.command import predict as command
 from convsearch.search.export.labels import write_labels
 from convsearch.search.export.predictions import dim_note, predictions
-from convsearch.search.sources.images import BadImageError, decode
+from convsearch.search.images.decoding import BadImageError, decode
 from convsearch.search.system.backend import import_keras
 from convsearch.spaces.errors import InputError
 
@@ -120,7 +120,7 @@ def test_both_readers_call_an_image_damaged_only_where_the_system_says_something
 WITH_LITTLE_MEMORY = """
 import resource, runpy, sys
 from pathlib import Path
-from convsearch.search.sources.images import decode
+from convsearch.search.images.decoding import decode
 
 read, path = runpy.run_path(sys.argv[1])["read"], Path(sys.argv[2])
 used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()

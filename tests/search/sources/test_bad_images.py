@@ -11,8 +11,8 @@ from image_files import cut
 from PIL import Image
 from refusals import refused
 
+from convsearch.search.images.decoding import decode
 from convsearch.search.sources import open_data
-from convsearch.search.sources.images import decode
 from convsearch.spaces.errors import InputError
 
 SaveImage = Callable[..., Path]

@@ -11,8 +11,8 @@ from refusals import refused
 from sklearn.datasets import load_sample_images
 
 from convsearch.search.data import split
+from convsearch.search.images.decoding import decode
 from convsearch.search.sources import open_data
-from convsearch.search.sources.images import decode
 
 SaveImage = Callable[..., Path]
 MakeClasses = Callable[..., Path]

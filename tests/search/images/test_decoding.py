@@ -11,7 +11,7 @@ import pytest
 from image_files import grey, too_many_open_files
 from PIL import Image
 
-from convsearch.search.sources.images import MAX_PIXELS, BadImageError, decode, read_header
+from convsearch.search.images.decoding import MAX_PIXELS, BadImageError, decode, read_header
 from convsearch.spaces.errors import InputError
 
 
@@ -113,7 +113,7 @@ WITHOUT_AVIF = """
     Image.init()
     del Image.OPEN["AVIF"]  # as in Pillow 11.0 and 11.1
     Image.ID.remove("AVIF")
-    from convsearch.search.sources.images import decode
+    from convsearch.search.images.decoding import decode
 
     for path in sys.argv[1:]:
         print(decode(Path(path), (16, 16), 1).max())

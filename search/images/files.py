@@ -1,0 +1,154 @@
+"""Reads many image files: first their headers and hashes, later their pixels, in batches and in order."""
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...spaces.arithmetic import Volume
+from ...spaces.errors import InputError
+from ..data.source import BATCH_BYTES, Batch, check_image_size
+from .decoding import DIM, BadImageError, Header, brightest, decode, quiet, read_header, unlike_16_bits
+from .reading import State, is_of_the_machine, require_unchanged, state_of
+
+_THREADS = min(32, os.cpu_count() or 1)
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+
+class ImageFile(Protocol):
+    """A file, and the printable name by which it is told."""
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+
+    @property
+    def name(self) -> str:
+        """Its name for messages."""
+
+
+class Scan(NamedTuple):
+    """The result of scanning a file: its state before, the SHA-256 of its content, and its header or why it is bad."""
+
+    state: State
+    digest: str
+    header: Header | None
+    problem: str
+
+
+def scan(files: Sequence[ImageFile]) -> list[Scan]:
+    """Hash every file and read its header, without decoding any; an image that is bad has the reason."""
+    return [item for _, results in _in_threads(_scan, files, 1024) for item in results]
+
+
+def _scan(file: ImageFile) -> Scan:
+    state, digest = state_of(file.path), "unreadable"
+    try:
+        with file.path.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        return Scan(state, digest, read_header(file.path), "")
+    except BadImageError as error:
+        return Scan(state, digest, None, error.reason)
+    except OSError as error:
+        if is_of_the_machine(error):
+            raise
+        return Scan(state, digest, None, f"cannot be read: {error.strerror}")
+
+
+def choose_size(
+    spec: str, headers: list[Header], image_size: tuple[int, int] | None, notes: list[str]
+) -> tuple[int, int]:
+    """Return the size for all images: the requested one, or the most common (the largest if tied)."""
+    sizes = Counter((header.height, header.width) for header in headers)
+    if image_size is not None:
+        others = len(headers) - sizes[image_size]
+        if others:
+            notes.append(
+                f"image size {image_size[0]}x{image_size[1]} as requested; "
+                f"{others:,} of {len(headers):,} images have another size and are resized"
+            )
+        return image_size
+    size, count = max(sizes.items(), key=lambda item: (item[1], item[0]))
+    check_image_size(size, f"{spec}: the most common image size")
+    if len(sizes) > 1:
+        notes.append(
+            f"image size {size[0]}x{size[1]}, the most common of {len(sizes):,} sizes "
+            f"({count:,} of {len(headers):,} images); the others are resized"
+        )
+    return size
+
+
+def decoded(spec: str, files: Sequence[ImageFile], seen: Sequence[Scan], volume: Volume) -> Iterator[Batch]:
+    """Decode all files in order, in batches that keep all threads busy and fit into memory.
+
+    Raises:
+        InputError: a file has changed since it was scanned, or none of those of 16 bits uses them.
+        OSError: the machine failed to read one.
+    """
+    _require_16_bits(spec, [file for file, scan in zip(files, seen, strict=True) if scan.header and scan.header.wide])
+    count = max(2 * _THREADS, min(1024, BATCH_BYTES // volume.size))
+    items = list(zip(range(len(files)), files, seen, strict=True))
+    for batch, results in _in_threads(partial(_decode_one, volume=volume), items, count):
+        images = np.empty((len(batch), *volume), dtype=np.uint8)
+        rows: list[int] = []
+        bad: list[str] = []
+        for (row, file, scan), result in zip(batch, results, strict=True):
+            require_unchanged(file.path, scan.state, f"{spec}: {file.name}")
+            if isinstance(result, str):
+                bad.append(f"{file.name}: {result}")
+            else:
+                images[len(rows)] = result
+                rows.append(row)
+        yield Batch(images[: len(rows)], np.array(rows, dtype=np.int64), tuple(bad))
+
+
+def _require_16_bits(spec: str, files: Sequence[ImageFile]) -> None:
+    """Raise an InputError if none of these files uses its 16 bits; usually the first are enough to see that."""
+    found: list[int] = []
+    for _, tops in _in_threads(_brightest, files, _THREADS):
+        found += [top for top in tops if top is not None]
+        if max(found, default=0) >= DIM:
+            return
+    if found:
+        raise InputError(f"{spec}: {unlike_16_bits(max(found))}")
+
+
+def _brightest(file: ImageFile) -> int | None:
+    """Return the brightest value of an image; None for a bad one, which is reported when it is decoded."""
+    try:
+        return brightest(file.path)
+    except BadImageError:
+        return None
+
+
+def _decode_one(item: tuple[int, ImageFile, Scan], volume: Volume) -> NDArray[np.uint8] | str:
+    """Return the image, or why it is bad."""
+    _, file, seen = item
+    if seen.header is None:
+        return seen.problem
+    try:
+        return decode(file.path, (volume.height, volume.width), volume.depth)
+    except BadImageError as error:
+        return error.reason
+
+
+def _in_threads(function: Callable[[_T], _R], items: Iterable[_T], count: int) -> Iterator[tuple[list[_T], list[_R]]]:
+    """Yield items with their results, `count` at a time, so that results never pile up.
+
+    Decoding and hashing release the GIL, so threads are as good as processes here, and cheaper.
+    """
+    iterator = iter(items)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        while batch := list(islice(iterator, count)):
+            with quiet():
+                results = list(pool.map(function, batch))
+            yield batch, results
