@@ -3,6 +3,9 @@
     animals/cat/1.jpg                  animals/train/cat/1.jpg
     animals/dog/2.png                  animals/test/cat/2.jpg
 
+A part may have other names, such as `training_set/`, and may hold nothing but a folder of its own name, as archives do:
+`train/train/cat/1.jpg`.
+
 The class folders may have subfolders. Hidden files and files with other extensions are ignored, with a note where they
 may be images; so are the folders that systems make for themselves and that where studies are kept. Nothing outside the
 folder is ever read: links that lead out of it, to folders or nowhere are not followed.
@@ -35,13 +38,16 @@ _PARTS = {
     "test": "test",
     "testing": "test",
 }
-_LATER = frozenset(["training", "dev", "testing"])  # which earlier versions took for classes
+_SETS = {name: part for plain, part in _PARTS.items() for name in (f"{plain}_set", f"seg_{plain}")}
+_PARTS |= _SETS
+_LATER = frozenset(["training", "dev", "testing", *_SETS])  # which earlier versions took for classes
 
 
 class _File(NamedTuple):
     """An image file: its name under the root (with `/`), and the part and label that its folder implies.
 
     `name` and `label` are printable; `raw` is the name in the bytes that the disk has, which tell all names apart.
+    `above` is the number of folders above the class folder.
     """
 
     path: Path
@@ -49,16 +55,17 @@ class _File(NamedTuple):
     name: str
     part: str
     label: str
+    above: int
 
     @property
     def folder(self) -> bytes:
         """The name of the class folder, as the disk has it."""
-        return self.raw.split(b"/")[1 if self.part else 0]
+        return self.raw.split(b"/")[self.above]
 
     @property
     def inner(self) -> bytes:
         """The name of the folder in the class folder that the image is in; empty where it is in none."""
-        inner = self.raw.split(b"/")[2 if self.part else 1 :]
+        inner = self.raw.split(b"/")[self.above + 1 :]
         return inner[0] if len(inner) > 1 else b""
 
 
@@ -107,6 +114,7 @@ def _find_files(walk: "Walk", spec: str, notes: list[str]) -> list[_File]:
     root = walk.root
     files: list[_File] = []
     for parent, part in _find_parts(walk, spec, notes):
+        above = len(parent.relative_to(root).parts)
         class_folders, loose = walk.look(parent)
         if not class_folders:
             place = f"{spec} has" if parent == root else f"{spec}: {printable(parent.name)}/ has"
@@ -125,7 +133,7 @@ def _find_files(walk: "Walk", spec: str, notes: list[str]) -> list[_File]:
         for folder in class_folders:
             for path in found[folder]:
                 raw = os.fsencode(path.relative_to(root).as_posix())
-                files.append(_File(path, raw, _name(path, root), part, printable(folder.name)))
+                files.append(_File(path, raw, _name(path, root), part, printable(folder.name), above))
     if walk.met_studies:
         met = [f"{_name(folder, root)}/" for folder in walk.met_studies]
         notes.append(f"ignored: {listed(met, ', ')}, where studies are kept")
@@ -166,6 +174,9 @@ def _find_parts(walk: "Walk", spec: str, notes: list[str]) -> list[tuple[Path, s
     """Return the folders that hold class folders, each with its part; "" means that the source is not divided."""
     top, _ = walk.look(walk.root)
     split = {folder: part for folder in top if (part := _PARTS.get(folder.name.lower()))}
+    plain = {part for folder, part in split.items() if folder.name.lower() not in _SETS}
+    # Beside test/, a test_set/ is passed over like any other folder, as it was before the name was known.
+    split = {folder: part for folder, part in split.items() if folder.name.lower() not in _SETS or part not in plain}
     # A class may be called "train", next to a class "car"; only with subfolders is it a part of the data.
     if not split or (len(split) < len(top) and not any(walk.look(folder)[0] for folder in split)):
         return [(walk.root, "")]
@@ -177,7 +188,18 @@ def _find_parts(walk: "Walk", spec: str, notes: list[str]) -> list[tuple[Path, s
     beside = [printable(folder.name) for folder in top if folder not in split]
     if beside:
         notes.append(f"ignored next to train/: {quoted(beside)}")
-    return list(split.items())
+    return [(_see_through(walk, folder), part) for folder, part in split.items()]
+
+
+def _see_through(walk: Walk, folder: Path) -> Path:
+    """Return the folder, or the one in it of the same name that holds folders and is all that there is in it."""
+    folders, loose = walk.look(folder)
+    while len(folders) == 1 and not loose and folders[0].name.lower() == folder.name.lower():
+        inner = walk.look(folders[0])
+        if not inner[0]:  # images of a class that is called like the part
+            break
+        folder, (folders, loose) = folders[0], inner
+    return folder
 
 
 def require_apart(root: Path, spec: str, home: Path, own: Collection[Path]) -> None:
@@ -246,6 +268,8 @@ def _fingerprint(files: list[_File], seen: list[Scan]) -> str:
     total = hashlib.sha256(b"folder\n")
     if any(file.part and file.name.split("/")[0].lower() in _LATER for file in files):
         total.update(b"parts by later names\n")
+    if any(file.above > 1 for file in files):
+        total.update(b"parts in folders of their names\n")
     for file, item in zip(files, seen, strict=True):
         total.update(file.raw + f"\0{item.digest}\n".encode())
     return total.hexdigest()

@@ -206,10 +206,11 @@ def test_images_that_were_moved_are_found_from_then_on_where_resume_was_told(
     assert begun(home, moved, "one", resume=True).data == first.data.model_copy(update={"source": str(moved)})
 
 
+@pytest.mark.parametrize(("train", "test"), [("Training", "Testing"), ("training_set", "test_set")])
 def test_a_study_whose_parts_an_earlier_version_took_for_classes_keeps_its_images_and_is_refused_with_both(
-    tmp_path: Path, make_classes: MakeClasses
+    tmp_path: Path, make_classes: MakeClasses, train: str, test: str
 ) -> None:
-    for part in ("Training", "Testing"):
+    for part in (train, test):
         make_classes(tmp_path / "set" / part, {"cat": 9, "dog": 9})
     home = Home(tmp_path / "home")
     data = begun(home, tmp_path / "set", "one").data
@@ -222,10 +223,10 @@ def test_a_study_whose_parts_an_earlier_version_took_for_classes_keeps_its_image
     for path in (home.path / "one" / "study.yaml", arrays / "data.json"):
         text = path.read_text(encoding="utf-8").replace(data.folder, arrays.name)
         text = text.replace(data.fingerprint, earlier.hexdigest())
-        path.write_text(re.sub(r"\bdog\b", "Training", re.sub(r"\bcat\b", "Testing", text)), encoding="utf-8")
+        path.write_text(re.sub(r"\bdog\b", train, re.sub(r"\bcat\b", test, text)), encoding="utf-8")
     before = Dataset.load(arrays)
-    assert before.classes == ("Testing", "Training")
-    with pytest.raises(InputError, match="its classes are 'cat', 'dog', the study has 'Testing', 'Training'"):
+    assert before.classes == (test, train)
+    with pytest.raises(InputError, match=f"its classes are 'cat', 'dog', the study has '{test}', '{train}'"):
         begun(home, tmp_path / "set", "one", resume=True)
     assert begun(home, tmp_path / "set", "two").data.classes == ("cat", "dog")
     assert Dataset.load(arrays) == before

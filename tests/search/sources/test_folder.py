@@ -42,6 +42,10 @@ def test_class_folders_are_read_with_their_names_as_classes(
         ("Train", "Val", "Test"),
         ("training", "validation", "testing"),
         ("Training", "Dev", "Testing"),
+        ("training_set", "validation_set", "test_set"),
+        ("train_set", "val_set", "test_set"),
+        ("Train_Set", "Valid_Set", "Test_Set"),
+        ("seg_train", "seg_val", "seg_test"),
     ],
 )
 def test_train_val_and_test_folders_fix_the_roles(
@@ -54,6 +58,36 @@ def test_train_val_and_test_folders_fix_the_roles(
     assert np.bincount(dataset.given).tolist() == [0, 6, 4, 2]
     parts = split(dataset, seed=0)
     assert (len(parts.train), len(parts.val), len(parts.test)) == (6, 4, 2)
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("train/train", "test/test"),
+        ("Train/train", "test"),
+        ("train", "test/test/test"),
+        ("training_set/training_set", "test_set/test_set"),
+        ("seg_train/seg_train", "seg_test/seg_test"),
+    ],
+)
+def test_a_part_that_holds_nothing_but_a_folder_of_its_own_name_is_seen_through(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses, train: str, test: str
+) -> None:
+    make_classes(tmp_path / "set" / train, {"cat": 5, "dog/young": 5})
+    make_classes(tmp_path / "set" / test, {"cat": 2, "dog": 2})
+    (tmp_path / "set" / Path(train).parts[0] / "readme.txt").touch()
+    dataset = open_data(str(tmp_path / "set"), cache)
+    assert dataset.classes == ("cat", "dog")
+    assert np.bincount(dataset.given).tolist() == [10, 0, 0, 4]
+
+
+def test_in_a_part_seen_through_only_its_class_folders_may_have_the_same_folders(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses
+) -> None:
+    for part in ("train/train", "test/test"):
+        for name in ("cat", "dog"):
+            make_classes(tmp_path / "set" / part / name, {"2019": 3, "2020": 3})
+    assert "the class folders 'cat', 'dog' all have the same folders in them" in refused(tmp_path / "set", cache)
 
 
 def test_with_train_and_test_alone_the_training_images_are_still_to_be_divided(
@@ -278,6 +312,26 @@ def test_folders_beside_train_are_passed_over_and_noted(tmp_path: Path, cache: P
     dataset = open_data(str(tmp_path / "set"), cache)
     assert len(dataset) == 6
     assert any("ignored next to train/: 'unlabelled'" in note for note in dataset.notes)
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "beside"),
+    [
+        ("training_set", "test_set", "single_prediction"),
+        ("seg_train/seg_train", "seg_test/seg_test", "seg_pred"),
+        ("training_set", "test", "test_set"),
+    ],
+)
+def test_folders_beside_parts_of_other_names_are_passed_over_and_noted(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses, train: str, test: str, beside: str
+) -> None:
+    for part in (train, test):
+        make_classes(tmp_path / "set" / part, {"cat": 3, "dog": 3})
+    make_classes(tmp_path / "set", {beside: 3})
+    dataset = open_data(str(tmp_path / "set"), cache)
+    assert dataset.classes == ("cat", "dog")
+    assert len(dataset) == 12
+    assert f"ignored next to train/: '{beside}'" in dataset.notes
 
 
 def test_all_images_get_the_commonest_size_and_that_is_noted(
