@@ -32,6 +32,15 @@ class Role(IntEnum):
     TEST = 3
 
 
+IMAGES_OF = {
+    Role.UNDECIDED: "the images",
+    Role.TRAIN: "the training images",
+    Role.VAL: "the validation images",
+    Role.TEST: "the test images",
+}
+"""What a message calls the images of a role."""
+
+
 class Batch(NamedTuple):
     """Decoded images (m, height, width, depth), their rows in the source (m,), and the bad images among them."""
 

@@ -4,7 +4,8 @@ Whatever the file holds becomes whole numbers from 0 to 255 at the requested siz
 
 - turned upright as its EXIF orientation says; of several frames or pages, the first;
 - 16 bits are scaled to 8 by 65535 / 255 = 257, one bit becomes 0 and 255, palettes and CMYK become RGB. Whether the
-  16 bits of a file are used cannot be told from one image: a dark one looks the same. So a source is judged as a whole;
+  16 bits of a file are used cannot be told from one image: a dark one looks the same. So all images of a source,
+  and those of each of its parts, are judged together;
 - transparent pixels are composited on white;
 - the whole image is resized with an antialiasing filter (Lanczos); nothing is cropped, so the aspect ratio may
   change.
@@ -95,6 +96,17 @@ def unlike_16_bits(top: int) -> str:
     return (
         f"no 16-bit pixel is brighter than {top:,}, where white is 65,535. {mend}; and the images to be predicted "
         "likewise."
+    )
+
+
+def unlike_other_16_bits(dim: str, top: int, bright: str, most: int) -> str:
+    """Return what is wrong where the 16-bit pixels of `dim` end at `top`, at most 255, and those of `bright` do not.
+
+    `most` is a value that those of `bright` reach.
+    """
+    return (
+        f"no 16-bit pixel of {dim} is brighter than {top:,}, those of {bright} reach {most:,}, where white is 65,535. "
+        "Multiply the former by 257, or save them with 8 bits."
     )
 
 

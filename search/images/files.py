@@ -15,8 +15,18 @@ from numpy.typing import NDArray
 
 from ...spaces.arithmetic import Volume
 from ...spaces.errors import InputError
-from ..data.source import BATCH_BYTES, Batch, check_image_size
-from .decoding import DIM, BadImageError, Header, brightest, decode, quiet, read_header, unlike_16_bits
+from ..data.source import BATCH_BYTES, IMAGES_OF, Batch, Role, check_image_size
+from .decoding import (
+    DIM,
+    BadImageError,
+    Header,
+    brightest,
+    decode,
+    quiet,
+    read_header,
+    unlike_16_bits,
+    unlike_other_16_bits,
+)
 from .reading import State, is_of_the_machine, require_unchanged, state_of
 
 _THREADS = min(32, os.cpu_count() or 1)
@@ -25,7 +35,7 @@ _R = TypeVar("_R")
 
 
 class ImageFile(Protocol):
-    """A file, and the printable name by which it is told."""
+    """A file, the printable name by which it is told, and the part of the data that it is in."""
 
     @property
     def path(self) -> Path:
@@ -34,6 +44,10 @@ class ImageFile(Protocol):
     @property
     def name(self) -> str:
         """Its name for messages."""
+
+    @property
+    def part(self) -> str:
+        """The part: "train", "val" or "test"; empty where the source is not divided."""
 
 
 class Scan(NamedTuple):
@@ -91,7 +105,8 @@ def decoded(spec: str, files: Sequence[ImageFile], seen: Sequence[Scan], volume:
     """Decode all files in order, in batches that keep all threads busy and fit into memory.
 
     Raises:
-        InputError: a file has changed since it was scanned, or none of those of 16 bits uses them.
+        InputError: a file has changed since it was scanned, or none of those of 16 bits, in all or in one part, uses
+            them.
         OSError: the machine failed to read one.
     """
     _require_16_bits(spec, [file for file, scan in zip(files, seen, strict=True) if scan.header and scan.header.wide])
@@ -112,14 +127,33 @@ def decoded(spec: str, files: Sequence[ImageFile], seen: Sequence[Scan], volume:
 
 
 def _require_16_bits(spec: str, files: Sequence[ImageFile]) -> None:
-    """Raise an InputError if none of these files uses its 16 bits; usually the first are enough to see that."""
+    """Raise an InputError if none of these files uses its 16 bits, or those of one part only 8 of them.
+
+    Usually the first files of each part are enough to see that.
+    """
+    tops: list[tuple[int, str]] = []
+    for part in sorted({file.part for file in files}):
+        found = _brightest_of([file for file in files if file.part == part])
+        if found is not None:
+            tops.append((found, IMAGES_OF[Role[part.upper()]] if part else ""))
+    if not tops:
+        return
+    most, bright = max(tops)
+    if most < DIM:
+        raise InputError(f"{spec}: {unlike_16_bits(most)}")
+    for top, dim in tops:
+        if 0 < top <= 255:  # black fits both
+            raise InputError(f"{spec}: {unlike_other_16_bits(dim, top, bright, most)}")
+
+
+def _brightest_of(files: Sequence[ImageFile]) -> int | None:
+    """Return the brightest value of images, or the first that reaches DIM; None where all are bad."""
     found: list[int] = []
     for _, tops in _in_threads(_brightest, files, _THREADS):
         found += [top for top in tops if top is not None]
         if max(found, default=0) >= DIM:
-            return
-    if found:
-        raise InputError(f"{spec}: {unlike_16_bits(max(found))}")
+            break
+    return max(found, default=None)
 
 
 def _brightest(file: ImageFile) -> int | None:

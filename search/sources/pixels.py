@@ -5,8 +5,8 @@
   values of 10 or 12 bits;
 - floats from 0 to 1 are multiplied by 255; floats from 0 to 255 are rounded.
 
-All arrays of a source are judged together: a dark test image must be scaled like the training images. Everything
-else is rejected with the range that was found.
+All arrays of a source are judged together: a dark test image must be scaled like the training images. Where one array
+has another scale than the next, and everything else, is rejected with the ranges that were found.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...spaces.errors import InputError
-from ..images.decoding import DIM, unlike_16_bits
+from ..images.decoding import DIM, unlike_16_bits, unlike_other_16_bits
 
 _NOISE = 1e-6  # what rounding may add to either end of a float range
 
@@ -52,11 +52,12 @@ class _Range(NamedTuple):
 def converters(spec: str, arrays: Sequence[Rows]) -> list[Callable[[NDArray[Any]], NDArray[np.uint8]]]:
     """Return for each array the function that brings its chunks to 0..255; all but uint8 are read once.
 
-    Raises InputError for not-a-number and infinite pixels, and for ranges not listed above.
+    Raises InputError for not-a-number and infinite pixels, for ranges not listed above, and for arrays on two scales.
     """
     plain = [array.dtype == np.uint8 or array.dtype.kind == "b" for array in arrays]
     ranges = [None if easy else _range(spec, array) for array, easy in zip(arrays, plain, strict=True)]
     found = [(array, range_) for array, range_ in zip(arrays, ranges, strict=True) if range_]
+    _require_one_scale(spec, found)
     float_top = max((range_.high for array, range_ in found if array.dtype.kind == "f"), default=0.0)
     wide_top = max((range_.high for array, range_ in found if _is_uint16(array)), default=0.0)
     result: list[Callable[[NDArray[Any]], NDArray[np.uint8]]] = []
@@ -81,6 +82,26 @@ def converters(spec: str, arrays: Sequence[Rows]) -> list[Callable[[NDArray[Any]
                 "or from 0 to 255."
             )
     return result
+
+
+def _require_one_scale(spec: str, found: Sequence[tuple[Rows, _Range]]) -> None:
+    """Raise an InputError where floats end at 1 beside others far above, or 16 bits at 255 beside others that use them.
+
+    An array that is all black fits any scale.
+    """
+    floats = [(range_.high, array.name) for array, range_ in found if array.dtype.kind == "f" and range_.low >= -_NOISE]
+    top, bright = max(floats, default=(0.0, ""))
+    for high, name in floats:
+        if 0 < high <= 1 + _NOISE and top > 2:
+            raise InputError(
+                f"{spec}: {name} holds floats up to {high:g}, {bright} up to {top:g}: they are on two scales. Multiply "
+                f"{name} by 255, or divide {bright} by 255."
+            )
+    wide = [(int(range_.high), array.name) for array, range_ in found if _is_uint16(array)]
+    most, bright = max(wide, default=(0, ""))
+    for whole, name in wide:
+        if 0 < whole <= 255 and most >= DIM:
+            raise InputError(f"{spec}: {unlike_other_16_bits(name, whole, bright, most)}")
 
 
 def _is_uint16(array: Rows) -> bool:

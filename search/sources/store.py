@@ -17,9 +17,7 @@ from ..data.dataset import Dataset
 from ..data.source import Batch, Source, bad_report, check_classes, class_notes
 from ..system.files import partial_folder, publish
 from ..system.lock import locked
-
-_DARK = 64  # of 255: data that never come near white may have been meant for another white
-_DARK_NOTE = "dark: "
+from .white import DARK_NOTE, Brightest
 
 Progress = Callable[[int, int], None]
 """Called with the number of images done and the total."""
@@ -48,10 +46,10 @@ def stored(source: Source, cache: Path, *, skip_bad: bool, progress: Progress | 
 def _notes(source: Source, dataset: Dataset) -> tuple[str, ...]:
     """Return the notes on a source as it is now, and on its arrays, whenever they were decoded.
 
-    Earlier versions stored all notes with the arrays; only that on the pixels cannot be made anew.
+    Earlier versions stored all notes with the arrays; only those on the pixels cannot be made anew.
     """
     notes = [*source.notes, *class_notes(dataset.classes, dataset.labels(), dataset.given, source.places)]
-    notes += [note for note in dataset.notes if note.startswith(_DARK_NOTE)]
+    notes += [note for note in dataset.notes if note.startswith(DARK_NOTE)]
     bad, total = dataset.bad, len(source.labels)
     if bad:
         notes.append(f"skipped: {len(bad):,} of {total:,} images that cannot be read, such as {bad[0]}")
@@ -85,11 +83,12 @@ def _write(source: Source, folder: Path, skip_bad: bool, progress: Progress | No
     total = len(source.labels)
     bad: list[str] = []
     kept: list[NDArray[np.int64]] = []
-    done = brightest = 0
+    brightest = Brightest()
+    done = 0
     with _ImageWriter(folder / "images.npy", source.input) as writer:
         for batch in _read(source):
             bad += batch.bad
-            brightest = max(brightest, int(batch.images.max(initial=0)))
+            brightest.add(batch.images, source.given[batch.rows])
             kept.append(batch.rows)
             if skip_bad or not bad:  # otherwise it continues only to name all bad images
                 writer.append(batch.images)
@@ -100,12 +99,7 @@ def _write(source: Source, folder: Path, skip_bad: bool, progress: Progress | No
     if bad and (not skip_bad or not len(rows)):
         raise bad_report(source.spec, bad, total)
     check_classes(source, rows)
-    if brightest == 1:
-        raise InputError(
-            f"{source.spec}: all pixels are 0 or 1, where white is 255. Multiply them by 255; in an .npz they may also "
-            "be true and false."
-        )
-    dark = f"{_DARK_NOTE}no pixel is brighter than {brightest}, where white is 255"
+    notes = brightest.notes(source.spec)
     np.save(folder / "labels.npy", source.labels[rows])
     np.save(folder / "given.npy", source.given[rows])
     dataset = Dataset(
@@ -116,7 +110,7 @@ def _write(source: Source, folder: Path, skip_bad: bool, progress: Progress | No
         count=len(rows),
         classes=source.classes,
         folder=folder,
-        notes=(dark,) if brightest < _DARK else (),
+        notes=notes,
         bad=tuple(bad),
         rows=hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest(),
     )

@@ -153,9 +153,9 @@ def test_floats_from_0_to_255_are_rounded(tmp_path: Path) -> None:
 
 
 def test_a_dark_test_array_is_scaled_like_the_training_array(tmp_path: Path) -> None:
-    bright, dark = GREY.astype(np.float32), np.ones((12, 6, 5), dtype=np.float32)
+    bright, dark = GREY.astype(np.float32), np.full((12, 6, 5), 3, dtype=np.float32)
     dataset = opened(tmp_path, x_train=bright, y_train=LABELS, x_test=dark, y_test=LABELS)
-    assert (dataset.images()[dataset.given == 3] == 1).all()
+    assert (dataset.images()[dataset.given == 3] == 3).all()
 
 
 def test_16_bits_are_divided_by_257(tmp_path: Path) -> None:

@@ -172,7 +172,17 @@ def an_array_of_no_known_name(place: Path, make_classes: MakeClasses) -> tuple[P
     return place / "set.npz", place / "other.npz"
 
 
-@pytest.mark.parametrize("make", [parts_below_classes, eight_bits_in_sixteen, an_array_of_no_known_name])
+def parts_on_two_scales(place: Path, make_classes: MakeClasses) -> tuple[Path, Path]:
+    pixels, labels = np.random.default_rng(0).integers(0, 256, (12, 8, 8), np.uint8), np.arange(12) % 2
+    np.savez(place / "set.npz", x=pixels, y=labels)
+    scaled = (pixels > 127).astype(np.uint8)
+    np.savez(place / "other.npz", x_train=pixels[:8], y_train=labels[:8], x_test=scaled[8:], y_test=labels[8:])
+    return place / "set.npz", place / "other.npz"
+
+
+@pytest.mark.parametrize(
+    "make", [parts_below_classes, eight_bits_in_sixteen, an_array_of_no_known_name, parts_on_two_scales]
+)
 def test_arrays_of_a_source_that_is_refused_by_now_are_still_found_so_that_their_studies_go_on(
     tmp_path: Path, cache: Path, make_classes: MakeClasses, make: Callable[[Path, MakeClasses], tuple[Path, Path]]
 ) -> None:

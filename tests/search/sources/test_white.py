@@ -121,3 +121,101 @@ def test_a_source_without_a_pixel_of_a_quarter_of_white_is_noted(tmp_path: Path,
     for place in (npz_of(tmp_path / "set.npz", pixels), folder_of(tmp_path / "set", pixels, png)):
         notes = open_data(str(place), cache).notes
         assert (f"dark: no pixel is brighter than {top}, where white is 255" in notes) == (top < 64)
+
+
+# One part beside another
+
+
+def parts_of(path: Path, train: np.ndarray, test: np.ndarray) -> Path:
+    parts = {"x_train": train, "x_test": test}
+    np.savez(path, **parts, **{f"y{name[1:]}": np.arange(len(pixels)) % 2 for name, pixels in parts.items()})
+    return path
+
+
+def either(one: np.ndarray, other: np.ndarray, swapped: bool) -> dict[str, np.ndarray]:
+    return {"train": other, "test": one} if swapped else {"train": one, "test": other}
+
+
+swapped = pytest.mark.parametrize("swapped", [False, True])
+
+
+@swapped
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_floats_up_to_1_beside_floats_up_to_255_are_refused_with_both(
+    tmp_path: Path, cache: Path, kind: type, swapped: bool
+) -> None:
+    pixels = images(229)
+    parts = either((pixels / pixels.max()).astype(kind), pixels.astype(kind), swapped)
+    unit, full = ("x_test", "x_train") if swapped else ("x_train", "x_test")
+    message = refused(parts_of(tmp_path / "set.npz", **parts), cache)
+    assert f"set.npz: {unit} holds floats up to 1, {full} up to 229: they are on two scales." in message
+    assert f"Multiply {unit} by 255, or divide {full} by 255." in message
+
+
+@swapped
+@pytest.mark.parametrize("top", [1, 100, 255])
+def test_a_16_bit_array_of_8_bits_beside_one_that_uses_16_is_refused(
+    tmp_path: Path, cache: Path, top: int, swapped: bool
+) -> None:
+    dim, bright = ("x_test", "x_train") if swapped else ("x_train", "x_test")
+    message = refused(parts_of(tmp_path / "set.npz", **either(images(top), images(65000), swapped)), cache)
+    assert f"set.npz: no 16-bit pixel of {dim} is brighter than {top}, those of {bright} reach 65,000," in message
+    assert "Multiply the former by 257, or save them with 8 bits." in message
+
+
+NAMES = ("the test images", "the training images")
+
+
+@swapped
+@pytest.mark.parametrize("write", WRITERS, ids=lambda write: write.__name__)
+@pytest.mark.parametrize("top", [1, 100, 255])
+def test_files_of_16_bits_that_hold_8_beside_a_part_that_uses_16_are_refused(
+    tmp_path: Path, cache: Path, write: Write, top: int, swapped: bool
+) -> None:
+    for part, pixels in either(images(top), images(65535), swapped).items():
+        folder_of(tmp_path / "set" / part, pixels, write)
+    dim, bright = NAMES if swapped else NAMES[::-1]
+    shown = 255 if write is colour_png else top
+    message = refused(tmp_path / "set", cache)
+    assert f"set: no 16-bit pixel of {dim} is brighter than {shown}, those of {bright} reach " in message
+
+
+@swapped
+@pytest.mark.parametrize("kind", [np.uint8, np.int32, np.uint16])
+def test_a_part_of_0_and_1_beside_one_that_is_not_is_refused_with_both(
+    tmp_path: Path, cache: Path, kind: type, swapped: bool
+) -> None:
+    pixels = images(229).astype(np.uint8)
+    parts = either((pixels > 127).astype(kind), pixels, swapped)
+    dim, bright = NAMES if swapped else NAMES[::-1]
+    sentence = f"all pixels of {dim} are 0 or 1, where white is 255; those of {bright} reach 229. Multiply the former"
+    assert sentence in refused(parts_of(tmp_path / "set.npz", **parts), cache)
+    for part, of_part in parts.items():
+        folder_of(tmp_path / "set" / part, of_part.astype(np.uint8), png)
+    assert sentence in refused(tmp_path / "set", cache)
+
+
+@pytest.mark.parametrize("top", [0, 16, 63])
+def test_a_dark_part_beside_one_that_is_not_is_noted_at_each_launch(tmp_path: Path, cache: Path, top: int) -> None:
+    bright, dark = images(229).astype(np.uint8), np.minimum(images(255), top).astype(np.uint8)
+    dark_floats = parts_of(tmp_path / "floats.npz", bright / 255, dark / 255)
+    for part, pixels in (("train", bright), ("val", bright), ("test", dark)):
+        folder_of(tmp_path / "set" / part, pixels, png)
+    note = (
+        f"dark: no pixel of the test images is brighter than {top}, where white is 255; those of the {{}} images reach"
+    )
+    for place in (dark_floats, parts_of(tmp_path / "set.npz", bright, dark), tmp_path / "set"):
+        for _ in range(2):
+            said = [line for line in open_data(str(place), cache).notes if line.startswith("dark")]
+            beside = "validation" if place.is_dir() else "training"
+            assert said == [f"{note.format(beside)} 229"]
+
+
+def test_a_dark_part_of_16_bits_beside_one_that_is_not_is_noted(tmp_path: Path, cache: Path) -> None:
+    for part, top in (("train", 4095), ("test", 65535)):
+        folder_of(tmp_path / "set" / part, images(top), png)
+    note = (
+        "dark: no pixel of the training images is brighter than 16, where white is 255; those of the test images reach"
+    )
+    for place in (tmp_path / "set", parts_of(tmp_path / "set.npz", images(4095), images(65535))):
+        assert f"{note} 255" in open_data(str(place), cache).notes
