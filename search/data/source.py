@@ -40,13 +40,21 @@ IMAGES_OF = {
 }
 """What a message calls the images of a role."""
 
+COPIES = "are exact copies of others"
+"""What tells the note on copies from other notes."""
+
 
 class Batch(NamedTuple):
-    """Decoded images (m, height, width, depth), their rows in the source (m,), and the bad images among them."""
+    """Decoded images (m, height, width, depth), their rows in the source (m,), and the bad images among them.
+
+    `digests` (m,) are the same where the images were before they were resized; empty where the source itself has a note
+    on copies.
+    """
 
     images: NDArray[np.uint8]
     rows: NDArray[np.int64]
     bad: tuple[str, ...] = ()
+    digests: NDArray[np.uint64] = np.empty(0, np.uint64)
 
 
 @dataclass(frozen=True)
@@ -166,6 +174,13 @@ def class_notes(
             place = places.get(role, f"the {role.name.lower()} part")  # there is none if the arrays are damaged
             notes.append(f"{place} has no images of {quoted(lacking)}")
     return notes
+
+
+def copies_note(copies: int, total: int) -> tuple[str, ...]:
+    """Return the note that so many of a source's images are copies; none where there are no copies."""
+    if not copies:
+        return ()
+    return (f"{copies:,} of {total:,} images {COPIES}; copies on both sides of a split inflate the scores",)
 
 
 def listed(items: Sequence[str], separator: str, limit: int = 20) -> str:

@@ -138,9 +138,17 @@ def _decoded(spec: str, arrays: Sequence[Rows], volume: Volume) -> Iterator[Batc
     for array, to_bytes in zip(arrays, converters(spec, arrays), strict=True):
         for chunk in array.chunks():
             for start in range(0, len(chunk), count):
-                images = _shaped(to_bytes(chunk[start : start + count]), volume)
-                yield Batch(images, np.arange(start_row, start_row + len(images), dtype=np.int64))
+                pixels = to_bytes(chunk[start : start + count])
+                images = _shaped(pixels, volume)
+                rows = np.arange(start_row, start_row + len(images), dtype=np.int64)
+                yield Batch(images, rows, digests=_digests(pixels))
                 start_row += len(images)
+
+
+def _digests(pixels: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """Return the digest of each image: eight bytes, so that those of millions of images fit into memory."""
+    images = np.ascontiguousarray(pixels)
+    return np.frombuffer(b"".join(hashlib.blake2b(image, digest_size=8).digest() for image in images), np.uint64)
 
 
 def _shaped(pixels: NDArray[np.uint8], volume: Volume) -> NDArray[np.uint8]:

@@ -23,7 +23,7 @@ import numpy as np
 from ...spaces.arithmetic import Volume
 from ...spaces.errors import InputError
 from ...spaces.printable import printable
-from ..data.source import Batch, Role, Source, bad_report, listed, quoted, role_of
+from ..data.source import Batch, Role, Source, bad_report, copies_note, listed, quoted, role_of
 from ..images.decoding import SUFFIXES
 from ..images.files import Scan, choose_size, decoded, scan
 from ..images.walk import Walk
@@ -84,12 +84,7 @@ def read_folder(root: Path, spec: str, image_size: tuple[int, int] | None, studi
     if not headers:
         raise bad_report(spec, [f"{f.name}: {s.problem}" for f, s in zip(files, seen, strict=True)], len(files))
     size = choose_size(spec, headers, image_size, notes)
-    copies = len(headers) - len({item.digest for item in seen if item.header})
-    if copies:
-        notes.append(
-            f"{copies:,} of {len(files):,} images are exact copies of others; copies on both sides "
-            "of a split inflate the scores"
-        )
+    notes += copies_note(len(headers) - len({item.digest for item in seen if item.header}), len(files))
     folders = {file.label: file.folder for file in files}
     classes = tuple(sorted(folders, key=lambda label: (_sort_key(folders[label]), label)))
     index = {name: i for i, name in enumerate(classes)}

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ...spaces.errors import InputError, WorkError
 from ..data.dataset import Dataset
-from ..data.source import Batch, Source, bad_report, check_classes, class_notes
+from ..data.source import COPIES, Batch, Source, bad_report, check_classes, class_notes, copies_note
 from ..system.files import partial_folder, publish
 from ..system.lock import locked
 from .white import DARK_NOTE, Brightest
@@ -49,7 +49,8 @@ def _notes(source: Source, dataset: Dataset) -> tuple[str, ...]:
     Earlier versions stored all notes with the arrays; only those on the pixels cannot be made anew.
     """
     notes = [*source.notes, *class_notes(dataset.classes, dataset.labels(), dataset.given, source.places)]
-    notes += [note for note in dataset.notes if note.startswith(DARK_NOTE)]
+    # That on copies is made anew of files, and kept of arrays.
+    notes += [n for n in dataset.notes if n.startswith(DARK_NOTE) or (COPIES in n and n not in source.notes)]
     bad, total = dataset.bad, len(source.labels)
     if bad:
         notes.append(f"skipped: {len(bad):,} of {total:,} images that cannot be read, such as {bad[0]}")
@@ -83,12 +84,14 @@ def _write(source: Source, folder: Path, skip_bad: bool, progress: Progress | No
     total = len(source.labels)
     bad: list[str] = []
     kept: list[NDArray[np.int64]] = []
+    digests: list[NDArray[np.uint64]] = []
     brightest = Brightest()
     done = 0
     with _ImageWriter(folder / "images.npy", source.input) as writer:
         for batch in _read(source):
             bad += batch.bad
             brightest.add(batch.images, source.given[batch.rows])
+            digests.append(batch.digests)
             kept.append(batch.rows)
             if skip_bad or not bad:  # otherwise it continues only to name all bad images
                 writer.append(batch.images)
@@ -99,7 +102,9 @@ def _write(source: Source, folder: Path, skip_bad: bool, progress: Progress | No
     if bad and (not skip_bad or not len(rows)):
         raise bad_report(source.spec, bad, total)
     check_classes(source, rows)
-    notes = brightest.notes(source.spec)
+    hashed = np.concatenate(digests)
+    copies = len(hashed) - len(np.unique(hashed))
+    notes = copies_note(copies, total) + brightest.notes(source.spec)
     np.save(folder / "labels.npy", source.labels[rows])
     np.save(folder / "given.npy", source.given[rows])
     dataset = Dataset(

@@ -158,6 +158,19 @@ def test_a_dark_test_array_is_scaled_like_the_training_array(tmp_path: Path) -> 
     assert (dataset.images()[dataset.given == 3] == 3).all()
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.float64])
+def test_exact_copies_among_arrays_are_noted_at_each_launch(tmp_path: Path, kind: type) -> None:
+    pixels = RANDOM.integers(0, 256, (12, 6, 5), dtype=np.uint8)
+    pixels[11] = pixels[0]
+    tests = pixels[:4].astype(kind)[..., np.newaxis]
+    arrays = {"x_train": pixels, "y_train": LABELS, "x_test": tests, "y_test": LABELS[:4]}
+    note = "5 of 16 images are exact copies of others; copies on both sides of a split inflate the scores"
+    assert note in opened(tmp_path, **arrays).notes
+    assert note in opened(tmp_path, **arrays).notes
+    # In one pixel many are alike that are no copies.
+    assert note in opened(tmp_path, size=(1, 1), **arrays).notes
+
+
 def test_16_bits_are_divided_by_257(tmp_path: Path) -> None:
     pixels = RANDOM.integers(0, 65536, (12, 6, 5), dtype=np.uint16)
     pixels.flat[:3] = 0, 257, 65535

@@ -132,8 +132,9 @@ def test_of_the_notes_that_an_earlier_version_kept_with_the_arrays_only_what_is_
         for grey in greys:
             Image.new("L", (8, 8), grey).save(tmp_path / "set" / folder / f"{grey}.png")
     (tmp_path / "set/train/cat/0.png").write_bytes(b"")
+    shutil.copy(tmp_path / "set/train/cat/1.png", tmp_path / "set/train/cat/again.png")
     first = open_data(str(tmp_path / "set"), cache, skip_bad=True)
-    assert [note.split()[0] for note in first.notes] == ["small:", "test/", "dark:", "skipped:"]
+    assert [note.split()[0] for note in first.notes] == ["1", "small:", "test/", "dark:", "skipped:"]
     file = first.folder / "data.json"
     described = json.loads(file.read_text())
     loose = "ignored: 1 images outside class folders, such as loose.png"
