@@ -79,8 +79,8 @@ def runtime_is_initialized() -> bool:
 def import_keras(start: bool = True) -> Any:
     """Import Keras with its backend and return the module; without `start`, the backend's runtime is not initialized.
 
-    Images have their channels last and numbers are float32, whatever the user's `keras.json` says: only the backend is
-    its matter.
+    Images have their channels last, numbers are float32 and the fuzz factor is Keras's own, whatever the user's
+    `keras.json` says: only the backend is its matter.
 
     Raises:
         ImportError: Keras or the backend of KERAS_BACKEND is not installed; what was held back is printed.
@@ -107,6 +107,7 @@ def _import_keras(start: bool) -> Any:
                 import keras
             keras.config.set_image_data_format("channels_last")
             keras.config.set_floatx("float32")
+            keras.config.set_epsilon(1e-7)
             if start:  # the first operation initializes it, and it logs more then
                 keras.ops.convert_to_tensor(0.0)
         except BaseException:

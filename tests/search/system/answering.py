@@ -37,7 +37,7 @@ def work(question: dict[str, Any]) -> dict[str, Any]:
         case "numbers and images":
             config = import_keras().config
             policy = config.dtype_policy()
-            return {"found": [config.floatx(), policy.name, config.image_data_format()]}
+            return {"found": [config.floatx(), policy.name, config.image_data_format(), config.epsilon()]}
         case "packages":
             imported = [name for name in question["names"] if name in sys.modules]
             return {"imported": imported, "importable": [import_module(name).__name__ for name in question["names"]]}

@@ -109,11 +109,13 @@ def test_a_program_that_dies_without_an_answer_is_named_with_its_log(either: Sta
 def test_of_the_users_file_for_keras_programs_obey_the_backend_alone(
     starter: type[ForkServer] | type[Spawner], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "keras.json").write_text('{"floatx": "float16", "image_data_format": "channels_first"}')
+    (tmp_path / "keras.json").write_text(
+        '{"floatx": "float16", "image_data_format": "channels_first", "epsilon": 0.01}'
+    )
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     with closing(starter()) as made:
         answer = answer_to(made, tmp_path / "log", what="numbers and images")
-    assert answer == {"found": ["float32", "float32", "channels_last"]}
+    assert answer == {"found": ["float32", "float32", "channels_last", 1e-7]}
 
 
 def test_a_program_that_is_killed_says_by_which_signal(either: Starter) -> None:
