@@ -71,7 +71,7 @@ def _summary(facts: Facts) -> str:
 
 def _data(study: StudySettings, tests: int) -> str:
     data = study.data
-    notes = "".join(f"\n- {plain(note)}" for note in data.notes)
+    notes = "".join(f"\n- {plain(note)}" for note in (*data.notes, *study.warm_notes))
     shown = ", ".join(map(plain, data.classes[:WIDEST])) + (" ..." if len(data.classes) > WIDEST else "")
     return (
         f"- Source: {plain(data.name)} (content fingerprint {data.fingerprint[:16]})\n"

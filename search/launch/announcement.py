@@ -58,7 +58,7 @@ def announce(prepared: Prepared, budget: Budget, console: Console) -> None:
     )
     if prepared.database is not None:
         console.print(f"shared in {prepared.database.place}, as loop {study.loop}", soft_wrap=True)
-    for note in data.notes:
+    for note in (*data.notes, *study.warm_notes):
         console.print(f"  note: {note}", soft_wrap=True)
     if data.input.height * data.input.width > LARGE:
         console.print(

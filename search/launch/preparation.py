@@ -114,10 +114,12 @@ def _new_study(
 ) -> StudySettings:
     terms, other = contract.terms, contract.terms.warm_start
     values: tuple[Values, ...] = ()
-    notes = facts.notes
+    notes: tuple[str, ...] = ()
+    identity = None
     if other is not None:
         values = tuple(warm_values(home.existing(other), space))
-        notes += warm_notes(home, other, facts, parts)
+        notes = warm_notes(home, other, facts, parts)
+        identity = home.existing(other).read().id
     if terms.algorithm == "grid":
         space.require_enumerable()
     return StudySettings(
@@ -126,9 +128,11 @@ def _new_study(
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         space_format=SPACE_FORMAT,
         space_hash=hash_of(contract.space),
-        data=facts.model_copy(update={"notes": notes}),
+        data=facts,
         epochs=epochs,
+        warm_start_id=identity,
         warm_values=values,
+        warm_notes=notes,
         versions=_versions(),
     )
 

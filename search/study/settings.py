@@ -15,6 +15,7 @@ from .objectives import DEFAULT, Preference, checked_limit, checked_objectives
 from .repeats import DEFAULT_REPEATS
 
 NAMESPACE = UUID("8b6f0a52-6a2e-4c0a-9d3e-3f1f5a7c2b10")  # of identities that are derived
+IDENTITY = r"^[0-9a-f]{32}$"
 DERIVED = 5  # the version of UUIDs that are derived from a text (RFC 9562); those of new studies are random
 FORMAT = 2  # of study.yaml; a study of another format is refused, not guessed at
 
@@ -55,6 +56,11 @@ class DataFacts(BaseModel):
         unknown = None in (self.rows, other.rows)
         same = self.count == other.count if unknown else self.rows == other.rows
         return self.fingerprint == other.fingerprint and same
+
+    def is_earlier_state_of(self, other: "DataFacts") -> bool:
+        """Whether these are images of the same classes under the same name or path, but not the same images."""
+        same_place = self.name == other.name or self.source == other.source
+        return self.classes == other.classes and same_place and not self.has_images_of(other)
 
     @property
     def skipped(self) -> bool:
@@ -101,18 +107,22 @@ class StudySettings(Terms):
 
     `id` is the study's identity, which tells it from others of its name, in MLflow and in a database; studies of
     earlier versions, which had none, get one that all their loops derive alike. `space_hash` tells whether that file is
-    still the one that the study began with; None where an earlier version did not store it. `storage` is the database
-    of a shared study, without a password, and `loop` the name of this home's loop in it.
+    still the one that the study began with; None where an earlier version did not store it. `warm_start_id` is the
+    identity of the study with whose best this one starts, None where there is none or an earlier version did not store
+    it; `warm_notes` tell what that one knows of the test images. `storage` is the database of a shared study, without a
+    password, and `loop` the name of this home's loop in it.
     """
 
-    id: str = Field(pattern=r"^[0-9a-f]{32}$")
+    id: str = Field(pattern=IDENTITY)
     format: int = FORMAT
     created_at: Moment
     space_format: int = 1
     space_hash: str | None = None
     data: DataFacts
     epochs: Annotated[Count, Field(ge=1)]
+    warm_start_id: Annotated[str, Field(pattern=IDENTITY)] | None = None
     warm_values: tuple[Values, ...] = ()
+    warm_notes: tuple[Printable, ...] = ()
     versions: dict[str, str]
     storage: str | None = None
     loop: str | None = None

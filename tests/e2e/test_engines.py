@@ -226,7 +226,7 @@ def test_a_warm_start_says_if_the_other_study_knows_the_images_of_the_new_ones_t
     first.folder.write(earlier)  # as an earlier version left it
     options = {"data": other.data.source, "space": "tiny", "seed": other.seed + another_seed}
     study = prepared(Home(first.home), **options, warm_start=first.name)
-    notes = [note for note in study.study.data.notes if "the test may flatter it" in note]
+    notes = [note for note in study.study.warm_notes if "the test may flatter it" in note]
     assert len(notes) == another_seed
     assert all(f"--seed {other.seed} divides the images as there" in note for note in notes)
     study.record.add(completed(Trial.begin(Proposal(0, {}, first.record.best(1)[0].candidate))))
@@ -235,12 +235,12 @@ def test_a_warm_start_says_if_the_other_study_knows_the_images_of_the_new_ones_t
     def notes_on_first() -> list[str]:
         third = prepared(Home(first.home), **options, warm_start="second")
         shutil.rmtree(third.folder.path)
-        return [note for note in third.study.data.notes if "study first" in note]
+        return [note for note in third.study.warm_notes if "study first" in note]
 
     notes = notes_on_first()
     assert len(notes) == another_seed
     assert all(note.startswith("study first chose its best") and "by way of second" in note for note in notes)
-    first.folder.write(earlier.model_copy(update={"created_at": "2999-01-01T00:00:00+00:00"}))
+    first.folder.write(earlier.model_copy(update={"id": "0" * 32}))
     assert not notes_on_first()  # another study, of a name that was free again
     first.folder.file.write_text("format: [")
     (note,) = notes_on_first()
