@@ -1,30 +1,32 @@
-"""How the best accuracy grew: over the trials, or over the time of the search."""
+"""How the best accuracy grew: over the trials, or over the time in which some trial ran."""
 
 from collections.abc import Mapping
 
 import pandas as pd
 import plotly.graph_objects as go
 
+from ..reading.spells import spells_of
 from .colours import STATES
 from .thinned import thinned
 
 OVER = ("trial", "time")
+MINUTES = "minutes in which trials ran"
 
 
-def course(trials: pd.DataFrame, over: str = "trial", began: pd.Timestamp | None = None) -> go.Figure:
+def course(trials: pd.DataFrame, over: str = "trial", every: pd.DataFrame | None = None) -> go.Figure:
     """Return the validation accuracy of each trial, and the best so far as a line.
 
     Args:
         trials: as `reading.study.Study` has them.
-        over: `trial` counts them; `time` is minutes since the first began.
-        began: when the first began, if `trials` are not all of them.
+        over: `trial` counts them; `time` is the minutes in which some trial ran, by the end of each.
+        every: all trials of the study, if `trials` are not all of them.
     """
     known = trials.dropna(subset=["validation"])
+    x, line = known["trial"], known
     if over == "time":
-        known = known.sort_values("ended")
-        x = (known["ended"] - (trials["began"].min() if began is None else began)).dt.total_seconds() / 60
-    else:
-        x = known["trial"]
+        spells = spells_of(trials if every is None else every)
+        line = spells[spells["trial"].isin(known["trial"])].dropna(subset=["validation"])
+        x = known["trial"].map(spells.groupby("trial")["minutes"].max())
     hover = "trial %{customdata[0]}, %{y:.1%}<br>%{customdata[1]}<extra>%{customdata[2]}</extra>"
     figure = go.Figure()
     for state, marks in thinned(known).groupby("state", sort=False):
@@ -38,9 +40,15 @@ def course(trials: pd.DataFrame, over: str = "trial", began: pd.Timestamp | None
             hovertemplate=hover,
             opacity=0.6,
         )
-    figure.add_scatter(x=x, y=known["validation"].cummax(), mode="lines", line_shape="hv", name="best so far")
+    figure.add_scatter(
+        x=line["trial" if over == "trial" else "minutes"],
+        y=line["validation"].cummax(),
+        mode="lines",
+        line_shape="hv",
+        name="best so far",
+    )
     figure.update_layout(
-        xaxis_title="trial" if over == "trial" else "minutes",
+        xaxis_title="trial" if over == "trial" else MINUTES,
         yaxis_title="validation accuracy",
         yaxis_tickformat=".2~%",
         uirevision=over,
@@ -49,13 +57,12 @@ def course(trials: pd.DataFrame, over: str = "trial", began: pd.Timestamp | None
 
 
 def race(studies: Mapping[str, pd.DataFrame]) -> go.Figure:
-    """Return the best validation accuracy of several studies over the minutes since each began."""
+    """Return the best validation accuracy of several studies over the minutes in which trials of each ran."""
     figure = go.Figure()
     for name, trials in studies.items():
-        known = trials.dropna(subset=["validation", "ended"]).sort_values("ended")
-        minutes = (known["ended"] - trials["began"].min()).dt.total_seconds() / 60
+        known = spells_of(trials).dropna(subset=["validation"])
         figure.add_scatter(
-            x=minutes,
+            x=known["minutes"],
             y=known["validation"].cummax(),
             mode="lines+markers",
             line_shape="hv",
@@ -65,7 +72,7 @@ def race(studies: Mapping[str, pd.DataFrame]) -> go.Figure:
             hovertemplate="%{y:.1%} after %{x:.1f} min (trial %{customdata})<extra>%{fullData.name}</extra>",
         )
     figure.update_layout(
-        xaxis_title="minutes",
+        xaxis_title=MINUTES,
         yaxis_title="validation accuracy of the best so far",
         yaxis_tickformat=".2~%",
         showlegend=True,

@@ -15,7 +15,7 @@ from platformdirs import user_cache_path
 
 from ...search.system.files import PARTIAL, write_bytes
 
-FORMAT = 4  # of the tables: copies of other formats are ignored
+FORMAT = 5  # of the tables: copies of other formats are ignored
 LEFT_BEHIND = 86_400.0  # seconds since a half-written copy has grown, after which nobody writes it any more
 
 

@@ -35,7 +35,7 @@ BOUNDS = {"best_val_accuracy": SHARE, "accuracy": SHARE, "val_accuracy": SHARE, 
 USUAL = (0.0, 2.0**53)  # of all other numbers; MLflow's SQLite has the largest float where infinity was logged
 LAST = 9_000_000_000_000  # milliseconds since 1970, in 2255: what plotly and pandas can still count in nanoseconds
 REACHED = ("best_val_accuracy", "gap", "best_epoch")  # what a trial that failed has not, whatever it had before
-TAGS = ("state", "worker", "error", "lost", "architecture", "hash")
+TAGS = ("state", "worker", "error", "lost", "spells", "architecture", "hash")
 _OWN = {"trial", "run", "began", "ended", *TAGS, *MEASURES.values()}  # columns of every study
 
 

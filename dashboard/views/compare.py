@@ -78,7 +78,7 @@ def _differences(table: pd.DataFrame) -> None:
     """Show the measures and options in which trials differ, one column per trial."""
     st.subheader("What differs")
     rows = {}
-    for name in table.columns.drop(["run", "hash", "began", "ended", "lost", "worker"]):
+    for name in table.columns.drop(["run", "hash", "began", "ended", "lost", "spells", "worker"]):
         words = [_word(name, value) for value in table[name]]
         if table[name].astype(str).nunique() > 1:
             rows[heading(name)] = words

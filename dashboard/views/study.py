@@ -109,10 +109,8 @@ def _filtered(study: Study) -> pd.DataFrame:
 
 def _course(home: Path, study: Study, trials: pd.DataFrame) -> None:
     over = st.segmented_control("Over", OVER, key="over", default="trial", required=True, bind="query-params")
-    began = study.trials["began"].min()
-    shown.zoomable(
-        course(trials, over, began), f"{study.name}-best", "Validation accuracy of all trials and the best so far"
-    )
+    figure = course(trials, over, study.trials)
+    shown.zoomable(figure, f"{study.name}-best", "Validation accuracy of all trials and the best so far")
     _of_all(trials, "validation")
 
 

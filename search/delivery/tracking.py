@@ -282,6 +282,7 @@ class Tracker:
         ]
         metrics += [Metric(name, value, ended, 0) for name, value in figures_of(trial).items()]
         tags = {"state": trial.state, "worker": trial.worker, "error": trial.error, "lost": "; ".join(trial.lost)}
+        tags["spells"] = _spells(trial)
         drawn = json.dumps(trial.candidate.model_dump(mode="json"), indent=2)
         with self._reached():
             self._client.log_batch(
@@ -367,6 +368,18 @@ def figures_of(trial: Trial) -> dict[str, float]:
         **{f"seconds.{name}": value for name, value in trial.clock},
     }
     return {name: value for name, value in figures.items() if value is not None}
+
+
+def _spells(trial: Trial) -> str | None:
+    """Return when a trial ran and what it had reached by then, unless that is what its run says anyway.
+
+    It is JSON: begin and end in milliseconds since 1970, and the value, for each spell. A trial that a killed launch
+    has left has none, as it is not known until when it ran.
+    """
+    plain = [(spell.began, spell.ended) for spell in trial.spells] == [(trial.started_at, trial.ended_at)]
+    if plain or (not trial.spells and trial.state != "interrupted"):  # earlier versions stored none
+        return None
+    return json.dumps([[_milliseconds(began), _milliseconds(ended), value] for began, ended, value in trial.spells])
 
 
 def _milliseconds(moment: str) -> int:

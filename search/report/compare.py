@@ -13,6 +13,7 @@ from ..data import Split
 from ..study.folder import StudyFolder
 from ..study.objectives import OBJECTIVES, front_facts
 from ..study.record import Record
+from ..study.trial import searched
 from ..values.words import duration
 
 MOMENTS = (10, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 43200, 86400)  # seconds of a search
@@ -28,14 +29,8 @@ def course(record: Record) -> list[tuple[float, float]]:
         for trial in record.trials.values()
         for spell in trial.spells
     ]
-    searched, until = 0.0, float("-inf")
-    ends: list[tuple[float, float]] = []
-    for spell in sorted(spells, key=lambda spell: spell[:2]):
-        begin, end = _seconds(spell.began), _seconds(spell.ended)
-        searched += max(0.0, end - max(begin, until))
-        until = max(until, end)
-        if spell.value is not None:
-            ends.append((searched - (until - end), spell.value))
+    ran = searched([(_seconds(spell.began), _seconds(spell.ended)) for spell in spells])
+    ends = [(seconds, spell.value) for seconds, spell in zip(ran, spells, strict=True) if spell.value is not None]
     best, found = float("-inf"), []
     for seconds, value in sorted(ends):
         if value > best:

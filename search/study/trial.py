@@ -1,5 +1,6 @@
 """A trial as the record has it."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, NamedTuple
 
@@ -123,6 +124,22 @@ class Trial(BaseModel):
         if just_now:
             lost["spells"] = (*self.spells, Spell(self.resumed_at or self.started_at, now(), lost.get("value")))
         return self.model_copy(update={"state": state, "error": printable(reason), "ended_at": now()} | lost)
+
+
+def searched(spells: Sequence[tuple[float, float]]) -> list[float]:
+    """Return the seconds of search by the end of each spell of a trial, in the order of the spells.
+
+    Args:
+        spells: begin and end of each, in seconds since any moment. Time in which none of them ran does not count, and
+            time in which several did counts once.
+    """
+    found, total, until = [0.0] * len(spells), 0.0, float("-inf")
+    for place in sorted(range(len(spells)), key=spells.__getitem__):
+        begin, end = spells[place][0], max(spells[place])
+        total += max(0.0, end - max(begin, until))
+        until = max(until, end)
+        found[place] = total - (until - end)
+    return found
 
 
 def now() -> str:

@@ -1,14 +1,20 @@
 """The figures: what they show is what the table says."""
 
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from mlflow.tracking import MlflowClient
+from stores import Written
 
 from convsearch.dashboard.figures.colours import MISSING
-from convsearch.dashboard.figures.course import course
+from convsearch.dashboard.figures.course import MINUTES, course, race
 from convsearch.dashboard.figures.front import front, front_figure
 from convsearch.dashboard.figures.importances import importances
 from convsearch.dashboard.figures.learning_curves import curves
@@ -16,6 +22,10 @@ from convsearch.dashboard.figures.parallel import MOST, parallel
 from convsearch.dashboard.figures.slices import contour_of, slice_of
 from convsearch.dashboard.figures.thinned import thinned
 from convsearch.dashboard.figures.timeline import timeline
+from convsearch.dashboard.reading.store import Store
+from convsearch.search.report import compare
+from convsearch.search.study.record import Record
+from convsearch.search.study.trial import Spell
 
 POINTS = st.lists(st.tuples(st.floats(0, 1), st.integers(1, 9)), min_size=1, max_size=30)
 
@@ -33,6 +43,7 @@ def table(count: int = 6) -> pd.DataFrame:
                 "architecture": [f"{n}c3-gap-10" for n in range(count)],
                 "began": began,
                 "ended": [None if n == count - 1 else moment + pd.Timedelta("30s") for n, moment in enumerate(began)],
+                "spells": np.nan,
                 "worker": [f"worker-{n % 2}" for n in range(count)],
                 "option.filters": [8, 16] * (count // 2) + [8] * (count % 2),
                 "option.pooling": ["max", "none"] * (count // 2) + ["max"] * (count % 2),
@@ -66,6 +77,79 @@ def test_the_best_so_far_never_falls() -> None:
         assert best.name == "best so far"
         assert list(best.y) == sorted(best.y)
         assert {trace.name for trace in figure.data[:-1]} == {"complete", "pruned"}
+
+
+DAY = 86_400
+PAUSED: list[dict[str, Any]] = [  # trials by the seconds of their spells, with the value that they had reached by then
+    {"spells": [(0, 60, 0.25)]},
+    {"spells": [(30, 90, 0.5), (DAY, DAY + 60, 0.75)]},  # interrupted, and resumed a day later
+    {"spells": [], "begin": 90, "state": "interrupted"},  # its launch was killed; the next one found it
+    {"spells": [(DAY + 60, DAY + 120, 0.625), (2 * DAY, 2 * DAY + 60, 0.875)], "state": "pruned"},  # at two rungs
+    {"spells": [(2 * DAY, 2 * DAY + 90, 1.0), (3 * DAY, 3 * DAY + 90, None)], "state": "failed"},
+    {"spells": [(3 * DAY, 3 * DAY + 120, 0.9375)]},
+]
+
+
+def paused(home: Path) -> tuple[Written, Record]:
+    """A study of these trials, in MLflow and in its record."""
+
+    def at(seconds: float) -> str:
+        return (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
+
+    written = Written(home)
+    place = home / "record"
+    place.mkdir()
+    record = Record(place)
+    for facts in PAUSED:
+        trial, run = written.trials[written.begin()]
+        spells = tuple(Spell(at(begin), at(end), value) for begin, end, value in facts["spells"])
+        begin, end = (spells[0].began, spells[-1].ended) if spells else (at(facts["begin"]), at(DAY))
+        changes = {"state": facts.get("state", "complete"), "value": spells[-1].value if spells else None}
+        changes |= {"started_at": begin, "ended_at": end, "spells": spells}
+        trial = trial.model_copy(update=changes)
+        written.tracker._client.delete_run(run)  # it began just now
+        run = written.tracker.began(trial, written.parent)
+        written.tracker.ended(trial, run)
+        written.trials[-1] = trial, run
+        record.add(trial)
+    return written, record
+
+
+def improvements(trace: go.Scatter) -> list[tuple[float, float]]:
+    """Where a line of the best so far rises: seconds and accuracy."""
+    found: list[tuple[float, float]] = []
+    for minutes, value in zip(trace.x, trace.y, strict=True):
+        if not found or value > found[-1][1]:
+            found.append((pytest.approx(60 * minutes), value))
+    return found
+
+
+def test_the_dashboard_counts_the_time_of_a_search_as_compare_does(tmp_path: Path) -> None:
+    _, record = paused(tmp_path)
+    study = Store(tmp_path).study("birds")
+    assert study is not None
+    expected = compare.course(record)
+    assert expected == [(60, 0.25), (90, 0.5), (150, 0.75), (270, 0.875), (420, 0.9375)]
+    figure = race({"birds": study.trials})
+    assert improvements(figure.data[0]) == expected
+    assert figure.layout.xaxis.title.text == MINUTES
+    figure = course(study.trials, "time")
+    assert improvements(figure.data[-1]) == expected
+    assert figure.layout.xaxis.title.text == MINUTES
+    some = study.trials[study.trials["trial"] == 5]  # filtered, they are where they were
+    assert improvements(course(some, "time", study.trials).data[-1]) == [(420, 0.9375)]
+
+
+@pytest.mark.parametrize(
+    "damage", ["", "[", "[[1]]", '[["a", "b", 1]]', "[[0, 1e400, 2]]", "[[5, 1, 7]]", "[[0, -1, null]]"]
+)
+def test_a_trial_whose_spells_are_damaged_ran_from_its_beginning_to_its_end(damage: str, tmp_path: Path) -> None:
+    written, _ = paused(tmp_path)
+    MlflowClient(written.tracker.uri).set_tag(written.trials[1][1], "spells", damage)
+    study = Store(tmp_path).study("birds")
+    assert study is not None
+    figure = race({"birds": study.trials})
+    assert improvements(figure.data[0])[:2] == [(60, 0.25), (DAY + 60, 0.75)]
 
 
 def test_curves_are_coloured_along_a_scale_by_numbers_and_apart_by_words() -> None:

@@ -83,6 +83,7 @@ def trials_of(name: str, other: str) -> pd.DataFrame:
             "architecture": [name, other] * 2,
             "began": began,
             "ended": began + pd.Timedelta("30s"),
+            "spells": np.nan,
             "worker": [name, other] * 2,
             f"option.{name}": [name, other] * 2,
             "option.filters": [8, 16, 8, 16],

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
 from convsearch.search.data import Split
@@ -14,7 +16,7 @@ from convsearch.search.study.folder import StudyFolder
 from convsearch.search.study.record import Record
 from convsearch.search.study.repeats import Repeat
 from convsearch.search.study.settings import DataFacts, StudySettings
-from convsearch.search.study.trial import Spell, Trial
+from convsearch.search.study.trial import Spell, Trial, searched
 from convsearch.spaces.architecture import Architecture, Candidate, Head, Layer, Recipe
 from convsearch.spaces.arithmetic import Volume
 
@@ -86,6 +88,12 @@ def test_a_trial_that_failed_counts_for_nothing_that_it_had_reached_before(tmp_p
         update={"state": "failed", "spells": (Spell(at(0), at(10), 0.9), Spell(at(90), at(100), None))}
     )
     assert course(record(tmp_path, failed, trial(1, 10, 20, 0.6))) == [(20, 0.6)]
+
+
+@given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)).map(sorted).map(tuple), max_size=6))
+def test_the_seconds_of_search_by_a_moment_are_those_in_which_a_trial_had_run(spells: list[tuple[int, int]]) -> None:
+    ran = {second for begin, end in spells for second in range(begin, end)}
+    assert searched(spells) == [sum(second < end for second in ran) for _, end in spells]
 
 
 def divided(train: list[int], val: list[int], test: list[int]) -> Split:
