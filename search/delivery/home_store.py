@@ -7,7 +7,7 @@ process that makes them. So they are made elsewhere in the home, under its lock,
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from sqlalchemy import Engine, event
 
 from ..study.home import Home
 from ..system.addresses import sqlite_url
-from ..system.files import free_name, partial_folder
+from ..system.files import free_name, partial_folder, publish_file
 from .reach import FILE
 
 ASIDE = f"{FILE}.half-made"
@@ -45,10 +45,22 @@ def make_whole(home: Home) -> str | None:
             with _unsynced():
                 SqlAlchemyStore(sqlite_url(made), DEFAULT_ARTIFACTS).engine.dispose()
             _sync(made)
-            for end in BESIDE:  # of a store that was deleted: SQLite would take them for parts of this one
-                file.with_name(FILE + end).unlink(missing_ok=True)
-            made.rename(file)
+            with suppress(FileExistsError):  # another program has made one meanwhile, and may be writing to it
+                _publish(made, file)
     return note
+
+
+def _publish(made: Path, file: Path) -> None:
+    """Give a complete store its name; FileExistsError if another has it.
+
+    What is beside that name is of a store that was deleted, and SQLite would take it for a part of this one: until it
+    is gone, nobody can read the store, which is locked.
+    """
+    with closing(sqlite3.connect(made, isolation_level=None)) as database:
+        database.execute("BEGIN EXCLUSIVE")
+        publish_file(made, file)
+        for end in BESIDE:
+            file.with_name(FILE + end).unlink(missing_ok=True)
 
 
 def _is_half_made(file: Path) -> bool:

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from itertools import chain, count
 from pathlib import Path
 
+WITHOUT_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EMLINK)  # where a disk has no second name for a file
 PARTIAL = ".convsearch-{}.partial"  # with a random token: short, because the final name may be as long as allowed
 
 
@@ -80,6 +81,23 @@ def publish(partial: Path, path: Path) -> None:
         if error.errno in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from error
         raise
+
+
+def publish_file(partial: Path, path: Path) -> None:
+    """Give a file its name, in the folder above its own or beside it, where nothing has that name.
+
+    Raises:
+        FileExistsError: something has it, and is left as it is.
+    """
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno not in WITHOUT_LINKS:
+            raise
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL))  # the name is ours, and a kill leaves an empty file
+        partial.replace(path)
 
 
 @contextmanager

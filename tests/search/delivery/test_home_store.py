@@ -1,5 +1,6 @@
 """A home's MLflow store: whole or absent, whatever is killed, and one for all launches that begin at once."""
 
+import errno
 import os
 import signal
 import sqlite3
@@ -152,3 +153,51 @@ def test_a_store_that_has_studies_or_is_another_programs_is_never_moved(tmp_path
     with closing(sqlite3.connect(other.path / FILE)) as database:
         database.execute("CREATE TABLE birds (name TEXT)")
     assert Tracker(other, *studies(1)).note is None
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_a_store_that_another_program_makes_meanwhile_is_left_as_it_is(
+    linked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not linked:
+        monkeypatch.setattr(os, "link", refuse_links)
+    home, file, others, statements = Home(tmp_path), tmp_path / FILE, [], count(1)
+
+    def make_another(*_: object) -> None:
+        if next(statements) == STATEMENTS[1]:
+            other = sqlite3.connect(file, isolation_level=None)
+            other.execute("PRAGMA journal_mode = WAL")
+            other.execute("CREATE TABLE birds (name TEXT)")
+            other.execute("INSERT INTO birds VALUES ('wren')")  # is in the -wal alone while the program goes on
+            others.append(other)
+
+    event.listen(Engine, "before_cursor_execute", make_another)
+    try:
+        make_whole(home)
+    finally:
+        event.remove(Engine, "before_cursor_execute", make_another)
+    (other,) = others
+    assert file.with_name(f"{FILE}-wal").stat().st_size > 0
+    other.execute("INSERT INTO birds VALUES ('robin')")
+    with closing(sqlite3.connect(file)) as database:
+        assert database.execute("SELECT name FROM birds").fetchall() == [("wren",), ("robin",)]
+    other.close()
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_what_a_deleted_store_has_left_beside_it_is_no_part_of_the_new_one(
+    linked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not linked:
+        monkeypatch.setattr(os, "link", refuse_links)
+    for end in ("-journal", "-wal", "-shm"):
+        (tmp_path / f"{FILE}{end}").write_text("of another store")
+    make_whole(Home(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == [FILE]
+    with closing(sqlite3.connect(tmp_path / FILE)) as database:
+        assert database.execute("SELECT name FROM experiments").fetchall() == [("Default",)]
+
+
+def refuse_links(*_: object, **__: object) -> None:
+    """As a disk does that knows one name for a file."""
+    raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
