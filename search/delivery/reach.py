@@ -9,10 +9,11 @@ import socket
 import sqlite3
 import ssl
 from contextlib import closing
+from importlib.metadata import entry_points
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from ...spaces.errors import InputError
+from ...spaces.errors import InputError, nearest
 from ..study.home import Home
 from ..system.addresses import (
     PASSWORD,
@@ -32,7 +33,10 @@ PATIENCE = 20.0  # seconds that a server has to answer: as long as the delivery 
 LOCKED = 3.0  # seconds at most to wait for another program's lock
 PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 TIMED = ("postgresql", "mysql")  # whose drivers know `connect_timeout`
-HOSTED = ("databricks", "databricks-uc", "uc")  # addresses without a scheme that are no folders
+HOSTED = ("databricks", "databricks-uc", "uc")  # addresses without a scheme that are no folders; schemes, too
+SERVERS = ("http", "https")
+# The groups of entry points by which packages add stores of other schemes to MLflow.
+STORES, REGISTRIES = "mlflow.tracking_store", "mlflow.model_registry_store"
 ALLOW_FOLDER = "MLFLOW_ALLOW_FILE_STORE"
 YES, NO = ("true", "1"), ("false", "0")  # what MLflow takes for it, in capitals too; it takes nothing else
 UNAUTHORIZED = 401  # HTTP's status where user, password or token are wrong
@@ -73,11 +77,22 @@ def require_reachable(home: Home, patience: float = PATIENCE) -> None:
     reached, said = reach(uri, patience)
     if reached is False:
         raise InputError(f"MLflow at {masked(uri)} cannot be reached: {said}; {remedy_for(home)}")
-    if registry := os.environ.get(REGISTRY):  # needed at the end only, when the model is registered
-        reached, said = reach(registry, patience)
-        if reached is False:
-            what = f"{REGISTRY}: MLflow's registry at {masked(registry)} cannot be reached: {said}"
-            raise InputError(f"{what}; check it, or unset {REGISTRY} to register models where runs are logged")
+    if (trouble := registry_trouble(patience)) is not None:
+        raise InputError("; ".join(trouble))
+
+
+def registry_trouble(patience: float) -> tuple[str, str] | None:
+    """Return why MLFLOW_REGISTRY_URI cannot be used and what to do, without secrets; None if it can, or is not set.
+
+    It is needed at the end only, when the model is registered. `patience` are the seconds that a server has to answer.
+    """
+    if not (registry := os.environ.get(REGISTRY)):
+        return None
+    reached, said = reach(registry, patience, REGISTRIES)
+    if reached is not False:
+        return None
+    what = f"{REGISTRY}: MLflow's registry at {masked(registry)} cannot be reached: {said}"
+    return what, f"check it, or unset {REGISTRY} to register models where runs are logged"
 
 
 def remedy_for(home: Home) -> str:
@@ -87,12 +102,13 @@ def remedy_for(home: Home) -> str:
     return "move that file away; the next run creates a new one"
 
 
-def reach(uri: str, patience: float) -> tuple[bool | None, str]:
+def reach(uri: str, patience: float, group: str = STORES) -> tuple[bool | None, str]:
     """Return whether a store can be reached, None where that cannot be told, and what was found, without secrets.
 
     Args:
         uri: as MLflow takes it.
         patience: seconds that it has to answer.
+        group: of the entry points of such stores.
     """
     if (file := sqlite_path(uri)) is not None:
         return _sqlite(file, patience)
@@ -108,12 +124,17 @@ def reach(uri: str, patience: float) -> tuple[bool | None, str]:
     kind = parts.scheme.partition("+")[0]
     if kind == "sqlite":
         return False, "it names no file: write sqlite:////FOLDER/mlflow.db"
-    if kind in ("http", "https"):
+    if parts.scheme in SERVERS:
         place = parts.netloc.rpartition("@")[2]
         return _server(f"{kind}://{place}{parts.path.rstrip('/')}", patience)
     if kind in PORTS:
         return _database(uri, kind, (parts.hostname, port or PORTS[kind]), patience)
-    return None, "not tried"
+    if (parts.scheme or uri) in (*HOSTED, *(one.name for one in entry_points(group=group))):
+        return None, "not tried"
+    if not parts.netloc and "@" in uri:  # a user looks like a scheme, and is not shown
+        return False, f"an address begins with its scheme: write http://{masked(uri)}"
+    known = [f"{scheme}://" for scheme in (*SERVERS, *PORTS, "sqlite")]
+    return False, f"MLflow has no store for {parts.scheme}://: {nearest(f'{parts.scheme}://', known)}"
 
 
 def _folder() -> tuple[bool | None, str]:

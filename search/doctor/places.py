@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..delivery.reach import reach, remedy_for, tracking_uri
+from ..delivery.reach import reach, registry_trouble, remedy_for, tracking_uri
 from ..study.home import Home
 from ..system.addresses import masked
 from .fault import Fault
@@ -80,3 +80,5 @@ def place_faults(place: Place, address: Address) -> Iterator[Fault]:
     if address.reachable is False:
         remedy = remedy_for(Home(Path(place.path)))
         yield Fault(f"MLflow at {address.uri} cannot be reached: {address.said}", remedy)
+    if address.uri is not None and (trouble := registry_trouble(REACH)) is not None:
+        yield Fault(*trouble)

@@ -42,7 +42,7 @@ HARMLESS = re.compile(
 DATABASES = ("postgresql", "postgres", "mysql", "mariadb", "mssql", "oracle")  # their user names are shown
 FILES = ("sqlite", "file")
 ADDRESS = re.compile(r"(?P<scheme>[A-Za-z0-9+.-]*)://(?P<rest>\S*)")
-WITHOUT_SCHEME = re.compile(r"\A[^\s/@:]+:[^\s/]*@")  # user:password@ before HOST:PORT
+WITHOUT_SCHEME = re.compile(r"\A[^\s/@:]+:(?!/)\S*@")  # user:password@ before HOST:PORT
 PAGE = re.compile(r"/[\w/.-]*")  # the part of an address after '#', if it names a page
 FILE_URI = re.compile(r"file:(?://(?:localhost)?(?=/))?(?P<path>[^?#]*)(?P<more>.*)", re.DOTALL)
 IN_MEMORY = re.compile(r"[?&]mode=memory(&|$)")
@@ -120,7 +120,9 @@ def _known_secrets() -> Iterator[str]:
 def _secrets_of(address: str) -> Iterator[str]:
     """Yield the secrets in one address: its password, or a token in its place, and values after the '?'."""
     scheme, separated, rest = address.rpartition("://")
-    if scheme.partition("+")[0].lower() in FILES or (not separated and "/" in rest.partition("@")[0]):
+    if scheme.partition("+")[0].lower() in FILES:
+        return
+    if not separated and "/" in rest.partition("@")[0] and not WITHOUT_SCHEME.match(rest):  # a path
         return
     before, at, after = rest.rpartition("@")
     user, colon, password = before.partition(":")

@@ -248,6 +248,15 @@ def test_a_server_of_mlflow_that_does_not_answer_is_named_without_its_password(
     assert "unset MLFLOW_TRACKING_URI" in fault["remedy"]
 
 
+def test_a_registry_for_which_mlflow_has_no_store_is_named_without_its_password(tmp_path: Path) -> None:
+    uri = "postgres://me:secret@host/models"
+    done = typed("doctor", "--json", "--home", tmp_path, MLFLOW_REGISTRY_URI=uri, **UNTRIED)
+    (fault,) = others(done)
+    assert fault["what"].startswith("MLFLOW_REGISTRY_URI: MLflow's registry at postgres://me:***@host/models cannot")
+    assert "did you mean 'postgresql://'?" in fault["what"]
+    assert "unset MLFLOW_REGISTRY_URI" in fault["remedy"]
+
+
 def test_a_store_that_is_damaged_is_named(tmp_path: Path) -> None:
     (tmp_path / "mlflow.db").write_text("this is no database, whatever its name says")
     (fault,) = others(typed("doctor", "--json", "--home", tmp_path, **UNTRIED))

@@ -13,9 +13,9 @@ from half_written import half_written
 from http_server import serving
 
 from benchmarks.ports import free_port
-from convsearch.search.delivery.reach import ALLOW_FOLDER, PATIENCE, reach, require_reachable
+from convsearch.search.delivery.reach import ALLOW_FOLDER, PATIENCE, REGISTRIES, STORES, reach, require_reachable
 from convsearch.search.study.home import Home
-from convsearch.search.system.addresses import PASSWORD, REGISTRY, TOKEN, TRACKING, USER
+from convsearch.search.system.addresses import PASSWORD, REGISTRY, TOKEN, TRACKING, USER, discreet
 from convsearch.spaces.errors import InputError
 
 TABLE = "CREATE TABLE runs (id TEXT)"
@@ -183,6 +183,63 @@ def test_mlflow_itself_has_the_same_rule_for_folders(
 @pytest.mark.parametrize("uri", ["databricks", "databricks-uc", "uc", "databricks://profile"])
 def test_what_only_mlflow_can_tell_is_left_to_it(uri: str) -> None:
     assert reach(uri, PATIENCE) == (None, "not tried")
+
+
+WRONG = [
+    ("postgres://me:secret@host/runs", "postgres://me:***@host/runs", "did you mean 'postgresql://'?"),
+    ("htp://me:secret@host:5000", "htp://host:5000", "did you mean 'http://'?"),
+    ("http+x://me:secret@host", "http+x://host", "did you mean 'http://'?"),
+    ("ftp://host", "ftp://host", "Known: http://, https://, postgresql://, mysql://, mssql://, sqlite://"),
+    ("me:secret@host:5000", "host:5000", "an address begins with its scheme: write http://host:5000"),
+    ("me:sec/secret@host:5000", "host:5000", "an address begins with its scheme: write http://host:5000"),
+]
+
+
+@pytest.mark.parametrize("variable", [TRACKING, REGISTRY])
+@pytest.mark.parametrize(("uri", "shown", "right"), WRONG)
+def test_an_address_for_which_mlflow_has_no_store_is_refused_with_what_to_write(
+    variable: str, uri: str, shown: str, right: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, uri)
+    with pytest.raises(InputError) as refused:
+        require_reachable(Home(tmp_path))
+    said = str(refused.value)
+    assert f" at {shown} cannot be reached: " in said
+    assert right in said
+    assert variable in said
+    assert "secret" not in discreet(said) + said
+
+
+@pytest.mark.parametrize(
+    "uri", [*(uri for uri, _, _ in WRONG), "bird://x", "databricks", "databricks://me", "uc:http://x", "http://127.0.0.1:9"]
+)
+def test_mlflow_itself_has_a_store_for_what_is_not_refused(uri: str) -> None:
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking._model_registry.utils import _get_store_registry
+    from mlflow.tracking._tracking_service.utils import _tracking_store_registry
+
+    for group, registry in ((STORES, _tracking_store_registry), (REGISTRIES, _get_store_registry())):
+        try:
+            registry.get_store_builder(uri)
+            taken = True
+        except MlflowException:
+            taken = False
+        assert taken == ("scheme" not in (said := reach(uri, 0.1, group)[1]) and "no store" not in said)
+
+
+@pytest.mark.parametrize(("group", "variable"), [(STORES, TRACKING), (REGISTRIES, REGISTRY)])
+def test_a_store_that_a_package_adds_to_mlflow_is_left_to_it(
+    group: str, variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "bird://wren")
+    with pytest.raises(InputError, match="MLflow has no store for bird://"):
+        require_reachable(Home(tmp_path))
+    package = tmp_path / "packages" / "birds-1.0.dist-info"
+    package.mkdir(parents=True)
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: birds\nVersion: 1.0\n")
+    (package / "entry_points.txt").write_text(f"[{group}]\nbird = birds:Store\n")
+    monkeypatch.syspath_prepend(str(package.parent))
+    require_reachable(Home(tmp_path))
 
 
 @pytest.mark.parametrize("uri", ["localhost:5000", "mlflow.example.com:5000/proxy"])

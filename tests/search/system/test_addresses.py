@@ -109,6 +109,7 @@ def test_another_address_is_refused_with_what_is_right_and_without_the_password(
         ("postgresql://me@host:5433/x", "postgresql://me@host:5433/x"),
         ("sqlite:////data/me@work/a#b/mlflow.db", "sqlite:////data/me@work/a#b/mlflow.db"),
         ("me:secret@host:6379", "host:6379"),
+        ("me:sec/secret@host:6379", "host:6379"),
         ("MLflow at http://me:secret@a: refused; http://b", "MLflow at http://a: refused; http://b"),
         ("no address at all, me@work: 1/2", "no address at all, me@work: 1/2"),
     ],
