@@ -5,8 +5,10 @@ import io
 import os
 import sys
 from collections.abc import Callable
+from typing import Any
 
 import typer
+from typer.core import TyperCommand
 
 from ...spaces.errors import InputError, WorkError
 from ...spaces.printable import printable_lines
@@ -22,6 +24,22 @@ from .run import run
 from .show import show, studies
 from .terminal import standard_error
 
+
+class Verb(TyperCommand):
+    """A verb that refuses empty values: what a shell makes of a variable that is not set is no choice of a default."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse what was typed after the verb; InputError where a value is empty."""
+        given, _, _ = self.make_parser(ctx).parse_args(args=list(args))
+        parameters: list[Any] = self.params
+        for one in parameters:
+            values = given.get(one.name)
+            if "" in (values if isinstance(values, list | tuple) else [values]):
+                name = max(one.opts, key=len) if one.param_type_name == "option" else one.metavar
+                raise InputError(f"{name} '': empty, as a variable is that is not set; expected: {one.help}")
+        return super().parse_args(ctx, args)
+
+
 app = typer.Typer(
     name="convsearch",
     help="Finds a convolutional network for your images and exports the best one as a model.",
@@ -31,7 +49,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 for verb in (run, studies, show, compare, check, explain, export, predict, dashboard, doctor):
-    app.command(name=verb.__name__)(verb)
+    app.command(name=verb.__name__, cls=Verb)(verb)
 
 
 def main() -> None:

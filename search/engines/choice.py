@@ -29,10 +29,10 @@ def choose(engine: str | None, algorithm: str | None, pruner: str | None, object
     Raises:
         InputError: one of them is unknown, not installed, or incompatible with the others.
     """
-    engine = engine or "optuna"
+    engine = "optuna" if engine is None else engine
     if engine not in ALGORITHMS:
         raise InputError(f"--engine {engine}: unknown engine: {nearest(engine, ALGORITHMS)}")
-    algorithm = algorithm or ALGORITHMS[engine][0]
+    algorithm = ALGORITHMS[engine][0] if algorithm is None else algorithm
     if algorithm not in ALGORITHMS[engine]:
         raise InputError(f"unknown algorithm '{algorithm}' of {engine}: {nearest(algorithm, ALGORITHMS[engine])}")
     if pruner is not None and pruner not in PRUNERS:
@@ -56,8 +56,9 @@ def choose(engine: str | None, algorithm: str | None, pruner: str | None, object
                 "when they no longer improve"
             )
         return Method(engine, algorithm, "none")
-    # A grid search is meant to train every candidate to the end.
-    return Method(engine, algorithm, pruner or ("none" if algorithm == "grid" else "hyperband"))
+    if pruner is None:  # a grid search is meant to train every candidate to the end
+        pruner = "none" if algorithm == "grid" else "hyperband"
+    return Method(engine, algorithm, pruner)
 
 
 def open_engine(

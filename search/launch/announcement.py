@@ -14,6 +14,7 @@ from ..executors.shares import Share, crowded
 from ..loop.budget import Budget
 from ..loop.cost import LARGE
 from ..loop.prepared import Prepared
+from ..sources.open import stands_here
 from ..system.machine import Machine
 from ..values.words import counted, duration
 
@@ -58,6 +59,8 @@ def announce(prepared: Prepared, budget: Budget, console: Console) -> None:
     )
     if prepared.database is not None:
         console.print(f"shared in {prepared.database.place}, as loop {study.loop}", soft_wrap=True)
+    if stands_here(data.source):
+        console.print(f"  note: this is not the ./{data.source} of the current folder", soft_wrap=True)
     for note in (*data.notes, *study.warm_notes):
         console.print(f"  note: {note}", soft_wrap=True)
     if data.input.height * data.input.width > LARGE:

@@ -18,7 +18,7 @@ from ..data.source import check_image_size, quoted
 from ..engines.choice import choose
 from ..loop.time_used import time_used
 from ..shared.database import Database
-from ..sources.open import require_source
+from ..sources.open import BUILT_IN, require_clear, require_source
 from ..study.folder import StudyFolder, TakenError
 from ..study.home import Home
 from ..study.objectives import checked_limit, checked_objectives
@@ -75,7 +75,7 @@ def folder_of(home: Home, options: Options) -> StudyFolder:
     if options.resume:
         return home.existing(str(options.study))
     if options.study is None:
-        folder = home.study(f"{_short(options.data or 'digits')}-{datetime.now():%Y%m%d-%H%M%S}")
+        folder = home.study(f"{_short(_data(options))}-{datetime.now():%Y%m%d-%H%M%S}")
         while folder.path.exists():
             folder = folder_after(home, folder)
         return folder
@@ -110,7 +110,7 @@ def new_contract(home: Home, folder: StudyFolder, options: Options) -> Contract:
     Raises:
         InputError: its space, method or limit is invalid, or its images or the study to start from do not exist.
     """
-    method, name = options.method, options.space or "classic"
+    method, name = options.method, "classic" if options.space is None else options.space
     if options.under is not None:
         checked_limit(options.under, options.all_objectives)
     text = read(name)
@@ -119,7 +119,7 @@ def new_contract(home: Home, folder: StudyFolder, options: Options) -> Contract:
         if method.algorithm == "grid":
             raise InputError(f"--warm-start {options.warm_start}: a grid search tries everything, in its own order")
         home.existing(options.warm_start)
-    source = options.data or "digits"
+    source = _data(options)
     _require_images(source, options.image_size)
     terms = Terms(
         name=folder.name,
@@ -133,9 +133,9 @@ def new_contract(home: Home, folder: StudyFolder, options: Options) -> Contract:
         repeats=DEFAULT_REPEATS if options.repeats is None else options.repeats,
         trials=options.trial_limit,
         minutes=options.minutes,
-        seed=options.seed or 0,
+        seed=0 if options.seed is None else options.seed,
         class_weights=options.class_weights,
-        precision=options.precision or "float32",
+        precision="float32" if options.precision is None else options.precision,
         warm_start=options.warm_start,
     )
     size, epochs = options.image_size, options.epochs
@@ -177,9 +177,9 @@ def resumed_contract(folder: StudyFolder, options: Options) -> Contract:
     if options.repeats is not None:
         changed["repeats"] = options.repeats
     terms = existing.model_copy(update=changed | _limits(options, time_used(folder.path)))
-    source, size = options.data or existing.data.source, options.image_size or existing.data.image_size
+    source, size = _data(options, existing), options.image_size or existing.data.image_size
     _require_images(source, size)
-    storage = options.storage or existing.storage
+    storage = existing.storage if options.storage is None else options.storage
     skip_bad = options.skip_bad or existing.data.skipped
     return Contract(folder, definition, text, source, size, skip_bad, terms, existing.epochs, storage, existing)
 
@@ -198,7 +198,8 @@ def joined_contract(folder: StudyFolder, options: Options, shared: Shared) -> Co
         )
     definition = answered(parse(shared.space, f"the space of study '{existing.name}'"), existing.answers)
     _refuse_other_options(existing, definition, options, "storage")
-    same_limit = options.under and checked_limit(options.under, existing.objectives) == existing.preference.under
+    limit = None if options.under is None else checked_limit(options.under, existing.objectives)
+    same_limit = limit is not None and limit == existing.preference.under
     for key in ("repeats", "under", "warm_start"):
         given, theirs = getattr(options, key), getattr(existing, key)
         if given is not None and given != theirs and not (key == "under" and same_limit):
@@ -207,7 +208,7 @@ def joined_contract(folder: StudyFolder, options: Options, shared: Shared) -> Co
             )
     if options.class_weights and not existing.class_weights:
         raise InputError(f"--storage: the study '{existing.name}' has no --class-weights")
-    source, size = options.data or existing.data.source, options.image_size or existing.data.image_size
+    source, size = _data(options, existing), options.image_size or existing.data.image_size
     return Contract(
         folder,
         definition,
@@ -266,6 +267,22 @@ def refuse_other_data(study: StudySettings, facts: DataFacts, count: int, contra
         )
 
 
+def _data(options: Options, existing: StudySettings | None = None) -> str:
+    """Return the source that was typed, that of an existing study, or what is built in.
+
+    What was typed may also be the name of something that is here; an existing study says which of them it is.
+
+    Raises:
+        InputError: it is the name of both.
+    """
+    own = BUILT_IN if existing is None else existing.data.source
+    if options.data is None:
+        return own
+    if existing is None or options.data != own:
+        require_clear(options.data)
+    return options.data
+
+
 def _require_images(source: str, size: tuple[int, int] | None) -> None:
     require_source(source)
     if size is not None:
@@ -275,11 +292,11 @@ def _require_images(source: str, size: tuple[int, int] | None) -> None:
 def _refuse_other_options(study: StudySettings, definition: Definition, options: Options, option: str) -> None:
     """Raise an InputError if a given option contradicts the study's settings; `option` is for the message."""
     if options.space is not None or options.answers:
-        wanted = answered(load(options.space) if options.space else definition, dict(options.answers))
+        wanted = answered(definition if options.space is None else load(options.space), dict(options.answers))
         if differences := _differences(definition, wanted):
             raise InputError(
                 f"--{option}: the study '{study.name}' has a different space from "
-                f"{options.space or 'the one requested'}:\n"
+                f"{'the one requested' if options.space is None else options.space}:\n"
                 + "\n".join(f"  {line}" for line in differences)
                 + "\nOmit --space and --set to continue with the study's own, or start a new study."
             )

@@ -113,7 +113,10 @@ class Options:
         InputError: one of them is wrong regardless of the data and the space.
     """
 
-    data: str | None = option("digits, a folder of class folders, a .npz file, or keras:NAME. (default: digits)")
+    data: str | None = option(
+        "digits, which is built in, a folder of class folders (./digits, if that is its name), a .npz file, or "
+        "keras:NAME. (default: digits)"
+    )
     space: str | None = option("A preset's name or a YAML file. (default: classic)")
     engine: str | None = option("optuna or keras-tuner. (default: optuna)")
     algorithm: str | None = option(
@@ -240,7 +243,7 @@ class Options:
     def _check_resume(self) -> None:
         if self.study is None:
             raise InputError("--resume requires --study NAME: which study should continue?")
-        for name, given in (("warm-start", self.warm_start), ("class-weights", self.class_weights)):
+        for name, given in (("warm-start", self.warm_start is not None), ("class-weights", self.class_weights)):
             if given:
                 raise InputError(f"--{name} is only for new studies, not for --resume: a study keeps its settings")
 

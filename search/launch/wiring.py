@@ -42,9 +42,8 @@ def executor_for(
     if options.executor == "ray":
         from ..executors.ray import RayExecutor  # Ray need not be installed
 
-        cluster = held.enter_context(
-            closing(RayExecutor(options.ray_address or "auto", options.workers, options.workers_per_gpu))
-        )
+        address = "auto" if options.ray_address is None else options.ray_address
+        cluster = held.enter_context(closing(RayExecutor(address, options.workers, options.workers_per_gpu)))
         note = [f"  note: {cluster.note}"] if cluster.note else []
         # On this machine Keras is needed only at the end.
         programs = cache(lambda: held.enter_context(closing(starter(IMPORTED, gpus=bool(this_machine().gpus)))))

@@ -1,5 +1,6 @@
 """Opens the data set that `--data` names: chooses the reader, or says what is wrong."""
 
+import os
 from collections.abc import Collection
 from pathlib import Path
 
@@ -13,7 +14,8 @@ from .keras_datasets import KERAS_DATASETS, read_keras
 from .npz import read_npz
 from .store import Progress, stored
 
-NAMED = ("digits", *KERAS_DATASETS)
+BUILT_IN = "digits"
+NAMED = (BUILT_IN, *KERAS_DATASETS)
 """The data sets known by name; everything else is a path."""
 
 
@@ -55,6 +57,22 @@ def require_source(spec: str) -> None:
         )
 
 
+def stands_here(spec: str) -> bool:
+    """Whether the current folder has a folder or file by the name of a known data set, which may be meant instead."""
+    return spec in NAMED and os.path.exists(spec)
+
+
+def require_clear(spec: str) -> None:
+    """Raise an InputError where what was typed names a known data set as well as a folder or file that is here."""
+    if not stands_here(spec):
+        return
+    kind = "folder" if os.path.isdir(spec) else "file"
+    known = "omit --data for the digits that are built in" if spec == BUILT_IN else "start in another one for Keras's"
+    raise InputError(
+        f"--data {spec}: the current folder has a {kind} of that name: write ./{spec} for the {kind}, or {known}."
+    )
+
+
 def require_home(spec: str, home: Path, own: Collection[Path]) -> None:
     """Raise an InputError where a new study's home is the folder of images that `spec` names, or holds images of it.
 
@@ -79,7 +97,7 @@ def _path(spec: str) -> Path:
 
 def _scanned(spec: str, image_size: tuple[int, int] | None, studies: Collection[Path]) -> Source:
     require_source(spec)
-    if spec == "digits":
+    if spec == BUILT_IN:
         return read_digits(image_size)
     if spec in KERAS_DATASETS:
         return read_keras(spec, image_size)

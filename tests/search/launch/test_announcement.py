@@ -4,6 +4,7 @@ import io
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -27,14 +28,28 @@ from convsearch.search.study.home import Home
 def test_the_first_classes_are_named_so_that_a_wrong_reading_is_seen(
     tmp_path: Path, make_classes: Callable[..., Path], counts: dict[str, int], said: str
 ) -> None:
-    home = Home(tmp_path / "home")
     root = make_classes(tmp_path / "set", counts)
-    options = Options(home=home.path, data=str(root), space="tiny", study="one")
-    console = Console(file=io.StringIO(), width=500)
+    assert f"data set: 8x8x3, {said}" in announced(home=tmp_path / "home", data=str(root))
+
+
+def test_the_built_in_digits_are_told_from_a_folder_of_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    note = "  note: this is not the ./digits of the current folder\n"
+    assert note not in announced(home=tmp_path / "home")
+    (tmp_path / "digits").mkdir()
+    assert note in announced(home=tmp_path / "other")
+
+
+def announced(**given: Any) -> str:
+    """What is said before a new search begins."""
+    options = Options(space="tiny", study="one", **given)
+    home, console = Home(options.home), Console(file=io.StringIO(), width=500)
     with ExitStack() as held:
         contract = new_contract(home, folder_of(home, options), options)
         prepared = prepare(home, contract, Budget(None, None), console, held)
     assert prepared is not None
-    with console.capture() as announced:
+    with console.capture() as found:
         announce(prepared, Budget(1, None), console)
-    assert f"data set: 8x8x3, {said}" in announced.get()
+    return found.get()

@@ -13,7 +13,7 @@ import searches
 from rich.console import Console
 
 from convsearch.search.data.splits import Split
-from convsearch.search.launch.contract import joined_contract, resumed_contract
+from convsearch.search.launch.contract import joined_contract, new_contract, resumed_contract
 from convsearch.search.launch.options import Options
 from convsearch.search.launch.preparation import prepare
 from convsearch.search.loop.budget import Budget
@@ -118,3 +118,59 @@ def test_a_method_that_nobody_knows_is_refused_with_the_file(begun: Prepared, ke
     begun.folder.write(begun.study.model_copy(update={key: "guess"}))
     with pytest.raises(InputError, match=r"study\.yaml: .*guess"):
         resumed(begun)
+
+
+@pytest.fixture
+def digits_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of that name in the current one."""
+    (tmp_path / "here" / "digits").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "here" / "digits"
+
+
+@pytest.mark.parametrize(("name", "known"), [("digits", "omit --data"), ("keras:mnist", "start in another one")])
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_the_name_of_a_known_data_set_that_something_here_has_too_is_refused_with_how_to_write_either(
+    name: str, known: str, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    home, options = Home(tmp_path / "home"), Options(home=tmp_path / "home", space="tiny", data=name)
+    assert new_contract(home, home.study("mine"), options).source == name
+    (tmp_path / name).mkdir() if kind == "folder" else (tmp_path / name).touch()
+    with pytest.raises(InputError, match=rf"^--data {name}: .* {kind} .* write \./{name} for the {kind}, or {known}"):
+        new_contract(home, home.study("mine"), options)
+
+
+@pytest.mark.usefixtures("digits_here")
+def test_with_its_path_it_is_the_folder_and_by_default_what_is_built_in(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+
+    def source(**given: Any) -> str:
+        options = Options(home=home.path, space="tiny", **given)
+        return new_contract(home, home.study("mine"), options).source
+
+    assert source(data="./digits") == "./digits"
+    assert source() == "digits"
+
+
+def test_a_study_on_what_is_built_in_goes_on_beside_a_folder_of_that_name(begun: Prepared, digits_here: Path) -> None:
+    assert resumed(begun) == resumed(begun, data="digits") == begun.study
+    begun.folder.write(begun.study.model_copy(update={"data": begun.study.data.model_copy(update={"source": "./own"})}))
+    with pytest.raises(InputError, match=r"write \./digits for the folder"):
+        resumed(begun, data="digits")
+
+
+@pytest.mark.parametrize(
+    ("empty", "said"),
+    [
+        ("data", "unknown data ''"),
+        ("space", "the space cannot be read"),
+        ("engine", "unknown engine"),
+        ("algorithm", "unknown algorithm ''"),
+        ("pruner", "unknown pruner ''"),
+    ],
+)
+def test_an_empty_option_is_never_the_default(empty: str, said: str, tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    with pytest.raises(InputError, match=said):
+        new_contract(home, home.study("mine"), Options(**{"home": home.path, "space": "tiny", empty: ""}))  # type: ignore[arg-type]
