@@ -12,7 +12,9 @@ import unicodedata
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -117,7 +119,10 @@ def opened(path: str | Path) -> Iterator[Image.Image]:
 
 
 def predict(paths: list[str]) -> list[tuple[str, float]]:
-    """Return the label of each image with the model's confidence, from 0 to 1; raise BadFileError for a bad file."""
+    """Return the label of each image with the model's confidence, from 0 to 1.
+
+    Raises BadFileError for a bad file, and ImportError where Keras or its backend is not installed.
+    """
     dim = [path for path in paths if is_dim(path)]
     if dim:
         more = f" and {len(dim) - 1:,} more" if dim[1:] else ""
@@ -126,9 +131,7 @@ def predict(paths: list[str]) -> list[tuple[str, float]]:
             "values with 8 bits, and multiply those of 10 or 12 bits"
         )
         print(f"note: {one_line(note)}", file=sys.stderr)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import keras  # takes seconds: not before all files are known to be images
-
+    keras = imported_keras()  # takes seconds: not before all files are known to be images
     model = keras.saving.load_model(HERE / "model.keras", safe_mode=True)
     labels = (HERE / "labels.txt").read_bytes().decode("utf-8").removesuffix("\n").split("\n")
     if len(labels) != model.output_shape[-1]:
@@ -136,6 +139,21 @@ def predict(paths: list[str]) -> list[tuple[str, float]]:
     images = np.stack([read(path, *model.input_shape[1:]) for path in paths])
     shares = model.predict(images, verbose=0)
     return [(labels[row.argmax()], float(row.max())) for row in shares]
+
+
+def imported_keras() -> Any:
+    """Import Keras, or raise an ImportError that says which of its backends are installed."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        import keras
+    except (ImportError, ValueError) as error:  # the latter of a backend that Keras does not know
+        named = os.environ.get("KERAS_BACKEND")
+        chosen = f"KERAS_BACKEND={named}: " if named else ""
+        there = [name for name in ("tensorflow", "jax", "torch") if find_spec(name) is not None]
+        remedy = f"set KERAS_BACKEND={there[0]}" if there else "pip install keras tensorflow"
+        installed = ", ".join(there) or "no backend"
+        raise ImportError(f"{chosen}Keras cannot start: {error} (installed: {installed}); {remedy}") from error
+    return keras
 
 
 def one_line(text: str) -> str:
@@ -165,7 +183,7 @@ if __name__ == "__main__":
     warnings.simplefilter("ignore")  # of Pillow, about files that are read or refused below
     try:
         found = predict(sys.argv[1:])
-    except BadFileError as error:
+    except (BadFileError, ImportError) as error:
         sys.exit(f"predict.py: {one_line(str(error))}")
     except OSError as error:
         sys.exit(f"predict.py: {one_line(f'{error.filename or HERE}: {error.strerror or error}')}")

@@ -21,6 +21,7 @@ from ..report.standings import standing_lines
 from ..study.folder import StudyFolder
 from ..study.home import Home
 from ..study.record import Record
+from ..system.backend import require_backend
 from ..system.lock import alone
 from ..system.programs import Call, Starter
 from ..values.commands import resume_command
@@ -53,11 +54,12 @@ def launch(options: Options, console: Console) -> StudyFolder:
 
     Raises:
         InputError: an option is wrong; nothing was started.
-        WorkError: the work failed; finished work is kept.
+        WorkError: the work failed, and finished work is kept; or no backend of Keras can train here.
     """
     seconds = None if options.minutes is None else options.minutes * 60
     budget = Budget(options.trials, seconds, began=options.began)
     home = Home(options.home)
+    require_backend(training=True)
     folder = folder_of(home, options)
     with ExitStack() as held:
         held.enter_context(shown_on(console))

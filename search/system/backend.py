@@ -11,9 +11,11 @@ import os
 import sys
 import tempfile
 import threading
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from ...spaces.errors import WorkError
 from .imports import without
 
 BACKENDS = {  # Keras backends that can train, and the distributions that provide them
@@ -21,6 +23,7 @@ BACKENDS = {  # Keras backends that can train, and the distributions that provid
     "jax": ("jax",),
     "torch": ("torch",),
 }
+PREDICTING = ("numpy", "openvino")  # those that can only predict
 
 # Keras imports these where they are installed, for wrappers and plots that are not used here: a third of its time.
 UNUSED = ("matplotlib", "pandas", "sklearn")
@@ -38,6 +41,26 @@ def chosen_backend() -> tuple[str, str]:
     except (OSError, ValueError, LookupError, TypeError):  # Keras ignores such a file too
         return "tensorflow", "the default"
     return str(named), str(file)
+
+
+def require_backend(*, training: bool) -> None:
+    """Check, without importing Keras, that the backend it will use is installed, and can train if it has to.
+
+    Raises:
+        WorkError: it is not, or it cannot; the message says what chose it and which ones would do.
+    """
+    name, chosen_by = chosen_backend()
+    known = (*BACKENDS,) if training else (*BACKENDS, *PREDICTING)
+    if name in known and find_spec(name) is not None:
+        return
+    there = [each for each in BACKENDS if find_spec(each) is not None]
+    why = f"{name} is not installed" if name in known else f"Keras has no backend '{name}'"
+    if training and name in PREDICTING:
+        why = f"Keras's backend '{name}' cannot train"
+    remedy = f"set KERAS_BACKEND={there[0]}" if there else f"pip install {name if name in BACKENDS else 'tensorflow'}"
+    if there and name in BACKENDS:
+        remedy += f", or pip install {name}"
+    raise WorkError(f"{chosen_by}: {why} (installed: {', '.join(there) or 'no backend'}); {remedy}")
 
 
 def visible_gpus() -> list[str]:
@@ -83,7 +106,8 @@ def import_keras(start: bool = True) -> Any:
     `keras.json` says: only the backend is its matter.
 
     Raises:
-        ImportError: Keras or the backend of KERAS_BACKEND is not installed; what was held back is printed.
+        WorkError: the backend is not installed.
+        ImportError: Keras is not installed, or the backend is damaged; what was held back is printed.
     """
     with _importing:
         keras = _import_keras(start)
@@ -94,6 +118,7 @@ def import_keras(start: bool = True) -> Any:
 def _import_keras(start: bool) -> Any:
     if "keras" in sys.modules:
         return sys.modules["keras"]
+    require_backend(training=False)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # Otherwise the first process on a GPU takes nearly all of its memory, and leaves none for the others.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")

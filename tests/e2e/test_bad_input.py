@@ -337,6 +337,16 @@ def test_a_backend_that_is_not_installed_is_the_machines_fault_and_is_named(home
     assert "no_such_backend" in done.stderr.splitlines()[-1]
 
 
+def test_an_export_without_its_backend_is_one_line_and_leaves_nothing(finished: Finished, tmp_path: Path) -> None:
+    for what in (finished.name, f"{finished.name}:{finished.folder.kept()[0]}"):
+        words = ("export", what, "--to", tmp_path / "bundle", "--home", finished.home)
+        done = convsearch(*words, KERAS_BACKEND="no_such_backend")
+        assert (done.returncode, done.stdout) == (1, "")
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("convsearch: KERAS_BACKEND=no_such_backend: Keras has no backend 'no_such_backend'")
+        assert not list(tmp_path.iterdir())
+
+
 # ---------------------------------------------------------------------- the home
 
 

@@ -8,6 +8,7 @@ import runpy
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
@@ -27,7 +28,7 @@ from image_files import (
     twelve_bits_in_sixteen_of_colour,
 )
 from PIL import Image
-from terminal import PATIENCE, environment
+from terminal import COMMAND, PATIENCE, environment
 
 import convsearch.search.export
 from convsearch.search.command import predict as command
@@ -294,3 +295,16 @@ def test_any_name_is_printed_on_one_line_on_any_terminal(bundle: Path, tmp_path:
     lines = done.stdout.decode("ascii").splitlines()
     shown = [r"two\nlines.png", r"no\xffutf8.png", r"sep\u2028\xe9.png", r"\x1b[31m.png"]
     assert lines == [f"{tmp_path}/{name}\tlast\t100.0%" for name in shown]
+
+
+def test_a_backend_that_is_not_installed_is_named_in_one_line_with_those_that_are(bundle: Path, tmp_path: Path) -> None:
+    image = grey(tmp_path)
+    for backend in ("no_such_backend", *(name for name in ("jax", "torch") if find_spec(name) is None)):
+        for words in ([sys.executable, bundle / "predict.py", image], [COMMAND, "predict", bundle, image]):
+            variables = environment(KERAS_BACKEND=backend)
+            done = subprocess.run(words, capture_output=True, text=True, env=variables, timeout=PATIENCE, check=False)
+            assert (done.returncode, done.stdout) == (1, "")
+            (line,) = done.stderr.splitlines()
+            assert f"KERAS_BACKEND={backend}: " in line
+            assert "(installed: " in line
+            assert "set KERAS_BACKEND=tensorflow" in line

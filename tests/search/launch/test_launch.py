@@ -3,6 +3,7 @@
 import io
 import time
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from convsearch.search.launch.wiring import engine_for
 from convsearch.search.loop.budget import SEARCH_SHARE, Budget
 from convsearch.search.loop.prepared import Prepared
 from convsearch.search.study.home import Home
-from convsearch.spaces.errors import InputError
+from convsearch.spaces.errors import InputError, WorkError
 from convsearch.spaces.known.portfolio import guesses
 
 CASES = [(engine, algorithm) for engine, found in ALGORITHMS.items() for algorithm in found if algorithm != "gp"]
@@ -81,5 +82,28 @@ def test_an_address_of_mlflow_at_which_nothing_answers_is_refused_before_any_ima
     address = f"http://127.0.0.1:{free_port()}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     with pytest.raises(InputError, match=f"MLflow at {address} cannot be reached: .*unset MLFLOW_TRACKING_URI"):
+        launch(Options(home=home.path, study="mine", resume=resume, workers=1), Console(file=io.StringIO()))
+    assert files(home.path) == before
+
+
+@pytest.mark.parametrize(
+    ("backend", "said"),
+    [
+        ("no_such_backend", "Keras has no backend 'no_such_backend'"),
+        ("numpy", "Keras's backend 'numpy' cannot train"),
+        *((name, f"{name} is not installed") for name in ("jax", "torch") if find_spec(name) is None),
+    ],
+)
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_backend_that_cannot_train_here_is_named_with_those_that_can_before_there_is_a_study(
+    resume: bool, backend: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home(tmp_path / "home")
+    if resume:
+        searches.prepared(home, space="tiny")
+    before = files(home.path)
+    monkeypatch.setenv("KERAS_BACKEND", backend)
+    expected = rf"^KERAS_BACKEND={backend}: {said} \(installed: .*tensorflow.*\); set KERAS_BACKEND=tensorflow"
+    with pytest.raises(WorkError, match=expected):
         launch(Options(home=home.path, study="mine", resume=resume, workers=1), Console(file=io.StringIO()))
     assert files(home.path) == before
