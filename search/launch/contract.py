@@ -22,6 +22,7 @@ from ..sources.open import BUILT_IN, require_clear, require_source
 from ..study.folder import StudyFolder, TakenError
 from ..study.home import Home
 from ..study.objectives import checked_limit, checked_objectives
+from ..study.record import Record
 from ..study.repeats import DEFAULT_REPEATS
 from ..study.settings import DataFacts, StudySettings, Terms
 from ..study.shared import Shared, study_of
@@ -111,8 +112,8 @@ def new_contract(home: Home, folder: StudyFolder, options: Options) -> Contract:
         InputError: its space, method or limit is invalid, or its images or the study to start from do not exist.
     """
     method, name = options.method, "classic" if options.space is None else options.space
-    if options.under is not None:
-        checked_limit(options.under, options.all_objectives)
+    if options.limit is not None:
+        checked_limit(options.limit, options.all_objectives)
     text = read(name)
     definition = answered(parse(text, name), dict(options.answers))
     if options.warm_start is not None:
@@ -129,7 +130,7 @@ def new_contract(home: Home, folder: StudyFolder, options: Options) -> Contract:
         algorithm=method.algorithm,
         pruner=method.pruner,
         objectives=options.all_objectives,
-        under=options.under,
+        under=options.limit,
         repeats=DEFAULT_REPEATS if options.repeats is None else options.repeats,
         trials=options.trial_limit,
         minutes=options.minutes,
@@ -171,12 +172,15 @@ def resumed_contract(folder: StudyFolder, options: Options) -> Contract:
     _refuse_other_options(existing, definition, options, "resume")
     changed: dict[str, Any] = {}
     if options.under is not None:
-        limit = checked_limit(options.under, existing.objectives)
+        limit = None if options.limit is None else checked_limit(options.limit, existing.objectives)
         if limit != existing.preference.under:  # or the same limit, written otherwise, would call for another test
-            changed["under"] = options.under
+            changed["under"] = options.limit
     if options.repeats is not None:
         changed["repeats"] = options.repeats
-    terms = existing.model_copy(update=changed | _limits(options, time_used(folder.path)))
+    used = time_used(folder.path)
+    terms = existing.model_copy(update=changed | _limits(options, used))
+    if "under" in changed and not _goes_on(folder, terms, options, used):
+        _require_a_choice(terms, folder.record())
     source, size = _data(options, existing), options.image_size or existing.data.image_size
     _require_images(source, size)
     storage = existing.storage if options.storage is None else options.storage
@@ -198,8 +202,8 @@ def joined_contract(folder: StudyFolder, options: Options, shared: Shared) -> Co
         )
     definition = answered(parse(shared.space, f"the space of study '{existing.name}'"), existing.answers)
     _refuse_other_options(existing, definition, options, "storage")
-    limit = None if options.under is None else checked_limit(options.under, existing.objectives)
-    same_limit = limit is not None and limit == existing.preference.under
+    limit = None if options.limit is None else checked_limit(options.limit, existing.objectives)
+    same_limit = limit == existing.preference.under
     for key in ("repeats", "under", "warm_start"):
         given, theirs = getattr(options, key), getattr(existing, key)
         if given is not None and given != theirs and not (key == "under" and same_limit):
@@ -222,6 +226,27 @@ def joined_contract(folder: StudyFolder, options: Options, shared: Shared) -> Co
         existing=existing,
         split=shared.split,
     )
+
+
+def _goes_on(folder: StudyFolder, terms: StudySettings, options: Options, used: float) -> bool:
+    """Whether a resumed study may get further trials; `used` is the seconds that earlier launches took."""
+    finished, result = folder.record().finished(), folder.result()
+    if terms.trials is not None and finished >= terms.trials:
+        return False
+    if terms.minutes is not None and used >= terms.minutes * 60:
+        return False
+    if options.trials is not None or options.minutes is not None:
+        return True
+    return result is None or result.cut or result.trials != finished
+
+
+def _require_a_choice(terms: StudySettings, record: Record) -> None:
+    """Raise an InputError if no trial is within a new limit: kept, it would end each launch from then on."""
+    try:
+        terms.preference.ranked(record)
+    except InputError as error:
+        more = "--trials or --minutes to search further"
+        raise InputError(f"{error}. The study is as it was: give another --under, or more {more}") from error
 
 
 def _limits(options: Options, used: float = 0.0) -> dict[str, Any]:

@@ -179,8 +179,8 @@ def _require_a_choice(prepared: Prepared) -> None:
         prepared.study.preference.ranked(prepared.record)
     except InputError as error:
         raise WorkError(
-            f"{error}. All trials are kept: --resume with another --under chooses one of them, with more --trials or "
-            "--minutes it searches further"
+            f"{error}. All trials are kept: --resume with another --under chooses one of them, with --under none the "
+            "knee, and with more --trials or --minutes it searches further"
         ) from error
 
 

@@ -28,6 +28,7 @@ TYPED = "typed"  # the metadata key of a field's Typed
 EXECUTORS = ("local", "ray")
 AUTO = "auto"
 MOST = 1_000_000  # of trials, epochs or repeats: more is a typing error
+NO_LIMIT = "none"  # of --under
 DEFAULT_TRIALS = 15  # if neither trials nor minutes are given
 
 
@@ -144,7 +145,8 @@ class Options:
         metavar="MEASURE",
     )
     under: str | None = option(
-        "With several objectives: the winner is the most accurate network within this limit, not the one at the knee.",
+        "With several objectives: the winner is the most accurate network within this limit, not the one at the knee. "
+        "With --resume, none takes a limit back.",
         metavar="MEASURE=NUMBER",
     )
     repeats: int | None = option("How many of the best trials to train again with another seed. (default: 3)")
@@ -260,6 +262,11 @@ class Options:
         from ..engines.choice import choose
 
         return choose(self.engine, self.algorithm, self.pruner, len(self.all_objectives))
+
+    @property
+    def limit(self) -> str | None:
+        """What `--under` limits; None if it is not given, or takes a limit back."""
+        return None if self.under == NO_LIMIT else self.under
 
     @property
     def trial_limit(self) -> int | None:

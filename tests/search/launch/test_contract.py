@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 import searches
 from rich.console import Console
+from samples import completed, write_result
 
 from convsearch.search.data.splits import Split
 from convsearch.search.launch.contract import joined_contract, new_contract, resumed_contract
 from convsearch.search.launch.options import Options
 from convsearch.search.launch.preparation import prepare
+from convsearch.search.launch.wiring import engine_for
 from convsearch.search.loop.budget import Budget
 from convsearch.search.loop.prepared import Prepared
 from convsearch.search.loop.time_used import FILE
@@ -23,6 +25,7 @@ from convsearch.search.study.folder import hash_of
 from convsearch.search.study.home import Home
 from convsearch.search.study.settings import StudySettings
 from convsearch.search.study.shared import shared_of
+from convsearch.search.study.trial import Trial
 from convsearch.spaces.definition import presets
 from convsearch.spaces.errors import InputError
 
@@ -174,3 +177,59 @@ def test_an_empty_option_is_never_the_default(empty: str, said: str, tmp_path: P
     home = Home(tmp_path / "home")
     with pytest.raises(InputError, match=said):
         new_contract(home, home.study("mine"), Options(**{"home": home.path, "space": "tiny", empty: ""}))  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def won(tmp_path: Path) -> Prepared:
+    """A finished study of two objectives, whose only trial has won."""
+    objectives = ("val_accuracy", "parameters")
+    begun = searches.prepared(Home(tmp_path / "home"), space="tiny", trials=1, objectives=objectives)
+    proposal = engine_for(begun, Budget(None, None)).ask()
+    assert proposal is not None
+    begun.record.add(trial := Trial.begin(proposal))
+    begun.record.add(completed(trial))
+    write_result(begun.folder)
+    return begun
+
+
+def too_little(study: Prepared) -> str:
+    """A limit that its trial just exceeds, and others would not."""
+    return f"parameters={study.record.trials[0].parameters - 1}"
+
+
+@pytest.mark.parametrize("limits", [{"trials": 1}, {"minutes": 30}])
+def test_a_limit_that_no_trial_meets_is_refused_before_it_is_kept(won: Prepared, limits: dict[str, int]) -> None:
+    won.folder.write(won.study.model_copy(update={"trials": None, "minutes": None} | limits))
+    before = won.folder.file.read_bytes()
+    with pytest.raises(
+        InputError, match=r"no trial is within that limit; the lowest is .*The study is as it was: give"
+    ):
+        resumed(won, under=too_little(won))
+    assert won.folder.file.read_bytes() == before
+
+
+@pytest.mark.parametrize("more", [{"trials": 2}, {"minutes": 60}])
+def test_it_is_kept_where_further_trials_may_meet_it(won: Prepared, more: dict[str, int]) -> None:
+    assert resumed(won, under=too_little(won), **more).under == too_little(won)
+
+
+def test_it_is_kept_in_a_study_that_has_not_been_searched_to_its_end(won: Prepared) -> None:
+    won.folder.write(won.study.model_copy(update={"trials": 2}))
+    won.folder.result_file.unlink()
+    assert resumed(won, under=too_little(won)).under == too_little(won)
+
+
+def test_a_limit_can_be_taken_back(won: Prepared) -> None:
+    won.folder.write(won.study.model_copy(update={"under": too_little(won)}))
+    assert resumed(won).under == too_little(won)
+    assert resumed(won, under="none").preference.under is None
+    assert resumed(won) == won.study
+    assert searches.prepared(Home(won.folder.path.parent / "new"), space="tiny", under="none").study.under is None
+
+
+def test_a_loop_that_joins_may_say_that_there_is_no_limit_only_if_there_is_none(won: Prepared) -> None:
+    options = Options(home=won.folder.path.parent, study="mine", storage="postgresql://me@host/x", under="none")
+    assert joined_contract(won.folder, options, shared_of(won.study, "layers: [1]\n", won.split)).terms.under is None
+    limited = won.study.model_copy(update={"under": "parameters=9000"})
+    with pytest.raises(InputError, match="has --under parameters=9000, not none"):
+        joined_contract(won.folder, options, shared_of(limited, "layers: [1]\n", won.split))
