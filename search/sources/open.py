@@ -59,14 +59,14 @@ def require_source(spec: str) -> None:
 
 def stands_here(spec: str) -> bool:
     """Whether the current folder has a folder or file by the name of a known data set, which may be meant instead."""
-    return spec in NAMED and os.path.exists(spec)
+    return spec in NAMED and os.path.lexists(spec)
 
 
 def require_clear(spec: str) -> None:
     """Raise an InputError where what was typed names a known data set as well as a folder or file that is here."""
     if not stands_here(spec):
         return
-    kind = "folder" if os.path.isdir(spec) else "file"
+    kind = "folder" if Path(spec).is_dir() else "file"
     known = "omit --data for the digits that are built in" if spec == BUILT_IN else "start in another one for Keras's"
     raise InputError(
         f"--data {spec}: the current folder has a {kind} of that name: write ./{spec} for the {kind}, or {known}."

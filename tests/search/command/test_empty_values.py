@@ -47,7 +47,7 @@ def test_an_empty_argument_too(verb: str, place: int) -> None:
 
 
 def test_one_of_several_values_too() -> None:
-    with pytest.raises(InputError, match="^--set '': empty"):
+    with pytest.raises(InputError, match=r"^--set '': empty"):
         understood(["run", "--set", "layers=1", "--set", ""])
 
 

@@ -211,7 +211,8 @@ def test_an_address_for_which_mlflow_has_no_store_is_refused_with_what_to_write(
 
 
 @pytest.mark.parametrize(
-    "uri", [*(uri for uri, _, _ in WRONG), "bird://x", "databricks", "databricks://me", "uc:http://x", "http://127.0.0.1:9"]
+    "uri",
+    [*(uri for uri, _, _ in WRONG), "bird://x", "databricks", "databricks://me", "uc:http://x", "http://127.0.0.1:9"],
 )
 def test_mlflow_itself_has_a_store_for_what_is_not_refused(uri: str) -> None:
     from mlflow.exceptions import MlflowException
