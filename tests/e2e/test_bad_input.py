@@ -130,7 +130,7 @@ def test_a_wrong_option_is_named_with_its_value_and_what_would_be_right(
     assert said in refused(*arguments)
 
 
-@pytest.mark.parametrize("name", ["../outside", "a/b", ".hidden", "", "x" * 81, "white space", "b\u00e4r", "a\nb"])
+@pytest.mark.parametrize("name", ["../outside", "a/b", ".hidden", "x" * 81, "white space", "b\u00e4r", "a\nb"])
 def test_a_study_has_a_plain_name(tmp_path: Path, name: str) -> None:
     before = set(tmp_path.rglob("*"))
     message = refused_by("run", "--trials", 1, "--study", name, "--home", tmp_path / "home")
