@@ -257,10 +257,11 @@ def test_a_good_folder_that_has_just_replaced_a_damaged_one_is_not_replaced_in_t
     rename, remove, lock = Path.rename, shutil.rmtree, fcntl.flock
     published: list[Path] = []
     second: list[Future[Dataset]] = []
-    stopped = Event()
+    begun, stopped = Event(), Event()
 
     def begin_second(place: object) -> None:
-        if place == folder and not second:
+        if place == folder and not begun.is_set():
+            begun.set()
             second.append(pool.submit(open_data, "digits", cache))
             second[0].add_done_callback(lambda _: stopped.set())
             assert stopped.wait(100)
@@ -277,7 +278,7 @@ def test_a_good_folder_that_has_just_replaced_a_damaged_one_is_not_replaced_in_t
         remove(place, *args, **options)
 
     def locking(descriptor: int, kind: int) -> None:
-        if second and not kind & fcntl.LOCK_NB:
+        if begun.is_set() and not kind & fcntl.LOCK_NB:
             stopped.set()
         lock(descriptor, kind)
 
