@@ -55,7 +55,7 @@ from convsearch.search.study.runs import Runs
 from convsearch.search.study.trial import Trial
 from convsearch.search.system.backend import import_keras
 from convsearch.search.training.checkpoint import DamagedError, load_checkpoint, save_checkpoint, saved_epochs
-from convsearch.spaces.answers import answered
+from convsearch.search.values.answers import answered
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import dimensions, load, parse, presets
 from convsearch.spaces.errors import InputError

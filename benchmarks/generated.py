@@ -42,7 +42,6 @@ class Generated:
             input=INPUT,
             classes=tuple("0123456789"),
             folder="cifar10",
-            image_size=None,
             train=5000,
             val=1000,
             test=1000,

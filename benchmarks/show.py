@@ -47,7 +47,6 @@ def _write(home: Path) -> None:
         input=volume,
         classes=tuple(map(str, range(10))),
         folder=".",
-        image_size=None,
         train=4000,
         val=1000,
         test=1000,

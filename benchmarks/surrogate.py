@@ -26,7 +26,7 @@ from sklearn.model_selection import cross_val_predict
 
 from convsearch.search.engines.choice import choose, open_engine
 from convsearch.search.engines.proposals import Proposals
-from convsearch.spaces.answers import answered
+from convsearch.search.values.answers import answered
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import load
 from convsearch.spaces.dimension import Choice, Dimension, Options

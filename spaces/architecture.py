@@ -303,7 +303,9 @@ class Candidate(Value):
 
     def flat(self) -> dict[str, str | int | float | bool]:
         """Return every choice under its dimension's name (`layer1.kernel_size`, `learning_rate`), fixed ones too."""
-        found: dict[str, str | int | float | bool] = {"layers": len(self.architecture.layers)}
+        input = self.architecture.input
+        found: dict[str, str | int | float | bool] = {"input_size": f"{input.height}x{input.width}"}
+        found["layers"] = len(self.architecture.layers)
         for number, layer in enumerate(self.architecture.layers, start=1):
             found |= {f"layer{number}.{key}": value for key, value in layer}
         head = self.architecture.head

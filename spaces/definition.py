@@ -31,7 +31,9 @@ from .dimension import Choice, Dimension, Options
 from .domain import Domain
 from .errors import InputError, nearest
 from .fitting import AS_POOL_SIZE, GEOMETRY
+from .sizes import AUTO, INPUT_SIZE, Size
 
+INPUT = "input_size"
 MOST_GEOMETRIES = 100_000  # of a layer: each is tried on each volume that may reach it
 FORMAT = 1  # raised whenever the same file would yield other dimensions or candidates: older studies cannot continue
 
@@ -144,6 +146,7 @@ class Definition(BaseModel):
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
     description: str = ""
+    input_size: Annotated[Dimension, BeforeValidator(INPUT_SIZE)] = Options((AUTO,))
     layers: Annotated[Dimension, _whole(1, MAX_LAYERS, finite=True)]
     all_layers: LayerSection = LayerSection()
     each_layer: LayerSection = LayerSection()
@@ -153,6 +156,10 @@ class Definition(BaseModel):
     augmentation: AugmentationSection = AugmentationSection()
     exact_fit: bool = False
     limits: Limits = Limits()
+
+    def at(self, *sizes: Size) -> "Definition":
+        """Return the definition with these sizes of images, instead of what it says of them."""
+        return self.model_copy(update={INPUT: Options(tuple(map(str, sizes)))})
 
     @property
     def most_layers(self) -> int:
@@ -204,6 +211,7 @@ LAYER_KEYS = tuple(DEFAULTS["layer"])
 
 def dimensions(definition: Definition) -> Iterator[tuple[str, Dimension]]:
     """Yield every dimension with its name, fixed ones too, in the order of the network."""
+    yield INPUT, definition.input_size
     yield "layers", definition.layers
     given = definition.all_layers.dimensions()
     for key in LAYER_KEYS:

@@ -1,4 +1,4 @@
-"""Which geometries the networks of a space can have on an input, all layers together.
+"""Which geometries the networks of a space can have on images of a size, all layers together.
 
 Layers may share some of their geometry, as `all_layers.kernel_size`. For each choice of what is shared there is one
 `Fitting` of the layers; this class searches them for how deep a network may be, which shared choice is
@@ -6,7 +6,6 @@ nearest to a requested one, and how many geometries there are.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property
 from itertools import combinations, product
 
 from .arithmetic import Volume
@@ -18,16 +17,14 @@ SharedChoice = tuple[Choice, ...]
 
 
 class Geometries:
-    """The geometries that a definition allows on one input.
+    """The geometries that a definition allows; a `side` is the height and width of the images.
 
     `depths` are the numbers of layers it allows; `layers[i]` names, for every key of layer i, the dimension that
     decides it: the layer's own, or the one that all layers share; `shared` are the open dimensions of geometry that all
     layers share, which are settled before the first layer. A `SharedChoice` has a value for each of these.
     """
 
-    def __init__(self, definition: Definition, input: Volume, dimensions: Mapping[str, Dimension]) -> None:
-        self.input = input
-        self.side: Side = (input.height, input.width)
+    def __init__(self, definition: Definition, dimensions: Mapping[str, Dimension]) -> None:
         self.dimensions = dimensions
         self.exact_fit = definition.exact_fit
         self.depths = tuple(sorted(int(value) for value in self.options("layers")))
@@ -36,6 +33,7 @@ class Geometries:
         self.shared = tuple(name for name in names if name in dimensions and not dimensions[name].fixed)
         self._fittings: dict[SharedChoice, Fitting] = {}
         self._used: dict[int, list[str]] = {}
+        self._buildable: dict[Side, tuple[int, ...]] = {}
 
     def options(self, name: str) -> tuple[Choice, ...]:
         """Return the values that a dimension may take; none of a continuous one."""
@@ -61,17 +59,20 @@ class Geometries:
             self._fittings[shared] = Fitting(options, self.exact_fit)
         return self._fittings[shared]
 
-    def possible(self, shared: SharedChoice, count: int) -> bool:
-        """Whether so many layers that share this geometry can be built on the input."""
-        return self.fitting(shared).possible(0, self.side, count)
+    def possible(self, shared: SharedChoice, count: int, side: Side) -> bool:
+        """Whether so many layers that share this geometry can be built."""
+        return self.fitting(shared).possible(0, side, count)
 
-    @cached_property
-    def buildable(self) -> tuple[int, ...]:
-        """The numbers of layers for which at least one network fits."""
-        shared = list(self.shared_choices())
-        return tuple(count for count in self.depths if any(self.possible(choice, count) for choice in shared))
+    def buildable(self, side: Side) -> tuple[int, ...]:
+        """Return the numbers of layers for which at least one network fits."""
+        if side not in self._buildable:
+            shared = list(self.shared_choices())
+            self._buildable[side] = tuple(
+                count for count in self.depths if any(self.possible(choice, count, side) for choice in shared)
+            )
+        return self._buildable[side]
 
-    def nearest_shared(self, count: int, values: Mapping[str, Choice]) -> SharedChoice:
+    def nearest_shared(self, count: int, values: Mapping[str, Choice], side: Side) -> SharedChoice:
         """Return the shared geometry nearest to the requested one for which `count` layers can be built."""
         # Unused ones were dropped: pool sizes where nothing is pooled, keys that each layer sets itself.
         dropped = [
@@ -83,16 +84,16 @@ class Geometries:
             self.options(name)[0] if name in dropped else self.dimensions[name].nearest(values[name])
             for name in self.shared
         )
-        if self.possible(wish, count):
+        if self.possible(wish, count, side):
             return wish
         dimensions = [Options(self.options(name)) for name in self.shared]
 
         def distances(choice: SharedChoice) -> tuple[float, ...]:
             return tuple(d.distance(a, b) for d, a, b in zip(dimensions, choice, wish, strict=True))
 
-        return min((choice for choice in self.shared_choices() if self.possible(choice, count)), key=distances)
+        return min((choice for choice in self.shared_choices() if self.possible(choice, count, side)), key=distances)
 
-    def ways(self, count: int) -> int:
+    def ways(self, count: int, side: Side) -> int:
         """Return how many geometries there are for so many layers.
 
         A shared pool size matters only to networks that have a pool it decides. So networks are counted by the set of
@@ -109,15 +110,15 @@ class Geometries:
                 fitting = self.fitting(tuple(chosen.get(name, self.options(name)[0]) for name in self.shared))
                 for allowed in _subsets(matter):  # inclusion and exclusion: pools that need all of `matter`, not less
                     pooled = frozenset(i for i, need in enumerate(needs) if need <= set(allowed))
-                    total += (-1) ** (len(matter) - len(allowed)) * fitting.count(0, self.side, count, pooled)
+                    total += (-1) ** (len(matter) - len(allowed)) * fitting.count(0, side, count, pooled)
         return total
 
-    def dead_end(self) -> str:
+    def dead_end(self, input: Volume) -> str:
         """Explain why nothing fits: list the volumes behind the geometries that shrink least, until no filter fits."""
         count = self.depths[0]
         best: list[str] = []
         for shared in self.shared_choices():
-            fitting, side, trace = self.fitting(shared), self.side, []
+            fitting, side, trace = self.fitting(shared), (input.height, input.width), []
             for i in range(count):
                 after = fitting.after(i, side)
                 if not after:
@@ -137,7 +138,7 @@ class Geometries:
                 side = behind
             best = max(best, trace, key=len)
         return (
-            f"nothing in this space fits the input {self.input} with {count} layer{'s' if count > 1 else ''} or more:\n"
+            f"nothing in this space fits the input {input} with {count} layer{'s' if count > 1 else ''} or more:\n"
             + "\n".join(best)
             + "\nAllow smaller filters, padding, fewer layers or `pooling: none`."
         )

@@ -1,6 +1,6 @@
 """SearchSpace: a flat, ordered list of named dimensions; values in, candidates out, valid by construction.
 
-A space is a definition bound to an input volume and a number of classes. Engines choose a value for each of
+A space is a definition bound to the images' volume and a number of classes. Engines choose a value for each of
 `space.dimensions` and know nothing of networks; `fit` replaces the values by the nearest that can be built; `candidate`
 builds.
 """
@@ -13,12 +13,13 @@ from typing import Any, Protocol
 
 from .architecture import Architecture, Candidate, Head, Layer, Recipe, totals_of_layers
 from .arithmetic import Volume
-from .definition import DEFAULTS, LAYER_KEYS, Definition
+from .definition import DEFAULTS, INPUT, LAYER_KEYS, Definition
 from .definition import dimensions as named_dimensions
 from .dimension import Choice, Dimension, Options
 from .errors import InputError
 from .fitting import AS_POOL_SIZE, GEOMETRY, POOL_SIZES, Fitting, Geometry, Side
 from .geometries import Geometries
+from .sizes import Size, size_of, sizes_in
 
 Values = dict[str, Choice]
 # Has no effect on images of one channel.
@@ -44,10 +45,11 @@ class Suggests(Protocol):
 
 
 class SearchSpace:
-    """All candidates that a definition allows on one input.
+    """All candidates that a definition allows on images of one volume, each at the size that it takes them at.
 
-    `dimensions` holds what is open, by name and in order; `fixed` the value of everything else. Names are those of the
-    field: `layers`, `layer1.kernel_size`, `all_layers.activation`, `head.units1`, `learning_rate`,
+    `sizes` are these sizes, by their words in the dimension `input_size`; `input` has the largest height and width
+    among them. `dimensions` holds what is open, by name and in order; `fixed` the value of everything else. Names are
+    those of the field: `layers`, `layer1.kernel_size`, `all_layers.activation`, `head.units1`, `learning_rate`,
     `augmentation.rotation`.
 
     Raises:
@@ -56,9 +58,13 @@ class SearchSpace:
 
     def __init__(self, definition: Definition, input: Volume, classes: int) -> None:
         self.definition = definition
-        self.input = Volume(*input)
         self.classes = classes
-        self.all_dimensions = dict(named_dimensions(definition))
+        own = Size(*input[:2])
+        sizes = sizes_in(definition.input_size, own)
+        self.all_dimensions = {**dict(named_dimensions(definition)), INPUT: sizes}
+        self.sizes = {str(word): size_of(word) or own for word in sizes.values}
+        height, width = map(max, zip(*self.sizes.values(), strict=True))
+        self.input = Volume(height, width, input[2])
         self.dimensions: dict[str, Dimension] = {
             name: dimension for name, dimension in self.all_dimensions.items() if not dimension.fixed
         }
@@ -67,7 +73,7 @@ class SearchSpace:
             for name, dimension in self.all_dimensions.items()
             if isinstance(dimension, Options) and dimension.fixed
         }
-        self.geometries = Geometries(definition, self.input, self.all_dimensions)
+        self.geometries = Geometries(definition, self.all_dimensions)
         self._check()
 
     # ------------------------------------------------------------------ values to candidates
@@ -84,12 +90,15 @@ class SearchSpace:
             ValueError: a value that is not in its dimension's domain, such as an unknown activation.
         """
         fitted: Values = {}
+        size = self._buildable_size(self._value(INPUT, values))
+        self._put(fitted, INPUT, size)
+        side: Side = self.sizes[size]
         geometries, wish = self.geometries, int(self._value("layers", values))
-        count = min(geometries.buildable, key=lambda count: abs(count - wish))
+        count = min(geometries.buildable(side), key=lambda count: abs(count - wish))
         self._put(fitted, "layers", count)
-        shared = geometries.nearest_shared(count, values)
+        shared = geometries.nearest_shared(count, values, side)
         settled = dict(zip(geometries.shared, shared, strict=True))
-        fitting, side = geometries.fitting(shared), geometries.side
+        fitting = geometries.fitting(shared)
         for i, layer_names in enumerate(geometries.layers[:count]):
             wished = Geometry(*(self._wish(layer_names[key], key, values, settled) for key in GEOMETRY))  # type: ignore[arg-type]
             geometry, side = fitting.nearest(i, side, count - i, wished)
@@ -126,17 +135,17 @@ class SearchSpace:
             if (name := f"augmentation.{key}") in merged and self._has_effect(name, hidden)
         }
         return Candidate(
-            architecture=Architecture(input=self.input, layers=layers, head=head, classes=self.classes),
+            architecture=Architecture(input=self._volume(merged), layers=layers, head=head, classes=self.classes),
             recipe=Recipe.model_validate(recipe | {"augmentation": augmentation}),
         )
 
     def excess(self, candidate: Candidate) -> str | None:
         """Return which limit a candidate exceeds and by what, or None."""
-        return self._excess(*candidate.architecture.totals)
+        return self._excess(candidate.architecture.input, *candidate.architecture.totals)
 
-    def _excess(self, parameters: int, macs: int, activation_bytes: int) -> str | None:
+    def _excess(self, input: Volume, parameters: int, macs: int, activation_bytes: int) -> str | None:
         limits = self.definition.limits
-        pixels = self.input.height * self.input.width
+        pixels = input.height * input.width
         found = (
             ("max_parameters", limits.max_parameters, parameters, "parameters"),
             ("max_macs", limits.max_macs, macs, "MACs"),
@@ -225,7 +234,8 @@ class SearchSpace:
         """
         geometries = self.geometries
         return self._ways_of_head() * sum(
-            self._ways_beside_geometry(count) * geometries.ways(count) for count in geometries.depths
+            self._ways_beside_geometry(count) * geometries.ways(count, side)
+            for count, side in product(geometries.depths, self.sizes.values())
         )
 
     @cached_property
@@ -257,7 +267,8 @@ class SearchSpace:
         if self.continuous:
             return False
         behind = self.recipes * self._ways_of_head()
-        if any(self._ways_beside_geometry(count) * behind > candidates for count in self.geometries.buildable):
+        counts = {count for side in self.sizes.values() for count in self.geometries.buildable(side)}
+        if any(self._ways_beside_geometry(count) * behind > candidates for count in counts):
             return False
         # Some come more than once, but not nearly so often; see `enumerate`.
         if next(islice(self._enumerate(within_limits=False), 10 * candidates, None), None) is not None:
@@ -293,13 +304,14 @@ class SearchSpace:
         rest = [name for name in self._rest if self._has_effect(name, hidden=99)]
         free = [f"all_layers.{k}" for k in LAYER_KEYS if k not in GEOMETRY]
         free = [name for name in free if name in self.dimensions]
-        for count, shared in product(geometries.depths, geometries.shared_choices()):
-            if not geometries.possible(shared, count):
+        for size, count, shared in product(self.sizes, geometries.depths, geometries.shared_choices()):
+            side = self.sizes[size]
+            if not geometries.possible(shared, count, side):
                 continue
-            start = {"layers": count, **dict(zip(geometries.shared, shared, strict=True))}
+            start = {INPUT: size, "layers": count, **dict(zip(geometries.shared, shared, strict=True))}
             for common in self._product(free):
                 begun = self.fixed | start | common if limited else None
-                for layers in self._enumerate_layers(geometries.fitting(shared), count, 0, geometries.side, {}, begun):
+                for layers in self._enumerate_layers(geometries.fitting(shared), count, 0, side, {}, begun):
                     if layers is None:
                         yield None
                         continue
@@ -340,8 +352,9 @@ class SearchSpace:
 
     def _begins_too_large(self, count: int, merged: Values) -> bool:
         """Whether the first `count` layers are beyond the limits, whatever follows: every layer adds to all totals."""
-        totals = totals_of_layers(self.input, [self._layer(i, merged) for i in range(count)])
-        return self._excess(*totals) is not None
+        input = self._volume(merged)
+        totals = totals_of_layers(input, [self._layer(i, merged) for i in range(count)])
+        return self._excess(input, *totals) is not None
 
     # ------------------------------------------------------------------ the parts of fit and count
 
@@ -349,6 +362,18 @@ class SearchSpace:
         if name in self.fixed:
             return self.fixed[name]
         return self.dimensions[name].nearest(values[name])
+
+    def _volume(self, values: Mapping[str, Choice]) -> Volume:
+        return Volume(*self.sizes[str(values[INPUT])], self.input.depth)
+
+    def _buildable_size(self, wish: Choice) -> str:
+        """Return the size nearest to the wish at which a network of this space can be built."""
+        sizes = self.all_dimensions[INPUT]
+        assert isinstance(sizes, Options)
+        return min(
+            (word for word, side in self.sizes.items() if self.geometries.buildable(side)),
+            key=lambda word: sizes.distance(word, wish),
+        )
 
     def _wish(self, name: str, key: str, values: Mapping[str, Choice], settled: Values) -> Choice:
         if name in settled:
@@ -393,7 +418,7 @@ class SearchSpace:
     @cached_property
     def _rest(self) -> list[str]:
         """The open dimensions of head, recipe and augmentation."""
-        return [name for name in self.dimensions if name != "layers" and not _of_layers(name)]
+        return [name for name in self.dimensions if name not in (INPUT, "layers") and not _of_layers(name)]
 
     def _has_effect(self, name: str, hidden: int) -> bool:
         if name.startswith("head.units"):
@@ -413,8 +438,8 @@ class SearchSpace:
     # ------------------------------------------------------------------ is it empty
 
     def _check(self) -> None:
-        if not self.geometries.buildable:
-            raise InputError(self.geometries.dead_end())
+        if not any(map(self.geometries.buildable, self.sizes.values())):
+            raise InputError(self.geometries.dead_end(self.input))
         limits = self.definition.limits.model_dump(exclude_none=True)
         if not limits:
             return

@@ -20,7 +20,6 @@ def a_study(**more: Any) -> StudySettings:
         input=Volume(8, 8, 1),
         classes=tuple("0123456789"),
         folder="ffff-8x8x1",
-        image_size=None,
         train=3,
         val=2,
         test=1,

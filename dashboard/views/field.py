@@ -3,6 +3,7 @@
 import streamlit as st
 
 from ...search.data import Dataset
+from ...search.images.decoding import resized
 from ...search.study.folder import StudyFolder
 from ...spaces.architecture import Architecture
 from ...spaces.errors import InputError
@@ -20,10 +21,9 @@ def show_field(architecture: Architecture, name: str, folder: StudyFolder | None
         st.info("They are in the home in which the study was run.", title="The images are not here")
         return
     number = st.number_input("Image", 0, len(dataset) - 1, 0, key="image", bind="query-params", width=160)
-    images = dataset.images()
-    shown.figure(
-        field(images[int(number)], seen_by), f"{name}-field", "The receptive field of each layer's central value"
-    )
+    input = architecture.input
+    image = resized(dataset.images()[int(number)], (input.height, input.width), dataset.fit)
+    shown.figure(field(image, seen_by), f"{name}-field", "The receptive field of each layer's central value")
 
 
 def dataset_of(folder: StudyFolder | None) -> Dataset | None:

@@ -24,11 +24,11 @@ def check(
     as_json: JsonOption = False,
 ) -> None:
     """Check a space, and show how large it is and what its candidates cost."""
-    from ...spaces.answers import answered
     from ...spaces.definition import load
     from ...spaces.space import SearchSpace
     from ..report.check import check as table
     from ..report.check import checked
+    from ..values.answers import answered
 
     definition = answered(load(space), answers(answer or []))
     found = checked(SearchSpace(definition, _volume(input), classes))

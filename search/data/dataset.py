@@ -1,11 +1,11 @@
 """A data set as the rest of the program sees it: images of one size, their labels and their metadata.
 
-A data set is a folder of four files (`images.npy`, `labels.npy`, `given.npy`, `data.json`). This module reads
-such folders; store.py writes them.
+A data set is a folder of four files (`images.npy`, `labels.npy`, `given.npy`, `data.json`), and of the images at
+smaller sizes, as far as a trial has asked for them. This module reads such folders; sources/store.py writes them.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from ...spaces.arithmetic import Volume
 from ...spaces.errors import InputError
 from ...spaces.printable import printable
+from ...spaces.sizes import FITS, Fit
 from .source import Role
 
+IMAGES = "images.npy"  # the array at the size to which the images were decoded
 FORMAT = 1  # raised whenever the same source would be decoded to other pixels, so that older arrays are rebuilt
 
 
@@ -29,7 +31,8 @@ class Dataset:
     `notes` tell a person what was decided or looks unusual; a folder keeps only those on the pixels, as each
     launch makes the others anew. `bad` names the files that were skipped, each with its reason. `rows` is a
     hash of which of the source's images these are: another one if others are skipped; None where an earlier
-    version did not store it.
+    version did not store it. `fit` is how images of another shape were
+    brought to this one, and `file` the array of the images at this size.
     """
 
     name: str
@@ -42,13 +45,32 @@ class Dataset:
     notes: tuple[str, ...] = ()
     bad: tuple[str, ...] = ()
     rows: str | None = None
+    fit: Fit = "stretch"
+    file: str = IMAGES
 
     def __len__(self) -> int:
         return self.count
 
     def images(self) -> NDArray[np.uint8]:
         """Return the pixels, 0 to 255, shape (n, height, width, depth): a read-only `np.memmap`."""
-        return _mapped(self.folder / "images.npy")
+        return _mapped(self.folder / self.file)
+
+    def at(self, size: tuple[int, int]) -> "Dataset":
+        """Return the same images at another size, (height, width); their array need not be there (images/resizing.py).
+
+        It is in the same folder, as `images-64x96.npy`.
+        """
+        if size == self.input[:2]:
+            return self
+        height, width = size
+        return replace(self, input=Volume(height, width, self.input.depth), file=f"images-{height}x{width}.npy")
+
+    def has_images(self) -> bool:
+        """Whether the array of images is there and as it should be."""
+        try:
+            return _is_like(self.images(), (self.count, *self.input), "uint8")
+        except (FileNotFoundError, ValueError, EOFError):
+            return False
 
     def labels(self) -> NDArray[np.int32]:
         """Return the class of each image as its index in `classes`, shape (n,)."""
@@ -84,6 +106,7 @@ class Dataset:
                 notes=tuple(map(printable, described["notes"])),
                 bad=tuple(map(printable, described["bad"])),
                 rows=described.get("rows"),
+                fit=_fit(described.get("fit", "stretch")),
             )
             whole = (
                 _is_like(dataset.images(), (dataset.count, *dataset.input), "uint8")
@@ -113,8 +136,16 @@ class Dataset:
             "notes": self.notes,
             "bad": self.bad,
             "rows": self.rows,
+            "fit": self.fit,
         }
         return json.dumps(described, indent=1)
+
+
+def _fit(word: Any) -> Fit:
+    if word not in FITS:
+        raise ValueError(f"fit {word!r}")
+    fit: Fit = word
+    return fit
 
 
 def _is_like(array: NDArray[Any], shape: tuple[int, ...], kind: str, end: int | None = None) -> bool:

@@ -5,7 +5,7 @@ on disk.
 """
 
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import NamedTuple
@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 
 from ...spaces.arithmetic import Volume
 from ...spaces.errors import InputError
-
-MAX_SIDE = 4096
-"""The largest height or width, in pixels, that images may be resized to."""
+from ...spaces.sizes import Fit, Size
 
 BATCH_BYTES = 16 * 2**20
 """About how much is decoded at a time: enough to keep all threads busy, small enough for any machine."""
@@ -61,19 +59,20 @@ class Batch(NamedTuple):
 class Source:
     """A source that was scanned but not decoded yet.
 
-    `labels` (n,) are indices in `classes`, `given` (n,) are roles. `places` is the source's own
-    name for the place of a role, for messages. `batches` decodes everything in order, and names what cannot be decoded
-    in `bad`.
+    `sizes` counts the readable images of each size; `depth` is 1 if all are grey, otherwise 3. `labels` (n,) are
+    indices in `classes`, `given` (n,) are roles. `places` is the source's own name for the place of a role, for
+    messages. `batches` decodes everything in order, to a volume by a fit, and names what cannot be decoded in `bad`.
     """
 
     name: str
     spec: str
     fingerprint: str
-    input: Volume
+    sizes: Mapping[Size, int]
+    depth: int
     classes: tuple[str, ...]
     labels: NDArray[np.int32]
     given: NDArray[np.int8]
-    batches: Callable[[], Iterator[Batch]]
+    batches: Callable[[Volume, Fit], Iterator[Batch]]
     notes: tuple[str, ...] = ()
     places: dict[Role, str] = field(default_factory=dict)
 
@@ -90,15 +89,6 @@ def role_of(part: str, parts: Sequence[str]) -> Role:
     if part in ("val", "test"):
         return Role[part.upper()]
     return Role.TRAIN if "val" in parts and "test" in parts else Role.UNDECIDED
-
-
-def check_image_size(size: tuple[int, int], what: str) -> None:
-    """Reject a height or width, in pixels, that no search can use; `what` says where the size comes from."""
-    height, width = size
-    if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
-        raise InputError(
-            f"{what} is {height}x{width}: each side must be from 1 to {MAX_SIDE} pixels, as in --image-size 32x32."
-        )
 
 
 def check_classes(source: Source, rows: NDArray[np.int64] | None = None) -> None:

@@ -16,6 +16,9 @@ from ...spaces.errors import InputError
 from .dataset import Dataset
 from .source import Role
 
+HELD_OUT = 0.2
+"""The share of the images that are held out for the test, and of those left for validation."""
+
 Indices = NDArray[np.int64]
 
 
@@ -63,7 +66,7 @@ class Split:
         return Split(*(part.astype(np.int64) for part in parts))
 
 
-def split(dataset: Dataset, seed: int, val_fraction: float = 0.2, test_fraction: float = 0.2) -> Split:
+def split(dataset: Dataset, seed: int, val_fraction: float = HELD_OUT, test_fraction: float = HELD_OUT) -> Split:
     """Divide a data set: hold out the test images first, then those for validation; the rest is for training.
 
     Test or validation images that the source provides are kept as they are. Otherwise `test_fraction` of the undecided
@@ -78,8 +81,8 @@ def divide(
     labels: NDArray[np.int32],
     given: NDArray[np.int8],
     seed: int,
-    val_fraction: float = 0.2,
-    test_fraction: float = 0.2,
+    val_fraction: float = HELD_OUT,
+    test_fraction: float = HELD_OUT,
 ) -> Split:
     """Divide images by their classes (n,) and given roles (n,); see `split`."""
     for name, value in (("val_fraction", val_fraction), ("test_fraction", test_fraction)):

@@ -24,7 +24,7 @@ class TrainingData:
     val: Indices
 
     @staticmethod
-    def load(data: Path, split: Path) -> "TrainingData":
-        """Read the folder of a Dataset, its images memory-mapped, and the file of a Split."""
-        dataset, parts = Dataset.load(data), Split.load(split)
+    def load(data: Path, split: Path, size: tuple[int, int]) -> "TrainingData":
+        """Read the folder of a Dataset, its images memory-mapped at a size that is there, and the file of a Split."""
+        dataset, parts = Dataset.load(data).at(size), Split.load(split)
         return TrainingData(dataset.images(), dataset.labels(), len(dataset.classes), parts.train, parts.val)

@@ -17,7 +17,9 @@ import numpy as np
 import ray
 
 from ...spaces.errors import WorkError
+from ..data import Dataset
 from ..data.training import TrainingData
+from ..images.resizing import at_size
 from ..system.backend import chosen_backend
 from ..system.files import write_bytes
 from ..values.job import EpochReport, Job, Outcome
@@ -79,7 +81,7 @@ class RayExecutor:
         self._serials = count()
         self._queue: deque[tuple[Job, float]] = deque()
         self._events: deque[Event] = deque()
-        self._data: dict[tuple[str, str], Any] = {}
+        self._data: dict[tuple[str, str, tuple[int, int]], Any] = {}
         self._last_check = time.monotonic()
         self._failed_starts = 0
         self._closed = False
@@ -158,10 +160,13 @@ class RayExecutor:
 
     def _data_of(self, job: Job) -> Any:
         """Return a reference to a job's data in the object store, of which every node gets one copy."""
-        key = job.data, job.split
+        key = job.data, job.split, job.size
         if key not in self._data:
-            data = TrainingData.load(Path(job.data), Path(job.split))
-            self._data = {key: ray.put({each.name: _plain(getattr(data, each.name)) for each in fields(data)})}
+            at_size(Dataset.load(Path(job.data)), job.size)
+            data = TrainingData.load(Path(job.data), Path(job.split), job.size)
+            # Of other images nothing is needed any more.
+            self._data = {other: kept for other, kept in self._data.items() if other[:2] == key[:2]}
+            self._data |= {key: ray.put({each.name: _plain(getattr(data, each.name)) for each in fields(data)})}
         return self._data[key]
 
     def _listen(self, timeout: float) -> None:

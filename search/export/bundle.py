@@ -7,8 +7,10 @@ from typing import Any
 
 from ...spaces.building.program import source
 from ..data import Dataset, Split
+from ..images.resizing import at_size
 from .labels import write_labels
 from .model_card import Facts, model_card
+from .preprocessing import Preprocessing
 from .verify import CHECKED, Verifier
 
 
@@ -42,9 +44,10 @@ def write_bundle(
     )
     (place / "model.py").write_text(source(candidate.architecture, batch_norm_momentum), encoding="utf-8")
     write_labels(place / "labels.txt", dataset.classes)
+    Preprocessing.of(dataset).write(place)
     program = Path(__file__).with_name("predict.py").read_text(encoding="utf-8")
     (place / "predict.py").write_text(program, encoding="utf-8")
-    images = split.examples(dataset, CHECKED)
+    images = split.examples(at_size(dataset, model.input_shape[1:3]), CHECKED)
     difference = verifier.verify(place, images, model.predict(images, verbose=0))
     card = model_card(dataclasses.replace(facts, difference=difference))
     (place / "MODEL_CARD.md").write_text(card, encoding="utf-8")

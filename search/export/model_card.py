@@ -58,11 +58,11 @@ def model_card(facts: Facts) -> str:
 
 
 def _summary(facts: Facts) -> str:
-    data = facts.study.data
+    data, input = facts.study.data, facts.candidate.architecture.input
     return (
         f"A convolutional network that distinguishes {len(data.classes)} classes in images of "
-        f"{data.input.height} x {data.input.width} pixels and {data.input.depth} "
-        f"channel{'s' if data.input.depth > 1 else ''}. "
+        f"{input.height} x {input.width} pixels and {input.depth} "
+        f"channel{'s' if input.depth > 1 else ''}. "
         f"Found and trained by Convsearch on {datetime.now(UTC):%d %B %Y}.\n\n"
         "It takes raw pixels from 0 to 255 and returns a probability for each class, in the order of "
         "`labels.txt`. Try it: `python predict.py IMAGE...`"
@@ -181,11 +181,16 @@ def _recipe(facts: Facts) -> str:
 
 
 def _limits(facts: Facts) -> str:
-    data = facts.study.data
-    size = f"{data.input.height} x {data.input.width}"
+    data, input = facts.study.data, facts.candidate.architecture.input
+    size = f"{input.height} x {input.width}"
+    fitted = {
+        "stretch": f"are stretched to {size}",
+        "crop": f"are resized, and what of them is beside the middle {size} is cut off",
+        "pad": f"are resized into {size}, with grey beside them",
+    }
     lines = [
         f"- It knows {len(data.classes)} classes and assigns one of them to any image, whatever it shows.",
-        f"- Images of another size are stretched to {size}; details lost in the process cannot be seen.",
+        f"- Images of another size {fitted[data.fit]}; details lost in the process cannot be seen.",
         "- The figures hold for images like those of the data set, and say nothing about others.",
         "- A probability is the network's own confidence; it was not calibrated.",
     ]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ...spaces.errors import InputError
 from ..data import Dataset, Split
+from ..images.resizing import at_size
 from ..study.folder import StudyFolder
 from ..study.objectives import Preference, checked_limit
 from ..study.repeats import standings
@@ -90,5 +91,5 @@ def _copy(bundle: Path, place: Path, dataset: Dataset, split: Split) -> float:
     with Verifier() as verifier:
         copy_folder(bundle, place)
         model = keras.saving.load_model(place / "model.keras", safe_mode=True)
-        images = split.examples(dataset, CHECKED)
+        images = split.examples(at_size(dataset, model.input_shape[1:3]), CHECKED)
         return verifier.verify(place, images, model.predict(images, verbose=0))

@@ -5,6 +5,7 @@ Needs Keras 3 with its backend, NumPy and Pillow; nothing of Convsearch.
 """
 
 import errno
+import json
 import os
 import stat
 import sys
@@ -47,10 +48,21 @@ class BadFileError(Exception):
     """A file that cannot be used, and why."""
 
 
-def read(path: str | Path, height: int, width: int, depth: int) -> np.ndarray:
-    """Return an image file in the model's input format: (height, width, depth), whole numbers from 0 to 255."""
+def read(
+    path: str | Path,
+    height: int,
+    width: int,
+    depth: int,
+    fit: str = "stretch",
+    size: tuple[int, int] | None = None,
+) -> np.ndarray:
+    """Return an image file in the model's input format: (height, width, depth), whole numbers from 0 to 255.
+
+    It is brought to `size` first, (height, width), as the images were before the network had a size of its own.
+    """
+    first = size or (height, width)
     with opened(path) as file:
-        file.draft(None, (2 * max(height, width), 2 * max(height, width)))  # decode a large JPEG at reduced size
+        file.draft(None, (2 * max(first), 2 * max(first)))  # decode a large JPEG at reduced size
         image = ImageOps.exif_transpose(file)
         if image.mode == "F":
             raise BadFileError("floating-point pixels; save it with 8 or 16 bits a pixel")
@@ -64,9 +76,20 @@ def read(path: str | Path, height: int, width: int, depth: int) -> np.ndarray:
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
         image = image.convert("L" if depth == 1 else "RGB")
-        if image.size != (width, height):
-            image = image.resize((width, height), Image.Resampling.LANCZOS)
+        image = brought_to(brought_to(image, *first, fit), height, width, fit)
         return np.array(image, dtype=np.uint8).reshape(height, width, depth)
+
+
+def brought_to(image: Image.Image, height: int, width: int, fit: str) -> Image.Image:
+    """Return an image at a size: stretched to it, its middle alone, or padded with grey."""
+    size = (width, height)
+    if image.size == size:
+        return image
+    if fit == "crop":
+        return ImageOps.fit(image, size, Image.Resampling.LANCZOS)
+    if fit == "pad":
+        return ImageOps.pad(image, size, Image.Resampling.LANCZOS, color=128 if image.mode == "L" else (128,) * 3)
+    return image.resize(size, Image.Resampling.LANCZOS)
 
 
 def holds_wide(image: Image.Image) -> bool:
@@ -136,7 +159,8 @@ def predict(paths: list[str]) -> list[tuple[str, float]]:
     labels = (HERE / "labels.txt").read_bytes().decode("utf-8").removesuffix("\n").split("\n")
     if len(labels) != model.output_shape[-1]:
         raise BadFileError(f"labels.txt: {len(labels)} labels, but the model has {model.output_shape[-1]} outputs")
-    images = np.stack([read(path, *model.input_shape[1:]) for path in paths])
+    how = preprocessing()
+    images = np.stack([read(path, *model.input_shape[1:], **how) for path in paths])
     shares = model.predict(images, verbose=0)
     return [(labels[row.argmax()], float(row.max())) for row in shares]
 
@@ -154,6 +178,17 @@ def imported_keras() -> Any:
         installed = ", ".join(there) or "no backend"
         raise ImportError(f"{chosen}Keras cannot start: {error} (installed: {installed}); {remedy}") from error
     return keras
+
+
+def preprocessing() -> dict[str, Any]:
+    """Return what preprocessing.json says: how images were brought to the model's input."""
+    try:
+        found = json.loads((HERE / "preprocessing.json").read_bytes())
+        return {"size": tuple(map(int, found["size"])), "fit": str(found["fit"])}
+    except FileNotFoundError:
+        raise BadFileError("preprocessing.json: no such file; it lies beside predict.py in the bundle") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadFileError(f"preprocessing.json: damaged: {error}") from None
 
 
 def one_line(text: str) -> str:

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 
 from ...spaces.errors import InputError, WorkError
-from ..images.decoding import DIM, brightest, decode, read_header
+from ..images.decoding import DIM, brightest, read_header
 from ..system.backend import import_keras
 from ..values.commands import command
 from .labels import read_labels
+from .preprocessing import preprocessing_of
 
 
 def predictions(bundle: Path, paths: list[Path]) -> list[dict[str, Any]]:
@@ -23,6 +24,7 @@ def predictions(bundle: Path, paths: list[Path]) -> list[dict[str, Any]]:
         if not (bundle / name).is_file():
             export = command("export", "STUDY", "--to", "DIR")
             raise InputError(f"{bundle}: not a bundle: it has no {name}; `{export}` writes one")
+    how = preprocessing_of(bundle)
     for path in paths:
         if not path.is_file():
             raise InputError(f"{path}: no such image")
@@ -32,9 +34,8 @@ def predictions(bundle: Path, paths: list[Path]) -> list[dict[str, Any]]:
         model = keras.saving.load_model(bundle / "model.keras", safe_mode=True)
     except (ValueError, OSError, TypeError) as error:
         raise WorkError(f"{bundle / 'model.keras'}: the model does not load: {error}") from error
-    height, width, depth = model.input_shape[1:]
     labels = read_labels(bundle / "labels.txt", model.output_shape[-1])
-    images = np.stack([decode(path, (height, width), depth) for path in paths])
+    images = np.stack([how.read(path, model.input_shape[1:]) for path in paths])
     shares = model.predict(images, verbose=0)
     return [
         {"image": str(path), "label": labels[int(row.argmax())], "confidence": float(row.max())}

@@ -7,10 +7,12 @@ Whatever the file holds becomes whole numbers from 0 to 255 at the requested siz
   16 bits of a file are used cannot be told from one image: a dark one looks the same. So all images of a source,
   and those of each of its parts, are judged together;
 - transparent pixels are composited on white;
-- the whole image is resized with an antialiasing filter (Lanczos); nothing is cropped, so the aspect ratio may
-  change.
+- it is resized with an antialiasing filter (Lanczos), and brought to the shape that is asked for: `stretch` resizes
+  each side by itself, so that the aspect ratio may change; `crop` keeps the largest part of that shape in the middle;
+  `pad` keeps the whole image, with grey on two of its sides.
 """
 
+import os
 import stat
 import warnings
 from collections.abc import Iterator
@@ -23,6 +25,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from ...spaces.errors import InputError
+from ...spaces.sizes import Fit
 from .reading import is_of_the_machine
 
 _ENDINGS = ".png .jpg .jpeg .jpe .jfif .bmp .dib .gif .tif .tiff .webp .avif .ppm .pgm .pbm .pnm .jp2 .j2k"
@@ -40,6 +43,12 @@ _FORMATS = tuple(
 
 MAX_PIXELS = 50_000_000
 """A larger image is treated as a decompression bomb or a mistake, and not decoded."""
+
+THREADS = min(32, os.cpu_count() or 1)
+"""Decoding, resizing and hashing release the GIL: threads are as good as processes, and cheaper."""
+
+PADDING = 128
+"""The grey beside an image that is padded."""
 
 DIM = 2**14
 """Where no 16-bit pixel of a source reaches this, a quarter of white, they are values of fewer bits."""
@@ -110,7 +119,7 @@ def unlike_other_16_bits(dim: str, top: int, bright: str, most: int) -> str:
     )
 
 
-def decode(source: Path | Image.Image, size: tuple[int, int], depth: int) -> NDArray[np.uint8]:
+def decode(source: Path | Image.Image, size: tuple[int, int], depth: int, fit: Fit = "stretch") -> NDArray[np.uint8]:
     """Return an image as an array (height, width, depth), 0 to 255; see the top of this file.
 
     `size` is (height, width) in pixels; `depth` is 1 for grey, 3 for colour. Raises BadImageError,
@@ -120,22 +129,39 @@ def decode(source: Path | Image.Image, size: tuple[int, int], depth: int) -> NDA
     if isinstance(source, Image.Image):
         name = "the image"
         with _problems_of(name):
-            return _to_array(source, height, width, depth)
+            return _to_array(source, height, width, depth, fit)
     with _problems_of(str(source)), _open(source) as image:
         # A JPEG can be decoded at a half, quarter or eighth of its size in a fraction of the time. Twice the
         # target size leaves the filter below all that it needs; the larger side serves for both, because the
         # image may still be rotated.
         image.draft(None, (2 * max(size), 2 * max(size)))
-        return _to_array(image, height, width, depth)
+        return _to_array(image, height, width, depth, fit)
 
 
-def _to_array(image: Image.Image, height: int, width: int, depth: int) -> NDArray[np.uint8]:
+def resized(image: NDArray[np.uint8], size: tuple[int, int], fit: Fit = "stretch") -> NDArray[np.uint8]:
+    """Return a decoded image (height, width, 1 or 3) at another size, as `decode` brings a file to it."""
+    height, width = size
+    plain = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+    return np.array(_brought_to(plain, height, width, fit), dtype=np.uint8).reshape(height, width, image.shape[2])
+
+
+def _to_array(image: Image.Image, height: int, width: int, depth: int, fit: Fit) -> NDArray[np.uint8]:
     upright = ImageOps.exif_transpose(image)
     mode = "L" if depth == 1 else "RGB"
     plain = _on_white(_eight_bits(upright)).convert(mode)
-    if plain.size != (width, height):
-        plain = plain.resize((width, height), Image.Resampling.LANCZOS)
-    return np.array(plain, dtype=np.uint8).reshape(height, width, depth)
+    return np.array(_brought_to(plain, height, width, fit), dtype=np.uint8).reshape(height, width, depth)
+
+
+def _brought_to(image: Image.Image, height: int, width: int, fit: Fit) -> Image.Image:
+    """Return an image of eight bits, grey or RGB, at a size."""
+    size, filter = (width, height), Image.Resampling.LANCZOS
+    if image.size == size:
+        return image
+    if fit == "crop":
+        return ImageOps.fit(image, size, filter)
+    if fit == "pad":
+        return ImageOps.pad(image, size, filter, color=PADDING if image.mode == "L" else (PADDING,) * 3)
+    return image.resize(size, filter)
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

@@ -1,8 +1,6 @@
 """Reads many image files: first their headers and hashes, later their pixels, in batches and in order."""
 
 import hashlib
-import os
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -15,9 +13,11 @@ from numpy.typing import NDArray
 
 from ...spaces.arithmetic import Volume
 from ...spaces.errors import InputError
-from ..data.source import BATCH_BYTES, IMAGES_OF, Batch, Role, check_image_size
+from ...spaces.sizes import Fit
+from ..data.source import BATCH_BYTES, IMAGES_OF, Batch, Role
 from .decoding import (
     DIM,
+    THREADS,
     BadImageError,
     Header,
     brightest,
@@ -29,7 +29,6 @@ from .decoding import (
 )
 from .reading import State, is_of_the_machine, require_unchanged, state_of
 
-_THREADS = min(32, os.cpu_count() or 1)
 _T = TypeVar("_T")
 _R = TypeVar("_R")
 
@@ -78,30 +77,7 @@ def _scan(file: ImageFile) -> Scan:
         return Scan(state, digest, None, f"cannot be read: {error.strerror}")
 
 
-def choose_size(
-    spec: str, headers: list[Header], image_size: tuple[int, int] | None, notes: list[str]
-) -> tuple[int, int]:
-    """Return the size for all images: the requested one, or the most common (the largest if tied)."""
-    sizes = Counter((header.height, header.width) for header in headers)
-    if image_size is not None:
-        others = len(headers) - sizes[image_size]
-        if others:
-            notes.append(
-                f"image size {image_size[0]}x{image_size[1]} as requested; "
-                f"{others:,} of {len(headers):,} images have another size and are resized"
-            )
-        return image_size
-    size, count = max(sizes.items(), key=lambda item: (item[1], item[0]))
-    check_image_size(size, f"{spec}: the most common image size")
-    if len(sizes) > 1:
-        notes.append(
-            f"image size {size[0]}x{size[1]}, the most common of {len(sizes):,} sizes "
-            f"({count:,} of {len(headers):,} images); the others are resized"
-        )
-    return size
-
-
-def decoded(spec: str, files: Sequence[ImageFile], seen: Sequence[Scan], volume: Volume) -> Iterator[Batch]:
+def decoded(spec: str, files: Sequence[ImageFile], seen: Sequence[Scan], volume: Volume, fit: Fit) -> Iterator[Batch]:
     """Decode all files in order, in batches that keep all threads busy and fit into memory.
 
     Raises:
@@ -110,9 +86,9 @@ def decoded(spec: str, files: Sequence[ImageFile], seen: Sequence[Scan], volume:
         OSError: the machine failed to read one.
     """
     _require_16_bits(spec, [file for file, scan in zip(files, seen, strict=True) if scan.header and scan.header.wide])
-    count = max(2 * _THREADS, min(1024, BATCH_BYTES // volume.size))
+    count = max(2 * THREADS, min(1024, BATCH_BYTES // volume.size))
     items = list(zip(range(len(files)), files, seen, strict=True))
-    for batch, results in _in_threads(partial(_decode_one, volume=volume), items, count):
+    for batch, results in _in_threads(partial(_decode_one, volume=volume, fit=fit), items, count):
         images = np.empty((len(batch), *volume), dtype=np.uint8)
         rows: list[int] = []
         bad: list[str] = []
@@ -149,7 +125,7 @@ def _require_16_bits(spec: str, files: Sequence[ImageFile]) -> None:
 def _brightest_of(files: Sequence[ImageFile]) -> int | None:
     """Return the brightest value of images, or the first that reaches DIM; None where all are bad."""
     found: list[int] = []
-    for _, tops in _in_threads(_brightest, files, _THREADS):
+    for _, tops in _in_threads(_brightest, files, THREADS):
         found += [top for top in tops if top is not None]
         if max(found, default=0) >= DIM:
             break
@@ -164,13 +140,13 @@ def _brightest(file: ImageFile) -> int | None:
         return None
 
 
-def _decode_one(item: tuple[int, ImageFile, Scan], volume: Volume) -> NDArray[np.uint8] | str:
+def _decode_one(item: tuple[int, ImageFile, Scan], volume: Volume, fit: Fit) -> NDArray[np.uint8] | str:
     """Return the image, or why it is bad."""
     _, file, seen = item
     if seen.header is None:
         return seen.problem
     try:
-        return decode(file.path, (volume.height, volume.width), volume.depth)
+        return decode(file.path, (volume.height, volume.width), volume.depth, fit)
     except BadImageError as error:
         return error.reason
 
@@ -181,7 +157,7 @@ def _in_threads(function: Callable[[_T], _R], items: Iterable[_T], count: int) -
     Decoding and hashing release the GIL, so threads are as good as processes here, and cheaper.
     """
     iterator = iter(items)
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
         while batch := list(islice(iterator, count)):
             with quiet():
                 results = list(pool.map(function, batch))

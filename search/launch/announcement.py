@@ -52,7 +52,7 @@ def announce(prepared: Prepared, budget: Budget, console: Console) -> None:
             "study ",
             (study.name, "bold"),
             f" in {printable(str(prepared.folder.path.parent))}\n",
-            f"data {data.name}: {data.input}, {len(data.classes)} classes ({names}) with {balance}; ",
+            f"data {data.name}: {study.input}, {len(data.classes)} classes ({names}) with {balance}; ",
             f"{data.train:,} train, {data.val:,} validation, {data.test:,} test",
         ),
         soft_wrap=True,
@@ -63,10 +63,11 @@ def announce(prepared: Prepared, budget: Budget, console: Console) -> None:
         console.print(f"  note: this is not the ./{data.source} of the current folder", soft_wrap=True)
     for note in (*data.notes, *study.warm_notes):
         console.print(f"  note: {note}", soft_wrap=True)
-    if data.input.height * data.input.width > LARGE:
+    smallest = study.sizes[0]
+    if smallest.pixels > LARGE:
         console.print(
-            f"  note: images of {data.input.height}x{data.input.width} make trials slow; "
-            "--image-size 64x64 makes them faster in proportion to the pixels",
+            f"  note: images of {smallest} make trials slow; --image-size 64x64 makes them faster in proportion to the "
+            "pixels",
             soft_wrap=True,
         )
     limits = [f"{budget.trials} trials"] if budget.trials else []
@@ -88,7 +89,7 @@ def announce(prepared: Prepared, budget: Budget, console: Console) -> None:
     if study.warm_start is not None and not finished:
         taken = counted(len(study.warm_values), "network")
         console.print(f"starts with the best of study {study.warm_start}: {taken}, fitted to this one")
-    for guess in portfolio(prepared.space, data.train):
+    for guess in portfolio(prepared.space, data.train, prepared.study.first_size):
         if guess.values is None:
             console.print(f"  note: the portfolio's '{guess.name}' is skipped: {guess.reason}")
 

@@ -10,11 +10,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from ...spaces.answers import answered
 from ...spaces.definition import FORMAT as SPACE_FORMAT
-from ...spaces.definition import Definition, dimensions, load, parse, read
+from ...spaces.definition import INPUT, Definition, dimensions, load, parse, read
 from ...spaces.errors import InputError
-from ..data.source import check_image_size, quoted
+from ...spaces.sizes import Fit, Size
+from ..data.sizes import require_usable
+from ..data.source import quoted
 from ..engines.choice import choose
 from ..loop.time_used import time_used
 from ..shared.database import Database
@@ -26,9 +27,11 @@ from ..study.record import Record
 from ..study.repeats import DEFAULT_REPEATS
 from ..study.settings import DataFacts, StudySettings, Terms
 from ..study.shared import Shared, study_of
+from ..values.answers import answered
 from .options import Options
 
 SECONDS_DIGITS = 6  # of the time of day at the end of an unnamed study's name; a number after it is shorter
+DEFAULT_FIT: Fit = "stretch"
 FIXED = ("engine", "algorithm", "pruner", "epochs", "seed", "precision")  # options whose values a study keeps
 
 
@@ -47,7 +50,7 @@ class Contract:
     definition: Definition
     space: str
     source: str
-    image_size: tuple[int, int] | None
+    fit: Fit
     skip_bad: bool
     terms: Terms
     epochs: int | None
@@ -115,17 +118,18 @@ def new_contract(home: Home, folder: StudyFolder, options: Options) -> Contract:
     if options.limit is not None:
         checked_limit(options.limit, options.all_objectives)
     text = read(name)
-    definition = answered(parse(text, name), dict(options.answers))
+    answers = _answers(options)
+    definition = answered(parse(text, name), answers)
     if options.warm_start is not None:
         if method.algorithm == "grid":
             raise InputError(f"--warm-start {options.warm_start}: a grid search tries everything, in its own order")
         home.existing(options.warm_start)
     source = _data(options)
-    _require_images(source, options.image_size)
+    require_source(source)
     terms = Terms(
         name=folder.name,
         space=Path(name).stem,
-        answers=dict(options.answers),
+        answers=answers,
         engine=method.engine,
         algorithm=method.algorithm,
         pruner=method.pruner,
@@ -139,16 +143,15 @@ def new_contract(home: Home, folder: StudyFolder, options: Options) -> Contract:
         precision="float32" if options.precision is None else options.precision,
         warm_start=options.warm_start,
     )
-    size, epochs = options.image_size, options.epochs
     return Contract(
         folder,
         definition,
         text,
         source,
-        size,
+        DEFAULT_FIT if options.fit is None else options.fit,
         options.skip_bad,
         terms,
-        epochs,
+        options.epochs,
         options.storage,
         unnamed=options.study is None,
     )
@@ -165,7 +168,8 @@ def resumed_contract(folder: StudyFolder, options: Options) -> Contract:
         choose(existing.engine, existing.algorithm, existing.pruner, len(existing.objectives))
     except InputError as error:
         raise InputError(f"{folder.file}: {error}") from error
-    definition = folder.space(existing, folder.record()).definition
+    folder.space(existing, folder.record())
+    definition = folder.definition(existing)
     text = folder.space_file.read_text(encoding="utf-8")
     if options.storage is not None and existing.storage is None:
         raise InputError(f"--storage: the study '{folder.name}' was created without it; only a new study can be shared")
@@ -181,11 +185,13 @@ def resumed_contract(folder: StudyFolder, options: Options) -> Contract:
     terms = existing.model_copy(update=changed | _limits(options, used))
     if "under" in changed and not _goes_on(folder, terms, options, used):
         _require_a_choice(terms, folder.record())
-    source, size = _data(options, existing), options.image_size or existing.data.image_size
-    _require_images(source, size)
+    source = _data(options, existing)
+    require_source(source)
     storage = existing.storage if options.storage is None else options.storage
     skip_bad = options.skip_bad or existing.data.skipped
-    return Contract(folder, definition, text, source, size, skip_bad, terms, existing.epochs, storage, existing)
+    return Contract(
+        folder, definition, text, source, existing.data.fit, skip_bad, terms, existing.epochs, storage, existing
+    )
 
 
 def joined_contract(folder: StudyFolder, options: Options, shared: Shared) -> Contract:
@@ -212,13 +218,13 @@ def joined_contract(folder: StudyFolder, options: Options, shared: Shared) -> Co
             )
     if options.class_weights and not existing.class_weights:
         raise InputError(f"--storage: the study '{existing.name}' has no --class-weights")
-    source, size = _data(options, existing), options.image_size or existing.data.image_size
+    source = _data(options, existing)
     return Contract(
         folder,
         definition,
         shared.space,
         source,
-        size,
+        existing.data.fit,
         options.skip_bad or existing.data.skipped,
         terms=existing.model_copy(update=_limits(options)),
         epochs=existing.epochs,
@@ -308,10 +314,19 @@ def _data(options: Options, existing: StudySettings | None = None) -> str:
     return options.data
 
 
-def _require_images(source: str, size: tuple[int, int] | None) -> None:
-    require_source(source)
-    if size is not None:
-        check_image_size(size, "the requested image size")
+def _answers(options: Options) -> dict[str, str]:
+    """Return the answers of a new study; --image-size is the same as one to the input size.
+
+    Raises:
+        InputError: that is answered twice, or no search can use it.
+    """
+    answers = dict(options.answers)
+    if options.image_size is None:
+        return answers
+    if INPUT in answers:
+        raise InputError(f"--image-size and --set {INPUT}={answers[INPUT]} answer the same: give one of them")
+    require_usable(options.image_size, "the requested image size")
+    return {INPUT: str(Size(*options.image_size))} | answers
 
 
 def _refuse_other_options(study: StudySettings, definition: Definition, options: Options, option: str) -> None:
@@ -325,6 +340,11 @@ def _refuse_other_options(study: StudySettings, definition: Definition, options:
                 + "\n".join(f"  {line}" for line in differences)
                 + "\nOmit --space and --set to continue with the study's own, or start a new study."
             )
+    if options.image_size is not None and study.sizes != (size := Size(*options.image_size),):
+        has = ", ".join(map(str, study.sizes))
+        raise InputError(f"--{option}: the study '{study.name}' takes its images at {has}, not at {size}")
+    if options.fit is not None and options.fit != study.data.fit:
+        raise InputError(f"--{option}: the study '{study.name}' has --fit {study.data.fit}, not {options.fit}")
     if options.objectives and checked_objectives(options.objectives) != study.objectives:
         raise InputError(
             f"--{option}: the study '{study.name}' has --objective {' --objective '.join(study.objectives)}, "

@@ -21,6 +21,7 @@ from ..values.commands import DEFAULT_HOME, HOME_VARIABLE, command
 from ..values.text import answers, expanded, numbers
 
 if TYPE_CHECKING:
+    from ...spaces.sizes import Fit
     from ..engines.choice import Method
     from ..values.job import Precision
 
@@ -98,6 +99,15 @@ def _precision(text: str) -> "Precision":
         if text == precision:
             return precision
     raise InputError(f"--precision {text}: {nearest(text, PRECISIONS)}")
+
+
+def _fit(text: str) -> "Fit":
+    from ...spaces.sizes import FITS
+
+    for fit in FITS:
+        if text == fit:
+            return fit
+    raise InputError(f"--fit {text}: {nearest(text, FITS)}")
 
 
 def _executor(text: str) -> str:
@@ -196,7 +206,16 @@ class Options:
         metavar="DIMENSION=VALUE",
     )
     image_size: tuple[int, int] | None = option(
-        "Size of all images. (default: the most common)", kind=str | None, parse=_image_size, metavar="HxW"
+        "Size of all images. (default: sizes that suit them and the time)",
+        kind=str | None,
+        parse=_image_size,
+        metavar="HxW",
+    )
+    fit: "Fit | None" = option(
+        "How images of another shape are brought to a size: stretch, crop (their middle) or pad (grey beside them). "
+        "(default: stretch)",
+        kind=str | None,
+        parse=_fit,
     )
     class_weights: bool = option("Make every class count the same in training.", "--class-weights", default=False)
     skip_bad: bool = option("Continue without unreadable images.", "--skip-bad", default=False)
@@ -278,7 +297,7 @@ class Options:
 
 def command_of(use: Callable[[Options], None]) -> Callable[..., None]:
     """Return a function for typer with a parameter for each option; it calls `use` with the parsed options."""
-    kinds = get_type_hints(Options, localns={"Precision": str})
+    kinds = get_type_hints(Options, localns={"Precision": str, "Fit": str})
     typed = {one.name: (one, one.metadata[TYPED]) for one in dataclasses.fields(Options) if TYPED in one.metadata}
 
     def run(**given: Any) -> None:

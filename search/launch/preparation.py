@@ -7,19 +7,25 @@ from importlib.metadata import PackageNotFoundError, version
 from platform import python_version
 from uuid import uuid4
 
+import numpy as np
 from rich.console import Console
 
 from ...spaces.arithmetic import BYTES_PER_VALUE
 from ...spaces.definition import FORMAT as SPACE_FORMAT
 from ...spaces.errors import InputError
+from ...spaces.sizes import Size, size_of
 from ...spaces.space import SearchSpace, Values
 from ..data import Dataset, Split, split
+from ..data.sizes import own_size
+from ..data.source import Role, Source
+from ..data.splits import HELD_OUT
 from ..loop.budget import Budget
 from ..loop.epochs import epochs_for, require_time_to_export, usual_epochs
+from ..loop.input_sizes import OnOffer, Wanted, sizes_on_offer
 from ..loop.prepared import Prepared
 from ..shared.database import Database
-from ..sources import open_data
-from ..sources.open import require_home
+from ..sources.open import require_home, scan
+from ..sources.store import stored
 from ..study.folder import StudyFolder, TakenError, hash_of
 from ..study.home import Home
 from ..study.settings import DataFacts, StudySettings, Terms
@@ -54,13 +60,13 @@ def prepare(
         require_home(contract.source, home.path, home.own)
     home.prepare()
     studies = [home.path, *home.own]  # a home that is the folder of images itself is not left out, but what is in it
-    with _counting(console, f"reading {contract.source}") as progress:
-        size, skip_bad = contract.image_size, contract.skip_bad
-        dataset = open_data(
-            contract.source, home.data, image_size=size, skip_bad=skip_bad, studies=studies, progress=progress
-        )
     folder, terms, existing = contract.folder, contract.terms, contract.existing
-    space = SearchSpace(contract.definition, dataset.input, len(dataset.classes))
+    with _counting(console, f"reading {contract.source}") as progress:
+        source = scan(contract.source, studies)
+        sizes = _sizes(contract, source, budget)
+        size = Size(*map(max, zip(*sizes.sizes, strict=True)))
+        dataset = stored(source, size, contract.fit, home.data, skip_bad=contract.skip_bad, progress=progress)
+    space = SearchSpace(contract.definition.at(*sizes.sizes), dataset.input, len(dataset.classes))
     parts = Split.load(folder.split) if contract.resumed else split(dataset, terms.seed)
     facts = _facts(dataset, parts, contract)
     if existing is not None:
@@ -68,9 +74,9 @@ def prepare(
         _refuse_another_split(contract, parts, dataset.count)
     if existing is None or terms.under != existing.under:
         _require_reachable(space, terms)
-    epochs = _epochs(contract, space, len(parts.train), budget)
+    epochs = _epochs(contract, space, sizes.first, len(parts.train), budget)
     if existing is None:
-        study = _new_study(home, contract, space, facts, parts, epochs)
+        study = _new_study(home, contract, space, sizes, facts, parts, epochs)
         if database is not None:
             study = study.model_copy(update=own(database.storage))
             directions = ["maximize", *["minimize"] * (len(terms.objectives) - 1)]
@@ -110,7 +116,13 @@ def _created(
 
 
 def _new_study(
-    home: Home, contract: Contract, space: SearchSpace, facts: DataFacts, parts: Split, epochs: int
+    home: Home,
+    contract: Contract,
+    space: SearchSpace,
+    sizes: OnOffer,
+    facts: DataFacts,
+    parts: Split,
+    epochs: int,
 ) -> StudySettings:
     terms, other = contract.terms, contract.terms.warm_start
     values: tuple[Values, ...] = ()
@@ -129,6 +141,8 @@ def _new_study(
         space_format=SPACE_FORMAT,
         space_hash=hash_of(contract.space),
         data=facts,
+        input_sizes=tuple(map(str, sizes.sizes)),
+        first_size=str(sizes.first),
         epochs=epochs,
         warm_start_id=identity,
         warm_values=values,
@@ -137,8 +151,22 @@ def _new_study(
     )
 
 
-def _epochs(contract: Contract, space: SearchSpace, images: int, budget: Budget) -> int:
+def _sizes(contract: Contract, source: Source, budget: Budget) -> OnOffer:
+    """Return the sizes at which a study takes its images: a new one those that suit it, an existing one its own."""
+    existing = contract.existing
+    if existing is not None:
+        return OnOffer(existing.sizes, size_of(existing.first_size or "") or existing.sizes[0])
+    roles = np.bincount(source.given, minlength=len(Role))
+    kept = 1.0 if roles[Role.VAL] else 1 - HELD_OUT
+    kept *= 1.0 if roles[Role.TEST] else 1 - HELD_OUT
+    images = max(1, int(kept * (roles[Role.UNDECIDED] + roles[Role.TRAIN])))
+    wanted = Wanted(source.depth, len(source.classes), images, budget.seconds, contract.epochs, budget.elapsed)
+    return sizes_on_offer(contract.definition, own_size(source.sizes), wanted)
+
+
+def _epochs(contract: Contract, space: SearchSpace, size: Size, images: int, budget: Budget) -> int:
     """Return the epochs of a trial; InputError if there is no time for what this launch has to do."""
+    space = SearchSpace(contract.definition.at(size), space.input, space.classes)
     if budget.seconds is None:
         return contract.epochs or usual_epochs(space, images)
     minutes = budget.seconds / 60
@@ -200,13 +228,13 @@ def _facts(dataset: Dataset, parts: Split, contract: Contract) -> DataFacts:
         input=dataset.input,
         classes=dataset.classes,
         folder=dataset.folder.name,
-        image_size=contract.image_size,
         train=len(parts.train),
         val=len(parts.val),
         test=len(parts.test),
         notes=dataset.notes,
         rows=dataset.rows,
         skip_bad=contract.skip_bad,
+        fit=dataset.fit,
     )
 
 

@@ -87,7 +87,7 @@ def engine_for(prepared: Prepared, budget: Budget, workers: int = 1) -> Engine:
         Costs.of(record, images).trial(candidate, epochs or study.epochs) <= budget.search_left
     )
     if study.algorithm != "grid":  # which sees everything, in its own order
-        for values in (*study.warm_values, *guesses(prepared.space, images)):
+        for values in (*study.warm_values, *guesses(prepared.space, images, study.first_size)):
             proposals.enqueue(values)
     method, costs = (study.algorithm, study.pruner, study.epochs), len(study.objectives) - 1
     if database is None:

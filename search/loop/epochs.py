@@ -31,7 +31,7 @@ def usual_epochs(space: SearchSpace, images: int) -> int:
         space: bound to the data.
         images: the number of training images.
     """
-    return max(USUAL, min(LONGEST, -(-USUAL_STEPS // _steps(_first_guess(space, images), images))))
+    return max(USUAL, min(LONGEST, -(-USUAL_STEPS // _steps(first_guess(space, images), images))))
 
 
 def epochs_for(
@@ -55,7 +55,7 @@ def epochs_for(
     Raises:
         InputError: not even one short trial fits; the message says how many minutes are needed, and what else helps.
     """
-    guess = _first_guess(space, images)
+    guess = first_guess(space, images)
     costs, seconds = Costs(images), minutes * 60
     around = max(STARTING_SECONDS, elapsed) + EXPORT_SECONDS  # reading many images takes time
     least = around + costs.trial(guess, requested or FEWEST)
@@ -88,7 +88,8 @@ def require_time_to_export(minutes: float, folder: Path) -> None:
         )
 
 
-def _first_guess(space: SearchSpace, images: int) -> Candidate:
+def first_guess(space: SearchSpace, images: int) -> Candidate:
+    """Return the network of the first trial on so many training images, by which times are predicted."""
     for values in guesses(space, images):
         return space.candidate(values)
     return space.candidate(space.draw(random.Random(0)))

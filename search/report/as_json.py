@@ -32,6 +32,7 @@ def as_json(folder: StudyFolder) -> dict[str, Any]:
             "name": data.name,
             "fingerprint": data.fingerprint,
             "input": list(data.input),
+            "input_sizes": [list(size) for size in study.sizes],
             "classes": len(data.classes),
             "train": data.train,
             "val": data.val,

@@ -86,7 +86,7 @@ def _head(study: StudySettings, record: Record) -> str:
     states = ", ".join(f"{n} {state}" for state, n in counts.items() if n) or "no trial yet"
     values = [t.value for t in sorted(record.trials.values(), key=lambda t: t.number) if t.value is not None]
     return (
-        f"study {study.name}: {data.name} {data.input}, {len(data.classes)} classes; "
+        f"study {study.name}: {data.name} {study.input}, {len(data.classes)} classes; "
         f"space {study.space}, {study.engine} {study.algorithm}\n{states}  {sparkline(values)}"
     )
 
@@ -114,12 +114,16 @@ def front_table(record: Record, repeats: Repeats, preference: Preference) -> Ren
 
 
 def best_table(record: Record) -> RenderableType:
-    """Return the best trials as a table."""
+    """Return the best trials as a table, with the size of their images where they differ in it."""
+    best = record.best(SHOWN)
+    sized = len({trial.candidate.architecture.input for trial in best}) > 1
     table = Table(title="the best trials", title_justify="left")
     for name in ("trial", "state", "validation", "gap", "epochs", "time", "parameters", "MACs"):
         table.add_column(name, justify="left" if name == "state" else "right")
+    if sized:
+        table.add_column("images", justify="right")
     table.add_column("architecture", overflow="fold")
-    for trial in record.best(SHOWN):
+    for trial in best:
         table.add_row(
             str(trial.number),
             Text(trial.state, style=STATE_STYLES[trial.state]),
@@ -129,6 +133,7 @@ def best_table(record: Record) -> RenderableType:
             duration(trial.seconds),
             f"{trial.parameters:,}",
             f"{trial.macs:,}",
+            *([str(trial.candidate.flat()["input_size"])] if sized else []),
             str(trial.candidate.architecture),
         )
     return table

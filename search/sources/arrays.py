@@ -15,7 +15,8 @@ from PIL import Image
 
 from ...spaces.arithmetic import Volume
 from ...spaces.errors import InputError
-from ..data.source import BATCH_BYTES, Batch, Role, Source, check_image_size, role_of
+from ...spaces.sizes import Fit, Size
+from ..data.source import BATCH_BYTES, Batch, Role, Source, role_of
 from ..images.decoding import MAX_PIXELS, decode
 from .labels import to_classes, whole_labels
 from .pixels import Rows, converters
@@ -60,9 +61,7 @@ def rows_per_chunk(shape: tuple[int, ...], dtype: np.dtype[Any]) -> int:
     return max(1, BATCH_BYTES // max(1, int(np.prod(shape[1:], dtype=np.int64)) * dtype.itemsize))
 
 
-def array_source(
-    name: str, spec: str, fingerprint: str, parts: Sequence[Part], image_size: tuple[int, int] | None
-) -> Source:
+def array_source(name: str, spec: str, fingerprint: str, parts: Sequence[Part]) -> Source:
     """Return the source made of these parts; InputError where images or labels have wrong shapes or types.
 
     Pixels are not read yet: that happens in `batches`.
@@ -75,27 +74,20 @@ def array_source(
                 "all must have the same size and depth."
             )
     own = volumes[0]
-    if image_size is None:
-        check_image_size((own.height, own.width), f"{spec}: the image size")
-    height, width = image_size or (own.height, own.width)
-    notes = []
-    if (height, width) != (own.height, own.width):
-        notes.append(f"image size {height}x{width} as requested; the images of {own.height}x{own.width} are resized")
     labels, classes = to_classes(
         [whole_labels(spec, p.labels_name, p.labels, p.images.name, p.images.shape[0]) for p in parts]
     )
     names = [part.part for part in parts]
-    volume = Volume(height, width, 1 if own.depth == 1 else 3)
     return Source(
         name=name,
         spec=spec,
         fingerprint=fingerprint,
-        input=volume,
+        sizes={Size(own.height, own.width): len(labels)},
+        depth=1 if own.depth == 1 else 3,
         classes=classes,
         labels=labels,
         given=np.repeat([role_of(p, names) for p in names], [part.images.shape[0] for part in parts]).astype(np.int8),
-        batches=partial(_decoded, spec, [part.images for part in parts], volume),
-        notes=tuple(notes),
+        batches=partial(_decoded, spec, [part.images for part in parts]),
         places={Role[part.part.upper()]: part.labels_name for part in parts if part.part},
     )
 
@@ -132,14 +124,14 @@ def _volume(spec: str, images: Rows) -> Volume:
     return Volume(shape[1], shape[2], shape[3] if len(shape) == 4 else 1)
 
 
-def _decoded(spec: str, arrays: Sequence[Rows], volume: Volume) -> Iterator[Batch]:
+def _decoded(spec: str, arrays: Sequence[Rows], volume: Volume, fit: Fit) -> Iterator[Batch]:
     start_row = 0
     count = max(1, BATCH_BYTES // volume.size)  # a chunk of small images may be enlarged to more than that
     for array, to_bytes in zip(arrays, converters(spec, arrays), strict=True):
         for chunk in array.chunks():
             for start in range(0, len(chunk), count):
                 pixels = to_bytes(chunk[start : start + count])
-                images = _shaped(pixels, volume)
+                images = _shaped(pixels, volume, fit)
                 rows = np.arange(start_row, start_row + len(images), dtype=np.int64)
                 yield Batch(images, rows, digests=_digests(pixels))
                 start_row += len(images)
@@ -151,7 +143,7 @@ def _digests(pixels: NDArray[np.uint8]) -> NDArray[np.uint64]:
     return np.frombuffer(b"".join(hashlib.blake2b(image, digest_size=8).digest() for image in images), np.uint64)
 
 
-def _shaped(pixels: NDArray[np.uint8], volume: Volume) -> NDArray[np.uint8]:
+def _shaped(pixels: NDArray[np.uint8], volume: Volume, fit: Fit) -> NDArray[np.uint8]:
     """Bring pixels (m, h, w) or (m, h, w, 1 or 3 or 4) to (m, *volume), by the same rules as image files."""
     if pixels.ndim == 3:
         pixels = pixels[..., np.newaxis]
@@ -161,5 +153,7 @@ def _shaped(pixels: NDArray[np.uint8], volume: Volume) -> NDArray[np.uint8]:
         pixels = pixels[..., 0]
     resized = np.empty((len(pixels), *volume), dtype=np.uint8)
     for i, image in enumerate(pixels):
-        resized[i] = decode(Image.fromarray(np.ascontiguousarray(image)), (volume.height, volume.width), volume.depth)
+        resized[i] = decode(
+            Image.fromarray(np.ascontiguousarray(image)), (volume.height, volume.width), volume.depth, fit
+        )
     return resized

@@ -13,9 +13,9 @@ from ..data.source import Source
 from .arrays import InMemory, Part, array_source, memory_fingerprint
 
 
-def read_digits(image_size: tuple[int, int] | None) -> Source:
+def read_digits() -> Source:
     """Return the digits."""
     with as_file(files(__package__) / "digits.npz") as file, np.load(file, allow_pickle=False) as arrays:
         images, labels = arrays["images"], arrays["labels"]
     parts = [Part("", InMemory("digits", images), labels, "labels")]
-    return array_source("digits", "digits", memory_fingerprint(parts), parts, image_size)
+    return array_source("digits", "digits", memory_fingerprint(parts), parts)

@@ -13,6 +13,7 @@ folder is ever read: links that lead out of it, to folders or nowhere are not fo
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -23,9 +24,10 @@ import numpy as np
 from ...spaces.arithmetic import Volume
 from ...spaces.errors import InputError
 from ...spaces.printable import printable
+from ...spaces.sizes import Fit, Size
 from ..data.source import Batch, Role, Source, bad_report, copies_note, listed, quoted, role_of
 from ..images.decoding import SUFFIXES
-from ..images.files import Scan, choose_size, decoded, scan
+from ..images.files import Scan, decoded, scan
 from ..images.walk import Walk
 
 _PARTS = {
@@ -69,7 +71,7 @@ class _File(NamedTuple):
         return inner[0] if len(inner) > 1 else b""
 
 
-def read_folder(root: Path, spec: str, image_size: tuple[int, int] | None, studies: Collection[Path] = ()) -> Source:
+def read_folder(root: Path, spec: str, studies: Collection[Path] = ()) -> Source:
     """Scan a folder of class folders: hash every image and read its header, without decoding any.
 
     `studies`, the folders where studies are kept, may be in it and are no part of the data.
@@ -83,22 +85,21 @@ def read_folder(root: Path, spec: str, image_size: tuple[int, int] | None, studi
     headers = [item.header for item in seen if item.header]
     if not headers:
         raise bad_report(spec, [f"{f.name}: {s.problem}" for f, s in zip(files, seen, strict=True)], len(files))
-    size = choose_size(spec, headers, image_size, notes)
     notes += copies_note(len(headers) - len({item.digest for item in seen if item.header}), len(files))
     folders = {file.label: file.folder for file in files}
     classes = tuple(sorted(folders, key=lambda label: (_sort_key(folders[label]), label)))
     index = {name: i for i, name in enumerate(classes)}
     parts = sorted({file.part for file in files})
-    volume = Volume(*size, 1 if all(header.grey for header in headers) else 3)
     return Source(
         name=printable(root.name),
         spec=spec,
         fingerprint=_fingerprint(files, seen),
-        input=volume,
+        sizes=Counter(Size(header.height, header.width) for header in headers),
+        depth=1 if all(header.grey for header in headers) else 3,
         classes=classes,
         labels=np.array([index[file.label] for file in files], dtype=np.int32),
         given=np.array([role_of(file.part, parts) for file in files], dtype=np.int8),
-        batches=partial(_decoded, spec, files, seen, volume, _doubt(files)),
+        batches=partial(_decoded, spec, files, seen, _doubt(files)),
         notes=tuple(notes),
         places=_places(files),
     )
@@ -270,14 +271,14 @@ def _fingerprint(files: list[_File], seen: list[Scan]) -> str:
     return total.hexdigest()
 
 
-def _decoded(spec: str, files: list[_File], seen: list[Scan], volume: Volume, doubt: str) -> Iterator[Batch]:
+def _decoded(spec: str, files: list[_File], seen: list[Scan], doubt: str, volume: Volume, fit: Fit) -> Iterator[Batch]:
     """Decode all files, unless it is doubtful what they are.
 
     That is refused here and not before: a study whose images are decoded already goes on with them.
     """
     if doubt:
         raise InputError(f"{spec}: {doubt}")
-    yield from decoded(spec, files, seen, volume)
+    yield from decoded(spec, files, seen, volume, fit)
 
 
 def _places(files: list[_File]) -> dict[Role, str]:

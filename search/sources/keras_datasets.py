@@ -38,7 +38,7 @@ _NAMES = {
 """The class names in the order of their labels, where they are more than digits."""
 
 
-def read_keras(spec: str, image_size: tuple[int, int] | None) -> Source:
+def read_keras(spec: str) -> Source:
     """Return one of `KERAS_DATASETS`, downloading it where Keras does not have it yet.
 
     Its test images are fixed; its training images are still to be split. Raises WorkError where it is neither in
@@ -50,7 +50,7 @@ def read_keras(spec: str, image_size: tuple[int, int] | None) -> Source:
         Part("train", InMemory("x_train", x_train), y_train, "y_train"),
         Part("test", InMemory("x_test", x_test), y_test, "y_test"),
     ]
-    source = array_source(name, spec, memory_fingerprint(parts), parts, image_size)
+    source = array_source(name, spec, memory_fingerprint(parts), parts)
     if name not in _NAMES:
         return source
     names = _NAMES[name].split(",")

@@ -20,8 +20,10 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...spaces.arithmetic import Volume
 from ...spaces.errors import InputError
 from ...spaces.printable import printable
+from ...spaces.sizes import Fit
 from ..data.source import Batch, Source, listed
 from ..images.reading import State, is_of_the_machine, require_unchanged, state_of
 from .arrays import Part, array_source, rows_per_chunk
@@ -98,7 +100,7 @@ class Member:
                 yield np.ascontiguousarray(array[start : start + count])
 
 
-def read_npz(path: Path, spec: str, image_size: tuple[int, int] | None) -> Source:
+def read_npz(path: Path, spec: str) -> Source:
     """Scan an `.npz` file: hash it and read its headers and labels, but not its pixels.
 
     Raises InputError where it is not an `.npz` file, is damaged, or does not hold images and labels under known names.
@@ -119,7 +121,7 @@ def read_npz(path: Path, spec: str, image_size: tuple[int, int] | None) -> Sourc
         pixels, numbers = (_read_header(path, spec, key) for key in (images, labels))
         require_labels(spec, labels, numbers.shape, numbers.dtype, images, pixels.shape[0])
         parts.append(Part(part, pixels, numbers.whole(), labels))
-    source = array_source(printable(path.stem), spec, fingerprint, parts, image_size)
+    source = array_source(printable(path.stem), spec, fingerprint, parts)
     others = [key for key in keys if not any(key in names for _, *names in chosen)]
     lost = [key for key in others if _may_be_data(path, spec, key)]
     notes = [*source.notes, f"ignored: {_shown(others)}"] if others else source.notes
@@ -128,7 +130,13 @@ def read_npz(path: Path, spec: str, image_size: tuple[int, int] | None) -> Sourc
 
 
 def _unchanged(
-    batches: Callable[[], Iterator[Batch]], path: Path, before: State, spec: str, lost: Sequence[str]
+    batches: Callable[[Volume, Fit], Iterator[Batch]],
+    path: Path,
+    before: State,
+    spec: str,
+    lost: Sequence[str],
+    volume: Volume,
+    fit: Fit,
 ) -> Iterator[Batch]:
     """Yield all batches, if no data would be `lost`, and the file is then still the one that was hashed."""
     if lost:  # not refused before: a study whose images are decoded already goes on with them
@@ -136,7 +144,7 @@ def _unchanged(
             f"{spec}: {_shown(lost)} may be images or labels, but have no known names, which are {_ACCEPTED}. Give "
             "them such names, or save the file without them."
         )
-    yield from batches()
+    yield from batches(volume, fit)
     require_unchanged(path, before, spec)
 
 

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from ...spaces.errors import InputError, nearest
 from ...spaces.printable import is_utf8
+from ...spaces.sizes import Fit, Size
 from ..data.dataset import Dataset
-from ..data.source import Source, check_image_size
+from ..data.sizes import own_size, require_usable
+from ..data.source import Source
 from .digits import read_digits
 from .folder import read_folder, require_apart
 from .keras_datasets import KERAS_DATASETS, read_keras
@@ -24,6 +26,7 @@ def open_data(
     cache: Path,
     *,
     image_size: tuple[int, int] | None = None,
+    fit: Fit = "stretch",
     skip_bad: bool = False,
     studies: Collection[Path] = (),
     progress: Progress | None = None,
@@ -33,7 +36,7 @@ def open_data(
     `spec` is `digits`, one of `keras:mnist`, `keras:fashion_mnist`, `keras:cifar10`, `keras:cifar100`, or the
     path of a folder of class folders (see folder.py) or of an `.npz` file (see npz.py). A path that looks
     like a name is written `./digits`. Images are brought to `image_size` (height, width) in pixels, by
-    default the most common size of the source (see images/decoding.py for how). `studies`, the folders of
+    default the one size that suits them (see data/sizes.py, and images/decoding.py for how). `studies`, the folders of
     studies, are not read where they are in the folder of images. `progress` is called with the number
     of images done and the total while they are decoded; a source that was decoded before is only hashed.
 
@@ -42,8 +45,25 @@ def open_data(
     the machine fails to read the source. None of them leaves partial files behind.
     """
     if image_size is not None:
-        check_image_size(image_size, "the requested image size")
-    return stored(_scanned(spec, image_size, studies), cache, skip_bad=skip_bad, progress=progress)
+        require_usable(image_size, "the requested image size")
+    source = scan(spec, studies)
+    size = own_size(source.sizes) if image_size is None else Size(*image_size)
+    require_usable(size, f"{spec}: the size of the images")
+    return stored(source, size, fit, cache, skip_bad=skip_bad, progress=progress)
+
+
+def scan(spec: str, studies: Collection[Path] = ()) -> Source:
+    """Return the source that `spec` names, without decoding its images; the arguments are those of `open_data`.
+
+    Raises InputError where it cannot be used, and WorkError or OSError where the machine fails to read it.
+    """
+    require_source(spec)
+    if spec == BUILT_IN:
+        return read_digits()
+    if spec in KERAS_DATASETS:
+        return read_keras(spec)
+    path = _path(spec)
+    return read_folder(path, spec, studies) if path.is_dir() else read_npz(path, spec)
 
 
 def require_source(spec: str) -> None:
@@ -93,16 +113,6 @@ def _path(spec: str) -> Path:
     if not is_utf8(spec):  # a study stores it as text, to find the images again
         raise InputError(f"{spec}: the path is not valid UTF-8; rename it, or use a link with another name.")
     return path
-
-
-def _scanned(spec: str, image_size: tuple[int, int] | None, studies: Collection[Path]) -> Source:
-    require_source(spec)
-    if spec == BUILT_IN:
-        return read_digits(image_size)
-    if spec in KERAS_DATASETS:
-        return read_keras(spec, image_size)
-    path = _path(spec)
-    return read_folder(path, spec, image_size, studies) if path.is_dir() else read_npz(path, spec, image_size)
 
 
 def _unknown(spec: str) -> str:

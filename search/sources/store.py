@@ -2,19 +2,21 @@
 
 import errno
 import hashlib
-import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...spaces.arithmetic import Volume
 from ...spaces.errors import InputError, WorkError
+from ...spaces.sizes import Fit, Size
 from ..data.dataset import Dataset
+from ..data.sizes import resized_note
 from ..data.source import COPIES, Batch, Source, bad_report, check_classes, class_notes, copies_note
+from ..data.writer import ImageWriter
 from ..system.files import partial_folder, publish
 from ..system.lock import locked
 from .white import DARK_NOTE, Brightest
@@ -23,18 +25,19 @@ Progress = Callable[[int, int], None]
 """Called with the number of images done and the total."""
 
 
-def stored(source: Source, cache: Path, *, skip_bad: bool, progress: Progress | None) -> Dataset:
-    """Return the data set of a source, decoding it into `cache` only if that has not been done before.
+def stored(source: Source, size: Size, fit: Fit, cache: Path, *, skip_bad: bool, progress: Progress | None) -> Dataset:
+    """Return the data set of a source at a size, decoding it into `cache` only if that has not been done before.
 
     Everything is written to a temporary folder, which is renamed at the end; so whatever is found is complete, and a
     failed or interrupted import leaves nothing behind. Raises one InputError for all unreadable images, unless
     `skip_bad`; WorkError where the disk is full or not writable, or the source cannot be read at the moment.
     """
     check_classes(source)
-    folder = cache / f"{source.fingerprint[:16]}-{source.input}"
+    volume = Volume(*size, source.depth)
+    folder = cache / f"{source.fingerprint[:16]}-{volume}{'' if fit == 'stretch' else f'-{fit}'}"
     try:
         found = _found(folder, source)
-        dataset = _build(source, cache, folder, skip_bad, progress) if found is None else found
+        dataset = _build(source, volume, fit, cache, folder, skip_bad, progress) if found is None else found
     except OSError as error:
         raise WorkError(f"{source.spec}: the images cannot be kept in {cache}: {_reason(error)}") from error
     if dataset.bad and not skip_bad:
@@ -48,7 +51,9 @@ def _notes(source: Source, dataset: Dataset) -> tuple[str, ...]:
 
     Earlier versions stored all notes with the arrays; only those on the pixels cannot be made anew.
     """
-    notes = [*source.notes, *class_notes(dataset.classes, dataset.labels(), dataset.given, source.places)]
+    resized = resized_note(source.sizes, Size(dataset.input.height, dataset.input.width))
+    notes = [] if resized is None else [resized]
+    notes += [*source.notes, *class_notes(dataset.classes, dataset.labels(), dataset.given, source.places)]
     # That on copies is made anew of files, and kept of arrays.
     notes += [n for n in dataset.notes if n.startswith(DARK_NOTE) or (COPIES in n and n not in source.notes)]
     bad, total = dataset.bad, len(source.labels)
@@ -65,30 +70,34 @@ def _found(folder: Path, source: Source) -> Dataset | None:
     return dataset if dataset.fingerprint == source.fingerprint else None
 
 
-def _build(source: Source, cache: Path, folder: Path, skip_bad: bool, progress: Progress | None) -> Dataset:
+def _build(
+    source: Source, volume: Volume, fit: Fit, cache: Path, folder: Path, skip_bad: bool, progress: Progress | None
+) -> Dataset:
     cache.mkdir(parents=True, exist_ok=True)
-    needed, free = len(source.labels) * source.input.size, shutil.disk_usage(cache).free
+    needed, free = len(source.labels) * volume.size, shutil.disk_usage(cache).free
     if needed > free:
         raise WorkError(
-            f"{source.spec}: {len(source.labels):,} images of {source.input} need {needed / 1e9:.1f} GB "
+            f"{source.spec}: {len(source.labels):,} images of {volume} need {needed / 1e9:.1f} GB "
             f"in {cache}, where {free / 1e9:.1f} GB are free. Make room, choose another --home, "
             "or a smaller --image-size."
         )
     with partial_folder(cache) as unfinished:
-        dataset = _write(source, unfinished, skip_bad, progress)
+        dataset = _write(source, volume, fit, unfinished, skip_bad, progress)
         _publish(unfinished, folder, source)
     return replace(dataset, folder=folder)
 
 
-def _write(source: Source, folder: Path, skip_bad: bool, progress: Progress | None) -> Dataset:
+def _write(
+    source: Source, volume: Volume, fit: Fit, folder: Path, skip_bad: bool, progress: Progress | None
+) -> Dataset:
     total = len(source.labels)
     bad: list[str] = []
     kept: list[NDArray[np.int64]] = []
     digests: list[NDArray[np.uint64]] = []
     brightest = Brightest()
     done = 0
-    with _ImageWriter(folder / "images.npy", source.input) as writer:
-        for batch in _read(source):
+    with ImageWriter(folder / "images.npy", volume) as writer:
+        for batch in _read(source, volume, fit):
             bad += batch.bad
             brightest.add(batch.images, source.given[batch.rows])
             digests.append(batch.digests)
@@ -111,22 +120,23 @@ def _write(source: Source, folder: Path, skip_bad: bool, progress: Progress | No
         name=source.name,
         source=source.spec,
         fingerprint=source.fingerprint,
-        input=source.input,
+        input=volume,
         count=len(rows),
         classes=source.classes,
         folder=folder,
         notes=notes,
         bad=tuple(bad),
         rows=hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest(),
+        fit=fit,
     )
     (folder / "data.json").write_text(dataset.to_json(), encoding="utf-8")
     return dataset
 
 
-def _read(source: Source) -> Iterator[Batch]:
+def _read(source: Source, volume: Volume, fit: Fit) -> Iterator[Batch]:
     """Yield the source's batches; WorkError where the machine fails to read them: nothing is wrong with the cache."""
     try:
-        yield from source.batches()
+        yield from source.batches(volume, fit)
     except OSError as error:
         raise WorkError(f"{source.spec}: the images cannot be read: {_reason(error)}") from error
 
@@ -147,39 +157,3 @@ def _publish(unfinished: Path, folder: Path, source: Source) -> None:
             with partial_folder(cache) as aside:
                 folder.rename(aside)  # left by another version, or damaged
                 publish(unfinished, folder)
-
-
-class _ImageWriter:
-    """Writes images.npy batch by batch; the total number of images need not be known in advance.
-
-    Plain writes rather than a memory-mapped array, whose dirty pages would count as this process's memory.
-    """
-
-    def __init__(self, path: Path, image: tuple[int, ...]) -> None:
-        self._stream = path.open("wb")
-        self._image = image
-        self._count = 0
-        self._write_header()
-
-    def append(self, images: NDArray[np.uint8]) -> None:
-        """Append images (m, height, width, depth)."""
-        self._stream.write(np.ascontiguousarray(images).data)
-        self._count += len(images)
-
-    def _write_header(self) -> None:
-        # NumPy leaves room in the header for the first axis to grow, so it can be rewritten in place.
-        header = {"descr": "|u1", "fortran_order": False, "shape": (self._count, *self._image)}
-        self._stream.seek(0)
-        np.lib.format.write_array_header_1_0(self._stream, header)
-
-    def __enter__(self) -> "_ImageWriter":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None:
-            self._write_header()
-            self._stream.flush()
-            os.fsync(self._stream.fileno())
-        self._stream.close()

@@ -188,7 +188,8 @@ class StudyFolder:
         Raises:
             InputError: see `definition`; or a trial of the record, if one is given, is not of this space.
         """
-        space = SearchSpace(self.definition(study), study.data.input, len(study.data.classes))
+        definition = self.definition(study).at(*study.sizes)
+        space = SearchSpace(definition, study.data.input, len(study.data.classes))
         for trial in record.trials.values() if record is not None else ():
             for name, value in trial.values.items():
                 if name not in space.dimensions or not space.dimensions[name].has(value):
@@ -209,7 +210,7 @@ class StudyFolder:
         Raises:
             InputError: its space has another format, cannot be read, or is not the one that the study began with.
         """
-        from ...spaces.answers import answered
+        from ..values.answers import answered
 
         if study.space_format != SPACE_FORMAT:
             raise InputError(

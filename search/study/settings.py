@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from ...spaces.architecture import Input
 from ...spaces.printable import printable_lines
+from ...spaces.sizes import MAX_SIDE, Fit, Size, size_of
 from ...spaces.space import Values
 from ..values.bounds import Count, Finite, Moment
 from ..values.job import Precision
@@ -18,6 +19,13 @@ NAMESPACE = UUID("8b6f0a52-6a2e-4c0a-9d3e-3f1f5a7c2b10")  # of identities that a
 IDENTITY = r"^[0-9a-f]{32}$"
 DERIVED = 5  # the version of UUIDs that are derived from a text (RFC 9562); those of new studies are random
 FORMAT = 2  # of study.yaml; a study of another format is refused, not guessed at
+
+
+def _size(word: str) -> str:
+    size = size_of(word)
+    if size is None or not all(1 <= side <= MAX_SIDE for side in size):
+        raise ValueError(f"{word!r} is not a size of images, such as 64x96")
+    return word
 
 
 class DataFacts(BaseModel):
@@ -35,7 +43,8 @@ class DataFacts(BaseModel):
     input: Input
     classes: Annotated[tuple[Printable, ...], Field(min_length=2)]
     folder: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")  # nothing that leads out of the home
-    image_size: tuple[int, int] | None
+    image_size: tuple[int, int] | None = None  # that was asked for, in studies of earlier versions
+    fit: Fit = "stretch"
     train: Count
     val: Count
     test: Count
@@ -107,10 +116,12 @@ class StudySettings(Terms):
 
     `id` is the study's identity, which tells it from others of its name, in MLflow and in a database; studies of
     earlier versions, which had none, get one that all their loops derive alike. `space_hash` tells whether that file is
-    still the one that the study began with; None where an earlier version did not store it. `warm_start_id` is the
-    identity of the study with whose best this one starts, None where there is none or an earlier version did not store
-    it; `warm_notes` tell what that one knows of the test images. `storage` is the database of a shared study, without a
-    password, and `loop` the name of this home's loop in it.
+    still the one that the study began with; None where an earlier version did not store it. `input_sizes` are the sizes
+    at which candidates may take their images, and `first_size` is that of the portfolio; a study of an earlier version
+    has none, and takes all images at the size of its data. `warm_start_id` is the identity of the study with whose best
+    this one starts, None where there is none or an earlier version did not store it; `warm_notes` tell what that one
+    knows of the test images. `storage` is the database of a shared study, without a password, and `loop` the name of
+    this home's loop in it.
     """
 
     id: str = Field(pattern=IDENTITY)
@@ -119,6 +130,8 @@ class StudySettings(Terms):
     space_format: int = 1
     space_hash: str | None = None
     data: DataFacts
+    input_sizes: tuple[Annotated[str, AfterValidator(_size)], ...] = ()
+    first_size: Annotated[str, AfterValidator(_size)] | None = None
     epochs: Annotated[Count, Field(ge=1)]
     warm_start_id: Annotated[str, Field(pattern=IDENTITY)] | None = None
     warm_values: tuple[Values, ...] = ()
@@ -137,6 +150,18 @@ class StudySettings(Terms):
         fingerprint = facts.get("fingerprint") if isinstance(facts, dict) else getattr(facts, "fingerprint", None)
         text = f"{values.get('name')}\n{values.get('created_at')}\n{fingerprint}"
         return {**values, "id": uuid5(NAMESPACE, printable_lines(text)).hex}
+
+    @property
+    def sizes(self) -> tuple[Size, ...]:
+        """The sizes at which its candidates may take their images."""
+        words = self.input_sizes or (f"{self.data.input.height}x{self.data.input.width}",)
+        return tuple(size for word in words if (size := size_of(word)) is not None)
+
+    @property
+    def input(self) -> str:
+        """The volumes at which its candidates may take their images, for people: `32x43 to 96x128x3`."""
+        smallest, *others = self.sizes
+        return f"{smallest} to {self.data.input}" if others else str(self.data.input)
 
     @property
     def is_of_before(self) -> bool:

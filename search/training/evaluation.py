@@ -13,7 +13,7 @@ MOST_MISTAKES = 100  # that are listed
 
 
 def evaluate(model: Any, dataset: Dataset, indices: NDArray[np.int64]) -> Evaluation:
-    """Evaluate a model on the images `indices` of a data set."""
+    """Evaluate a model on the images `indices` of a data set, which has them at the size of the model's input."""
     from .batches import Batches  # Keras
 
     labels, classes = dataset.labels(), len(dataset.classes)

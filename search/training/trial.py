@@ -37,7 +37,8 @@ def train(
         job: what to train.
         report: called with each epoch; returns whether to continue.
         stop_now: called after each batch; True ends the training in the middle of an epoch.
-        data: the arrays of `job.data` and `job.split`, if they are in memory already; otherwise they are read.
+        data: the arrays of `job.data` and `job.split`, if they are in memory already; otherwise they are read: that of
+            the images at the candidate's size has to be there.
 
     Returns:
         the outcome; it is `failed`, with the reason, if the loss became NaN or infinite or Keras raised an error.
@@ -60,7 +61,7 @@ def _train(job: Job, report: Report, stop_now: Callable[[], bool], data: Trainin
     keras.backend.clear_session()
     keras.config.set_dtype_policy(job.precision)
     keras.utils.set_random_seed(job.seed + job.begin)
-    data = data or TrainingData.load(Path(job.data), Path(job.split))
+    data = data or TrainingData.load(Path(job.data), Path(job.split), job.size)
     images, labels, classes = data.images, data.labels, data.classes
     recipe = job.candidate.recipe
     rows = np.concatenate([data.train, data.val]) if job.with_validation else data.train

@@ -85,6 +85,12 @@ class Job(Message):
     checkpoint: Checkpoint | None = None
 
     @property
+    def size(self) -> tuple[int, int]:
+        """The height and width at which the candidate takes its images."""
+        input = self.candidate.architecture.input
+        return input.height, input.width
+
+    @property
     def begin(self) -> int:
         """How many epochs were trained before."""
         return 0 if self.checkpoint is None else self.checkpoint.epochs

@@ -36,6 +36,7 @@ def publish(folder: StudyFolder, parent: str) -> dict[str, str]:
     from ..data import Dataset, Split
     from ..delivery.tracking import Tracker
     from ..engines.importance import importances
+    from ..images.resizing import at_size
 
     study, record, result = folder.read(), folder.record(), folder.result()
     assert result is not None, "a study is published when it has a result"
@@ -53,6 +54,7 @@ def publish(folder: StudyFolder, parent: str) -> dict[str, str]:
     if standing.spread is not None:
         figures |= {"mean_val_accuracy": standing.mean, "val_accuracy_spread": standing.spread}
     model = import_keras().saving.load_model(folder.bundle / "model.keras", safe_mode=True)
-    example = Split.load(folder.split).examples(Dataset.load(folder.data(study)), 2).astype("float32")
+    dataset = at_size(Dataset.load(folder.data(study)), model.input_shape[1:3])
+    example = Split.load(folder.split).examples(dataset, 2).astype("float32")
     model_uri = tracker.log_model(parent, model, example, figures)
     return {"model_uri": model_uri, "mlflow": tracker.uri, "store": tracker.store}

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..data import Dataset, Split
 from ..export.verify import Verifier
+from ..images.resizing import at_size
 from ..study.folder import StudyFolder
 from ..study.objectives import front
 from ..study.record import Record
@@ -48,7 +49,7 @@ def test_and_export(folder: StudyFolder, winner: Winner) -> tuple[Evaluation, fl
         images = len(split.train) + (len(split.val) if winner.with_validation else 0)
         model, momentum = trained_model(winner.candidate, winner.weights, images)
         folder.note_test(winner.trial.number)
-        test = evaluate(model, dataset, split.test)
+        test = evaluate(model, at_size(dataset, model.input_shape[1:3]), split.test)
         seconds = time.monotonic() - began
         standing = folder.repeats().standing(winner.trial)
         facts = Facts(

@@ -12,6 +12,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from ..data.dataset import Dataset
+from ..images.resizing import at_size
 from ..system.backend import import_keras
 from ..values.job import EpochReport, Job
 
@@ -98,6 +100,7 @@ def main(connection: Connection) -> None:
                 if not log_is_open:
                     _write_to(message["log"])
                     log_is_open = True
+                at_size(Dataset.load(Path(job.data)), job.size)
                 outcome = train(job, line.report, line.stop_now)
             except DeviceFullError as error:
                 line.send(lost=str(error))

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from ..definition import INPUT
 from ..dimension import Choice, Dimension, Options
 from ..space import SearchSpace, Values
 
@@ -37,8 +38,14 @@ def entries() -> dict[str, dict[str, Any]]:
     return {name: common | entry for name, entry in found.items()} | {COMMON: common}
 
 
-def portfolio(space: SearchSpace, images: int) -> Iterator[Guess]:
-    """Yield each entry in its order, as this space has it; `images` is how many there are to train on."""
+def portfolio(space: SearchSpace, images: int, size: str | None = None) -> Iterator[Guess]:
+    """Yield each entry in its order, as this space has it.
+
+    Args:
+        space: bound to the images.
+        images: how many there are to train on.
+        size: that at which they are taken; by default the smallest of the space.
+    """
     for name, entry in entries().items():
         if name == COMMON:
             continue
@@ -47,26 +54,26 @@ def portfolio(space: SearchSpace, images: int) -> Iterator[Guess]:
             depths = f"{min(allowed)} to {max(allowed)}" if len(allowed) > 1 else str(allowed[0])
             yield Guess(name, None, f"it has {count} layers, the space allows {depths}")
             continue
-        values = fitted(space, entry, images)
+        values = fitted(space, entry, images, size)
         yield Guess(name, values, "" if values else "it exceeds the limits even with an eighth of its filters")
 
 
-def guesses(space: SearchSpace, images: int) -> Iterator[Values]:
-    """Yield the fitted values of those entries that the space allows; `images` is how many there are to train on."""
-    for guess in portfolio(space, images):
+def guesses(space: SearchSpace, images: int, size: str | None = None) -> Iterator[Values]:
+    """Yield the fitted values of those entries that the space allows; the arguments are those of `portfolio`."""
+    for guess in portfolio(space, images, size):
         if guess.values is not None:
             yield guess.values
 
 
-def fitted(space: SearchSpace, entry: Mapping[str, Any], images: int) -> Values | None:
+def fitted(space: SearchSpace, entry: Mapping[str, Any], images: int, size: str | None = None) -> Values | None:
     """Return the values of an entry in a space, with as many of its filters as the limits allow, or None."""
-    batch = {"batch_size": min(entry["batch_size"], max(1, images // STEPS))}
+    ours = {"batch_size": min(entry["batch_size"], max(1, images // STEPS))} | ({INPUT: size} if size else {})
     pools = any(
         key.endswith(".pooling") and not key.startswith("head.") and dimension.values != ("none",)
         for key, dimension in space.all_dimensions.items()
     )
     for divisor in NARROWER:
-        preferred = _preferred({**entry, **batch}, divisor, pools)
+        preferred = _preferred({**entry, **ours}, divisor, pools)
         values = space.fit({key: _nearest(key, dimension, preferred) for key, dimension in space.dimensions.items()})
         if space.excess(space.candidate(values)) is None:
             return values

@@ -431,7 +431,7 @@ def test_resume_with_other_data_says_what_differs(finished: Finished, tmp_path: 
     message = refused_by(*resume, "--data", tmp_path / "other.npz")
     assert "is not the data that the study 'first' was created with: its classes are '0', '1', the study has" in message
     message = refused_by(*resume, "--image-size", "16x16")
-    assert "its input is 16x16x1, the study has 8x8x1" in message
+    assert "the study 'first' takes its images at 8x8, not at 16x16" in message
     assert untouched(finished) == before
 
 

@@ -323,7 +323,7 @@ def test_a_loop_with_other_options_data_or_engine_is_refused_with_both_values(fo
     for options, told in (
         (("--seed", 5), "--storage: the study 'digits' has --seed 0, not 5"),
         (("--space", "classic"), "--storage: the study 'digits' has a different space from classic:\n"),
-        (("--image-size", "16x16"), "--storage: digits is not the data that the study 'digits' was created with: its "),
+        (("--image-size", "16x16"), "--storage: the study 'digits' takes its images at 8x8, not at 16x16"),
     ):
         done = typed("run", "--study", "digits", "--storage", four.address, *options, "--home", tmp_path / "home")
         assert done.returncode == 2, done.stderr

@@ -23,7 +23,15 @@ from convsearch.search.values.proposal import State
 from convsearch.spaces.architecture import Architecture, Candidate
 
 STATES: tuple[State, ...] = ("complete", "pruned", "failed", "interrupted", "running")
-BUNDLE = ["MODEL_CARD.md", "architecture.json", "labels.txt", "model.keras", "model.py", "predict.py"]
+BUNDLE = [
+    "MODEL_CARD.md",
+    "architecture.json",
+    "labels.txt",
+    "model.keras",
+    "model.py",
+    "predict.py",
+    "preprocessing.json",
+]
 
 
 @pytest.fixture(scope="module")

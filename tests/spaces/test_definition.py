@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from convsearch.spaces.answers import answered
+from convsearch.search.values.answers import answered
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import Definition, dimensions, load, parse
 from convsearch.spaces.dimension import Choice, Options, Range
@@ -61,7 +61,7 @@ def test_an_unknown_key_is_answered_with_the_nearest_and_its_line() -> None:
             "my.yaml:2: unknown key 'recipe.lerning_rate': did you mean 'learning_r",
         ),
         ("layers: 2\nhead: {zzz: 1}", "my.yaml:2: unknown key 'head.zzz': Known: pooling, hidden_layers, units"),
-        ("layers: 2\n7: 1", "my.yaml:2: unknown key '7': Known: description, layers"),
+        ("layers: 2\n7: 1", "my.yaml:2: unknown key '7': Known: description, input_size, layers"),
     ],
 )
 def test_unknown_keys_are_answered_in_every_section(text: str, expected: str) -> None:
@@ -208,7 +208,7 @@ def test_a_learning_rate_may_be_written_as_1e_3() -> None:
         ('layers: !!int ""', "my.yaml: this is not valid YAML: "),
         ("layers: !!timestamp x", "my.yaml: this is not valid YAML: "),
         ("layers: 2\nhead: &a {units: *a}", "my.yaml: an alias (`*name`) refers to itself"),
-        ("", "my.yaml: a space is a YAML mapping with these keys: description, layers, all_layers"),
+        ("", "my.yaml: a space is a YAML mapping with these keys: description, input_size, layers, all_layers"),
         ("- layers", "my.yaml: a space is a YAML mapping"),
         ("layers", "my.yaml: a space is a YAML mapping"),
     ],
@@ -404,7 +404,9 @@ def test_fewer_layers_may_be_set_than_have_exceptions() -> None:
 )
 def test_set_answers_an_unknown_name_with_the_nearest(name: str, nearest: str) -> None:
     message = set_refused(name, "1")
-    assert message.startswith(f"--set {name}: the space has no such dimension: did you mean '{nearest}'? Known: layers")
+    assert message.startswith(
+        f"--set {name}: the space has no such dimension: did you mean '{nearest}'? Known: input_size, layers"
+    )
 
 
 def test_set_knows_no_layer_beyond_the_space_and_no_key_that_all_layers_share() -> None:

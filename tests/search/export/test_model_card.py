@@ -42,7 +42,6 @@ def card(
         input=input,
         classes=tuple(classes),
         folder="data",
-        image_size=None,
         train=60,
         val=20,
         test=20,

@@ -34,9 +34,11 @@ import convsearch.search.export
 from convsearch.search.command import predict as command
 from convsearch.search.export.labels import write_labels
 from convsearch.search.export.predictions import dim_note, predictions
+from convsearch.search.export.preprocessing import Preprocessing
 from convsearch.search.images.decoding import BadImageError, decode
 from convsearch.search.system.backend import import_keras
 from convsearch.spaces.errors import InputError
+from convsearch.spaces.sizes import FITS
 
 SHIPPED = Path(convsearch.search.export.__file__).with_name("predict.py")
 CLASSES = ["a\u2028b", "c\rd", "last"]
@@ -65,6 +67,10 @@ def test_an_image_is_read_as_the_search_read_it(program: ModuleType, save: Save,
         assert found.shape == (height, width, depth)
         assert found.dtype == np.uint8
         assert np.array_equal(found, decode(path, (height, width), depth))
+        for fit in FITS:
+            found = program.read(path, height, width, depth, fit, (16, 10))
+            how = Preprocessing(size=(16, 10), fit=fit)
+            assert np.array_equal(found, how.read(path, (height, width, depth)))
 
 
 @pytest.mark.parametrize("save", BAD, ids=lambda save: save.__name__)
@@ -165,6 +171,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model.layers[-1].bias.assign([0.0, 0.0, 9.0])
     model.save(folder / "model.keras")
     write_labels(folder / "labels.txt", CLASSES)
+    Preprocessing(size=(12, 12)).write(folder)
     shutil.copy(SHIPPED, folder)
     return folder
 

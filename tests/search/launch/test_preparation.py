@@ -146,10 +146,13 @@ def begun(
     resume: bool = False,
     epochs: int | None = None,
     seconds: float | None = None,
+    image_size: tuple[int, int] | None = None,
 ) -> StudySettings:
     """Create a study with these images, or go on with it; return its settings."""
     source = None if resume else str(data)
-    options = Options(home=home.path, data=source, space="tiny", study=name, resume=resume, epochs=epochs)
+    options = Options(
+        home=home.path, data=source, space="tiny", study=name, resume=resume, epochs=epochs, image_size=image_size
+    )
     folder = folder_of(home, options)
     contract = resumed_contract(folder, options) if resume else new_contract(home, folder, options)
     with ExitStack() as held:
@@ -252,7 +255,7 @@ def test_without_time_for_a_trial_a_study_that_keeps_its_epochs_and_images_is_no
     images = make_classes(tmp_path / "set", {"cat": 3, "dog": 3}, height=129, width=128)
     home = Home(tmp_path / "home")
     with pytest.raises(InputError, match=r"--minutes [\d.]+, or fewer --epochs, or --image-size 64x64\. "):
-        begun(home, images, "one", epochs=1_000_000, seconds=3600)
-    begun(home, images, "one", epochs=1_000_000)
+        begun(home, images, "one", epochs=1_000_000, seconds=3600, image_size=(129, 128))
+    begun(home, images, "one", epochs=1_000_000, image_size=(129, 128))
     with pytest.raises(InputError, match=r"use at least --minutes [\d.]+\. "):
         begun(home, images, "one", resume=True, seconds=3600)

@@ -112,7 +112,6 @@ def study(home: Path, name: str, fingerprint: str, *trials: Trial, parts: Split 
         input=Volume(8, 8, 1),
         classes=tuple("0123456789"),
         folder="mine",
-        image_size=None,
         train=80,
         val=10,
         test=10,

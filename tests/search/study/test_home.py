@@ -31,7 +31,6 @@ def study(name: str = "mine", **more: object) -> StudySettings:
         input=Volume(8, 8, 1),
         classes=("zero", "größer", "1e5", "off"),
         folder="ffff-8x8x1",
-        image_size=None,
         train=3,
         val=2,
         test=1,

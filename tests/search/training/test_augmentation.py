@@ -10,10 +10,10 @@ from convsearch.search.sources import open_data
 from convsearch.search.study.trial import Trial
 from convsearch.search.training.augmentation import augmentations, mirrored, shifted
 from convsearch.search.training.trial import train
+from convsearch.search.values.answers import answered
 from convsearch.search.values.job import Job, Length, Probes
 from convsearch.search.values.proposal import Proposal
 from convsearch.search.winner.recipe import UNSURE, for_long_training, is_worth_adding
-from convsearch.spaces.answers import answered
 from convsearch.spaces.architecture import Architecture, Candidate, Head, Layer, Recipe
 from convsearch.spaces.definition import load
 from convsearch.spaces.space import SearchSpace

@@ -7,8 +7,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from .definition import LAYER_KEYS, Definition, Section, dimensions, load_yaml
-from .errors import InputError, nearest
+from ...spaces.definition import INPUT, LAYER_KEYS, Definition, Section, dimensions, load_yaml
+from ...spaces.errors import InputError, nearest
 
 
 def answered(definition: Definition, answers: Mapping[str, str]) -> Definition:
@@ -38,6 +38,8 @@ def _answer(definition: Definition, name: str, value: Any) -> dict[str, Any]:
     section, _, key = name.rpartition(".")
     if section.startswith("layer"):
         _answer_layer(data, section.removeprefix("layer"), key, value)
+    elif name == INPUT:
+        data[INPUT] = value
     elif name == "layers":
         data["layers"] = value
         most = Definition.model_validate({"layers": value}).most_layers
