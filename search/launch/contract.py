@@ -13,7 +13,7 @@ from typing import Any
 from ...spaces.definition import FORMAT as SPACE_FORMAT
 from ...spaces.definition import INPUT, Definition, dimensions, load, parse, read
 from ...spaces.errors import InputError
-from ...spaces.sizes import Fit, Size
+from ...spaces.sizes import AUTO, Fit, Size
 from ..data.sizes import require_usable
 from ..data.source import quoted
 from ..engines.choice import choose
@@ -333,6 +333,8 @@ def _refuse_other_options(study: StudySettings, definition: Definition, options:
     """Raise an InputError if a given option contradicts the study's settings; `option` is for the message."""
     if options.space is not None or options.answers:
         wanted = answered(definition if options.space is None else load(options.space), dict(options.answers))
+        if wanted.input_size.values == (AUTO,):  # nothing was said of sizes: --image-size is looked at below
+            wanted = wanted.model_copy(update={INPUT: definition.input_size})
         if differences := _differences(definition, wanted):
             raise InputError(
                 f"--{option}: the study '{study.name}' has a different space from "
