@@ -94,7 +94,7 @@ class _Domain(Domain):
         return found
 
     def __str__(self) -> str:
-        return f"{AUTO}, sizes as 64x96 (height x width), or the shorter side, from 1 to {MAX_SIDE}"
+        return f"a size as 64x96 (height x width), or the shorter side alone, from 1 to {MAX_SIDE}"
 
 
 INPUT_SIZE = _Domain(1, MAX_SIDE, words=(AUTO,), finite=True)

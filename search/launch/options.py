@@ -216,6 +216,7 @@ class Options:
         "(default: stretch)",
         kind=str | None,
         parse=_fit,
+        metavar="stretch|crop|pad",
     )
     class_weights: bool = option("Make every class count the same in training.", "--class-weights", default=False)
     skip_bad: bool = option("Continue without unreadable images.", "--skip-bad", default=False)

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from ...spaces.drawing.text import draw_text
 from ...spaces.space import SearchSpace
+from ..data.source import listed
 
 SAMPLE = 1000  # random candidates behind the spread
 EXAMPLES = 3
@@ -28,6 +29,7 @@ def checked(space: SearchSpace, seed: int = 0) -> dict[str, Any]:
     }
     return {
         "input": list(space.input),
+        "input_sizes": list(space.sizes),
         "dimensions": len(space.dimensions),
         "continuous": space.continuous,
         "architectures": space.architectures,
@@ -56,7 +58,7 @@ def check(found: dict[str, Any], width: int) -> RenderableType:
     """Return what `checked` found as text, a table and three drawings."""
     bound = "exactly" if found["architectures_are"] == "exactly" else "at most"
     lines = [
-        f"valid: it can be built on {'x'.join(map(str, found['input']))}",
+        f"valid: it can be built on {_input(found)}",
         f"{found['dimensions']} dimensions; {bound} {_count(found['architectures'])} architectures"
         + (" (before the limits)" if bound == "at most" else "")
         + f" with {_count(found['recipes'])} recipe{'s' if found['recipes'] > 1 else ''} each",
@@ -72,6 +74,11 @@ def check(found: dict[str, Any], width: int) -> RenderableType:
         table.add_row(name, *(f"{v:,.3f}" if name == "activation_mb" else f"{v:,.0f}" for v in spread.values()))
     drawings = [Text(f"\n{a}\n{draw_text(a, width)}") for a in found["_drawn"]]
     return Group(Text("\n".join(lines)), table, *drawings)
+
+
+def _input(found: dict[str, Any]) -> str:
+    largest, sizes = "x".join(map(str, found["input"])), found["input_sizes"]
+    return largest if len(sizes) == 1 else f"{largest}, at the sizes {listed(sizes, ', ', limit=8)}"
 
 
 def _count(number: int) -> str:
