@@ -17,7 +17,7 @@ from ...spaces.sizes import Size, size_of
 from ...spaces.space import SearchSpace, Values
 from ..data import Dataset, Split, split
 from ..data.sizes import own_size
-from ..data.source import Role, Source
+from ..data.source import Role, Source, check_classes
 from ..data.splits import HELD_OUT
 from ..loop.budget import Budget
 from ..loop.epochs import epochs_for, require_time_to_export, usual_epochs
@@ -63,6 +63,7 @@ def prepare(
     folder, terms, existing = contract.folder, contract.terms, contract.existing
     with _counting(console, f"reading {contract.source}") as progress:
         source = scan(contract.source, studies)
+        check_classes(source)
         sizes = _sizes(contract, source, budget)
         size = Size(*map(max, zip(*sizes.sizes, strict=True)))
         dataset = stored(source, size, contract.fit, home.data, skip_bad=contract.skip_bad, progress=progress)
