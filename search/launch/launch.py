@@ -21,6 +21,7 @@ from ..report.standings import standing_lines
 from ..study.folder import StudyFolder
 from ..study.home import Home
 from ..study.record import Record
+from ..study.spread import spread_in_home
 from ..system.backend import require_backend
 from ..system.lock import alone
 from ..system.programs import Call, Starter
@@ -136,7 +137,8 @@ def _train_and_export_winner(launched: Launch) -> None:
     _require_a_choice(prepared)
     with status(console, "training the best again") as show:
         repeat_best(prepared, launched.executor, budget, show)
-    for line in standing_lines(record, prepared.folder.repeats(), study.preference, len(prepared.split.val)):
+    folder, images = prepared.folder, len(prepared.split.val)
+    for line in standing_lines(record, folder.repeats(), study.preference, images, lambda: spread_in_home(folder)):
         console.print(line, soft_wrap=True)
     budget.lap("repeats")
     with status(console, "training the winner") as show:

@@ -7,11 +7,12 @@ from ..engines.importance import METHOD, importances
 from ..study.folder import StudyFolder
 from ..study.objectives import OBJECTIVES, front_facts
 from ..study.record import Record
-from ..study.repeats import Repeats, within_noise
+from ..study.repeats import Repeats
 from ..study.runs import Runs
 from ..study.settings import StudySettings
+from ..study.spread import spread_in_home
 from ..study.trial import Trial
-from .standings import chosen, known_first_two, known_standings
+from .standings import chosen, known_first_two, known_standings, verdict_of
 
 
 def as_json(folder: StudyFolder) -> dict[str, Any]:
@@ -59,7 +60,7 @@ def as_json(folder: StudyFolder) -> dict[str, Any]:
             for one in known_standings(record, repeats, study.preference)
             if one.spread is not None
         ],
-        "lead": _lead(record, repeats, study),
+        "lead": _lead(folder, record, repeats, study),
         "importances": _importances(folder.space(study, record), record),
         "test": {"accuracy": result.test.accuracy, "interval_95": result.test.interval_95} if result else None,
         "bundle": str(folder.bundle) if result else None,
@@ -71,16 +72,17 @@ def _importances(space: SearchSpace, record: Record) -> dict[str, Any] | None:
     return None if found is None else {"method": METHOD, "trials": found.trials, "dimensions": found.shares}
 
 
-def _lead(record: Record, repeats: Repeats, study: StudySettings) -> dict[str, Any] | None:
+def _lead(folder: StudyFolder, record: Record, repeats: Repeats, study: StudySettings) -> dict[str, Any] | None:
     found = known_first_two(record, repeats, study.preference)
     if found is None:
         return None
     first, second = found
+    within_noise, _ = verdict_of(first, second, study.data.val, lambda: spread_in_home(folder))
     return {
         "first": first.trial.number,
         "second": second.trial.number,
         "difference": first.mean - second.mean,
-        "within_noise": within_noise(first, second, study.data.val),
+        "within_noise": within_noise,
     }
 
 

@@ -19,6 +19,7 @@ from ..study.record import Record
 from ..study.repeats import Repeats
 from ..study.result import Result
 from ..study.settings import StudySettings
+from ..study.spread import spread_in_home
 from ..system.addresses import masked, optuna_url, sqlite_url
 from ..values.commands import command, typed
 from ..values.words import duration, sparkline
@@ -73,7 +74,7 @@ def show(folder: StudyFolder) -> RenderableType:
         for line in [
             *common_lines(record),
             *importance_lines(folder.space(study, record), record),
-            *standing_lines(record, folder.repeats(), preference, study.data.val),
+            *standing_lines(record, folder.repeats(), preference, study.data.val, lambda: spread_in_home(folder)),
             *failure_lines(record),
             *result_lines(folder),
         ]

@@ -61,6 +61,25 @@ class Standing:
         return f"mean of {len(self.values)} seeds {self.mean:.1%}, standard deviation {self.spread:.1%}"
 
 
+@dataclass(frozen=True)
+class Spread:
+    """How much trainings of one network differ, pooled over `trials` that were trained more than once.
+
+    They are of the study itself and of `others` other ones. `squares` is the sum of the squared deviations from the
+    mean of each trial, `freedom` the number of trainings less that of trials.
+    """
+
+    squares: float
+    freedom: int
+    trials: int
+    others: int
+
+    @property
+    def deviation(self) -> float:
+        """The pooled standard deviation."""
+        return math.sqrt(self.squares / self.freedom)
+
+
 class Repeats:
     """All repeats of a study, on disk and in memory."""
 
@@ -121,20 +140,25 @@ def first_two(record: Record, repeats: Repeats, preference: Preference) -> tuple
     return first, second
 
 
-def within_noise(first: Standing, second: Standing, images: int) -> bool | None:
+def within_noise(first: Standing, second: Standing, images: int, spread: Spread | None = None) -> bool | None:
     """Return whether the lead of the first may be due to chance; None if that is unknown.
 
     Chance has two sources. The choice of validation images: the difference of two shares p has the variance
     2 p (1 - p) / images; one more hit and one more miss keep it from vanishing at 100 %. And the standard deviation s
     between trainings, pooled from both: the difference of two means has the variance s^2 (1 / n1 + 1 / n2). If neither
-    was trained again, s is unknown, but the images alone may explain the difference.
+    was trained again, s is that of a `spread` that other trials have shown; without one it is unknown, but the images
+    alone may explain the difference.
     """
     apart = first.mean - second.mean
     share = ((first.mean + second.mean) / 2 * images + 1) / (images + 2)
     sampling = 2 * share * (1 - share) / images
     freedom = len(first.values) + len(second.values) - 2
-    if freedom < 1:
-        return True if apart <= SIGMAS * math.sqrt(sampling) else None
     squares = sum((value - one.mean) ** 2 for one in (first, second) for value in one.values)
+    if freedom < 1:
+        if apart <= SIGMAS * math.sqrt(sampling):
+            return True
+        if spread is None:
+            return None
+        freedom, squares = spread.freedom, spread.squares
     training = squares / freedom * (1 / len(first.values) + 1 / len(second.values))
     return apart <= math.sqrt(FEW.get(freedom, SIGMAS) ** 2 * training + SIGMAS**2 * sampling)

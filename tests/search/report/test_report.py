@@ -1,6 +1,7 @@
 """What the best trials have in common, why others failed, and the contract of `show --json`."""
 
 import io
+import shutil
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from convsearch.search.study.home import Home
 from convsearch.search.study.objectives import Preference
 from convsearch.search.study.record import Record
 from convsearch.search.study.repeats import Repeat, Repeats, standings
+from convsearch.search.study.spread import spread_in_home
 from convsearch.search.study.trial import Trial
 from convsearch.search.values.proposal import Proposal, State
 from convsearch.spaces.architecture import Architecture, Candidate, Layer, Recipe
@@ -38,6 +40,10 @@ def ended(
         architecture=Architecture(input=Volume(8, 8, 1), layers=(layer,), classes=2), recipe=recipe or Recipe()
     )
     return Trial.begin(Proposal(number, {}, candidate)).model_copy(update={"state": state, "value": value})
+
+
+def none() -> None:
+    """No trial was trained more than once."""
 
 
 def record_of(folder: Path, trials: list[Trial]) -> Record:
@@ -93,11 +99,11 @@ def test_what_was_trained_again_is_told_with_mean_spread_and_whether_chance_alon
     repeats = Repeats(tmp_path)
     for number, value in ((0, 0.78), (1, 0.77)):
         repeats.add(Repeat(number=number, seed=1, value=value, epochs=1, seconds=1.0))
-    lines = standing_lines(made, repeats, Preference(), 500)
+    lines = standing_lines(made, repeats, Preference(), 500, none)
     assert lines[1] == "  trial 0: mean 79.0%, standard deviation 1.4% (80.0%, 78.0%)"
     assert lines[-1] == "  trials 0 and 1 differ by 1.0%, which is within the noise"
     apart = record_of(tmp_path / "apart", [trial for number, trial in made.trials.items() if number != 1])
-    lines = standing_lines(apart, repeats, Preference(), 500)
+    lines = standing_lines(apart, repeats, Preference(), 500, none)
     assert lines[-1] == "  trials 0 and 2 differ by 29.0%, more than the noise"
 
 
@@ -105,7 +111,7 @@ def test_one_that_was_trained_once_and_reached_more_than_the_first_on_average_is
     made = record_of(tmp_path, [ended(0, 0.80, Layer(filters=8)), ended(1, 0.79, Layer(filters=9))])
     repeats = Repeats(tmp_path)
     repeats.add(Repeat(number=0, seed=1, value=0.76, epochs=1, seconds=1.0))
-    assert standing_lines(made, repeats, Preference(), 500)[-1] == (
+    assert standing_lines(made, repeats, Preference(), 500, none)[-1] == (
         "  trial 1, trained once, reached 1.0% more than the mean of trial 0: which one is better is not known"
     )
 
@@ -114,14 +120,65 @@ def test_one_that_was_trained_once_and_reached_more_than_the_first_on_average_is
     ("second", "said"),
     [
         (0.79, "trials 0 and 1 differ by 1.0%, which is within the noise"),  # of 500 images that validate
-        (0.60, "trials 0 and 1 differ by 20.0%, which may be chance: neither was trained again"),
+        (
+            0.60,
+            "trials 0 and 1 differ by 20.0%, and whether that is chance is not known: no trial of this home has been "
+            "trained more than once on these images; --resume with more --repeats (and more --minutes, if time was "
+            "short) trains the best again",
+        ),
     ],
 )
 def test_where_none_was_trained_again_it_is_said_what_that_means(tmp_path: Path, second: float, said: str) -> None:
     trials = [ended(0, 0.80, Layer(filters=8)), ended(1, second, Layer(filters=9))]
     made, repeats = record_of(tmp_path, trials), Repeats(tmp_path)
-    assert standing_lines(made, repeats, Preference(), 500) == [said]
-    assert standing_lines(record_of(tmp_path / "one", trials[:1]), repeats, Preference(), 500) == []
+    assert standing_lines(made, repeats, Preference(), 500, none) == [said]
+    assert standing_lines(record_of(tmp_path / "one", trials[:1]), repeats, Preference(), 500, none) == []
+
+
+def kept(home: Home, name: str, values: list[float], again: dict[int, float], **facts: object) -> StudyFolder:
+    """A study of a home, with a second training of some of its trials."""
+    folder = home.study(name)
+    data = a_study().data.model_copy(update={"val": 500, **facts})
+    with folder.create(a_study(name=name, data=data), "layers: [1]\n"):
+        pass
+    record_of(folder.path, [ended(number, value, Layer(filters=8 + number)) for number, value in enumerate(values)])
+    repeats = folder.repeats()
+    for number, value in again.items():
+        repeats.add(Repeat(number=number, seed=1, value=value, epochs=1, seconds=1.0))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("second", "apart", "verdict"),
+    [(0.60, "20.0%", "more than the noise"), (0.74, "6.0%", "which is within the noise")],
+)
+def test_where_neither_was_trained_again_what_other_studies_have_shown_on_the_same_images_tells(
+    second: float, apart: str, verdict: str, tmp_path: Path
+) -> None:
+    home = Home(tmp_path)
+    folder = kept(home, "mine", [0.80, second], {})
+    kept(home, "wide", [0.80, 0.70], {0: 0.82, 1: 0.72})
+    kept(home, "deep", [0.60], {0: 0.62})
+    kept(home, "other-images", [0.60], {0: 0.95}, fingerprint="e" * 64)
+    (tmp_path / "strange").mkdir()
+    (tmp_path / "strange" / "study.yaml").write_text("format: 99\n")
+    lines = standing_lines(folder.record(), folder.repeats(), Preference(), 500, lambda: spread_in_home(folder))
+    assert lines == [
+        f"trials 0 and 1 differ by {apart}, {verdict}: neither was trained again, but trainings of one network on "
+        "these images have a standard deviation of 1.4% (from 6 trainings of 3 trials, those of 2 other studies "
+        "included)"
+    ]
+
+
+def test_the_spread_of_other_trials_of_the_study_counts_and_a_copy_of_it_does_not(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    folder = kept(home, "mine", [0.80, 0.60, 0.50], {2: 0.52})
+    shutil.copytree(folder.path, tmp_path / "copy")
+    assert spread_in_home(folder) == spread_in_home(home.study("copy"))
+    found = spread_in_home(folder)
+    assert found is not None
+    assert (found.trials, found.freedom, found.others) == (1, 1, 0)
+    assert found.deviation == pytest.approx(0.0141, abs=1e-4)
 
 
 def test_what_came_after_the_repeats_and_is_to_be_named_is_held_against_the_best_of_them(tmp_path: Path) -> None:
@@ -130,16 +187,16 @@ def test_what_came_after_the_repeats_and_is_to_be_named_is_held_against_the_best
     repeats = Repeats(tmp_path)
     for number, value in ((0, 0.79), (1, 0.78)):
         repeats.add(Repeat(number=number, seed=1, value=value, epochs=1, seconds=1.0))
-    assert standing_lines(made, repeats, Preference(), 500)[-1] == (
+    assert standing_lines(made, repeats, Preference(), 500, none)[-1] == (
         "  trials 2 and 0 differ by 15.5%, more than the noise"
     )
 
 
 def test_of_the_knee_no_lead_is_told(tmp_path: Path) -> None:
     made = record_of(tmp_path, [ended(number, 0.5 + number / 10, Layer(filters=8 + number)) for number in range(3)])
-    assert standing_lines(made, Repeats(tmp_path), Preference(("val_accuracy", "parameters")), 500) == []
+    assert standing_lines(made, Repeats(tmp_path), Preference(("val_accuracy", "parameters")), 500, none) == []
     limited = Preference(("val_accuracy", "parameters"), under=("parameters", 10_000.0))
-    assert len(standing_lines(made, Repeats(tmp_path), limited, 500)) == 1
+    assert len(standing_lines(made, Repeats(tmp_path), limited, 500, none)) == 1
 
 
 def test_the_front_marks_the_trial_that_is_chosen_after_the_repeats(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from convsearch.search.executors.local import LocalExecutor
 from convsearch.search.loop.budget import GRACE, Budget
 from convsearch.search.study.objectives import Preference
 from convsearch.search.study.record import Record
-from convsearch.search.study.repeats import FILE, Repeat, Repeats, Standing, first_two, standings, within_noise
+from convsearch.search.study.repeats import FILE, Repeat, Repeats, Spread, Standing, first_two, standings, within_noise
 from convsearch.search.study.trial import Trial
 from convsearch.search.system.programs import Starter
 from convsearch.search.values.job import Job, Length
@@ -87,6 +87,21 @@ def test_a_difference_is_within_the_noise_where_two_trainings_of_the_same_differ
     first: tuple[float, ...], second: tuple[float, ...], expected: bool | None
 ) -> None:
     assert within_noise(Standing(trial(0, 0.8), first), Standing(trial(1, 0.7), second), 300) is expected
+
+
+@pytest.mark.parametrize(
+    ("second", "spread", "expected"),
+    [
+        (0.70, Spread(squares=0.0007, freedom=7, trials=7, others=0), False),  # of 1 %
+        (0.70, Spread(squares=0.07, freedom=7, trials=7, others=0), True),  # of 10 %
+        (0.70, Spread(squares=0.0001, freedom=1, trials=1, others=0), True),  # two trainings say little: t = 12.7
+        (0.79, Spread(squares=0.0, freedom=7, trials=7, others=0), True),  # the images alone explain it
+    ],
+)
+def test_where_neither_was_trained_again_the_spread_of_others_tells(
+    second: float, spread: Spread, expected: bool
+) -> None:
+    assert within_noise(Standing(trial(0, 0.8), (0.8,)), Standing(trial(1, second), (second,)), 300, spread) is expected
 
 
 def test_the_second_is_whatever_comes_nearest_to_the_one_that_is_named(tmp_path: Path) -> None:
