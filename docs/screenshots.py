@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 from playwright.sync_api import Browser
 
 from benchmarks.browser import chromium, new_page, served, wait
-from convsearch.dashboard.views.study import VIEWS
+from convsearch.dashboard.views.study import RESULT, VIEWS
 
 IMAGES = Path(__file__).parent / "images"
 WIDE, PHONE = 1280, 390  # pixels
@@ -39,7 +39,7 @@ def of_the_docs(study: str) -> list[Shot]:
     """Return the screenshots that README.md and docs/ show."""
     return [
         Shot("dashboard-studies", ""),
-        Shot("dashboard-leaderboard", f"study?study={study}", height=1000),
+        Shot("dashboard-leaderboard", f"study?study={study}&view=Leaderboard", height=1000),
         Shot("dashboard-curves", f"study?study={study}&view=Curves&coloured=learning_rate", theme="dark"),
         Shot("dashboard-parallel", f"study?study={study}&view=Parallel"),
         Shot("dashboard-trial", f"trial?study={study}", height=4150),
@@ -52,7 +52,7 @@ def of_everything(study: str) -> Iterator[Shot]:
     """Yield all pages and views, in both themes and at both widths."""
     pages = {"studies": "", "trial": f"trial?study={study}", "compare": f"compare?study={study}"}
     pages |= {"compare-studies": "compare?what=Studies"}
-    pages |= {f"study-{view.lower()}": f"study?study={study}&view={view}" for view in VIEWS}
+    pages |= {f"study-{view.lower()}": f"study?study={study}&view={view}" for view in (RESULT, *VIEWS)}
     for name, address in pages.items():
         for width, word in ((WIDE, "wide"), (PHONE, "phone")):
             for theme in ("light", "dark"):

@@ -82,6 +82,12 @@ class Study:
         """The share of each dimension, by the last launch that has them; empty if none does."""
         return next((launch.importances for launch in reversed(self.launches) if launch.importances), {})
 
+    @property
+    def test_accuracy(self) -> float | None:
+        """The share of the test images that the winner got right, by the last launch that tested one; None if none."""
+        found = (launch.metrics.get("test_accuracy") for launch in reversed(self.launches))
+        return next((share for share in found if share is not None and 0 <= share <= 1), None)
+
     def row(self, number: int) -> "pd.Series[Any]":
         """Return the row of an existing trial."""
         return self.trials[self.trials["trial"] == number].iloc[0]

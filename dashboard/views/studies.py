@@ -26,6 +26,7 @@ def page(home: Path) -> None:
         alt="All studies, the newest first",
         column_config={
             "study": st.column_config.LinkColumn(display_text=r"study=(.*)$", pinned=True),
+            "test": st.column_config.NumberColumn("test accuracy", format="percent"),
             "best": st.column_config.NumberColumn("best validation", format="percent"),
             "network": st.column_config.TextColumn(width="large"),
             "best over time": st.column_config.LineChartColumn(),
@@ -43,6 +44,7 @@ def _row(study: Study, home: Path) -> dict[str, object]:
     return {
         "study": f"/study?study={quote(study.name)}",
         "state": progress_of(study, home).text,
+        "test": study.test_accuracy,
         "best": None if best is None else best["validation"],
         "network": "" if best is None else best["architecture"],
         "best over time": list(known["validation"].cummax().iloc[:: -max(1, len(known) // POINTS)])[::-1],

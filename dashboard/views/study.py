@@ -1,4 +1,4 @@
-"""One study: views of its trials. Live while it runs; every view has its own address."""
+"""One study: its result once it is finished, and views of its trials, live while it runs; each has an address."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -8,6 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from ...search.study.trial import STATES
+from ...search.values.evaluation import Evaluation
 from ..figures.course import OVER, course
 from ..figures.fit import fit
 from ..figures.front import front, front_figure
@@ -22,12 +23,14 @@ from ..figures.timeline import timeline
 from ..page import address, live, shown
 from ..page.words import counts, plain
 from ..page.zoom import by_mouse
-from ..reading.progress import progress_of
+from ..reading.progress import Progress, progress_of
 from ..reading.rows import MEASURES, OPTION, heading
 from ..reading.study import Study
+from .download import files_of, show_bundle
 from .leaderboard import FORMATS, leaderboard
-from .tested import test_of
+from .tested import interval_of, show_test, test_of
 
+RESULT = "Result"  # the view with which a study opens that is finished and has a winner
 OVERLAID = 10  # curves shown by default
 AXES = 8  # of parallel coordinates, where nothing else is asked for
 
@@ -36,39 +39,66 @@ def page(home: Path) -> None:
     """Draw the page."""
     st.title("Study")
     study = live.chosen_study(home)
+    progress, tested = progress_of(study, home), test_of(home, study)
+    result = tested if progress.state == "finished" else None
+    views = list(VIEWS) if result is None else [RESULT, *VIEWS]
     view = st.segmented_control(
         "View",
-        list(VIEWS),
+        views,
         key="view",
-        default="Leaderboard",
+        default=views[0],
         required=True,
         bind="query-params",
         label_visibility="collapsed",
     )
-    _head(home, study)
-    live.part(view, _view, home, study, view)
+    _head(study, progress, tested)
+    if result is not None and view == RESULT:
+        _result(home, study, *result)
+    else:
+        live.part(view, _view, home, study, view)
     live.watch(home, [study])
 
 
-def _head(home: Path, study: Study) -> None:
-    best, progress = study.best, progress_of(study, home)
+def _head(study: Study, progress: Progress, tested: tuple[int, Evaluation] | None) -> None:
+    best = study.best
     with st.container(horizontal=True):
+        if tested is not None and progress.state == "finished":
+            st.metric("Test accuracy", f"{tested[1].accuracy:.1%}", border=True, help=interval_of(tested[1]))
         st.metric("Best validation", "–" if best is None else f"{best['validation']:.1%}", border=True)
         st.metric("Trials", f"{len(study.trials):,}", border=True, help=counts(study.trials) or None)
         st.metric("State", progress.state, border=True, help=plain(progress.text))
         st.metric("Data", plain(study.data) or "–", border=True)
         st.metric("Engine", plain(study.engine) or "–", border=True)
-    summary = progress.text
-    if best is not None:
-        summary = f"Best: trial {best['trial']}, {best['architecture']}; {summary}"
-    st.caption(plain(summary))
-    if (tested := test_of(home, study)) is not None:
+    if tested is not None:
         number, test = tested
         st.page_link(
             st.session_state["pages"]["trial"],
-            label=f"Winner: trial {number}, {test.accuracy:.1%} of {test.count:,} test images",
+            label=f"Winner: trial {number}, {test.accuracy:.1%} of {test.count:,} test images ({interval_of(test)})",
             query_params={"study": study.name, "trial": str(number)},
         )
+    summary = progress.text
+    if best is not None:
+        what = "Best" if tested is None else "Best validation"
+        summary = f"{what}: trial {best['trial']}, {best['architecture']}; {summary}"
+    st.caption(plain(summary))
+
+
+def _result(home: Path, study: Study, number: int, test: Evaluation) -> None:
+    """Draw what the study has come to: the winner's network, how it was found, its test, and the bundle."""
+    name = f"{study.name}-{number}"
+    winner = study.row(number) if number in set(study.trials["trial"]) else None
+    if winner is not None and (candidate := live.candidate(home, winner)) is not None:
+        st.subheader("Network")
+        st.code(str(candidate.architecture), language=None)
+        live.part("The network", shown.drawing, candidate.architecture, name)
+    st.subheader("Best over time")
+    live.part("The best over time", _course, home, study, study.trials)
+    st.subheader("What mattered")
+    live.part("What mattered", _importances, home, study, study.trials)
+    folder = None if winner is None else files_of(home, study, winner)
+    live.part("The test", show_test, test, name, folder)
+    if winner is not None:
+        live.part("The bundle", show_bundle, home, study, winner, folder)
 
 
 def _view(home: Path, study: Study, view: str) -> None:

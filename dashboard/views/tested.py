@@ -34,12 +34,17 @@ def test_of(home: Path, study: Study) -> tuple[int, Evaluation] | None:
     return None
 
 
+def interval_of(test: Evaluation) -> str:
+    """Return between which shares the accuracy on all such images probably is, as text."""
+    low, high = test.interval_95
+    return f"95 % interval {low:.1%} to {high:.1%}"
+
+
 def show_test(test: Evaluation, name: str, folder: StudyFolder | None) -> None:
     """Draw the confusion matrix, and the images where they are here."""
     st.subheader("Test")
-    low, high = test.interval_95
-    interval = f"95 % interval {low:.1%} to {high:.1%}"
-    st.markdown(f"**{test.accuracy:.1%}** of {test.count:,} images that it had never seen before ({interval}).")
+    count, interval = f"{test.count:,}", interval_of(test)
+    st.markdown(f"**{test.accuracy:.1%}** of {count} images that it had never seen before ({interval}).")
     dataset = dataset_of(folder)
     if dataset is not None and len(dataset.classes) != len(test.confusion):
         dataset = None  # of other data

@@ -8,22 +8,19 @@ import pandas as pd
 import streamlit as st
 
 from ...search.report.explain import explained
-from ...search.study.folder import StudyFolder
 from ...search.system.addresses import masked
-from ...search.values.commands import command
 from ...spaces.architecture import Candidate
 from ..figures.learning_curves import learning
 from ..figures.trial.times import times
 from ..page import address, live, shown
-from ..page.words import plain, plain_lines
-from ..reading.bundle import BundleError, bundle, folder_of, reference, winner
+from ..page.words import plain
 from ..reading.rows import MEASURES
 from ..reading.study import Study
+from .download import files_of, show_bundle
 from .field import show_field
 from .tested import show_test, test_of
 
 MLFLOW_PORT = 5000  # MLflow's default
-BUNDLE = "bundles"  # in the session: the last bundle made, by its trial's run
 SECONDS = " (s)"  # the suffix of measures that are parts of the time
 
 
@@ -57,7 +54,7 @@ def _first(home: Path, study: Study) -> int | None:
 
 def _trial(home: Path, study: Study, trial: "pd.Series[Any]") -> None:
     number, name = int(trial["trial"]), f"{study.name}-{trial['trial']}"
-    folder = _folder(home, study, trial)
+    folder = files_of(home, study, trial)
     _head(trial)
     if (candidate := live.candidate(home, trial)) is not None:
         live.part("The network", _network, candidate, name)
@@ -67,7 +64,7 @@ def _trial(home: Path, study: Study, trial: "pd.Series[Any]") -> None:
     live.part("The time", _time, trial, name)
     if (found := test_of(home, study)) is not None and found[0] == number:
         live.part("The test", show_test, found[1], name, folder)
-    live.part("The bundle", _bundle, home, study, trial, folder)
+    live.part("The bundle", show_bundle, home, study, trial, folder)
     _run(home, study, trial)
 
 
@@ -149,50 +146,6 @@ def _time(trial: "pd.Series[Any]", name: str) -> None:
         return
     st.subheader("Where the time went")
     shown.figure(times(parts), f"{name}-time", "Seconds by activity")
-
-
-def _folder(home: Path, study: Study, trial: "pd.Series[Any]") -> StudyFolder | None:
-    try:
-        return folder_of(home, study.name, study.identity, int(trial["trial"]), trial["run"])
-    except BundleError as error:
-        st.info(plain(str(error)), title="Its files are not here")
-        return None
-
-
-def _bundle(home: Path, study: Study, trial: "pd.Series[Any]", folder: StudyFolder | None) -> None:
-    if folder is None:
-        return
-    st.subheader("Download")
-    number = int(trial["trial"])
-    is_winner = winner(folder) == number
-    if not is_winner and number not in folder.kept():
-        kept = ", ".join(map(str, folder.kept())) or "none"
-        st.info(f"Weights are kept for these trials: {kept}.", title="Its weights are not kept")
-        return
-    if is_winner:
-        st.caption("The study's winner: trained to the end, and tested once on images that it had never seen.")
-    exported = None if is_winner else number
-    st.code(command("export", reference(folder.name, exported), "--to", "DIR", home=home), language="shell")
-    st.caption("The model, its labels, its card and a program that predicts; it is checked in a fresh process first.")
-    made: dict[str, bytes] = st.session_state.setdefault(BUNDLE, {})
-    if st.button("Make the bundle", key="make", icon=":material/package_2:"):
-        made.clear()  # one at a time is kept
-        try:
-            with st.spinner("making and checking it"):
-                made[trial["run"]] = bundle(home, folder.name, exported)
-        except BundleError as error:
-            st.error(plain_lines(str(error)), title="It cannot be made")
-    if (found := made.get(trial["run"])) is not None:
-        st.download_button(
-            "Download it",
-            found,
-            f"{study.name}-{number}.zip",
-            "application/zip",
-            key="bundle",
-            icon=":material/download:",
-            on_click="ignore",
-            type="primary",
-        )
 
 
 def _run(home: Path, study: Study, trial: "pd.Series[Any]") -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mlflow.tracking import MlflowClient
 from samples import a_study
 from stores import Written
 from streamlit.testing.v1 import AppTest
@@ -13,6 +14,7 @@ from terminal import PATIENCE
 from convsearch.dashboard.views.study import VIEWS
 from convsearch.search.data import Split
 from convsearch.search.study.home import Home as StudyHome
+from convsearch.search.values.evaluation import Evaluation
 from convsearch.spaces.definition import presets
 
 Home = Callable[[], Path]
@@ -42,6 +44,11 @@ def said(app: AppTest) -> str:
     """Everything that is told in boxes and captions."""
     elements = [*app.info, *app.warning, *app.error, *app.success, *app.caption]
     return "\n".join(str(element.value) for element in elements)
+
+
+def links(app: AppTest) -> list[str]:
+    """The labels of all links to pages."""
+    return [str(link.proto.label) for link in app.get("page_link")]
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +107,45 @@ def test_the_studies_page_lists_each_study_with_its_best(several: Path) -> None:
     assert list(table["state"]) == ["finished"]
     assert list(table["trials"]) == ["10 complete, 2 failed"]
     assert table["best"].iloc[0] == pytest.approx(0.9)
+
+
+def with_a_winner(home: Path) -> Written:
+    """A study whose trial 2 has won and was tested, though trial 1 has the highest validation accuracy."""
+    written = Written(home)
+    written.add([0.5, 0.9, 0.8])
+    test = Evaluation(accuracy=0.75, interval_95=(0.5, 0.875), count=20, confusion=((5, 5), (0, 10)))
+    written.tracker.log_test(written.parent, 2, test)
+    MlflowClient(f"sqlite:///{home}/mlflow.db").log_metric(written.parent, "test_accuracy", 0.75)
+    return written
+
+
+def test_a_finished_study_opens_with_its_result_and_keeps_its_other_views(tmp_path: Path) -> None:
+    with_a_winner(tmp_path).finish()
+    app = opened(tmp_path, "study", study="birds")
+    assert (app.metric[0].label, app.metric[0].value) == ("Test accuracy", "75.0%")
+    assert "Winner: trial 2, 75.0% of 20 test images (95 % interval 50.0% to 87.5%)" in links(app)
+    headings = ["Network", "Best over time", "What mattered", "Test"]
+    assert [heading.value for heading in app.subheader][:4] == headings
+    winner = opened(tmp_path, "trial", study="birds", trial="2")
+    assert app.code[0].value == winner.code[0].value  # the network
+    for view in VIEWS:
+        assert not opened(tmp_path, "study", study="birds", view=view).subheader
+
+
+def test_a_study_that_goes_on_after_its_test_opens_with_its_trials(tmp_path: Path) -> None:
+    with_a_winner(tmp_path)
+    app = opened(tmp_path, "study", study="birds")
+    assert (app.metric[0].label, app.metric[0].value) == ("Best validation", "90.0%")
+    assert not app.subheader
+    assert len(app.dataframe[0].value) == 3
+
+
+def test_the_studies_page_has_the_test_accuracy_of_each_that_has_one(tmp_path: Path) -> None:
+    with_a_winner(tmp_path).finish()
+    Written(tmp_path, "cats").add([0.25])
+    table = opened(tmp_path, "studies").dataframe[0].value.set_index("study")
+    assert table.loc["/study?study=birds", "test"] == pytest.approx(0.75)
+    assert np.isnan(table.loc["/study?study=cats", "test"])
 
 
 def test_the_leaderboard_has_the_best_first_and_the_columns_and_states_of_the_address(several: Path) -> None:
