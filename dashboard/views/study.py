@@ -73,12 +73,12 @@ def _head(study: Study, progress: Progress, tested: tuple[int, Evaluation] | Non
         number, test = tested
         st.page_link(
             st.session_state["pages"]["trial"],
-            label=f"Winner: trial {number}, {test.accuracy:.1%} of {test.count:,} test images ({interval_of(test)})",
+            label=f"Winner: trial {number}, {test.accuracy:.1%} of {test.count:,} test images",
             query_params={"study": study.name, "trial": str(number)},
         )
     summary = progress.text
     if best is not None:
-        what = "Best" if tested is None else "Best validation"
+        what = "Best" if tested is None else f"Test: {interval_of(tested[1])}; best validation"
         summary = f"{what}: trial {best['trial']}, {best['architecture']}; {summary}"
     st.caption(plain(summary))
 
