@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ...spaces.arithmetic import Volume
 from ...spaces.sizes import Fit
 from ..data import Dataset
+from ..data.dataset import IMAGES
 from ..data.source import BATCH_BYTES
 from ..data.writer import ImageWriter
 from ..system.files import partial_folder
@@ -26,7 +27,7 @@ def at_size(dataset: Dataset, size: tuple[int, int]) -> Dataset:
     wanted = dataset.at(size)
     if wanted.has_images():
         return wanted
-    with locked(dataset.folder):
+    with locked(dataset.folder / IMAGES):  # not the folder, which launches keep in use
         if not wanted.has_images():
             _make(dataset, wanted)
     return wanted
