@@ -27,9 +27,8 @@ from PIL import Image
 from convsearch.dashboard.reading.bundle import BundleError, folder_of, winner
 from convsearch.dashboard.reading.folders import study_folder
 from convsearch.search.command.check import check
-from convsearch.search.command.compare import compare
 from convsearch.search.command.explain import explain
-from convsearch.search.command.show import show, studies
+from convsearch.search.command.show import compare, show, studies
 from convsearch.search.command.terminal import console
 from convsearch.search.data.splits import split
 from convsearch.search.delivery.program import DELIVERED, noted_delivery

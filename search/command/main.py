@@ -14,14 +14,14 @@ from ...spaces.errors import InputError, WorkError
 from ...spaces.printable import printable_lines
 from ..system.addresses import discreet, settle_tracking
 from .check import check
-from .compare import compare
+from .clean import clean
 from .dashboard import dashboard
 from .doctor import doctor
 from .explain import explain
 from .export import export
 from .predict import predict
 from .run import run
-from .show import show, studies
+from .show import compare, show, studies
 from .terminal import standard_error
 
 
@@ -48,7 +48,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for verb in (run, studies, show, compare, check, explain, export, predict, dashboard, doctor):
+for verb in (run, studies, show, compare, check, explain, export, predict, dashboard, clean, doctor):
     app.command(name=verb.__name__, cls=Verb)(verb)
 
 

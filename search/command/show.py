@@ -1,4 +1,8 @@
-"""`convsearch studies` lists them all, `convsearch show` one of them."""
+"""`convsearch studies` lists them all, `convsearch show` one of them, `convsearch compare` several side by side."""
+
+from typing import Annotated
+
+import typer
 
 from ..values.commands import command
 from .terminal import HOME, HomeOption, JsonOption, StudyArgument, print_json, print_text
@@ -29,3 +33,19 @@ def show(study: StudyArgument, as_json: JsonOption = False, home: HomeOption = H
         from ..report.study import show as table
 
         print_text(table(folder))
+
+
+def compare(
+    studies: Annotated[list[str], typer.Argument(metavar="STUDY", help="Names of studies.")],
+    as_json: JsonOption = False,
+    home: HomeOption = HOME,
+) -> None:
+    """Compare studies side by side: accuracy over time, trials, the best networks and what they cost."""
+    from ..report import compare as report
+    from ..study.home import Home
+
+    folders = [Home(home).existing(name) for name in studies]
+    if as_json:
+        print_json(report.as_json(folders))
+    else:
+        print_text(report.comparison(folders))

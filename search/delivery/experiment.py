@@ -15,18 +15,8 @@ STUDY_TAG = "convsearch.study"  # of an experiment, its runs and a registered mo
 
 
 def own_experiment(client: MlflowClient, study: StudySettings, noted: Sequence[str]) -> Experiment | None:
-    """Return a study's experiment, if it has one; one that was deleted is restored.
-
-    Args:
-        client: of the store.
-        study: the study.
-        noted: ids of runs that the study has noted. Earlier versions gave an experiment no identity: the one with such
-            a run is the study's.
-    """
-    order = ["creation_time ASC"]
-    found = next(iter(client.search_experiments(ViewType.ALL, 1, _of(study), order)), None)
-    if found is None and study.is_of_before:
-        found = _without_identity(client, study, noted)
+    """Return a study's experiment, if it has one; one that was deleted is restored. See `find_experiment`."""
+    found = find_experiment(client, study, noted)
     if found is None:
         return None
     if found.lifecycle_stage != "active":
@@ -34,6 +24,24 @@ def own_experiment(client: MlflowClient, study: StudySettings, noted: Sequence[s
     if STUDY_TAG not in found.tags:
         client.set_experiment_tag(found.experiment_id, STUDY_TAG, study.id)
     return found
+
+
+def find_experiment(client: MlflowClient, study: StudySettings, noted: Sequence[str]) -> Experiment | None:
+    """Return a study's experiment as it is, be it deleted, if it has one.
+
+    Args:
+        client: of the store.
+        study: the study.
+        noted: ids of runs that the study has noted. Earlier versions gave an experiment no identity: the one with such
+            a run is the study's.
+    """
+    found = tagged_experiment(client, study.id)
+    return _without_identity(client, study, noted) if found is None and study.is_of_before else found
+
+
+def tagged_experiment(client: MlflowClient, identity: str) -> Experiment | None:
+    """Return the experiment that has a study's identity, be it deleted; None if there is none."""
+    return next(iter(client.search_experiments(ViewType.ALL, 1, with_identity(identity), ["creation_time ASC"])), None)
 
 
 def _without_identity(client: MlflowClient, study: StudySettings, noted: Sequence[str]) -> Experiment | None:
@@ -120,7 +128,7 @@ def own_model(client: MlflowClient, study: StudySettings, experiment: Experiment
     It is the study's: the experiment may have been given one in MLflow that no model can have. The model has the
     study's identity from the first moment on, so that a namesake that publishes just then cannot take it for its own.
     """
-    if own := client.search_registered_models(_of(study), 1):
+    if own := client.search_registered_models(with_identity(study.id), 1):
         return str(own[0].name)
     if _creates_model(client, study.name, study):
         return study.name
@@ -152,9 +160,9 @@ def _registered_before(client: MlflowClient, name: str, experiment: Experiment) 
     return any(run_id and in_experiment(client, run_id, experiment.experiment_id) for run_id in runs)
 
 
-def _of(study: StudySettings) -> str:
+def with_identity(identity: str) -> str:
     """Return the filter for what has a study's identity, in MLflow's syntax."""
-    return f"tags.`{STUDY_TAG}` = {quoted(study.id)}"
+    return f"tags.`{STUDY_TAG}` = {quoted(identity)}"
 
 
 def quoted(text: str) -> str:

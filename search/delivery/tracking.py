@@ -12,7 +12,7 @@ import re
 import sqlite3
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, redirect_stderr
+from contextlib import AbstractContextManager, ExitStack, contextmanager, redirect_stderr
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -94,8 +94,7 @@ class Tracker:
         self._study = study
         self._common_tags = _common_tags(study)
         self._local = own_server(home) is None
-        for name in ("mlflow", "alembic", "urllib3"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)  # they also raise what they log as errors
+        hush()
         reached, said = reach(self._address, PATIENCE)  # MLflow would try a database again for two minutes
         if reached is False:
             raise WorkError(f"MLflow at {self.uri}: {said}")
@@ -346,12 +345,23 @@ class Tracker:
                 logged = mlflow.keras.log_model(model, **details)
             return str(logged.model_uri)
 
-    @contextmanager
-    def _reached(self) -> Iterator[None]:
-        try:
-            yield
-        except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
-            raise WorkError(f"MLflow at {self.uri}: {discreet(_reason(error))}") from error
+    def _reached(self) -> AbstractContextManager[None]:
+        return reached(self.uri)
+
+
+@contextmanager
+def reached(uri: str) -> Iterator[None]:
+    """Turn an error of MLflow in the block into a WorkError that names the store, `uri`, as it is shown."""
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
+        raise WorkError(f"MLflow at {uri}: {discreet(_reason(error))}") from error
+
+
+def hush() -> None:
+    """Keep MLflow and what it uses from logging: they also raise what they log as errors."""
+    for name in ("mlflow", "alembic", "urllib3"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def figures_of(trial: Trial) -> dict[str, float]:

@@ -50,14 +50,19 @@ def partial_folder(parent: Path) -> Iterator[Path]:
         OSError: nothing can be written there.
     """
     parent.mkdir(parents=True, exist_ok=True)
-    for left in parent.glob(PARTIAL.format("*")):
-        _remove_unlocked(left)
+    remove_left(parent)
     partial, lock = _locked_folder(parent)
     try:
         yield partial
     finally:
         shutil.rmtree(partial, ignore_errors=True)
         os.close(lock)
+
+
+def remove_left(parent: Path) -> None:
+    """Remove the partial folders in `parent` that killed processes have left behind: they are locked by nobody."""
+    for left in parent.glob(PARTIAL.format("*")):
+        _remove_unlocked(left)
 
 
 def free_name(path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Formats numbers for people: counts, durations, sparklines."""
+"""Formats numbers for people: counts, durations, sizes, sparklines."""
 
 WIDTH = 40  # columns of a sparkline
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -31,3 +31,17 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def size(count: int) -> str:
+    """Return bytes in readable units, of 1000 each: 512 B, 3.4 kB, 120 MB.
+
+    >>> size(512), size(3_440), size(120_000_000)
+    ('512 B', '3.4 kB', '120 MB')
+    """
+    value, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 999.5:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:.0f} {unit}" if unit == "B" or value >= 99.95 else f"{value:.1f} {unit}"

@@ -344,8 +344,19 @@ def test_a_shell_gets_the_same_as_the_tests_that_type_in_their_own_process(
 def test_the_help_names_every_verb() -> None:
     done = typed("--help")
     assert (done.returncode, done.stderr) == (0, "")
-    verbs = ("run", "studies", "show", "compare", "check", "explain", "export", "predict", "dashboard", "doctor")
-    for verb in verbs:
+    for verb in [
+        "run",
+        "studies",
+        "show",
+        "compare",
+        "check",
+        "explain",
+        "export",
+        "predict",
+        "dashboard",
+        "clean",
+        "doctor",
+    ]:
         assert re.search(rf"\b{verb}\b", done.stdout)
 
 
