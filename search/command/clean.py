@@ -9,6 +9,7 @@ from ...spaces.errors import InputError, WorkError
 from .terminal import HOME, HomeOption, JsonOption, print_json, print_text
 
 if TYPE_CHECKING:
+    from ..study.contents import Arrays
     from ..study.home import Home
 
 
@@ -35,13 +36,16 @@ def clean(
     if not as_json:
         for line in plan.lines or [f"nothing to delete: no decoded images in {home} are without a study"]:
             print_text(line)
+    kept: list[Arrays] = []
     if not dry_run and not plan.is_empty:
         if not yes:
             _ask()
-        delete(place, plan)
+        kept = delete(place, plan)
     if as_json:
-        print_json({"deleted": not dry_run, **plan.facts})
+        print_json({"deleted": not dry_run, **plan.facts, "kept": [one.path.name for one in kept]})
     elif not plan.is_empty:
+        for one in kept:
+            print_text(f"data {one.path.name} is kept: a study uses it by now")
         print_text("nothing was deleted: --dry-run" if dry_run else "deleted")
 
 

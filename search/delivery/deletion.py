@@ -16,7 +16,7 @@ from ..study.contents import ASIDE, Arrays, Contents, StudyContent, contents_of,
 from ..study.home import Home
 from ..system.addresses import masked, sqlite_url
 from ..system.files import partial_folder, remove_left
-from ..system.lock import alone, locked
+from ..system.lock import alone, deletable, locked
 from ..values.words import size
 from .reach import FILE, PATIENCE, own_server, reach, registry_trouble, remedy_for
 
@@ -123,8 +123,11 @@ def planned(home: Home, names: Sequence[str], data: bool) -> Plan:
     )
 
 
-def delete(home: Home, plan: Plan) -> None:
+def delete(home: Home, plan: Plan) -> list[Arrays]:
     """Delete what was planned; each study that was running meanwhile is refused before anything is deleted.
+
+    Returns:
+        the data sets that are kept, because something uses them by now.
 
     Raises:
         InputError: a study is running, or has gone.
@@ -148,19 +151,26 @@ def delete(home: Home, plan: Plan) -> None:
         for one in plan.deleted:
             _withdraw(home, one)
             shutil.rmtree(one.study.folder.path)
-    if plan.arrays:
-        _delete_arrays(home, plan.arrays)
+    kept = [one for one in plan.arrays if not _deleted(home, one)]
     for place in (home.path, home.data):
         remove_left(place)
+    return kept
 
 
-def _delete_arrays(home: Home, arrays: Sequence[Arrays]) -> None:
-    with locked(home.data):
-        still = {one.path for one in unused(contents_of(home))}  # a study may have begun with one of them meanwhile
-        for one in arrays:
-            if one.path in still:
-                with partial_folder(home.data) as aside:
-                    one.path.rename(aside)
+def _deleted(home: Home, one: Arrays) -> bool:
+    """Delete a data set, unless a study has begun with it meanwhile, or is about to; return whether it is gone."""
+    with locked(home.data), deletable(one.path) as free:
+        # A launch holds its images until its study is there, so that one of the two is seen.
+        if not free or any(_uses(study, one) for study in contents_of(home).studies):
+            return False
+        with partial_folder(home.data) as aside:
+            one.path.rename(aside)
+    return True
+
+
+def _uses(study: StudyContent, arrays: Arrays) -> bool:
+    """Whether a study uses a data set, or cannot be read and may."""
+    return study.settings is None or study.settings.data.folder == arrays.path.name
 
 
 def _doomed(

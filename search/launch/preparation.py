@@ -30,6 +30,7 @@ from ..study.folder import StudyFolder, TakenError, hash_of
 from ..study.home import Home
 from ..study.settings import DataFacts, StudySettings, Terms
 from ..study.shared import fingerprint, own, shared_of, study_of
+from ..system.lock import in_use
 from .contract import Contract, folder_after, refuse_other_data
 from .messages import status
 from .warm_start import warm_notes, warm_values
@@ -47,7 +48,7 @@ def prepare(
 ) -> Prepared | None:
     """Read the images, check what depends on them, and create the folder of a study that is new here.
 
-    `held` keeps the lock of a new folder; that of a resumed study is held already.
+    `held` keeps the images in use, and the lock of a new folder; that of a resumed study is held already.
 
     Returns:
         the study; None if another loop has created it in the database meanwhile, so that it has to be joined.
@@ -66,7 +67,10 @@ def prepare(
         check_classes(source)
         sizes = _sizes(contract, source, budget)
         size = Size(*map(max, zip(*sizes.sizes, strict=True)))
-        dataset = stored(source, size, contract.fit, home.data, skip_bad=contract.skip_bad, progress=progress)
+        skip_bad = contract.skip_bad
+        dataset = _opened(
+            lambda: stored(source, size, contract.fit, home.data, skip_bad=skip_bad, progress=progress), held
+        )
     space = SearchSpace(contract.definition.at(*sizes.sizes), dataset.input, len(dataset.classes))
     parts = Split.load(folder.split) if contract.resumed else split(dataset, terms.seed)
     facts = _facts(dataset, parts, contract)
@@ -97,6 +101,15 @@ def prepare(
             study = study.model_copy(update={"storage": database.storage})
         folder.write(study)
     return Prepared(folder, study, dataset, parts, space, folder.record(), database)
+
+
+def _opened(open_: Callable[[], Dataset], held: ExitStack) -> Dataset:
+    """Open the images, and keep them from being deleted: no study says yet that it uses them."""
+    while True:
+        dataset = open_()
+        with suppress(FileNotFoundError):  # deleted just now, as no study used them
+            held.enter_context(in_use(dataset.folder))
+            return dataset
 
 
 def _created(

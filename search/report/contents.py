@@ -23,11 +23,13 @@ def contents_table(home: Home, contents: Contents) -> RenderableType:
     for name in ("data", "size", "used by"):
         arrays.add_column(name, justify="right" if name == "size" else "left", overflow="fold")
     for found in contents.arrays:
-        arrays.add_row(found.path.name, size(found.bytes), ", ".join(found.studies) or "no study")
+        arrays.add_row(
+            found.path.name, size(found.bytes), ", ".join(found.studies) or ("a run" if found.running else "no study")
+        )
     lines = [f"mlflow.db {size(contents.store)}, artifacts {size(contents.artifacts)}"]
     if contents.deleted or contents.left:
         lines.append(f"left by killed commands: {size(contents.left_bytes)}; `clean` with a study or --data removes it")
-    if any(not found.studies for found in contents.arrays) or contents.deleted or contents.left:
+    if any(not found.studies and not found.running for found in contents.arrays) or contents.deleted or contents.left:
         lines.append(command("clean", "--data", home=home.path))
     if contents.studies:
         lines.append(command("clean", "STUDY", home=home.path))

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from ...spaces.errors import InputError
 from ..system.files import PARTIAL
-from ..system.lock import is_held
+from ..system.lock import deletable, is_held
 from .folder import StudyFolder
 from .home import Home
 from .settings import StudySettings
 
 ASIDE = ".convsearch-{}.deleted"  # a study that is being deleted; with a random token
-ARRAYS = re.compile(r"[0-9a-f]{16}-[0-9]+x[0-9]+x[0-9]+")  # what the folder of a data set is called
+ARRAYS = re.compile(r"[0-9a-f]{16}-[0-9]+x[0-9]+x[0-9]+(-[a-z]+)?")  # what the folder of a data set is called
 IDENTITY = re.compile(rb"^id: '?([0-9a-f]{32})'?$", re.MULTILINE)  # in study.yaml
 ALONE = re.compile(rb"^storage: null$", re.MULTILINE)
 
@@ -37,11 +37,15 @@ class StudyContent:
 
 @dataclass(frozen=True)
 class Arrays:
-    """A decoded data set: its folder, its size in bytes, and the names of the studies that use it."""
+    """A decoded data set: its folder, its size in bytes, and the names of the studies that use it.
+
+    `running` is whether a launch uses it, which may not have a study yet.
+    """
 
     path: Path
     bytes: int
     studies: tuple[str, ...]
+    running: bool
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ def contents_of(home: Home) -> Contents:
 
 
 def unused(contents: Contents, without: Iterable[str] = ()) -> list[Arrays]:
-    """Return the data sets that no study uses, if the studies `without` are gone.
+    """Return the data sets that no study and no launch uses, if the studies `without` are gone.
 
     A link is never one of them: what it leads to is not the home's.
 
@@ -95,7 +99,9 @@ def unused(contents: Contents, without: Iterable[str] = ()) -> list[Arrays]:
                 f"{one.folder.file}: cannot be read, so that its images cannot be told from those that no study uses; "
                 f"mend it, or delete the study '{one.folder.name}' too"
             )
-    return [one for one in contents.arrays if not set(one.studies) - gone and not one.path.is_symlink()]
+    return [
+        one for one in contents.arrays if not set(one.studies) - gone and not one.running and not one.path.is_symlink()
+    ]
 
 
 def size_of(path: Path) -> int:
@@ -117,7 +123,8 @@ def _arrays(home: Home, studies: tuple[StudyContent, ...]) -> Iterable[Arrays]:
             users.setdefault(one.settings.data.folder, []).append(one.folder.name)
     for path in sorted(home.data.glob("*")):
         if path.is_dir() and (path.name in users or ARRAYS.fullmatch(path.name)):
-            yield Arrays(path, size_of(path), tuple(users.get(path.name, ())))
+            with deletable(path) as free:
+                yield Arrays(path, size_of(path), tuple(users.get(path.name, ())), not free)
 
 
 def _study(folder: StudyFolder) -> StudyContent:

@@ -1,5 +1,6 @@
 """One loop per study: two that write to the same record would lose trials. And one at a time for what a home has."""
 
+import errno
 import fcntl
 import os
 import time
@@ -38,6 +39,33 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def in_use(folder: Path) -> Iterator[None]:
+    """Keep a folder from being deleted while the block runs; any number of processes may.
+
+    Raises:
+        FileNotFoundError: it was deleted just before.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        if not os.path.samestat(os.fstat(descriptor), folder.stat()):  # another one has its name by now
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def deletable(folder: Path) -> Iterator[bool]:
+    """Yield whether no process has a folder in use, and keep it so while the block runs."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        yield _acquire(descriptor, fcntl.LOCK_EX)
     finally:
         os.close(descriptor)
 

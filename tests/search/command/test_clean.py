@@ -1,8 +1,13 @@
 """What lies in a home, and how studies and data sets are deleted from it: with their MLflow runs, and nothing else."""
 
+import io
 import json
+import os
 import shutil
+import signal
+import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +15,18 @@ import numpy as np
 import pytest
 from mlflow.entities import ViewType
 from mlflow.tracking import MlflowClient
+from rich.console import Console
 from samples import a_study
 from stores import Written
 from terminal import Finished, Terminal, typed
 
 from convsearch.search.delivery import deletion
-from convsearch.search.delivery.deletion import planned
+from convsearch.search.delivery.deletion import Plan, planned
 from convsearch.search.delivery.experiment import own_experiment, own_model
+from convsearch.search.launch.contract import new_contract
+from convsearch.search.launch.options import Options
+from convsearch.search.launch.preparation import prepare
+from convsearch.search.loop.budget import Budget
 from convsearch.search.sources import open_data
 from convsearch.search.study.contents import ASIDE, contents_of
 from convsearch.search.study.home import Home
@@ -391,7 +401,7 @@ def test_a_study_is_whole_again_if_mlflow_fails_in_the_middle(home: Home, make: 
     make("birds")
     plan = planned(home, ["birds"], data=False)
     (home.path / "mlflow.db").write_text("no database, " * 100)
-    with pytest.raises(WorkError, match="MLflow at .*; the study 'birds' was not deleted"):
+    with pytest.raises(WorkError, match=r"MLflow at .*; the study 'birds' was not deleted"):
         deletion.delete(home, plan)
     assert [one.read().id for one in home.studies()] == [BIRDS]
 
@@ -400,5 +410,65 @@ def test_data_that_a_study_uses_by_now_is_kept(home: Home, make: Make) -> None:
     write_arrays(home, ARRAYS)
     plan = planned(home, [], data=True)
     make("birds", logged=False)
-    deletion.delete(home, plan)
+    assert [one.path.name for one in deletion.delete(home, plan)] == [ARRAYS]
     assert (home.data / ARRAYS).is_dir()
+
+
+def test_data_of_a_launch_that_has_no_study_yet_is_kept(home: Home) -> None:
+    with pytest.MonkeyPatch.context() as patched, ExitStack() as held:
+        patched.chdir(home.path)
+        contract = new_contract(home, home.study("mine"), Options(home=home.path, space="tiny", epochs=1))
+        made = prepare(home, contract, Budget(None, None), Console(file=io.StringIO()), held)
+        assert made is not None
+        shutil.rmtree(made.folder.path)  # as if it were not there yet
+        assert "nothing to delete" in cleaned(home, "--data", "--yes")
+        (arrays,) = contents_of(home).arrays
+        assert arrays.running
+        assert [one.path for one in deletion.delete(home, Plan((), (), (arrays,), (), 0))] == [made.dataset.folder]
+    assert f"data {arrays.path.name}" in cleaned(home, "--data", "--yes")
+    assert not arrays.path.exists()
+
+
+def test_a_kill_at_any_step_leaves_a_whole_study_or_none_and_nothing_in_the_way(home: Home, make: Make) -> None:
+    survived, steps = False, 0
+    while not survived:
+        make("birds")
+        files = {path.name for path in (home.path / "birds").iterdir()}
+        survived = lives_through(home, steps)
+        for one in home.studies():
+            assert {path.name for path in one.path.iterdir()} == files
+            one.read()
+        cleaned(home, "--data", *(one.name for one in home.studies()), "--yes")
+        assert (home.studies(), in_mlflow(home), models(home)) == ([], {}, {})
+        assert [path for path in home.artifacts.rglob("*") if path.is_file()] == []
+        assert not list(home.path.glob(".*"))
+        steps += 1
+    assert steps > 5
+
+
+def lives_through(home: Home, steps: int) -> bool:
+    """Delete `birds` in a process that is killed before so many steps on the disk; return whether it came to its end.
+
+    A step is whatever Python tells of: a file or folder renamed or removed, or MLflow's store opened.
+    """
+    child = os.fork()
+    if child == 0:
+        left = steps
+
+        def kill(event: str, arguments: tuple[object, ...]) -> None:
+            nonlocal left
+            if event in ("os.rename", "os.remove", "os.rmdir", "sqlite3.connect"):
+                left -= 1
+                if left < 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        try:
+            plan = planned(home, ["birds"], data=False)
+            sys.addaudithook(kill)
+            deletion.delete(home, plan)
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status) or os.WEXITSTATUS(status) == 0
+    return not os.WIFSIGNALED(status)
