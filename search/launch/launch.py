@@ -17,11 +17,11 @@ from ..loop.loop import KEPT, Loop
 from ..loop.prepared import Prepared
 from ..loop.recovery import settle
 from ..loop.time_used import noting_time_used, time_used
+from ..report.spread import spread_in_home
 from ..report.standings import standing_lines
 from ..study.folder import StudyFolder
 from ..study.home import Home
 from ..study.record import Record
-from ..study.spread import spread_in_home
 from ..system.backend import require_backend
 from ..system.lock import alone
 from ..system.programs import Call, Starter

@@ -10,8 +10,8 @@ from ..study.record import Record
 from ..study.repeats import Repeats
 from ..study.runs import Runs
 from ..study.settings import StudySettings
-from ..study.spread import spread_in_home
 from ..study.trial import Trial
+from .spread import spread_in_home
 from .standings import chosen, known_first_two, known_standings, verdict_of
 
 

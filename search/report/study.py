@@ -19,10 +19,10 @@ from ..study.record import Record
 from ..study.repeats import Repeats
 from ..study.result import Result
 from ..study.settings import StudySettings
-from ..study.spread import spread_in_home
 from ..system.addresses import masked, optuna_url, sqlite_url
 from ..values.commands import command, typed
 from ..values.words import duration, sparkline
+from .spread import spread_in_home
 from .standings import known_standings, standing_lines
 
 STATE_STYLES = {

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 from samples import a_study, write_result
 
+from convsearch.search.report.spread import spread_in_home
 from convsearch.search.report.study import (
     COMMON,
     common_lines,
@@ -24,7 +25,6 @@ from convsearch.search.study.home import Home
 from convsearch.search.study.objectives import Preference
 from convsearch.search.study.record import Record
 from convsearch.search.study.repeats import Repeat, Repeats, standings
-from convsearch.search.study.spread import spread_in_home
 from convsearch.search.study.trial import Trial
 from convsearch.search.values.proposal import Proposal, State
 from convsearch.spaces.architecture import Architecture, Candidate, Layer, Recipe

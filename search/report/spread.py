@@ -4,10 +4,10 @@ Where none of two trials was trained again, this tells whether their difference 
 """
 
 from ...spaces.errors import InputError
-from .folder import StudyFolder
-from .home import Home
-from .repeats import Spread, Standing
-from .settings import StudySettings
+from ..study.folder import StudyFolder
+from ..study.home import Home
+from ..study.repeats import Spread, Standing
+from ..study.settings import StudySettings
 
 
 def spread_in_home(folder: StudyFolder) -> Spread | None:
