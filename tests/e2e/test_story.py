@@ -135,7 +135,7 @@ def test_show_json_has_the_keys_of_the_contract(shown: dict[str, Any]) -> None:
         "test",
         "bundle",
     ]
-    assert list(shown["data"]) == ["name", "fingerprint", "input", "classes", "train", "val", "test"]
+    assert list(shown["data"]) == ["name", "fingerprint", "input", "input_sizes", "classes", "train", "val", "test"]
     trial_keys = {
         "number",
         "state",
