@@ -368,6 +368,8 @@ class SearchSpace:
 
     def _buildable_size(self, wish: Choice) -> str:
         """Return the size nearest to the wish at which a network of this space can be built."""
+        if self.geometries.buildable(self.sizes[str(wish)]):
+            return str(wish)
         sizes = self.all_dimensions[INPUT]
         assert isinstance(sizes, Options)
         return min(

@@ -26,5 +26,9 @@ class TrainingData:
     @staticmethod
     def load(data: Path, split: Path, size: tuple[int, int]) -> "TrainingData":
         """Read the folder of a Dataset, its images memory-mapped at a size that is there, and the file of a Split."""
-        dataset, parts = Dataset.load(data).at(size), Split.load(split)
+        return TrainingData.of(Dataset.load(data).at(size), Split.load(split))
+
+    @staticmethod
+    def of(dataset: Dataset, parts: Split) -> "TrainingData":
+        """Return the arrays of a data set, its images memory-mapped."""
         return TrainingData(dataset.images(), dataset.labels(), len(dataset.classes), parts.train, parts.val)

@@ -17,7 +17,7 @@ import numpy as np
 import ray
 
 from ...spaces.errors import WorkError
-from ..data import Dataset
+from ..data import Dataset, Split
 from ..data.training import TrainingData
 from ..images.resizing import at_size
 from ..system.backend import chosen_backend
@@ -162,8 +162,7 @@ class RayExecutor:
         """Return a reference to a job's data in the object store, of which every node gets one copy."""
         key = job.data, job.split, job.size
         if key not in self._data:
-            at_size(Dataset.load(Path(job.data)), job.size)
-            data = TrainingData.load(Path(job.data), Path(job.split), job.size)
+            data = TrainingData.of(at_size(Dataset.load(Path(job.data)), job.size), Split.load(Path(job.split)))
             # Of other images nothing is needed any more.
             self._data = {other: kept for other, kept in self._data.items() if other[:2] == key[:2]}
             self._data |= {key: ray.put({each.name: _plain(getattr(data, each.name)) for each in fields(data)})}

@@ -12,7 +12,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from ..data.dataset import Dataset
+from ..data import Dataset, Split
+from ..data.training import TrainingData
 from ..images.resizing import at_size
 from ..system.backend import import_keras
 from ..values.job import EpochReport, Job
@@ -100,8 +101,8 @@ def main(connection: Connection) -> None:
                 if not log_is_open:
                     _write_to(message["log"])
                     log_is_open = True
-                at_size(Dataset.load(Path(job.data)), job.size)
-                outcome = train(job, line.report, line.stop_now)
+                data = TrainingData.of(at_size(Dataset.load(Path(job.data)), job.size), Split.load(Path(job.split)))
+                outcome = train(job, line.report, line.stop_now, data)
             except DeviceFullError as error:
                 line.send(lost=str(error))
                 continue

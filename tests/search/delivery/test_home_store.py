@@ -155,12 +155,15 @@ def test_a_store_that_has_studies_or_is_another_programs_is_never_moved(tmp_path
     assert Tracker(other, *studies(1)).note is None
 
 
-@pytest.mark.parametrize("linked", [True, False])
-def test_a_store_that_another_program_makes_meanwhile_is_left_as_it_is(
-    linked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if not linked:
+@pytest.fixture(params=["links", "no links"])
+def disk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk with hard links, and one that refuses them as FAT does, which nobody may mount for a test."""
+    if request.param == "no links":
         monkeypatch.setattr(os, "link", refuse_links)
+
+
+@pytest.mark.usefixtures("disk")
+def test_a_store_that_another_program_makes_meanwhile_is_left_as_it_is(tmp_path: Path) -> None:
     home, file, others, statements = Home(tmp_path), tmp_path / FILE, [], count(1)
 
     def make_another(*_: object) -> None:
@@ -184,12 +187,8 @@ def test_a_store_that_another_program_makes_meanwhile_is_left_as_it_is(
     other.close()
 
 
-@pytest.mark.parametrize("linked", [True, False])
-def test_what_a_deleted_store_has_left_beside_it_is_no_part_of_the_new_one(
-    linked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    if not linked:
-        monkeypatch.setattr(os, "link", refuse_links)
+@pytest.mark.usefixtures("disk")
+def test_what_a_deleted_store_has_left_beside_it_is_no_part_of_the_new_one(tmp_path: Path) -> None:
     for end in ("-journal", "-wal", "-shm"):
         (tmp_path / f"{FILE}{end}").write_text("of another store")
     make_whole(Home(tmp_path))
