@@ -43,7 +43,6 @@ class DataFacts(BaseModel):
     input: Input
     classes: Annotated[tuple[Printable, ...], Field(min_length=2)]
     folder: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")  # nothing that leads out of the home
-    image_size: tuple[int, int] | None = None  # that was asked for, in studies of earlier versions
     fit: Fit = "stretch"
     train: Count
     val: Count
