@@ -10,7 +10,7 @@ from .machine import machine
 
 QUICK = ("candidates", "proposal", "trial", "step", "first_step", "imports", "help_text", "show", "demo")
 LONG = ("comparison", "portfolio", "augmentation", "mixup", "surrogate", "logged", "space")
-WORKERS = ("workers", "soak", "scaling", "gpu")
+WORKERS = ("workers", "soak", "scaling", "gpu", "memory")
 SUITE = ("suite", "fuzz")
 DASHBOARD = ("dashboard",)
 

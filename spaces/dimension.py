@@ -42,6 +42,17 @@ class Options:
             raise ValueError(f"{value!r} is none of {', '.join(map(str, self.values))}")
         return min(numbers, key=lambda option: abs(float(option) - float(value)))
 
+    @property
+    def least(self) -> Choice:
+        """The least of the numbers among the options."""
+        return min((option for option in self.values if _number(option)), key=float)
+
+    def at_most(self, value: float) -> Choice | None:
+        """Return the largest number among the options that is not above `value`, or None if all are."""
+        return max(
+            (option for option in self.values if _number(option) and float(option) <= value), key=float, default=None
+        )
+
     def draw(self, random_source: random.Random) -> Choice:
         """Return one value, all equally likely."""
         return random_source.choice(self.values)
@@ -84,6 +95,19 @@ class Range:
         if self._step is None:
             return number
         return self._at(min(round((number - self.low) / self._step), self._count(self._step) - 1))
+
+    @property
+    def least(self) -> Choice:
+        """The least number of the range."""
+        return self.nearest(self.low)
+
+    def at_most(self, value: float) -> Choice | None:
+        """Return the largest number of the range that is not above `value`, or None if all are."""
+        if value < self.low:
+            return None
+        if self._step is None:
+            return min(value, self.high)
+        return self._at(min(math.floor((value - self.low) / self._step + 1e-9), self._count(self._step) - 1))
 
     def draw(self, random_source: random.Random) -> Choice:
         """Return one number of the range."""

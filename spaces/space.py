@@ -22,6 +22,7 @@ from .geometries import Geometries
 from .sizes import Size, size_of, sizes_in
 
 Values = dict[str, Choice]
+BATCH = "batch_size"
 # Has no effect on images of one channel.
 COLOUR_ONLY = "augmentation.greyscale"
 VARIATIONS = 2000  # of one proposal at most
@@ -44,6 +45,19 @@ class Suggests(Protocol):
         """Return a number."""
 
 
+class Memory(Protocol):
+    """What a worker has for one training (`memory/limit.py`)."""
+
+    def most_images(self, candidate: Candidate) -> int:
+        """Return the largest batch with which a candidate's training fits."""
+
+    def smaller_batch(self, candidate: Candidate) -> int:
+        """Return a candidate's batch, or a smaller one that fits."""
+
+    def excess(self, candidate: Candidate) -> str | None:
+        """Return by how much a candidate's training exceeds the memory, or None where it fits."""
+
+
 class SearchSpace:
     """All candidates that a definition allows on images of one volume, each at the size that it takes them at.
 
@@ -52,13 +66,18 @@ class SearchSpace:
     those of the field: `layers`, `layer1.kernel_size`, `all_layers.activation`, `head.units1`, `learning_rate`,
     `augmentation.rotation`.
 
+    Where the `memory` of a worker is given, what does not fit into it is proposed with a smaller batch: the largest
+    that is allowed and fits; or, where all that are allowed are too large, the least of them halved until it fits, to
+    `memory.limit.LEAST_BATCH`. What still does not fit exceeds a limit like any other.
+
     Raises:
         InputError: nothing fits the input, or nothing that was tried stays within the limits.
     """
 
-    def __init__(self, definition: Definition, input: Volume, classes: int) -> None:
+    def __init__(self, definition: Definition, input: Volume, classes: int, memory: Memory | None = None) -> None:
         self.definition = definition
         self.classes = classes
+        self.memory = memory
         own = Size(*input[:2])
         sizes = sizes_in(definition.input_size, own)
         self.all_dimensions = {**dict(named_dimensions(definition)), INPUT: sizes}
@@ -112,11 +131,21 @@ class SearchSpace:
         for name in self._rest:
             if self._has_effect(name, hidden):
                 fitted[name] = self._value(name, values)
+        if self.memory is not None and BATCH in fitted:
+            fitted[BATCH] = self._batch_within(self.memory.most_images(self._candidate(fitted)), int(fitted[BATCH]))
         # In the order of the dimensions, whatever order they were settled in.
         return {name: fitted[name] for name in self.dimensions if name in fitted}
 
     def candidate(self, values: Mapping[str, Choice]) -> Candidate:
         """Build the candidate of fitted values."""
+        candidate = self._candidate(values)
+        if self.memory is None or (batch := self.memory.smaller_batch(candidate)) == candidate.recipe.batch_size:
+            return candidate
+        recipe = candidate.recipe.model_copy(update={BATCH: batch})
+        return Candidate(architecture=candidate.architecture, recipe=recipe)
+
+    def _candidate(self, values: Mapping[str, Choice]) -> Candidate:
+        """Build the candidate of fitted values, with their batch whatever the memory."""
         merged = {**self.fixed, **values}
         layers = tuple(self._layer(i, merged) for i in range(int(merged["layers"])))
         hidden = int(merged["head.hidden_layers"])
@@ -141,7 +170,10 @@ class SearchSpace:
 
     def excess(self, candidate: Candidate) -> str | None:
         """Return which limit a candidate exceeds and by what, or None."""
-        return self._excess(candidate.architecture.input, *candidate.architecture.totals)
+        found = self._excess(candidate.architecture.input, *candidate.architecture.totals)
+        if found is not None or self.memory is None:
+            return found
+        return self.memory.excess(candidate)
 
     def _excess(self, input: Volume, parameters: int, macs: int, activation_bytes: int) -> str | None:
         limits = self.definition.limits
@@ -366,6 +398,11 @@ class SearchSpace:
     def _volume(self, values: Mapping[str, Choice]) -> Volume:
         return Volume(*self.sizes[str(values[INPUT])], self.input.depth)
 
+    def _batch_within(self, most: int, wish: int) -> Choice:
+        """Return the largest allowed batch up to the wish that has at most so many images; the least if none has."""
+        dimension = self.dimensions[BATCH]
+        return wish if wish <= most else dimension.at_most(most) or dimension.least
+
     def _buildable_size(self, wish: Choice) -> str:
         """Return the size nearest to the wish at which a network of this space can be built."""
         if self.geometries.buildable(self.sizes[str(wish)]):
@@ -443,21 +480,23 @@ class SearchSpace:
         if not any(map(self.geometries.buildable, self.sizes.values())):
             raise InputError(self.geometries.dead_end(self.input))
         limits = self.definition.limits.model_dump(exclude_none=True)
-        if not limits:
+        if not limits and self.memory is None:
             return
-        random_source, smallest = random.Random(0), None
+        random_source, smallest, excess = random.Random(0), None, ""
         for _ in range(PROBES):
             candidate = self.candidate(self._small(random_source))
-            if self.excess(candidate) is None:
+            exceeds = self.excess(candidate)
+            if exceeds is None:
                 return
             architecture = candidate.architecture
             if smallest is None or architecture.parameters < smallest.parameters:
-                smallest = architecture
+                smallest, excess = architecture, exceeds
         assert smallest is not None
+        within = f"the limits {limits}" if limits else "the memory of a worker"
         raise InputError(
-            f"no architecture stays within the limits {limits} for {self.input}: of {PROBES} small ones tried, "
+            f"no architecture stays within {within} for {self.input}: of {PROBES} small ones tried, "
             f"the smallest, {smallest}, has {smallest.parameters:,} parameters, {smallest.macs:,} MACs and "
-            f"{smallest.activation_bytes / 1e6:.3g} MB of activations; raise the limits, "
+            f"{smallest.activation_bytes / 1e6:.3g} MB of activations ({excess}); raise the limits, "
             "allow fewer filters, or make the images smaller"
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 from terminal import PATIENCE
 
 from convsearch.search.data import Dataset
-from convsearch.search.executors.protocol import Broken, Event, Executor, Lost, Started
+from convsearch.search.executors.protocol import Broken, Event, Executor, Lost, Returned, Started
 from convsearch.search.values.job import EpochReport, Job, Length, Outcome
 from convsearch.spaces.architecture import Architecture, Candidate, Head, Layer, Recipe
 
@@ -67,7 +67,7 @@ def life(executor: Executor, answers: tuple[bool, ...] = ()) -> list[Event]:
         match events[-1]:
             case EpochReport() as report:
                 executor.answer(report.number, next(given, True))
-            case Outcome() | Lost() | Broken():
+            case Outcome() | Lost() | Returned() | Broken():
                 return events
 
 

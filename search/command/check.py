@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ...spaces.errors import InputError
-from ..values.text import answers, numbers
+from ..values.text import answers, memory_size, numbers
 from .terminal import JsonOption, console, print_json
 
 if TYPE_CHECKING:
     from ...spaces.arithmetic import Volume
+    from ...spaces.memory.limit import Memory
 
 LARGEST, DEEPEST = 4096, 64  # pixels per side, channels: more is a typing error
 
@@ -21,6 +22,10 @@ def check(
     answer: Annotated[
         list[str] | None, typer.Option("--set", metavar="DIMENSION=VALUE", help="Set or narrow a dimension.")
     ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(metavar="SIZE", help="Memory of a worker, as in 2GB. (default: that of one of this machine's)"),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check a space, and show how large it is and what its candidates cost."""
@@ -31,12 +36,23 @@ def check(
     from ..values.answers import answered
 
     definition = answered(load(space), answers(answer or []))
-    found = checked(SearchSpace(definition, _volume(input), classes))
+    found = checked(SearchSpace(definition, _volume(input), classes), _memory(memory))
     if as_json:
         print_json({key: value for key, value in found.items() if not key.startswith("_")})
     else:
         printed = console()
         printed.print(table(found, printed.width))
+
+
+def _memory(text: str | None) -> "Memory":
+    from ...spaces.memory.limit import Memory
+    from ..executors.shares import shares
+    from ..system.backend import chosen_backend
+    from ..system.machine import this_machine
+
+    most = None if text is None else memory_size(text)
+    least = min(share.for_training for share in shares(this_machine(), most=most))
+    return Memory(limit=least if most is None else most, backend=chosen_backend()[0])
 
 
 def _volume(text: str) -> "Volume":

@@ -10,7 +10,7 @@ from ...spaces.architecture import Architecture, Candidate, Head, Layer, Recipe
 from ...spaces.errors import InputError, WorkError
 from ..data import Dataset, split
 from ..executors.local import LocalExecutor
-from ..executors.protocol import Broken, Lost
+from ..executors.protocol import Broken, Lost, Returned
 from ..executors.shares import NO_GPU, Share, shares
 from ..executors.watch import Patience
 from ..sources import open_data
@@ -63,7 +63,7 @@ class Tryout:
                 self._ended(number, seconds=seconds.total - seconds.waiting)
             case Outcome() as outcome:
                 self._ended(outcome.number, reason=outcome.error or outcome.ended)
-            case Lost(number, _, reason):
+            case Lost(number, _, reason) | Returned(number, _, reason):
                 self._ended(number, reason=reason)
             case Broken(reason):
                 for number in list(self.left):

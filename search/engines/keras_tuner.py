@@ -93,7 +93,7 @@ class KerasTunerEngine:
             stored = trial.hyperparameters.values
             epochs = stored[EPOCHS] - stored[INITIAL_EPOCH] if EPOCHS in stored else None
             allowed = new or RESUMES in stored
-            if allowed and self.proposals.affordable(self._proposal(trial).candidate, epochs):
+            if allowed and self.proposals.can_run(self._proposal(trial).candidate, epochs):
                 return [trial_id]
         return []
 

@@ -208,7 +208,7 @@ class _Hyperband(_Fitted, HyperbandOracle):  # type: ignore[misc]
         if values is None or RESUMES not in values:
             return response
         candidate = self.proposals.space.candidate(self.proposals.space.fit(self.decoded(values)))
-        if self.proposals.affordable(candidate, values[EPOCHS] - values[INITIAL_EPOCH]):
+        if self.proposals.can_run(candidate, values[EPOCHS] - values[INITIAL_EPOCH]):
             return response
         for bracket in self._brackets:  # it keeps waiting
             for rung in bracket["rounds"]:

@@ -22,6 +22,7 @@ class Proposals:
         self.space = space
         self.tried = set(tried)
         self.affordable: Callable[[Candidate, int | None], bool] = lambda candidate, epochs: True
+        self.fits: Callable[[Candidate], bool] = lambda candidate: True  # into the memory of the workers here
         self.over: Callable[[], bool] = lambda: False  # whether there is no time left to look for another
         self.epochs: int | None = None  # of the next proposal; None is as many as a trial may take
         self.suggested = True  # whether the last proposal was suggested by the engine, not enqueued
@@ -81,12 +82,16 @@ class Proposals:
                 return None
         return None
 
+    def can_run(self, candidate: Candidate, epochs: int | None) -> bool:
+        """Whether there is time for so many epochs of a candidate, None for a whole trial, and memory for it."""
+        return self.fits(candidate) and self.affordable(candidate, epochs)
+
     def _is_new(self, values: Values) -> bool:
         return self.space.candidate(values).hash not in self.tried
 
     def _allowed(self, fitted: Values) -> tuple[Values, Candidate] | None:
         candidate = self.space.candidate(fitted)
-        if candidate.hash in self.tried or self.space.excess(candidate):
+        if candidate.hash in self.tried or self.space.excess(candidate) or not self.fits(candidate):
             return None
         return fitted, candidate
 

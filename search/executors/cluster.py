@@ -99,6 +99,7 @@ def nodes() -> list[Node]:
             name=f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})",
             cpus=node["Resources"].get("CPU", 0.0),
             gpus=node["Resources"].get("GPU", 0.0),
+            memory=node["Resources"].get("memory", 0.0),
         )
         for node in ray.nodes()
         if node["Alive"]

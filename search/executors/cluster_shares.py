@@ -11,12 +11,13 @@ FINEST = 10_000  # the smallest share of a GPU that a cluster counts is one in s
 
 @dataclass(frozen=True)
 class Node:
-    """A machine of a cluster, with all the cores and GPUs that it offers."""
+    """A machine of a cluster, with all the cores, GPUs and bytes of memory that it offers."""
 
     id: str
     name: str
     cpus: float
     gpus: float
+    memory: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,13 @@ class Places:
     gpus: float
     free: int
     nodes: tuple[Node, ...]
+
+    @property
+    def memory(self) -> int | None:
+        """The bytes of memory of the worker with the least; None with GPUs, whose memory a cluster does not know."""
+        if self.gpus or not all(node.memory for node in self.nodes):
+            return None
+        return int(min(node.memory // max(1, node.cpus // self.cpus) for node in self.nodes))
 
     @property
     def note(self) -> str | None:

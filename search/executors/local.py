@@ -14,12 +14,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...spaces.errors import WorkError
+from ...spaces.memory.limit import Memory
+from ..system.backend import chosen_backend
 from ..system.fork_server import starter as system_starter
 from ..system.machine import this_machine
 from ..system.programs import Spawner, Starter
 from ..values.job import EpochReport, Job, Outcome
 from .local_worker import LocalWorker
-from .protocol import Broken, Event, Lost, Started
+from .protocol import Broken, Event, Lost, Returned, Started
 from .shares import Share, shares
 from .watch import Patience, Silence
 
@@ -63,6 +65,8 @@ class LocalExecutor:
         """
         self._shares = list(shared or shares(this_machine(), 1))
         self.slots = len(self._shares)
+        least = min(share.for_training for share in self._shares)
+        self.memory: Memory | None = Memory(limit=least, backend=chosen_backend()[0])
         self._cores = sorted({core for share in self._shares for core in share.cores})
         self._patience = patience or Patience()
         self._queue: deque[tuple[Job, float]] = deque()
@@ -134,8 +138,11 @@ class LocalExecutor:
 
     def _dispatch(self) -> None:
         while self._queue and self._free:
-            worker = self._free.popleft()
             job, submitted = self._queue.popleft()
+            if self._free[0].is_too_full_for(job.candidate):
+                self._replace(self._free[0])
+                self._free.rotate(1)
+            worker = self._free.popleft()
             worker.take(job, submitted, self._patience)
             self._busy[job.number] = worker
 
@@ -170,6 +177,9 @@ class LocalExecutor:
             self._done(worker)
         elif "broken" in message:
             self._events.append(Broken(message["broken"]))
+            self._done(worker)
+        elif "returned" in message:
+            self._events.append(Returned(message["number"], worker.name, message["returned"]))
             self._done(worker)
         elif "lost" in message:
             self._lose(worker, message["lost"])

@@ -14,6 +14,9 @@ from typing import Any, BinaryIO
 
 import psutil
 
+from ...spaces.architecture import Candidate
+from ...spaces.memory.limit import Memory
+from ..system.backend import chosen_backend
 from ..system.memory import own_memory
 from ..system.processes import how_it_ended
 from ..system.programs import Process, Starter
@@ -69,6 +72,7 @@ class LocalWorker:
                 "submitted": submitted,  # by a clock that all processes of the machine share
                 "log": str(self.log.resolve()),
                 "cores": self.share.cores,
+                "memory": self.share.for_training,
             }
         )
 
@@ -83,6 +87,14 @@ class LocalWorker:
         if self.baseline is None:
             self.baseline = memory
         return memory - self.baseline
+
+    def is_too_full_for(self, candidate: Candidate) -> bool:
+        """Whether it has kept so much of earlier jobs that a candidate fits only into the memory of a new worker."""
+        if self.share.gpu_bytes is not None or not self.ready:
+            return False
+        memory = Memory(limit=self.share.memory, backend=chosen_backend()[0])
+        kept = max(0, self.memory() - memory.process)
+        return memory.holds(candidate) and memory.needed(candidate) + kept > memory.limit
 
     def memory(self) -> int:
         """Return the bytes of memory that it shares with no other process; 0 if it is dead."""

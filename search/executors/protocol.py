@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from ...spaces.memory.limit import Memory
 from ..values.job import EpochReport, Job, Outcome
 
 
@@ -25,20 +26,32 @@ class Lost:
 
 
 @dataclass(frozen=True)
+class Returned:
+    """A worker has returned a job without beginning it: it has less memory than the training takes."""
+
+    number: int
+    worker: str
+    reason: str
+
+
+@dataclass(frozen=True)
 class Broken:
     """The machine cannot run any job, for example because a disk is full; the study has to end."""
 
     reason: str
 
 
-Event = Started | EpochReport | Outcome | Lost | Broken
-"""A job has one Started, any number of EpochReports, then one Outcome; or Lost or Broken at any moment."""
+Event = Started | EpochReport | Outcome | Lost | Returned | Broken
+"""A job has one Started, any number of EpochReports, then one Outcome; or Lost or Broken at any moment, or
+Returned instead."""
 
 
 class Executor(Protocol):
     """Runs up to `slots` jobs at a time. After each EpochReport the job waits for `answer`."""
 
     slots: int
+    memory: Memory | None
+    """What its worker with the least has for one training; None where that is not known."""
 
     def submit(self, job: Job, alone: bool = False) -> None:
         """Run a job as soon as a worker is free; `alone` says that nothing else will run beside it."""

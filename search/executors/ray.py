@@ -17,6 +17,7 @@ import numpy as np
 import ray
 
 from ...spaces.errors import WorkError
+from ...spaces.memory.limit import Memory
 from ..data import Dataset, Split
 from ..data.training import TrainingData
 from ..images.resizing import at_size
@@ -27,7 +28,7 @@ from ..workers.ray_actor import RayWorker
 from .cluster import AUTO_ADDRESS, check_nodes, connect, free, head_address, nodes, takes_connections
 from .cluster_shares import places
 from .local import FAILED_STARTS, GROWTH
-from .protocol import Broken, Event, Lost, Started
+from .protocol import Broken, Event, Lost, Returned, Started
 from .shares import AUTO, GPU_MEMORY, Share
 from .watch import Patience, Silence
 
@@ -47,6 +48,7 @@ class RayExecutor:
         per_gpu: int = 1,
         patience: Patience | None = None,
         room_timeout: float = ROOM_TIMEOUT,
+        most: int | None = None,
     ) -> None:
         """Join the cluster and request workers.
 
@@ -56,6 +58,7 @@ class RayExecutor:
             per_gpu: the number of workers that share a GPU.
             patience: how long a worker may go without a heartbeat.
             room_timeout: seconds to wait for room for a worker when there is none any more.
+            most: the bytes of memory that a training may take at most.
 
         Raises:
             InputError: there is no such cluster, it is too small, or a node has other versions installed.
@@ -68,6 +71,8 @@ class RayExecutor:
             ray.shutdown()
             raise
         self.slots, self.note = found.count, found.note
+        known = [limit for limit in (found.memory, most) if limit is not None]
+        self.memory = Memory(limit=min(known), backend=chosen_backend()[0]) if known else None
         self._head = head_address()
         self._patience, self.room_timeout = patience or Patience(), room_timeout
         self._no_room_since: float | None = None  # since when jobs have been waiting without a single worker
@@ -137,7 +142,7 @@ class RayExecutor:
         ray.shutdown()
 
     def _begin(self, name: str) -> "_Worker":
-        worker = _Worker(name, self._actor_class.remote(self._environment))
+        worker = _Worker(name, self._actor_class.remote(self._environment, self.memory and self.memory.model_dump()))
         self._polls[worker.actor.messages.remote()] = worker
         return worker
 
@@ -211,6 +216,10 @@ class RayExecutor:
             self._done(worker, message["holds"])
         elif "broken" in message:
             self._events.append(Broken(message["broken"]))
+            self._done(worker, 0)
+        elif "returned" in message:
+            number, where = message["number"], f"{worker.name} on {worker.node}"
+            self._events.append(Returned(number, where, message["returned"]))
             self._done(worker, 0)
         elif "lost" in message:
             self._lose(worker, f"{message['lost']}, on node {worker.node}")

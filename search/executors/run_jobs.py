@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 from ...spaces.errors import WorkError
 from ..values.job import EpochReport, Job, Outcome
-from .protocol import Broken, Executor, Lost
+from .protocol import Broken, Executor, Lost, Returned
 
 TICK = 0.25  # seconds between two checks of the clock and of Ctrl-C
 
@@ -54,6 +54,8 @@ def run_jobs(
                     retried.add(number)
                     retry = running[number].within(time.monotonic() - started_at[number])
                     executor.submit(retry, alone=executor.slots == 1)
+            case Returned(number, _, reason):
+                yield running.pop(number), Outcome(number=number, ended="failed", error=reason)
             case Broken(reason):
                 raise WorkError(reason)
             case Outcome() as outcome:
@@ -75,4 +77,5 @@ class _SingleSlot:
 
     def __init__(self, executor: Executor) -> None:
         self.submit, self.next_event = executor.submit, executor.next_event
+        self.memory = executor.memory
         self.answer, self.interrupt, self.close = executor.answer, executor.interrupt, executor.close

@@ -20,7 +20,8 @@ AUTO = "auto"
 class Share:
     """What a worker may use: cores, bytes of memory, and a GPU with a part of its memory, or none.
 
-    `device` is the GPU's name for CUDA_VISIBLE_DEVICES, if that is not its number; NO_GPU hides all GPUs.
+    `device` is the GPU's name for CUDA_VISIBLE_DEVICES, if that is not its number; NO_GPU hides all GPUs. `gpu_bytes`
+    is its part of the GPU's memory; None where the driver does not report that.
     """
 
     cores: tuple[int, ...]
@@ -28,6 +29,12 @@ class Share:
     gpu: int | None = None
     gpu_memory: float = GPU_MEMORY
     device: str | None = None
+    gpu_bytes: int | None = None
+
+    @property
+    def for_training(self) -> int:
+        """The bytes that one training may take: of the GPU's memory where there is one, else of the worker's."""
+        return self.memory if self.gpu_bytes is None else self.gpu_bytes
 
     @property
     def threads(self) -> dict[str, str]:
@@ -55,7 +62,13 @@ class Share:
         }
 
 
-def shares(machine: Machine, workers: int | str = AUTO, per_gpu: int = 1, gpus: Sequence[int] = ()) -> list[Share]:
+def shares(
+    machine: Machine,
+    workers: int | str = AUTO,
+    per_gpu: int = 1,
+    gpus: Sequence[int] = (),
+    most: int | None = None,
+) -> list[Share]:
     """Divide a machine between workers.
 
     Args:
@@ -64,6 +77,7 @@ def shares(machine: Machine, workers: int | str = AUTO, per_gpu: int = 1, gpus: 
             memory goes.
         per_gpu: the number of workers that share a GPU.
         gpus: the numbers of the GPUs to use; by default, all of them.
+        most: the bytes of memory of a worker, and of its GPU, at most; by default, its part of all.
 
     Raises:
         InputError: more workers than the GPUs have room for, or an unknown GPU; the message says what fits.
@@ -79,13 +93,27 @@ def shares(machine: Machine, workers: int | str = AUTO, per_gpu: int = 1, gpus: 
                 f"--workers {count}: {_named(used)} hold{'s' if len(used) == 1 else ''} {places} at {per_gpu} "
                 f"each: --workers {places}, or --workers-per-gpu {-(-count // len(used))}"
             )
-    memory, part = _for_workers(machine) // count, GPU_MEMORY / per_gpu
+    memory, part = _at_most(_for_workers(machine) // count, most), GPU_MEMORY / per_gpu
     cores = [_part(machine.cores, i, count) for i in range(count)]
     if not used:
         return [Share(own, memory) for own in cores]
     # Round-robin over the GPUs, so that a few workers are spread over all of them.
     spread = [used[i % len(used)] for i in range(count)]
-    return [Share(own, memory, gpu.index, part, gpu.device) for own, gpu in zip(cores, spread, strict=True)]
+    return [
+        Share(
+            own,
+            memory,
+            gpu.index,
+            part,
+            gpu.device,
+            None if gpu.memory is None else _at_most(int(part * gpu.memory), most),
+        )
+        for own, gpu in zip(cores, spread, strict=True)
+    ]
+
+
+def _at_most(memory: int, most: int | None) -> int:
+    return memory if most is None else min(memory, most)
 
 
 def crowded(machine: Machine, count: int) -> str | None:

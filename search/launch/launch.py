@@ -76,7 +76,7 @@ def launch(options: Options, console: Console) -> StudyFolder:
         # Before the images are read, because workers take long to start.
         executor, programs, lines = executor_for(options, lambda: folder.logs, held)
         require_reachable(home)
-        while (prepared := prepare(home, contract, budget, console, held, database)) is None:
+        while (prepared := prepare(home, contract, budget, console, held, database, executor.memory)) is None:
             contract = contract_of(home, folder, options, database)
         folder = prepared.folder  # the name of an unnamed study may have been taken meanwhile
         if options.trials is None and options.minutes is None:
@@ -96,7 +96,7 @@ def _search_and_export(launched: Launch) -> None:
     budget.has_result = bool(prepared.record.best())
     with ExitStack() as held:
         outbox = held.enter_context(closing(Outbox(prepared.folder, budget.limits)))
-        engine = held.enter_context(closing(engine_for(prepared, budget, launched.executor.slots)))
+        engine = held.enter_context(closing(_engine(launched)))
         publisher = None
         try:
             settle(prepared.record, engine, prepared.study.objectives)
@@ -124,6 +124,11 @@ def _search_and_export(launched: Launch) -> None:
                 f"{error}. The bundle is in {prepared.folder.bundle}; what could not be delivered is kept: "
                 f"`{resume_command(prepared.folder.path)}` tries again"
             ) from error
+
+
+def _engine(launched: Launch) -> Engine:
+    executor = launched.executor
+    return engine_for(launched.prepared, launched.budget, executor.slots, executor.memory)
 
 
 def _train_and_export_winner(launched: Launch) -> None:

@@ -18,7 +18,7 @@ import typer
 
 from ...spaces.errors import InputError, nearest
 from ..values.commands import DEFAULT_HOME, HOME_VARIABLE, command
-from ..values.text import answers, expanded, numbers
+from ..values.text import answers, expanded, memory_size, numbers
 
 if TYPE_CHECKING:
     from ...spaces.sizes import Fit
@@ -169,6 +169,13 @@ class Options:
         metavar="N|auto",
     )
     workers_per_gpu: int = option("How many trials share a GPU: good for small networks.", default=1)
+    memory: int | None = option(
+        "Memory of each worker, as in 2GB; what does not fit is trained in smaller batches, or not proposed. "
+        "(default: this machine's, divided between them)",
+        kind=str | None,
+        parse=memory_size,
+        metavar="SIZE",
+    )
     gpus: tuple[int, ...] = option(
         "Numbers of the GPUs to use, as in 0,2. (default: all)",
         default=(),

@@ -13,6 +13,7 @@ from rich.console import Console
 from ...spaces.arithmetic import BYTES_PER_VALUE
 from ...spaces.definition import FORMAT as SPACE_FORMAT
 from ...spaces.errors import InputError
+from ...spaces.memory.limit import Memory
 from ...spaces.sizes import Size, size_of
 from ...spaces.space import SearchSpace, Values
 from ..data import Dataset, Split, split
@@ -45,10 +46,12 @@ def prepare(
     console: Console,
     held: ExitStack,
     database: Database | None = None,
+    memory: Memory | None = None,
 ) -> Prepared | None:
     """Read the images, check what depends on them, and create the folder of a study that is new here.
 
-    `held` keeps the images in use, and the lock of a new folder; that of a resumed study is held already.
+    `held` keeps the images in use, and the lock of a new folder; that of a resumed study is held already. `memory` is
+    what the workers have now, which a new study keeps.
 
     Returns:
         the study; None if another loop has created it in the database meanwhile, so that it has to be joined.
@@ -65,13 +68,14 @@ def prepare(
     with _counting(console, f"reading {contract.source}") as progress:
         source = scan(contract.source, studies)
         check_classes(source)
-        sizes = _sizes(contract, source, budget)
+        memory = memory if contract.existing is None else contract.existing.memory
+        sizes = _sizes(contract, source, budget, memory)
         size = Size(*map(max, zip(*sizes.sizes, strict=True)))
         skip_bad = contract.skip_bad
         dataset = _opened(
             lambda: stored(source, size, contract.fit, home.data, skip_bad=skip_bad, progress=progress), held
         )
-    space = SearchSpace(contract.definition.at(*sizes.sizes), dataset.input, len(dataset.classes))
+    space = SearchSpace(contract.definition.at(*sizes.sizes), dataset.input, len(dataset.classes), memory)
     parts = Split.load(folder.split) if contract.resumed else split(dataset, terms.seed)
     facts = _facts(dataset, parts, contract)
     if existing is not None:
@@ -81,7 +85,7 @@ def prepare(
         _require_reachable(space, terms)
     epochs = _epochs(contract, space, sizes.first, len(parts.train), budget)
     if existing is None:
-        study = _new_study(home, contract, space, sizes, facts, parts, epochs)
+        study = _new_study(home, contract, space, sizes, memory, facts, parts, epochs)
         if database is not None:
             study = study.model_copy(update=own(database.storage))
             directions = ["maximize", *["minimize"] * (len(terms.objectives) - 1)]
@@ -134,6 +138,7 @@ def _new_study(
     contract: Contract,
     space: SearchSpace,
     sizes: OnOffer,
+    memory: Memory | None,
     facts: DataFacts,
     parts: Split,
     epochs: int,
@@ -155,6 +160,7 @@ def _new_study(
         space_format=SPACE_FORMAT,
         space_hash=hash_of(contract.space),
         data=facts,
+        memory=memory,
         input_sizes=tuple(map(str, sizes.sizes)),
         first_size=str(sizes.first),
         epochs=epochs,
@@ -165,7 +171,7 @@ def _new_study(
     )
 
 
-def _sizes(contract: Contract, source: Source, budget: Budget) -> OnOffer:
+def _sizes(contract: Contract, source: Source, budget: Budget, memory: Memory | None) -> OnOffer:
     """Return the sizes at which a study takes its images: a new one those that suit it, an existing one its own."""
     existing = contract.existing
     if existing is not None:
@@ -174,13 +180,13 @@ def _sizes(contract: Contract, source: Source, budget: Budget) -> OnOffer:
     kept = 1.0 if roles[Role.VAL] else 1 - HELD_OUT
     kept *= 1.0 if roles[Role.TEST] else 1 - HELD_OUT
     images = max(1, int(kept * (roles[Role.UNDECIDED] + roles[Role.TRAIN])))
-    wanted = Wanted(source.depth, len(source.classes), images, budget.seconds, contract.epochs, budget.elapsed)
+    wanted = Wanted(source.depth, len(source.classes), images, budget.seconds, contract.epochs, budget.elapsed, memory)
     return sizes_on_offer(contract.definition, own_size(source.sizes), wanted)
 
 
 def _epochs(contract: Contract, space: SearchSpace, size: Size, images: int, budget: Budget) -> int:
     """Return the epochs of a trial; InputError if there is no time for what this launch has to do."""
-    space = SearchSpace(contract.definition.at(size), space.input, space.classes)
+    space = SearchSpace(contract.definition.at(size), space.input, space.classes, space.memory)
     if budget.seconds is None:
         return contract.epochs or usual_epochs(space, images)
     minutes = budget.seconds / 60
@@ -222,7 +228,7 @@ def _require_reachable(space: SearchSpace, terms: Terms) -> None:
     current = getattr(space.definition.limits, limits[name])
     tighter = space.definition.limits.model_copy(update={limits[name]: min(most, current or most)})
     try:
-        SearchSpace(space.definition.model_copy(update={"limits": tighter}), space.input, space.classes)
+        SearchSpace(space.definition.model_copy(update={"limits": tighter}), space.input, space.classes, space.memory)
     except InputError as error:
         raise InputError(f"--under {terms.under}: {error}") from error
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ...spaces.errors import InputError, WorkError
 from ...spaces.known.portfolio import guesses
+from ...spaces.memory.limit import Memory
 from ..engines.choice import open_engine
 from ..engines.optuna import OptunaEngine
 from ..engines.proposals import Proposals
@@ -43,13 +44,15 @@ def executor_for(
         from ..executors.ray import RayExecutor  # Ray need not be installed
 
         address = "auto" if options.ray_address is None else options.ray_address
-        cluster = held.enter_context(closing(RayExecutor(address, options.workers, options.workers_per_gpu)))
+        cluster = held.enter_context(
+            closing(RayExecutor(address, options.workers, options.workers_per_gpu, most=options.memory))
+        )
         note = [f"  note: {cluster.note}"] if cluster.note else []
         # On this machine Keras is needed only at the end.
         programs = cache(lambda: held.enter_context(closing(starter(IMPORTED, gpus=bool(this_machine().gpus)))))
         return cluster, programs, [f"{counted(cluster.slots, 'worker')} on the Ray cluster", *note]
     machine = this_machine()
-    shared = shares(machine, options.workers, options.workers_per_gpu, options.gpus)
+    shared = shares(machine, options.workers, options.workers_per_gpu, options.gpus, options.memory)
     program_starter = held.enter_context(closing(starter_for(shared)))
     executor = held.enter_context(closing(LocalExecutor(logs, shared, starter=program_starter)))
     return executor, lambda: program_starter, worker_lines(shared, machine)
@@ -76,12 +79,17 @@ def database_of(
         raise InputError(f"--storage: {error}") from error
 
 
-def engine_for(prepared: Prepared, budget: Budget, workers: int = 1) -> Engine:
-    """Open the study's engine: it proposes new candidates that can be finished in time, known good networks first."""
+def engine_for(prepared: Prepared, budget: Budget, workers: int = 1, memory: Memory | None = None) -> Engine:
+    """Open the study's engine: it proposes new candidates that can be finished in time, known good networks first.
+
+    They fit into the `memory` that the workers have now, if it is known: it may be less than the study began with.
+    """
     study, record, database = prepared.study, prepared.record, prepared.database
     tried = [trial.hash for trial in record.trials.values() if trial.state not in ("interrupted", "running")]
     proposals = Proposals(prepared.space, study.seed, tried, exhaustive=study.algorithm == "grid")
     proposals.over = lambda: budget.over
+    if memory is not None:
+        proposals.fits = memory.holds
     images = len(prepared.split.train)
     proposals.affordable = lambda candidate, epochs: (
         Costs.of(record, images).trial(candidate, epochs or study.epochs) <= budget.search_left

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from ...spaces.arithmetic import Volume
 from ...spaces.definition import Definition
 from ...spaces.errors import InputError
+from ...spaces.memory.limit import Memory
 from ...spaces.sizes import AUTO, Size, sizes_in
 from ...spaces.space import SearchSpace
 from ..data.sizes import THUMBNAIL
@@ -42,7 +43,7 @@ class Wanted:
     """What the sizes are for: images of so many classes to train on, and what limits the trials.
 
     `seconds` are those of the whole launch, of which `elapsed` have passed already; None where there is no limit.
-    `epochs` of a trial are None where they depend on the size.
+    `epochs` of a trial are None where they depend on the size. Networks have to fit into the `memory` of a worker.
     """
 
     depth: int
@@ -51,6 +52,7 @@ class Wanted:
     seconds: float | None
     epochs: int | None
     elapsed: float = 0.0
+    memory: Memory | None = None
 
 
 def sizes_on_offer(definition: Definition, own: Size, wanted: Wanted) -> OnOffer:
@@ -94,7 +96,7 @@ def _spaces(definition: Definition, sizes: Sequence[Size], wanted: Wanted) -> di
     problem: InputError | None = None
     for size in sizes:
         try:
-            found[size] = SearchSpace(definition.at(size), Volume(*size, wanted.depth), wanted.classes)
+            found[size] = SearchSpace(definition.at(size), Volume(*size, wanted.depth), wanted.classes, wanted.memory)
         except InputError as error:
             problem = error
     if not found:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from ...spaces.errors import WorkError
 from ..engines.protocol import Engine
-from ..executors.protocol import Broken, Event, Executor, Lost, Started
+from ..executors.protocol import Broken, Event, Executor, Lost, Returned, Started
 from ..executors.run_jobs import TICK
 from ..study.folder import CHECKPOINT, FILES
 from ..study.objectives import DEFAULT, costs, front
@@ -114,6 +114,8 @@ class Loop:
                 self._end(trial.end(self._state(outcome), outcome, waited))
             case Lost(number, _, reason):
                 self._lose(number, reason)
+            case Returned(number, _, reason):
+                self._end(self.running[number].lose("interrupted", reason, just_now=True))
             case Broken(reason):
                 raise WorkError(reason)
 

@@ -189,7 +189,7 @@ class StudyFolder:
             InputError: see `definition`; or a trial of the record, if one is given, is not of this space.
         """
         definition = self.definition(study).at(*study.sizes)
-        space = SearchSpace(definition, study.data.input, len(study.data.classes))
+        space = SearchSpace(definition, study.data.input, len(study.data.classes), study.memory)
         for trial in record.trials.values() if record is not None else ():
             for name, value in trial.values.items():
                 if name not in space.dimensions or not space.dimensions[name].has(value):

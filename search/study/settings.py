@@ -6,6 +6,7 @@ from uuid import UUID, uuid5
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from ...spaces.architecture import Input
+from ...spaces.memory.limit import Memory
 from ...spaces.printable import printable_lines
 from ...spaces.sizes import MAX_SIDE, Fit, Size, size_of
 from ...spaces.space import Values
@@ -117,10 +118,11 @@ class StudySettings(Terms):
     earlier versions, which had none, get one that all their loops derive alike. `space_hash` tells whether that file is
     still the one that the study began with; None where an earlier version did not store it. `input_sizes` are the sizes
     at which candidates may take their images, and `first_size` is that of the portfolio; a study of an earlier version
-    has none, and takes all images at the size of its data. `warm_start_id` is the identity of the study with whose best
-    this one starts, None where there is none or an earlier version did not store it; `warm_notes` tell what that one
-    knows of the test images. `storage` is the database of a shared study, without a password, and `loop` the name of
-    this home's loop in it.
+    has none, and takes all images at the size of its data. `memory` is that of the worker with the least when the study
+    began, which decides the batches for all loops; None where an earlier version did not look at it. `warm_start_id` is
+    the identity of the study with whose best this one starts, None where there is none or an earlier version did not
+    store it; `warm_notes` tell what that one knows of the test images. `storage` is the database of a shared study,
+    without a password, and `loop` the name of this home's loop in it.
     """
 
     id: str = Field(pattern=IDENTITY)
@@ -130,6 +132,7 @@ class StudySettings(Terms):
     space_hash: str | None = None
     data: DataFacts
     input_sizes: tuple[Annotated[str, AfterValidator(_size)], ...] = ()
+    memory: Memory | None = None
     first_size: Annotated[str, AfterValidator(_size)] | None = None
     epochs: Annotated[Count, Field(ge=1)]
     warm_start_id: Annotated[str, Field(pattern=IDENTITY)] | None = None

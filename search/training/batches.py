@@ -46,7 +46,8 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     def __getitem__(self, i: int) -> tuple[Any, Any]:
         # Sorted rows are read sequentially from the disk; the order within a batch has no meaning.
         rows = np.sort(self._order[i * self._batch_size : (i + 1) * self._batch_size])
-        images, labels = self._vary(self._images[rows]), np.eye(self._classes, dtype="float32")[self._labels[rows]]
+        images, labels = self._vary(self._images[rows]), np.zeros((len(rows), self._classes), "float32")
+        labels[np.arange(len(rows)), self._labels[rows]] = 1
         if not self._mixup or self._seed is None:
             return images, labels
         return mixed(images, labels, self._mixup, np.random.default_rng((self._seed, self._epoch, i, BLENDS)))

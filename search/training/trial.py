@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from ...spaces.memory.evaluation import evaluation_batch
 from ..data.training import TrainingData
 from ..system.processes import first_line
 from ..values.job import Job, Outcome
@@ -21,7 +22,6 @@ from .latency import latency_ms
 from .model import as_exported, trainable
 from .normalization import BatchNormalization
 
-EVALUATION_BATCH = 256
 OUT_OF_MEMORY = ("ResourceExhaustedError", "OutOfMemoryError", "MemoryError")  # of TensorFlow, PyTorch and NumPy
 
 
@@ -63,10 +63,10 @@ def _train(job: Job, report: Report, stop_now: Callable[[], bool], data: Trainin
     keras.utils.set_random_seed(job.seed + job.begin)
     data = data or TrainingData.load(Path(job.data), Path(job.split), job.size)
     images, labels, classes = data.images, data.labels, data.classes
-    recipe = job.candidate.recipe
+    recipe, at_once = job.candidate.recipe, evaluation_batch(job.candidate.architecture)
     rows = np.concatenate([data.train, data.val]) if job.with_validation else data.train
     batches = Batches(images, labels, rows, classes, recipe.batch_size, job.seed, job.begin, mixup=job.mixup)
-    validation = Batches(images, labels, data.val, classes, EVALUATION_BATCH)
+    validation = Batches(images, labels, data.val, classes, at_once)
     length = job.length
     schedule_epochs = None if length.seconds is not None else length.schedule_epochs or length.epochs
     model, network = trainable(job.candidate, len(rows), schedule_epochs, BatchNormalization)
@@ -113,7 +113,7 @@ def _train(job: Job, report: Report, stop_now: Callable[[], bool], data: Trainin
     if job.with_validation:
         extras["known"] = callback.accuracy(validation)
     for name, vary in variations(job.probes.augmentations).items():
-        batches = Batches(images, labels, data.val, classes, EVALUATION_BATCH, vary=vary)
+        batches = Batches(images, labels, data.val, classes, at_once, vary=vary)
         extras["varied"][name] = callback.accuracy(batches)
     if job.probes.latency:
         extras["latency_ms"] = latency_ms(as_exported(job.candidate, network))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ...spaces.errors import InputError
 
+LEAST_MEMORY = 500 * 10**6  # bytes with which a worker can train a small network at all
 NUMBER = re.compile(r"[0-9]{1,9}")
 
 
@@ -32,6 +33,23 @@ def answers(given: Iterable[str]) -> dict[str, str]:
             raise InputError(f"--set {text}: write NAME=VALUE, as in --set learning_rate=0.001")
         found[name.strip()] = value.strip()
     return found
+
+
+def memory_size(text: str) -> int:
+    """Return the bytes of a size such as `2GB` or `1.5 GiB`; GB are 10 ** 9 bytes, GiB 2 ** 30.
+
+    Raises:
+        InputError: it is none, or less than a worker needs to start.
+    """
+    from pydantic import ByteSize, TypeAdapter, ValidationError
+
+    try:
+        size = int(TypeAdapter(ByteSize).validate_python(text))
+    except ValidationError as error:
+        raise InputError(f"--memory {text}: write a number and its unit, as in 2GB or 512MB") from error
+    if size < LEAST_MEMORY:
+        raise InputError(f"--memory {text}: a worker needs {LEAST_MEMORY // 10**6} MB to start, and more to train")
+    return size
 
 
 def expanded(text: str) -> Path:

@@ -5,6 +5,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from ...spaces.memory.evaluation import evaluation_batch
 from ..data import Dataset, Split
 from ..export.verify import Verifier
 from ..images.resizing import at_size
@@ -49,7 +50,8 @@ def test_and_export(folder: StudyFolder, winner: Winner) -> tuple[Evaluation, fl
         images = len(split.train) + (len(split.val) if winner.with_validation else 0)
         model, momentum = trained_model(winner.candidate, winner.weights, images)
         folder.note_test(winner.trial.number)
-        test = evaluate(model, at_size(dataset, model.input_shape[1:3]), split.test)
+        images_at_size = at_size(dataset, model.input_shape[1:3])
+        test = evaluate(model, images_at_size, split.test, evaluation_batch(winner.candidate.architecture))
         seconds = time.monotonic() - began
         standing = folder.repeats().standing(winner.trial)
         facts = Facts(

@@ -12,10 +12,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from ...spaces.memory.limit import Memory
 from ..data import Dataset, Split
 from ..data.training import TrainingData
 from ..images.resizing import at_size
-from ..system.backend import import_keras
+from ..system.backend import chosen_backend, import_keras
 from ..values.job import EpochReport, Job
 
 HEARTBEAT = 1.0  # seconds between two heartbeats
@@ -95,6 +96,10 @@ def main(connection: Connection) -> None:
                 continue  # a late answer for a job that has ended
             # Its seconds count from its submission: this process may have started later.
             job = Job.model_validate(message["job"]).within(time.monotonic() - message["submitted"])
+            memory = Memory(limit=message["memory"], backend=chosen_backend()[0])
+            if (reason := memory.excess(job.candidate)) is not None:
+                line.send(returned=reason, number=job.number)
+                continue
             _pin_to(message["cores"])
             line.begin(job.number)
             try:

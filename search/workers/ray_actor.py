@@ -18,6 +18,7 @@ from typing import Any
 
 import psutil
 
+from ...spaces.memory.limit import Memory
 from ..data.training import TrainingData
 from ..system.backend import import_keras
 from ..system.memory import own_memory
@@ -43,8 +44,10 @@ class _Assignment:
 class RayWorker:
     """One worker. Each of its messages is a dictionary; its first key is the type of the message."""
 
-    def __init__(self, environment: dict[str, str]) -> None:
+    def __init__(self, environment: dict[str, str], memory: dict[str, Any] | None = None) -> None:
+        """Begin with what it adds to its environment, and the fields of its Memory, if that is known."""
         os.environ.update(environment)
+        self._memory = None if memory is None else Memory.model_validate(memory)
         self._assignments: SimpleQueue[_Assignment] = SimpleQueue()
         self._messages: SimpleQueue[dict[str, Any]] = SimpleQueue()
         self._answers: SimpleQueue[tuple[int, int, bool]] = SimpleQueue()
@@ -117,7 +120,11 @@ class RayWorker:
                 self._send(alive=True)
             return assignment.serial in self._stopped
 
-        self._send(started=assignment.job.number)
+        job = assignment.job
+        if self._memory is not None and (reason := self._memory.excess(job.candidate)) is not None:
+            self._send(returned=reason, number=job.number)
+            return
+        self._send(started=job.number)
         try:
             with scratch() as self._folder:
                 weights, checkpoint = self._folder / "job.weights.h5", self._folder / "job.state.npz"

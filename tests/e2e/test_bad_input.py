@@ -97,6 +97,8 @@ def save_images(folder: Path, count: int, seed: int = 0, mode: str = "RGB") -> N
         (["--under", "macs=1e6"], "--under macs=1e6: this study has one objective"),
         ([*TWO, "--under", "parameters=few"], "--under parameters=few: write MEASURE=NUMBER"),
         ([*TWO, "--under", "parameters=3"], "--under parameters=3: no architecture stays within the limits"),
+        (["--memory", "much"], "--memory much: write a number and its unit, as in 2GB or 512MB"),
+        (["--memory", "10MB"], "--memory 10MB: a worker needs 500 MB to start, and more to train"),
         (["--repeats", -1], "--repeats -1: a whole number from 0 to 1,000,000"),
         (["--repeats", 10**20], f"--repeats {10**20}: a whole number from 0 to 1,000,000"),
         (["--image-size", f"8x{'9' * 5000}"], "--image-size 8x999"),

@@ -36,9 +36,8 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def home(photographs: Path) -> Path:
     home = photographs.parent / "home"
-    done = typed(
-        "run", "--data", photographs, "--trials", 1, "--epochs", 1, "--repeats", 0, "--study", "light", "--home", home
-    )
+    once = ("--trials", 1, "--epochs", 1, "--repeats", 0)
+    done = typed("run", "--data", photographs, *once, "--memory", "1GB", "--study", "light", "--home", home)
     assert done.returncode == 0, done.stderr
     return home
 
@@ -48,6 +47,14 @@ def test_they_are_kept_small_at_sizes_that_suit_them(home: Path) -> None:
     assert all(size.height > size.width for size in study.sizes)  # all are upright once they are turned
     assert max(study.sizes) < (1000, 1000)
     assert sum(path.stat().st_size for path in home.rglob("*") if path.is_file()) < MOST_BYTES
+
+
+def test_what_a_worker_may_hold_is_kept_and_bounds_every_trial(home: Path) -> None:
+    folder = Home(home).study("light")
+    memory = folder.read().memory
+    assert memory is not None
+    assert memory.limit == 10**9
+    assert all(memory.holds(trial.candidate) for trial in folder.record().trials.values())
 
 
 def test_the_bundle_takes_photographs_as_they_are(home: Path, photographs: Path) -> None:

@@ -326,6 +326,17 @@ def test_check_draws_three_examples_and_says_the_size_for_people() -> None:
         assert example in done.stdout
 
 
+def test_check_says_what_can_be_trained_in_the_memory_of_a_worker() -> None:
+    volume = ("--input", "128x128x3", "--set", "batch_size=64")
+    ample = json.loads(typed("check", "classic", *volume, "--memory", "1TB", "--json").stdout)["memory"]
+    assert ample == {"gb": 1000.0, "as_they_are": 1.0, "in_smaller_batches": 0.0}
+    scarce = json.loads(typed("check", "classic", *volume, "--memory", "1GB", "--json").stdout)["memory"]
+    assert scarce["as_they_are"] < 1
+    assert scarce["in_smaller_batches"] > 0
+    said = typed("check", "classic", *volume, "--memory", "1GB").stdout
+    assert f"{scarce['as_they_are']:.0%} of those can be trained in the 1 GB of a worker, and " in said
+
+
 @pytest.mark.parametrize(
     "words",
     [("show", "first"), ("studies",), ("compare", "first", "--json"), ("explain", "first:0"), ("check", "tiny")],

@@ -7,6 +7,7 @@ import pytest
 from convsearch.search.engines.proposals import ATTEMPTS, Proposals
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import load, parse
+from convsearch.spaces.memory.limit import Memory
 from convsearch.spaces.space import SearchSpace, Values
 
 TIGHT = """
@@ -60,6 +61,21 @@ def test_however_tight_the_limits_are_no_proposal_exceeds_them() -> None:
     proposals = Proposals(space, seed=0)
     found = [proposals.next(number, lambda: space.draw(source)) for number in range(20)]
     assert all(item is not None and item[1].architecture.parameters <= 1000 for item in found)
+
+
+def test_what_does_not_fit_into_the_memory_here_is_not_proposed_though_the_study_allows_it(tiny: SearchSpace) -> None:
+    needed = Memory(limit=1).needed
+    allowed = [v for v in (drawn(tiny, seed) for seed in range(50)) if tiny.excess(tiny.candidate(v)) is None]
+    most = sorted(needed(tiny.candidate(values)) for values in allowed)[len(allowed) // 2]
+    large = [values for values in allowed if needed(tiny.candidate(values)) > most]
+    proposals = Proposals(tiny, seed=0)
+    proposals.fits = Memory(limit=most).holds
+    proposals.enqueue(large[0])
+    source = random.Random(0)
+    found = [proposals.next(number, lambda: source.choice(large)) for number in range(10)]
+    assert all(item is not None and needed(item[1]) <= most for item in found)
+    assert not proposals.can_run(tiny.candidate(large[0]), None)
+    assert proposals.can_run(tiny.candidate(next(v for v in allowed if v not in large)), None)
 
 
 def test_what_is_enqueued_comes_first_and_only_once(tiny: SearchSpace) -> None:

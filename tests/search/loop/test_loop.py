@@ -3,7 +3,8 @@
 import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from convsearch.search.values.proposal import Proposal
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import parse
 from convsearch.spaces.errors import WorkError
+from convsearch.spaces.memory.limit import Memory
 from convsearch.spaces.space import SearchSpace
 
 MANY = 12  # epochs: more than a worker gets through before it hears that it has to stop
@@ -35,6 +37,11 @@ GOOD = """
 layers: [1]
 each_layer: {filters: [3, 4, 5, 6, 7, 8]}
 recipe: {optimizer: adam, learning_rate: 0.01, schedule: constant, batch_size: 64}
+"""
+ONE_LARGE = """
+layers: [1]
+each_layer: {filters: [4, 4096]}
+recipe: {batch_size: 64}
 """
 DIVERGING = """
 layers: [4]
@@ -128,6 +135,24 @@ def test_everything_that_happens_to_a_trial_is_heard_in_its_order_and_recorded(m
         assert trial.seconds == pytest.approx(trial.clock.total)
     assert study.running == {}
     assert study.engine.open_trials() == {}
+
+
+def test_a_trial_that_a_worker_has_returned_is_interrupted_with_the_reason_and_the_search_goes_on(
+    make: MakeStudy, starter: Starter, tmp_path: Path
+) -> None:
+    study, listening = make(ONE_LARGE, Budget(trials=None, seconds=None), epochs=1)
+    space = SearchSpace(parse(ONE_LARGE, "mine.yaml"), Volume(8, 8, 1), 10)
+    candidates = [space.candidate({"layer1.filters": filters}) for filters in (4, 4096)]
+    small, large = map(Memory(limit=1).needed, candidates)
+    share = replace(shares(this_machine(), 1)[0], memory=(small + large) // 2)
+    with closing(LocalExecutor(tmp_path / "logs", [share], starter=starter)) as study.executor:
+        study.run()
+    found = {trial.values["layer1.filters"]: trial for trial in study.record.trials.values()}
+    assert found[4].state == "complete"
+    assert found[4096].state == "interrupted"
+    assert "GB of memory for training in batches of 64 exceed the" in str(found[4096].error)
+    assert found[4096].epochs == 0
+    assert f"{found[4096].number} interrupted" in listening.heard
 
 
 def test_a_search_of_an_exhausted_space_ends_and_keeps_the_weights_of_the_best_few(make: MakeStudy) -> None:

@@ -9,7 +9,10 @@ from convsearch.search.report.explain import explained, formula
 from convsearch.spaces.architecture import Architecture, Head, Layer
 from convsearch.spaces.arithmetic import Step, Volume
 from convsearch.spaces.definition import load, parse
+from convsearch.spaces.memory.limit import Memory
 from convsearch.spaces.space import SearchSpace
+
+WORKER = Memory(limit=4 * 10**9)
 
 
 @pytest.mark.parametrize(
@@ -53,10 +56,10 @@ def test_the_steps_follow_from_each_other_and_end_in_the_classes() -> None:
 
 def test_the_count_of_a_space_is_exact_where_nothing_limits_it_and_a_bound_where_something_does() -> None:
     text = "layers: [1, 2]\neach_layer: {filters: [4, 8], kernel_size: [3, 5]}\n"
-    exact = checked(SearchSpace(parse(text, "mine.yaml"), Volume(8, 8, 1), 10))
+    exact = checked(SearchSpace(parse(text, "mine.yaml"), Volume(8, 8, 1), 10), WORKER)
     assert (exact["architectures_are"], exact["architectures"], exact["within_limits"]) == ("exactly", 4 + 16, 1.0)
     limited = parse(text + "limits: {max_parameters: 500}\n", "mine.yaml")
-    bound = checked(SearchSpace(limited, Volume(8, 8, 1), 10))
+    bound = checked(SearchSpace(limited, Volume(8, 8, 1), 10), WORKER)
     assert (bound["architectures_are"], bound["architectures"]) == ("at most", 20)
     assert 0 < bound["within_limits"] < 1
     assert bound["spread"]["parameters"]["most"] <= 500
@@ -64,4 +67,4 @@ def test_the_count_of_a_space_is_exact_where_nothing_limits_it_and_a_bound_where
 
 def test_check_finds_the_same_each_time() -> None:
     space = SearchSpace(load("classic"), Volume(32, 32, 3), 10)
-    assert checked(space) == checked(space)
+    assert checked(space, WORKER) == checked(space, WORKER)

@@ -1,0 +1,1 @@
+"""The memory that training takes: reckoned from the arithmetic, before anything is built."""
