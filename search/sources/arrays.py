@@ -18,7 +18,7 @@ from ...spaces.errors import InputError
 from ...spaces.sizes import Fit, Size
 from ..data.source import BATCH_BYTES, Batch, Role, Source, role_of
 from ..images.decoding import MAX_PIXELS, decode
-from .labels import to_classes, whole_labels
+from .labels import read_labels, to_classes
 from .pixels import Rows, converters
 
 
@@ -28,8 +28,7 @@ class Part:
 
     part: str
     images: Rows
-    labels: NDArray[Any]
-    labels_name: str
+    labels: Rows
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ def array_source(name: str, spec: str, fingerprint: str, parts: Sequence[Part]) 
             )
     own = volumes[0]
     labels, classes = to_classes(
-        [whole_labels(spec, p.labels_name, p.labels, p.images.name, p.images.shape[0]) for p in parts]
+        spec, [read_labels(spec, part.labels, part.images.name, part.images.shape[0]) for part in parts]
     )
     names = [part.part for part in parts]
     return Source(
@@ -88,7 +87,7 @@ def array_source(name: str, spec: str, fingerprint: str, parts: Sequence[Part]) 
         labels=labels,
         given=np.repeat([role_of(p, names) for p in names], [part.images.shape[0] for part in parts]).astype(np.int8),
         batches=partial(_decoded, spec, [part.images for part in parts]),
-        places={Role[part.part.upper()]: part.labels_name for part in parts if part.part},
+        places={Role[part.part.upper()]: part.labels.name for part in parts if part.part},
     )
 
 
@@ -97,9 +96,8 @@ def memory_fingerprint(parts: Sequence[Part]) -> str:
     total = hashlib.sha256(b"arrays\n")
     for part in parts:
         total.update(f"{part.part} {part.images.shape} {part.images.dtype.str} {part.labels.dtype.str}\n".encode())
-        for chunk in part.images.chunks():
+        for chunk in (*part.images.chunks(), *part.labels.chunks()):
             total.update(np.ascontiguousarray(chunk).data)
-        total.update(np.ascontiguousarray(part.labels).data)
     return total.hexdigest()
 
 

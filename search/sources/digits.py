@@ -17,5 +17,5 @@ def read_digits() -> Source:
     """Return the digits."""
     with as_file(files(__package__) / "digits.npz") as file, np.load(file, allow_pickle=False) as arrays:
         images, labels = arrays["images"], arrays["labels"]
-    parts = [Part("", InMemory("digits", images), labels, "labels")]
+    parts = [Part("", InMemory("digits", images), InMemory("labels", labels))]
     return array_source("digits", "digits", memory_fingerprint(parts), parts)

@@ -47,8 +47,8 @@ def read_keras(spec: str) -> Source:
     name = spec.removeprefix("keras:")
     (x_train, y_train), (x_test, y_test) = _load(name)
     parts = [
-        Part("train", InMemory("x_train", x_train), y_train, "y_train"),
-        Part("test", InMemory("x_test", x_test), y_test, "y_test"),
+        Part("train", InMemory("x_train", x_train), InMemory("y_train", y_train)),
+        Part("test", InMemory("x_test", x_test), InMemory("y_test", y_test)),
     ]
     source = array_source(name, spec, memory_fingerprint(parts), parts)
     if name not in _NAMES:

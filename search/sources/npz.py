@@ -27,7 +27,6 @@ from ...spaces.sizes import Fit
 from ..data.source import Batch, Source, listed
 from ..images.reading import State, is_of_the_machine, require_unchanged, state_of
 from .arrays import Part, array_source, rows_per_chunk
-from .labels import require_labels
 
 _HEADER = 2**14
 """More bytes than any header has that NumPy reads."""
@@ -73,10 +72,6 @@ class Member:
             stream.read(self.offset)
             yield from self._columns_first(stream) if self.fortran else self._rows_first(stream)
 
-    def whole(self) -> NDArray[Any]:
-        """Return the whole array."""
-        return np.concatenate(list(self.chunks())) if self.shape[0] else np.empty(self.shape, self.dtype)
-
     def _rows_first(self, stream: IO[bytes]) -> Iterator[NDArray[Any]]:
         count = rows_per_chunk(self.shape, self.dtype)
         for start in range(0, self.shape[0], count):
@@ -118,9 +113,7 @@ def read_npz(path: Path, spec: str) -> Source:
         # Earlier versions passed some of these over; their arrays belong to studies that have them.
         fingerprint = hashlib.sha256(f"{fingerprint} {names}".encode()).hexdigest()
     for part, images, labels in chosen:
-        pixels, numbers = (_read_header(path, spec, key) for key in (images, labels))
-        require_labels(spec, labels, numbers.shape, numbers.dtype, images, pixels.shape[0])
-        parts.append(Part(part, pixels, numbers.whole(), labels))
+        parts.append(Part(part, *(_read_header(path, spec, key) for key in (images, labels))))
     source = array_source(printable(path.stem), spec, fingerprint, parts)
     others = [key for key in keys if not any(key in names for _, *names in chosen)]
     lost = [key for key in others if _may_be_data(path, spec, key)]
@@ -203,8 +196,8 @@ def _read_header(path: Path, spec: str, key: str) -> Member:
         offset = stream.tell()
     if dtype.hasobject:
         raise InputError(
-            f"{spec}: {key} is an array of Python objects, which could run code when read. Save plain "
-            f"numbers: numpy.stack(list({key})) makes one array of equally sized images."
+            f"{spec}: {key} is an array of Python objects, which could run code when read. Save a plain array: "
+            f"numpy.stack(list({key})) makes one of equally sized images, {key}.astype(str) one of text."
         )
     if not shape or any(side < 0 for side in shape):
         raise InputError(f"{spec}: {key} has shape {shape}; it must hold one entry per image.")

@@ -351,21 +351,91 @@ def test_parts_of_different_size_or_depth_are_refused(tmp_path: Path) -> None:
 # Labels
 
 
+def test_labels_may_be_any_whole_numbers(tmp_path: Path) -> None:
+    dataset = opened(tmp_path, x=GREY, y=np.where(LABELS, 1, -1))
+    assert dataset.classes == ("-1", "1")
+    assert np.array_equal(dataset.labels(), LABELS)
+    largest = np.iinfo(np.int64).max
+    assert opened(tmp_path, x=GREY, y=np.where(LABELS, largest, -largest)).classes == (str(-largest), str(largest))
+    beyond = np.where(LABELS, 2**64 - 1, 3).astype(np.uint64)
+    assert opened(tmp_path, x=GREY, y=beyond).classes == ("3", str(2**64 - 1))
+    dataset = opened(tmp_path, x_train=GREY, y_train=beyond, x_test=GREY[:2], y_test=np.array([3, 3], np.int8))
+    assert dataset.labels().tolist() == [*LABELS, 0, 0]
+
+
+@pytest.mark.parametrize("kind", ["U", ">U9", "S", "S9"])
+def test_labels_may_be_text_in_any_form_that_needs_no_pickle(tmp_path: Path, kind: str) -> None:
+    names = np.array(["dog", " cat "])[LABELS].astype(kind)
+    for labels in (names, names[:, np.newaxis]):
+        dataset = opened(tmp_path, x=GREY, y=labels)
+        assert dataset.classes == ("cat", "dog")
+        assert np.array_equal(dataset.labels(), 1 - LABELS)
+
+
+def test_text_of_numbers_has_classes_in_the_order_of_their_values(tmp_path: Path) -> None:
+    assert opened(tmp_path, x=GREY, y=np.array(["10", "9"])[LABELS]).classes == ("9", "10")
+    assert opened(tmp_path, x=GREY, y=np.array(["10", "9", "none"] * 4)).classes == ("10", "9", "none")
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int64, np.float32, bool])
+def test_one_hot_rows_say_the_number_of_their_column(tmp_path: Path, kind: type) -> None:
+    labels = np.array([4, 0, 2] * 4)
+    dataset = opened(tmp_path, x=GREY, y=np.eye(6)[labels].astype(kind))
+    assert dataset.classes == ("0", "2", "4")
+    assert np.array_equal(dataset.labels(), labels // 2)
+
+
+ROW_OF_SEVERAL = np.eye(2)[LABELS]
+ROW_OF_SEVERAL[3] = 1
+ROW_OF_NONE = np.eye(2)[LABELS]
+ROW_OF_NONE[5] = 0
+
+
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (LABELS + 0.5, r"y[0] is 0.5; labels must be whole numbers"),
-        (np.where(np.arange(12) == 4, np.nan, LABELS), r"y[4] is nan; labels must be whole numbers"),
-        (LABELS - 1, r"y[0] is -1; labels must be whole numbers from 0 to"),
-        (np.where(LABELS, 2**63, 0).astype(np.uint64), "y[1] is 9223372036854775808; labels must be"),
-        (LABELS * 1e30, "y[1] is 1e+30; labels must be whole numbers from 0 to"),
-        (LABELS.astype(str), "numpy.unique(y, return_inverse=True)"),
-        (np.eye(2)[LABELS], "y has shape (12, 2); expected one label per image, (12,). If it is one-hot"),
-        (np.zeros((12, 6, 5), dtype=int), "y has shape (12, 6, 5)"),
+        (LABELS + 0.5, "y[0] is 0.5; labels must be whole numbers"),
+        (np.where(np.arange(12) == 4, np.nan, LABELS), "y[4] is nan; labels must be whole numbers"),
+        (np.where(LABELS, np.inf, 0).astype(np.float16), "y[1] is inf; labels must be whole numbers"),
+        (LABELS * 1e30, "y[1] is 1e+30; labels must be whole numbers, as floats up to 2**53"),
+        (LABELS.astype("datetime64[s]"), "y holds datetime64[s] labels; expected whole numbers, text or one-hot rows"),
+        (np.zeros((12, 6, 5), dtype=int), "y has shape (12, 6, 5); expected one label per image, (12,)"),
+        (np.zeros((12, 0)), "y has shape (12, 0); expected one label per image, (12,)"),
+        (ROW_OF_SEVERAL, "y[3] has 2 ones, in the columns 0, 1: several labels for one image"),
+        (ROW_OF_NONE, "y[5] is all 0: an image without a class"),
+        (np.eye(2)[LABELS] * 0.9 + 0.05, "y[0] holds 0.95; a row of labels must be one-hot"),
+        (np.eye(2)[LABELS] * 2, "y[0] holds 2; a row of labels must be one-hot: a single 1, and 0 everywhere else"),
+        (np.where(np.eye(2)[LABELS] > 0, np.nan, 0), "y[0] holds nan; a row of labels must be one-hot"),
+        (np.array([["a", "b"]] * 12), "y has shape (12, 2): text in several columns"),
+        (np.where(LABELS, "cat", " "), "y[0] is empty; every image needs a label"),
+        (np.where(LABELS, b"cat", b"b\xe4r"), "y holds bytes that are not UTF-8"),
+        (np.where(LABELS, "a\nb", "a\\nb"), "two labels are shown by one name, 'a\\nb'"),
+        (np.array(["cat", {}] * 6, dtype=object), "y is an array of Python objects, which could run code when read"),
     ],
 )
-def test_labels_that_are_no_whole_numbers_are_refused(tmp_path: Path, labels: Any, message: str) -> None:
+def test_what_is_not_one_label_for_each_image_is_refused_with_its_place(
+    tmp_path: Path, labels: Any, message: str
+) -> None:
     assert message in refused(tmp_path, x=GREY, y=labels)
+
+
+def test_objects_are_refused_with_how_to_save_them(tmp_path: Path) -> None:
+    message = refused(tmp_path, x=GREY, y=np.array(["cat", "dog"], dtype=object)[LABELS])
+    assert "y.astype(str) one of text" in message
+
+
+def test_text_of_letters_that_do_not_exist_is_damaged(tmp_path: Path) -> None:
+    codes = np.where(LABELS, 0x110000, 65).astype("<u4")
+    assert "y is damaged: it holds text with characters that do not exist" in refused(
+        tmp_path, x=GREY, y=codes.view("<U1")
+    )
+
+
+@pytest.mark.parametrize("test", [np.array(["0", "1"] * 6), np.eye(2)[LABELS]], ids=["text", "one-hot"])
+def test_labels_of_different_kinds_in_two_parts_are_refused(tmp_path: Path, test: Any) -> None:
+    message = refused(tmp_path, x_train=GREY, y_train=LABELS, x_test=GREY, y_test=test)
+    assert "y_train holds whole numbers and y_test " in message
+    assert "Save the labels of all parts alike" in message
 
 
 def test_a_single_class_is_refused(tmp_path: Path) -> None:
@@ -455,8 +525,12 @@ def little_memory() -> Iterator[None]:
     ("kind", "shape", "message"),
     [
         ("|u1", (10**8,), "x has 12 images but y 100,000,000 labels"),
-        ("|u1", (12, 10**7), "y has shape (12, 10000000); expected one label per image"),
-        ("<U2500000", (12,), "labels; expected whole numbers"),
+        (
+            "|u1",
+            (12, 10**7),
+            "y has shape (12, 10000000): one-hot rows of more classes than images; expected one label",
+        ),
+        ("<U2500000", (12,), "y holds text of up to 2,500,000 letters; the name of a class has at most 1,000"),
     ],
 )
 def test_labels_far_larger_than_the_memory_are_refused_by_their_header(
