@@ -1,6 +1,6 @@
 """The common form of all sources: labels, roles and decoded batches; and the checks that make one usable.
 
-The readers (folder.py, npz.py, digits.py, keras_datasets.py) make a `Source`, store.py turns it into arrays
+The readers (sources/, tables/) make a `Source`, store.py turns it into arrays
 on disk.
 """
 
@@ -62,6 +62,7 @@ class Source:
     `sizes` counts the readable images of each size; `depth` is 1 if all are grey, otherwise 3. `labels` (n,) are
     indices in `classes`, `given` (n,) are roles. `places` is the source's own name for the place of a role, for
     messages. `batches` decodes everything in order, to a volume by a fit, and names what cannot be decoded in `bad`.
+    `groups` (n,), if there are any: images of one number belong together, and stay on one side of the splits made here.
     """
 
     name: str
@@ -75,6 +76,7 @@ class Source:
     batches: Callable[[Volume, Fit], Iterator[Batch]]
     notes: tuple[str, ...] = ()
     places: dict[Role, str] = field(default_factory=dict)
+    groups: NDArray[np.int64] | None = None
 
 
 def role_of(part: str, parts: Sequence[str]) -> Role:

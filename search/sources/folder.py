@@ -25,23 +25,16 @@ from ...spaces.arithmetic import Volume
 from ...spaces.errors import InputError
 from ...spaces.printable import printable
 from ...spaces.sizes import Fit, Size
+from ..data.parts import PARTS
 from ..data.source import Batch, Role, Source, bad_report, copies_note, listed, quoted, role_of
 from ..images.decoding import SUFFIXES
 from ..images.files import Scan, decoded, scan
 from ..images.walk import Walk
+from ..tables.open import tables_at
+from ..values.commands import command, typed
 
-_PARTS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
-    "test": "test",
-    "testing": "test",
-}
-_SETS = {name: part for plain, part in _PARTS.items() for name in (f"{plain}_set", f"seg_{plain}")}
-_PARTS |= _SETS
+_SETS = {name: part for plain, part in PARTS.items() for name in (f"{plain}_set", f"seg_{plain}")}
+_PARTS = PARTS | _SETS
 _LATER = frozenset(["training", "dev", "testing", *_SETS])  # which earlier versions took for classes
 
 
@@ -89,6 +82,8 @@ def read_folder(root: Path, spec: str, studies: Collection[Path] = ()) -> Source
     folders = {file.label: file.folder for file in files}
     classes = tuple(sorted(folders, key=lambda label: (_sort_key(folders[label]), label)))
     index = {name: i for i, name in enumerate(classes)}
+    if len(classes) == 1 and (hint := _table_hint(root, spec)):
+        raise InputError(f"{spec}: only one class folder, '{classes[0]}'.{hint}")
     parts = sorted({file.part for file in files})
     return Source(
         name=printable(root.name),
@@ -114,7 +109,7 @@ def _find_files(walk: "Walk", spec: str, notes: list[str]) -> list[_File]:
         class_folders, loose = walk.look(parent)
         if not class_folders:
             place = f"{spec} has" if parent == root else f"{spec}: {printable(parent.name)}/ has"
-            raise InputError(_no_class_folders(place, spec, len(loose), walk))
+            raise InputError(_no_class_folders(place, spec, len(loose), walk) + _table_hint(root, spec))
         if loose:
             first = _name(loose[0], root)
             notes.append(f"ignored: {len(loose):,} images outside class folders, such as {first}")
@@ -124,7 +119,8 @@ def _find_files(walk: "Walk", spec: str, notes: list[str]) -> list[_File]:
             other = f"; ignored: {walk.ignored}" if walk.ignored else ""
             raise InputError(
                 f"{spec}: class folders without a single image: {listed(empty, ', ')}{walk.left_out}{other}. "
-                f"Put images there or remove the folders. Known extensions: {' '.join(sorted(SUFFIXES))}"
+                f"Put images there or remove the folders. Known extensions: {' '.join(sorted(SUFFIXES))}."
+                + _table_hint(root, spec)
             )
         for folder in class_folders:
             for path in found[folder]:
@@ -201,7 +197,7 @@ def _see_through(walk: Walk, folder: Path) -> Path:
 def require_apart(root: Path, spec: str, home: Path, own: Collection[Path]) -> None:
     """Raise an InputError if a study cannot be begun in `home` with the images in `root`.
 
-    So it is where the home is that folder, or is in it and holds images outside its `own` folders: they may be a class,
+    So it is where the home is that folder, or is in it and holds images outside its `own` folders, which may be a class
     and would be left out with the home.
     """
     root, place = root.resolve(), home.resolve()
@@ -210,7 +206,13 @@ def require_apart(root: Path, spec: str, home: Path, own: Collection[Path]) -> N
             f"--home {home}: is the folder of images itself, --data {spec}; the studies in it would be taken for "
             f"classes. Choose a folder of its own, as in --home {home / 'studies'}."
         )
-    if place.is_dir() and place.is_relative_to(root):
+    require_no_images_in(home, root, spec, own)
+
+
+def require_no_images_in(home: Path, root: Path, spec: str, own: Collection[Path]) -> None:
+    """Raise an InputError if a home within the folder of images `root` holds images outside its `own` folders."""
+    root, place = root.resolve(), home.resolve()
+    if place != root and place.is_dir() and place.is_relative_to(root):
         image = next(Walk(root, own).images(place), None)
         if image is not None:
             raise InputError(
@@ -225,6 +227,15 @@ def _no_class_folders(place: str, spec: str, images: int, walk: Walk) -> str:
         f"{place} {found}{walk.left_out}. Put the images of each class into a folder named after the class, "
         f"as in {spec.rstrip('/')}/cat/1.jpg, or train/cat/1.jpg and test/cat/2.jpg."
     )
+
+
+def _table_hint(root: Path, spec: str) -> str:
+    """Return the hint at a table that may have the labels, in the folder or beside it; empty where there is none."""
+    tables = tables_at(root)
+    if not tables:
+        return ""
+    place = Path(spec) if tables[0].parent == root else Path(spec).parent
+    return f" Or are the labels in {tables[0].name}? `{command('run', '--data', typed(place / tables[0].name))}`"
 
 
 def _doubt(files: Sequence[_File]) -> str:

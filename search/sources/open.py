@@ -10,8 +10,11 @@ from ...spaces.sizes import Fit, Size
 from ..data.dataset import Dataset
 from ..data.sizes import own_size, require_usable
 from ..data.source import Source
+from ..tables.open import ENDINGS, is_table
+from ..tables.source import read_table
+from ..values.columns import Columns
 from .digits import read_digits
-from .folder import read_folder, require_apart
+from .folder import read_folder, require_apart, require_no_images_in
 from .keras_datasets import KERAS_DATASETS, read_keras
 from .npz import read_npz
 from .store import Progress, stored
@@ -19,6 +22,8 @@ from .store import Progress, stored
 BUILT_IN = "digits"
 NAMED = (BUILT_IN, *KERAS_DATASETS)
 """The data sets known by name; everything else is a path."""
+
+NO_COLUMNS = Columns()
 
 
 def open_data(
@@ -28,53 +33,60 @@ def open_data(
     image_size: tuple[int, int] | None = None,
     fit: Fit = "stretch",
     skip_bad: bool = False,
+    columns: Columns = NO_COLUMNS,
     studies: Collection[Path] = (),
     progress: Progress | None = None,
 ) -> Dataset:
     """Return the data set that `spec` names, decoded into a folder under `cache` if it is not there yet.
 
     `spec` is `digits`, one of `keras:mnist`, `keras:fashion_mnist`, `keras:cifar10`, `keras:cifar100`, or the
-    path of a folder of class folders (see folder.py) or of an `.npz` file (see npz.py). A path that looks
-    like a name is written `./digits`. Images are brought to `image_size` (height, width) in pixels, by
-    default the one size that suits them (see data/sizes.py, and images/decoding.py for how). `studies`, the folders of
-    studies, are not read where they are in the folder of images. `progress` is called with the number
-    of images done and the total while they are decoded; a source that was decoded before is only hashed.
+    path of a folder of class folders (see folder.py), of a table of labels (see tables/source.py), of which `columns`
+    may be named, or of an `.npz` file (see npz.py). A path that looks like a name is written `./digits`. Images are
+    brought to `image_size` (height, width) in pixels, by default the one size that suits them (see data/sizes.py, and
+    images/decoding.py for how). `studies`, the folders of studies, are not read where they are in the folder of images.
+    `progress` is called with the number of images done and the total while they are decoded; a source that was decoded
+    before is only hashed.
 
     Raises InputError where the source cannot be used; one error names the unreadable images, which `skip_bad`
-    leaves out instead. Raises WorkError where a download fails or the disk is full, and WorkError or OSError where
-    the machine fails to read the source. None of them leaves partial files behind.
+    leaves out instead, as it does rows of a table without an image. Raises WorkError where a download fails or the disk
+    is full, and WorkError or OSError where the machine fails to read the source. None of them leaves partial files
+    behind.
     """
     if image_size is not None:
         require_usable(image_size, "the requested image size")
-    source = scan(spec, studies)
+    source = scan(spec, studies, columns, skip_bad=skip_bad)
     size = own_size(source.sizes) if image_size is None else Size(*image_size)
     require_usable(size, f"{spec}: the size of the images")
     return stored(source, size, fit, cache, skip_bad=skip_bad, progress=progress)
 
 
-def scan(spec: str, studies: Collection[Path] = ()) -> Source:
+def scan(spec: str, studies: Collection[Path] = (), columns: Columns = NO_COLUMNS, *, skip_bad: bool = False) -> Source:
     """Return the source that `spec` names, without decoding its images; the arguments are those of `open_data`.
 
     Raises InputError where it cannot be used, and WorkError or OSError where the machine fails to read it.
     """
-    require_source(spec)
+    require_source(spec, columns)
     if spec == BUILT_IN:
         return read_digits()
     if spec in KERAS_DATASETS:
         return read_keras(spec)
     path = _path(spec)
-    return read_folder(path, spec, studies) if path.is_dir() else read_npz(path, spec)
+    if path.is_dir():
+        return read_folder(path, spec, studies)
+    return read_table(path, spec, columns, studies, skip_bad=skip_bad) if is_table(path) else read_npz(path, spec)
 
 
-def require_source(spec: str) -> None:
-    """Raise an InputError where `spec` names no data set, folder or file; nothing is read."""
-    if spec in NAMED:
-        return
-    path = _path(spec)
-    if not path.is_dir() and path.suffix.lower() != ".npz":
+def require_source(spec: str, columns: Columns) -> None:
+    """Raise an InputError where `spec` names no data set, folder or file, or has no `columns`; nothing is read."""
+    path = None if spec in NAMED else _path(spec)
+    is_file = path is not None and not path.is_dir()
+    if path is not None and is_file and not is_table(path) and path.suffix.lower() != ".npz":
         raise InputError(
-            f"{spec} is a file; expected a folder with a subfolder of images for each class, or an .npz file."
+            f"{spec} is a file; expected a folder with a subfolder of images for each class, a table of labels "
+            f"({' '.join(ENDINGS)}), or an .npz file."
         )
+    if columns.options and not (path is not None and is_file and is_table(path)):
+        raise InputError(f"{' '.join(columns.options[:2])}: only a table has columns, and --data {spec} is none.")
 
 
 def stands_here(spec: str) -> bool:
@@ -98,8 +110,13 @@ def require_home(spec: str, home: Path, own: Collection[Path]) -> None:
 
     Its `own` folders are not searched.
     """
-    if spec not in NAMED and _path(spec).is_dir():
-        require_apart(_path(spec), spec, home, own)
+    if spec in NAMED:
+        return
+    path = _path(spec)
+    if path.is_dir():
+        require_apart(path, spec, home, own)
+    elif is_table(path):
+        require_no_images_in(home, path.parent, spec, own)
 
 
 def _path(spec: str) -> Path:
@@ -119,4 +136,7 @@ def _unknown(spec: str) -> str:
     """Return the error for a name or path that does not exist."""
     if "/" in spec or "\\" in spec or Path(spec).suffix:
         return f"{spec}: no such folder or file. Known names: {', '.join(NAMED)}."
-    return f"unknown data '{spec}': {nearest(spec, NAMED)}; or the path of a folder of images or an .npz file."
+    return (
+        f"unknown data '{spec}': {nearest(spec, NAMED)}; or the path of a folder of images, a table of labels or an "
+        ".npz file."
+    )

@@ -121,6 +121,28 @@ def test_studies_elsewhere_change_nothing(tmp_path: Path, cache: Path, make_clas
         assert open_data(str(root), cache, studies=[studies]).classes == ("cat", "studies")
 
 
+@pytest.mark.parametrize(
+    ("place", "data", "said"),
+    [
+        ("train", "set", "train/ has 3 images but no class folders"),
+        ("images", "set", "only one class folder, 'images'."),
+        ("empty/", "set", "class folders without a single image: "),
+        ("train", "set/train", "train has 3 images but no class folders"),
+    ],
+)
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_a_folder_without_class_folders_is_refused_with_the_table_that_may_have_the_labels(
+    tmp_path: Path, cache: Path, make_classes: MakeClasses, place: str, data: str, said: str, ending: str
+) -> None:
+    folder = place.removesuffix("/")
+    make_classes(tmp_path / "set", {"cat": 3, folder: 0} if place.endswith("/") else {folder: 3})
+    (tmp_path / "set" / f"my labels.{ending}").touch()
+    message = refused(tmp_path / data, cache)
+    assert said in message
+    command = f"convsearch run --data '{tmp_path}/set/my labels.{ending}'"
+    assert message.endswith(f" Or are the labels in my labels.{ending}? `{command}`")
+
+
 def test_a_class_may_be_called_train(tmp_path: Path, cache: Path, make_classes: MakeClasses) -> None:
     make_classes(tmp_path / "vehicles", {"train": 3, "car": 3})
     assert open_data(str(tmp_path / "vehicles"), cache).classes == ("car", "train")

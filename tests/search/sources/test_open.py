@@ -7,6 +7,7 @@ from sklearn.datasets import load_digits
 
 from convsearch.search.data import split
 from convsearch.search.sources import open_data
+from convsearch.search.values.columns import Columns
 from convsearch.spaces.errors import InputError
 
 
@@ -82,9 +83,11 @@ def test_an_empty_name_is_an_input_error(cache: Path) -> None:
 
 
 def test_a_file_that_is_no_npz_is_refused_with_what_would_be_right(cache: Path, tmp_path: Path) -> None:
-    path = tmp_path / "images.csv"
+    path = tmp_path / "images.xls"
     path.write_text("1,2,3\n")
-    with pytest.raises(InputError, match=r"images\.csv is a file; expected a folder .* or an \.npz file"):
+    with pytest.raises(
+        InputError, match=r"images\.xls is a file; expected a folder .*, a table of labels .* or an \.npz file"
+    ):
         open_data(str(path), cache)
 
 
@@ -100,3 +103,11 @@ def test_a_folder_whose_own_name_is_not_utf8_is_refused(tmp_path: Path, cache: P
     folder.mkdir()
     with pytest.raises(InputError, match=r"B\\xe4r: the path is not valid UTF-8"):
         open_data(str(folder), cache)
+
+
+@pytest.mark.parametrize("kind", ["digits", "folder", "npz"])
+def test_columns_are_said_of_tables_alone(tmp_path: Path, cache: Path, kind: str) -> None:
+    (tmp_path / "set.npz").touch()
+    spec = {"digits": "digits", "folder": str(tmp_path), "npz": str(tmp_path / "set.npz")}[kind]
+    with pytest.raises(InputError, match=rf"--group-column day: only a table has columns, and --data {spec} is none"):
+        open_data(spec, cache, columns=Columns(group="day"))
