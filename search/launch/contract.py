@@ -27,7 +27,9 @@ from ..study.record import Record
 from ..study.repeats import DEFAULT_REPEATS
 from ..study.settings import DataFacts, StudySettings, Terms
 from ..study.shared import Shared, study_of
+from ..tables.open import is_table
 from ..values.answers import answered
+from ..values.columns import Columns
 from .options import Options
 
 SECONDS_DIGITS = 6  # of the time of day at the end of an unnamed study's name; a number after it is shorter
@@ -39,17 +41,18 @@ FIXED = ("engine", "algorithm", "pruner", "epochs", "seed", "precision")  # opti
 class Contract:
     """What is searched: a space with its answers, whose YAML is `space`, on images from `source`, by `terms`.
 
-    `epochs` of a trial are None where they depend on the images. `existing` are the settings of an existing study, None
-    for a new one: `terms` differ from them where a resumed study gets other limits or another number of repeats, or a
-    joined one the limits of this loop. `storage` is the database of a shared study, and `split` the fingerprint of the
-    other loops' split of the images, if it is joined. An `unnamed` study takes another name if its own has been taken
-    meanwhile.
+    `columns` are those of a table that were named. `epochs` of a trial are None where they depend on the images.
+    `existing` are the settings of an existing study, None for a new one: `terms` differ from them where a resumed study
+    gets other limits or another number of repeats, or a joined one the limits of this loop. `storage` is the database
+    of a shared study, and `split` the fingerprint of the other loops' split of the images, if it is joined. An
+    `unnamed` study takes another name if its own has been taken meanwhile.
     """
 
     folder: StudyFolder
     definition: Definition
     space: str
     source: str
+    columns: Columns
     fit: Fit
     skip_bad: bool
     terms: Terms
@@ -125,7 +128,7 @@ def new_contract(home: Home, folder: StudyFolder, options: Options) -> Contract:
             raise InputError(f"--warm-start {options.warm_start}: a grid search tries everything, in its own order")
         home.existing(options.warm_start)
     source = _data(options)
-    require_source(source)
+    require_source(source, options.columns)
     terms = Terms(
         name=folder.name,
         space=Path(name).stem,
@@ -148,6 +151,7 @@ def new_contract(home: Home, folder: StudyFolder, options: Options) -> Contract:
         definition,
         text,
         source,
+        options.columns,
         DEFAULT_FIT if options.fit is None else options.fit,
         options.skip_bad,
         terms,
@@ -186,11 +190,21 @@ def resumed_contract(folder: StudyFolder, options: Options) -> Contract:
     if "under" in changed and not _goes_on(folder, terms, options, used):
         _require_a_choice(terms, folder.record())
     source = _data(options, existing)
-    require_source(source)
+    require_source(source, existing.data.columns)
     storage = existing.storage if options.storage is None else options.storage
     skip_bad = options.skip_bad or existing.data.skipped
     return Contract(
-        folder, definition, text, source, existing.data.fit, skip_bad, terms, existing.epochs, storage, existing
+        folder,
+        definition,
+        text,
+        source,
+        existing.data.columns,
+        existing.data.fit,
+        skip_bad,
+        terms,
+        existing.epochs,
+        storage,
+        existing,
     )
 
 
@@ -224,6 +238,7 @@ def joined_contract(folder: StudyFolder, options: Options, shared: Shared) -> Co
         definition,
         shared.space,
         source,
+        existing.data.columns,
         existing.data.fit,
         options.skip_bad or existing.data.skipped,
         terms=existing.model_copy(update=_limits(options)),
@@ -347,6 +362,10 @@ def _refuse_other_options(study: StudySettings, definition: Definition, options:
         raise InputError(f"--{option}: the study '{study.name}' takes its images at {has}, not at {size}")
     if options.fit is not None and options.fit != study.data.fit:
         raise InputError(f"--{option}: the study '{study.name}' has --fit {study.data.fit}, not {options.fit}")
+    for role, name in options.columns:
+        if name is not None and name != (has := getattr(study.data.columns, role)):
+            theirs = f"--{role}-column {has}" if has is not None else f"no --{role}-column"
+            raise InputError(f"--{option}: the study '{study.name}' has {theirs}, not {name}")
     if options.objectives and checked_objectives(options.objectives) != study.objectives:
         raise InputError(
             f"--{option}: the study '{study.name}' has --objective {' --objective '.join(study.objectives)}, "
@@ -381,6 +400,7 @@ def _text(dimension: Any) -> str:
 
 def _short(source: str) -> str:
     """Return a short name of a data source, for the study's name."""
-    stem = Path(source.removeprefix("keras:")).name.removesuffix(".npz")
+    name = Path(source.removeprefix("keras:")).name
+    stem = Path(name).stem if is_table(Path(name)) else name.removesuffix(".npz")
     plain = "".join(c if c.isalnum() or c in "-_" else "-" for c in stem if c.isascii()).strip("-_")
     return plain[:40] or "images"

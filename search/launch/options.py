@@ -23,6 +23,7 @@ from ..values.text import answers, expanded, memory_size, numbers
 if TYPE_CHECKING:
     from ...spaces.sizes import Fit
     from ..engines.choice import Method
+    from ..values.columns import Columns
     from ..values.job import Precision
 
 TYPED = "typed"  # the metadata key of a field's Typed
@@ -125,8 +126,8 @@ class Options:
     """
 
     data: str | None = option(
-        "digits, which is built in, a folder of class folders (./digits, if that is its name), a .npz file, or "
-        "keras:NAME. (default: digits)"
+        "digits, which is built in, a folder of class folders (./digits, if that is its name), a table of labels "
+        "beside the images (.csv, .tsv, .parquet or .jsonl), a .npz file, or keras:NAME. (default: digits)"
     )
     space: str | None = option("A preset's name or a YAML file. (default: classic)")
     engine: str | None = option("optuna or keras-tuner. (default: optuna)")
@@ -225,6 +226,24 @@ class Options:
         parse=_fit,
         metavar="stretch|crop|pad",
     )
+    image_column: str | None = option(
+        "In a table: the column of the images' paths, relative to the table or to a folder beside it. (default: the "
+        "one whose values are images that are there)",
+        metavar="NAME",
+    )
+    label_column: str | None = option(
+        "In a table: the column of the labels. (default: found by its name, as label, class or breed are)",
+        metavar="NAME",
+    )
+    split_column: str | None = option(
+        "In a table: the column that says train, val or test; none for none. (default: found by its name, as split is)",
+        metavar="NAME",
+    )
+    group_column: str | None = option(
+        "In a table: the column of what images belong together, such as a patient; a split never divides a group. none "
+        "for none. (default: found by its name, as group or patient_id are)",
+        metavar="NAME",
+    )
     class_weights: bool = option("Make every class count the same in training.", "--class-weights", default=False)
     skip_bad: bool = option("Continue without unreadable images.", "--skip-bad", default=False)
     home: Path = option(
@@ -275,6 +294,15 @@ class Options:
         for name, given in (("warm-start", self.warm_start is not None), ("class-weights", self.class_weights)):
             if given:
                 raise InputError(f"--{name} is only for new studies, not for --resume: a study keeps its settings")
+
+    @cached_property
+    def columns(self) -> "Columns":
+        """The columns of a table that are named."""
+        from ..values.columns import Columns
+
+        return Columns(
+            image=self.image_column, label=self.label_column, split=self.split_column, group=self.group_column
+        )
 
     @cached_property
     def all_objectives(self) -> tuple[str, ...]:

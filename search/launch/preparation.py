@@ -66,7 +66,7 @@ def prepare(
     studies = [home.path, *home.own]  # a home that is the folder of images itself is not left out, but what is in it
     folder, terms, existing = contract.folder, contract.terms, contract.existing
     with _counting(console, f"reading {contract.source}") as progress:
-        source = scan(contract.source, studies)
+        source = scan(contract.source, studies, contract.columns, skip_bad=contract.skip_bad)
         check_classes(source)
         memory = memory if contract.existing is None else contract.existing.memory
         sizes = _sizes(contract, source, budget, memory)
@@ -255,6 +255,7 @@ def _facts(dataset: Dataset, parts: Split, contract: Contract) -> DataFacts:
         rows=dataset.rows,
         skip_bad=contract.skip_bad,
         fit=dataset.fit,
+        columns=contract.columns,
     )
 
 

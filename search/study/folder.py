@@ -197,7 +197,15 @@ class StudyFolder:
         return space
 
     def _changed(self, study: StudySettings, how: str) -> InputError:
-        words = ("--data", study.data.source, "--space", typed(self.space_file), "--warm-start", study.name)
+        words = (
+            "--data",
+            study.data.source,
+            *study.data.columns.options,
+            "--space",
+            typed(self.space_file),
+            "--warm-start",
+            study.name,
+        )
         return InputError(
             f"{self.space_file}: {how}: the study's space was changed after the study had begun. Restore it (in "
             "MLflow, the run of each launch has it as space.yaml), or start a new study: "

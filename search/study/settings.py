@@ -11,6 +11,7 @@ from ...spaces.printable import printable_lines
 from ...spaces.sizes import MAX_SIDE, Fit, Size, size_of
 from ...spaces.space import Values
 from ..values.bounds import Count, Finite, Moment
+from ..values.columns import Columns
 from ..values.job import Precision
 from ..values.printable import Printable
 from .objectives import DEFAULT, Preference, checked_limit, checked_objectives
@@ -33,7 +34,7 @@ class DataFacts(BaseModel):
     """The data of a study: enough to find it again and to detect changes. `folder` is a name in `Home.data`.
 
     `rows` tells which images are left if bad ones were skipped, and `skip_bad` whether that is allowed; None where an
-    earlier version did not store them.
+    earlier version did not store them. `columns` are those of a table that were named.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -51,6 +52,7 @@ class DataFacts(BaseModel):
     notes: tuple[Printable, ...] = ()
     rows: str | None = None
     skip_bad: bool | None = None
+    columns: Columns = Columns()
 
     @property
     def count(self) -> int:

@@ -56,7 +56,8 @@ def test_the_command_says_so_in_one_line() -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
         "convsearch: --data '': empty, as a variable is that is not set; expected: digits, which is built in, a folder "
-        "of class folders (./digits, if that is its name), a .npz file, or keras:NAME. (default: digits)\n"
+        "of class folders (./digits, if that is its name), a table of labels beside the images (.csv, .tsv, .parquet "
+        "or .jsonl), a .npz file, or keras:NAME. (default: digits)\n"
     )
 
 
