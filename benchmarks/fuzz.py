@@ -4,6 +4,7 @@ FUZZ_MINUTES (60) says for how long, FUZZ_SEED which damage comes first. It ends
 something else come out, if there is one: another exception, or an answer that takes longer than SLOW seconds.
 """
 
+import csv
 import io
 import json
 import os
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import yaml
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
@@ -55,6 +57,7 @@ from convsearch.search.study.trial import Trial
 from convsearch.search.system.backend import import_keras
 from convsearch.search.training.checkpoint import DamagedError, load_checkpoint, save_checkpoint, saved_epochs
 from convsearch.search.values.answers import answered
+from convsearch.search.values.columns import Columns
 from convsearch.spaces.arithmetic import Volume
 from convsearch.spaces.definition import dimensions, load, parse, presets
 from convsearch.spaces.errors import InputError
@@ -68,6 +71,7 @@ SLOW = 60  # seconds for one reader of one file: it takes milliseconds if nothin
 ROUND = 200  # cases of a target at a time
 STATE = "oracle.json"  # KerasTuner's, beside a file for each trial
 GRID = "layers: [1, 2]\neach_layer: {filters: [4, 8], kernel_size: [3, 5]}\n"
+PARTS = ("train", "train", "train", "train", "val", "test")
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM")
 
 Damage = Callable[[bytes, list[Edit]], bytes]
@@ -229,6 +233,11 @@ def arrays() -> Iterator[Case]:
         packed(images=images[..., 0] / 255, labels=labels[:, np.newaxis].astype(np.uint8)),
         packed(x_train=images, y_train=np.eye(3)[labels], x_test=images[:3], y_test=labels[:3]),
         packed(x=np.asfortranarray(images.astype("<u2")), y=labels.astype(str)),
+        packed(images=images[..., 0] > 99, labels=np.array([b"cat", b"dog", b"ox"])[labels]),
+        packed(
+            x_train=images, y_train=np.eye(3, dtype=bool)[labels], x_test=images, y_test=np.eye(3, dtype="u1")[labels]
+        ),
+        packed(x=images, y=np.array([-1, 2**40, 7])[labels]),
     ]
     with tempfile.TemporaryDirectory() as place:
         file, cache = Path(place) / "images.npz", Path(place) / "data"
@@ -237,6 +246,40 @@ def arrays() -> Iterator[Case]:
             file.write_bytes(damaged(data, ready[data.draw(st.integers(0, len(ready) - 1))], ".npz"))
             skip_bad = data.draw(st.booleans())
             answers(lambda: split(open_data(str(file), cache, skip_bad=skip_bad), 0))
+            emptied(cache)
+
+        yield case
+
+
+@contextmanager
+def tables() -> Iterator[Case]:
+    """A table of labels beside its images, read with and without its columns named, and decoded."""
+    rows = [
+        {"image": f"{number}.png", "label": "cat" if number % 2 else "dog", "split": PARTS[number % 6], "group": number}
+        for number in range(12)
+    ]
+    frame = pd.DataFrame(rows)
+    parquet = io.BytesIO()
+    frame.to_parquet(parquet)
+    ready = {
+        ".csv": frame.to_csv(index=False).encode(),
+        ".tsv": frame.to_csv(sep="\t", lineterminator="\r\n", quoting=csv.QUOTE_ALL, index=False).encode("utf-16"),
+        ".jsonl": frame.to_json(orient="records", lines=True).encode(),
+        ".parquet": parquet.getvalue(),
+    }
+    with tempfile.TemporaryDirectory() as place:
+        root, cache = Path(place) / "images", Path(place) / "data"
+        root.mkdir()
+        for number in range(12):
+            (root / f"{number}.png").write_bytes(saved(Image.new("L", (4, 4), 20 * number), "PNG"))
+
+        def case(data: st.DataObject) -> None:
+            ending = data.draw(st.sampled_from(sorted(ready)))
+            file = Path(place) / f"labels{ending}"
+            file.write_bytes(damaged(data, ready[ending], ending))
+            skip_bad = data.draw(st.booleans())
+            said = data.draw(st.sampled_from((Columns(), Columns(image="image", label="label", group="group"))))
+            answers(lambda: split(open_data(str(file), cache, columns=said, skip_bad=skip_bad), 0))
             emptied(cache)
 
         yield case
@@ -477,6 +520,7 @@ TARGETS: dict[str, Target] = {
     "given values": given_values,
     "architectures": architectures,
     "arrays": arrays,
+    "tables": tables,
     "images": images,
     "labels": labels,
     "checkpoints": checkpoints,

@@ -190,5 +190,5 @@ def _cast(array: np.ndarray[Any, Any], kind: str) -> np.ndarray[Any, Any]:
         warnings.simplefilter("ignore")
         try:
             return array.astype(kind)
-        except ValueError:  # letters for numbers
+        except (ValueError, OverflowError):  # letters for numbers, or too many of them
             return np.zeros(array.shape, kind)
