@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ...spaces.arithmetic import Volume
 from ...spaces.errors import InputError
 from ...spaces.sizes import Fit
-from ..data.source import BATCH_BYTES, IMAGES_OF, Batch, Role
+from ..data.source import BATCH_BYTES, IMAGES_OF, Batch, Role, bad_report, copies_note
 from .decoding import (
     DIM,
     THREADS,
@@ -61,6 +61,22 @@ class Scan(NamedTuple):
 def scan(files: Sequence[ImageFile]) -> list[Scan]:
     """Hash every file and read its header, without decoding any; an image that is bad has the reason."""
     return [item for _, results in _in_threads(_scan, files, 1024) for item in results]
+
+
+def headers_of(spec: str, files: Sequence[ImageFile], seen: Sequence[Scan]) -> list[Header]:
+    """Return the headers of those files that can be read; InputError, with the reason of each, where none can."""
+    headers = [item.header for item in seen if item.header]
+    if not headers:
+        raise bad_report(
+            spec, [f"{file.name}: {item.problem}" for file, item in zip(files, seen, strict=True)], len(files)
+        )
+    return headers
+
+
+def notes_on_copies(seen: Sequence[Scan]) -> tuple[str, ...]:
+    """Return the note that some of the files that can be read are exact copies of others, if there are any."""
+    digests = [item.digest for item in seen if item.header]
+    return copies_note(len(digests) - len(set(digests)), len(seen))
 
 
 def _scan(file: ImageFile) -> Scan:

@@ -26,9 +26,9 @@ from ...spaces.errors import InputError
 from ...spaces.printable import printable
 from ...spaces.sizes import Fit, Size
 from ..data.parts import PARTS
-from ..data.source import Batch, Role, Source, bad_report, copies_note, listed, quoted, role_of
+from ..data.source import Batch, Role, Source, listed, quoted, role_of
 from ..images.decoding import SUFFIXES
-from ..images.files import Scan, decoded, scan
+from ..images.files import Scan, decoded, headers_of, notes_on_copies, scan
 from ..images.walk import Walk
 from ..tables.open import tables_at
 from ..values.commands import command, typed
@@ -75,10 +75,8 @@ def read_folder(root: Path, spec: str, studies: Collection[Path] = ()) -> Source
     notes: list[str] = []
     files = _find_files(Walk(root, studies), spec, notes)
     seen = scan(files)
-    headers = [item.header for item in seen if item.header]
-    if not headers:
-        raise bad_report(spec, [f"{f.name}: {s.problem}" for f, s in zip(files, seen, strict=True)], len(files))
-    notes += copies_note(len(headers) - len({item.digest for item in seen if item.header}), len(files))
+    headers = headers_of(spec, files, seen)
+    notes += notes_on_copies(seen)
     folders = {file.label: file.folder for file in files}
     classes = tuple(sorted(folders, key=lambda label: (_sort_key(folders[label]), label)))
     index = {name: i for i, name in enumerate(classes)}

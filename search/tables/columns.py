@@ -5,14 +5,13 @@ is guessed.
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from ...spaces.errors import InputError, nearest
 from ...spaces.printable import printable
 from ..data.parts import PARTS
-from ..data.source import quoted
 from ..images.decoding import SUFFIXES
 from ..values.columns import NO_COLUMN, Columns
 from .table import Table
@@ -64,28 +63,28 @@ def choose_columns(
         InputError: a column that was said is not there; none could be it, or several could.
     """
     if any(PurePosixPath(name.replace("\\", "/")).suffix.lower() in SUFFIXES for name in table.columns):
-        first = quoted(_shown(table, range(len(table.columns))))
         raise InputError(
-            f"{table.spec}: the first line is a row already, {first}; it must have the names of the columns, such as "
-            "image,label."
+            f"{table.spec}: the first line is a row already, {table.names()}; it must have the names of the columns, "
+            "such as image,label."
         )
-    found: dict[str, int | None] = {}
-    for role, name in said:
-        if name is not None:
-            found[role] = _said(table, role, name)
-    taken = [column for column in found.values() if column is not None]
-    for column in taken:
-        if taken.count(column) > 1:
-            words = " and ".join(f"--{role}-column" for role, other in found.items() if other == column)
-            raise InputError(
-                f"{table.spec}: {words} name one column, {quoted(_shown(table, [column]))}; say different ones."
-            )
-    for role in ("image", "split", "group", "label"):  # what may be left for the label is known only at the end
-        if role not in found:
-            free = [c for c in range(len(table.columns)) if c not in found.values()]
-            found[role] = _FINDERS[role](table, free, sample, is_image)
+    found = {role: _said(table, role, name) for role, name in said if name is not None}
+    _require_different(table, found)
+
+    def free() -> list[int]:
+        return [column for column in range(len(table.columns)) if column not in found.values()]
+
+    if "image" not in found:
+        found["image"] = _image(table, free(), sample, is_image)
+    if "split" not in found:  # a set or fold may also be a number, which says nothing about parts
+        words = [column for column in free() if any(row[column].strip().lower() in PARTS for row in sample)]
+        found["split"] = _one_at_most(table, "split", words)
+    if "group" not in found:
+        found["group"] = _one_at_most(table, "group", free())
+    if "label" not in found:  # last, because it may be the one that is left
+        found["label"] = _label(table, free())
     image, label = found["image"], found["label"]
-    assert image is not None and label is not None, "they are found or refused"  # noqa: PT018
+    assert image is not None, "none is not among what may be said of it"
+    assert label is not None, "none is not among what may be said of it"
     return Chosen(image, label, found["split"], found["group"])
 
 
@@ -94,7 +93,7 @@ def _said(table: Table, role: str, name: str) -> int | None:
     if name == NO_COLUMN and role in ("split", "group") and not count:
         return None
     if not count:
-        known = _shown(table, range(len(table.columns)))
+        known = map(printable, table.columns)
         if name in table.passed_over:
             raise InputError(f"--{role}-column {name}: {table.spec} has lists, structures or bytes there, no text.")
         raise InputError(f"--{role}-column {name}: {table.spec} has no such column: {nearest(name, known)}")
@@ -103,12 +102,21 @@ def _said(table: Table, role: str, name: str) -> int | None:
     return table.columns.index(name)
 
 
+def _require_different(table: Table, found: Mapping[str, int | None]) -> None:
+    taken: dict[int, str] = {}
+    for role, column in found.items():
+        if column is not None and (other := taken.setdefault(column, role)) != role:
+            raise InputError(
+                f"{table.spec}: --{other}-column and --{role}-column name one column, '{table.name(column)}'; say "
+                "different ones."
+            )
+
+
 def _image(table: Table, free: Sequence[int], sample: Sequence[Sequence[str]], is_image: Callable[[str], bool]) -> int:
     hits = {column: sum(is_image(row[column]) for row in sample) for column in free}
     most = max(hits.values(), default=0)
-    candidates = [
-        column for column in free if most and 2 * hits[column] >= most
-    ]  # an id may be the name of an image, too
+    # Of several, each with at least half of them: labels may be numbers, which are names of images, too.
+    candidates = [column for column in free if most and 2 * hits[column] >= most]
     named = _named(table, "image", candidates or free)
     if len(candidates) == 1:
         return candidates[0]
@@ -117,12 +125,12 @@ def _image(table: Table, free: Sequence[int], sample: Sequence[Sequence[str]], i
     if named or candidates:
         raise _several(table, "image", named or candidates)
     raise InputError(
-        f"{table.spec}: none of its columns names images that are there: {quoted(_shown(table, free))}. Which one has "
-        "their paths, relative to the table or to a folder beside it? --image-column"
+        f"{table.spec}: none of its columns names images that are there: {table.names(free)}. Which one has their "
+        "paths, relative to the table or to a folder beside it? --image-column"
     )
 
 
-def _label(table: Table, free: Sequence[int], sample: Sequence[Sequence[str]], is_image: Callable[[str], bool]) -> int:
+def _label(table: Table, free: Sequence[int]) -> int:
     named = _named(table, "label", free)
     if len(named) == 1:
         return named[0]
@@ -131,32 +139,16 @@ def _label(table: Table, free: Sequence[int], sample: Sequence[Sequence[str]], i
         return left[0]
     if not left:
         raise InputError(
-            f"{table.spec} has no column of labels beside {quoted(_shown(table, range(len(table.columns))))}. Add one, "
-            "or say which it is: --label-column"
+            f"{table.spec} has no column of labels: {table.names()}. Add one, or say which it is: --label-column"
         )
     raise _several(table, "label", named or left)
 
 
-def _split(
-    table: Table, free: Sequence[int], sample: Sequence[Sequence[str]], is_image: Callable[[str], bool]
-) -> int | None:
-    # A set or fold may also be a number, which says nothing about parts.
-    named = [c for c in _named(table, "split", free) if any(row[c].strip().lower() in PARTS for row in sample)]
+def _one_at_most(table: Table, role: str, columns: Sequence[int]) -> int | None:
+    named = _named(table, role, columns)
     if len(named) > 1:
-        raise _several(table, "split", named)
+        raise _several(table, role, named)
     return named[0] if named else None
-
-
-def _group(
-    table: Table, free: Sequence[int], sample: Sequence[Sequence[str]], is_image: Callable[[str], bool]
-) -> int | None:
-    named = _named(table, "group", free)
-    if len(named) > 1:
-        raise _several(table, "group", named)
-    return named[0] if named else None
-
-
-_FINDERS: dict[str, Callable[..., int | None]] = {"image": _image, "label": _label, "split": _split, "group": _group}
 
 
 def _named(table: Table, role: str, columns: Iterable[int]) -> list[int]:
@@ -179,10 +171,6 @@ def _plain(name: str) -> str:
 def _several(table: Table, role: str, columns: Sequence[int]) -> InputError:
     none = f"; or --{role}-column {NO_COLUMN}" if role in ("split", "group") else ""
     return InputError(
-        f"{table.spec}: several columns may be that of the {role}s: {quoted(_shown(table, columns))}. Say which one: "
+        f"{table.spec}: several columns may be that of the {role}s: {table.names(columns)}. Say which one: "
         f"--{role}-column NAME{none}"
     )
-
-
-def _shown(table: Table, columns: Iterable[int]) -> list[str]:
-    return [printable(table.columns[column]) for column in columns]

@@ -16,7 +16,7 @@ _FEW = 20  # classes that are looked at no further; of too few images of each, o
 def require_classes(spec: str, column: str, counts: Mapping[str, int]) -> None:
     """Raise an InputError where labels, given with the number of images of each, are no classes.
 
-    `column` is the name of theirs, for the message.
+    `column` is the name of theirs, to be shown.
     """
     images, different = sum(counts.values()), len(counts)
     numbers = [number_of(label) for label in counts]
@@ -32,6 +32,6 @@ def require_classes(spec: str, column: str, counts: Mapping[str, int]) -> None:
 def _no_classes(spec: str, column: str, what: str, images: int, counts: Mapping[str, int]) -> InputError:
     some = quoted([printable(label) for label in list(counts)[:3]])
     return InputError(
-        f"{spec}: column '{printable(column)}' has {what} over {images:,} images, such as {some}; labels are classes, "
+        f"{spec}: column '{column}' has {what} over {images:,} images, such as {some}; labels are classes, "
         "of many images each. Which column has them? --label-column"
     )

@@ -34,7 +34,7 @@ def open_table(path: Path, spec: str) -> Table:
         raise InputError(f"{spec}: no regular file; a table is read twice.")
     table = _READERS[path.suffix.lower()](path, spec)
     if len(table.columns) < 2:
-        found = f"one column, '{printable(table.columns[0])}'" if table.columns else "no columns"
+        found = f"one column, {table.names()}" if table.columns else "no columns"
         found += f" beside {nested_columns(table)}" if table.passed_over else ""
         raise InputError(
             f"{spec} has {found}; expected one of images and one of labels, with commas, semicolons or tabs between "

@@ -67,7 +67,7 @@ def match(table: Table, chosen: Chosen, images: Images, *, skip_bad: bool) -> Ma
         path = _image(table, number, value, images)
         if path is None or not label:
             if len(left_out.first) < _NAMED:
-                why = f"no label under '{_name(table, chosen.label)}'" if path else images.why_not(value)
+                why = f"no label under '{table.name(chosen.label)}'" if path else images.why_not(value)
                 left_out.first.append(f"{table.unit} {number}: '{printable(value)}': {why}")
             left_out.count += 1
             continue
@@ -83,10 +83,7 @@ def match(table: Table, chosen: Chosen, images: Images, *, skip_bad: bool) -> Ma
         raise InputError(f"{table.spec} has no rows below the names of its columns.")
     if left_out.count and (not skip_bad or not found):
         raise _left_out_error(table, images, left_out, total)
-    rows = sorted(
-        found.values(),
-        key=lambda row: row.path.as_posix().encode("utf-8", "surrogateescape").decode("utf-8", "replace"),
-    )
+    rows = sorted(found.values(), key=lambda row: row.path.as_posix())
     return Matched(rows, total, left_out, repeated)
 
 
@@ -96,6 +93,8 @@ def _image(table: Table, number: int, value: str, images: Images) -> Path | None
     found = [] if name is None else images.find(name)
     if len(found) == 1:
         return found[0]
+    if not found and name is not None and not images.leads_out(name):
+        return None
     place = f"{table.spec}: {table.unit} {number}: '{printable(value)}'"
     if len(found) > 1:
         names = [f"'{printable(one.relative_to(images.root).as_posix())}'" for one in found]
@@ -105,19 +104,17 @@ def _image(table: Table, number: int, value: str, images: Images) -> Path | None
             else "Write its folder into the table, or move the table into the folder that is meant."
         )
         raise InputError(f"{place} may be {listed(names, ' or ', limit=3)}. {advice}")
-    if name is None or images.leads_out(name):
-        raise InputError(
-            f"{place} leads out of the table's folder; only images in it are read, and no links that lead out, to "
-            "folders or nowhere. Put the images there, with paths relative to the table."
-        )
-    return None
+    raise InputError(
+        f"{place} leads out of the table's folder; only images in it are read, and no links that lead out, to folders "
+        "or nowhere. Put the images there, with paths relative to the table."
+    )
 
 
 def _part(table: Table, chosen: Chosen, number: int, text: str) -> str:
     part = PARTS.get(text.lower())
     if part is None:
         assert chosen.split is not None, "it has been read"
-        place = f"{table.spec}: {table.unit} {number}: '{printable(text)}' under '{_name(table, chosen.split)}'"
+        place = f"{table.spec}: {table.unit} {number}: '{printable(text)}' under '{table.name(chosen.split)}'"
         raise InputError(f"{place} is no split: {nearest(printable(text), PARTS)}")
     return part
 
@@ -146,7 +143,3 @@ def _left_out_error(table: Table, images: Images, left_out: Listed, total: int) 
         f"{table.spec}: {left_out.count:,} of {total:,} rows have no image or no label{images.walk.left_out}:"
         f"{items}{more}\nLooked in {images.looked_in}. {hint}"
     )
-
-
-def _name(table: Table, column: int) -> str:
-    return printable(table.columns[column])

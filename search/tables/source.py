@@ -24,8 +24,8 @@ from ...spaces.errors import InputError
 from ...spaces.printable import printable
 from ...spaces.sizes import Size
 from ..data.class_names import class_names
-from ..data.source import Role, Source, bad_report, copies_note, listed, quoted, role_of
-from ..images.files import Scan, decoded, scan
+from ..data.source import Role, Source, listed, quoted, role_of
+from ..images.files import Scan, decoded, headers_of, notes_on_copies, scan
 from ..images.reading import require_unchanged, state_of
 from ..values.columns import Columns
 from .columns import Chosen, choose_columns
@@ -61,21 +61,17 @@ def read_table(
     require_unchanged(path, before, spec)
     rows = matched.rows
     counts = Counter(row.label for row in rows)
-    label_column = table.columns[chosen.label]
-    require_classes(spec, label_column, counts)
+    require_classes(spec, table.name(chosen.label), counts)
+    split = "" if chosen.split is None else table.name(chosen.split)
     parts = sorted({row.part for row in rows})
     if parts != [""] and "train" not in parts:
         raise InputError(
-            f"{spec}: '{_name(table, chosen.split)}' has {quoted(parts)} but no 'train', which must be said of the "
-            "training images."
+            f"{spec}: '{split}' has {quoted(parts)} but no 'train', which must be said of the training images."
         )
     seen = scan(rows)
-    headers = [item.header for item in seen if item.header]
-    if not headers:
-        raise bad_report(spec, [f"{row.name}: {item.problem}" for row, item in zip(rows, seen, strict=True)], len(rows))
-    names = class_names(f"{spec}: '{printable(label_column)}'", counts)
+    headers = headers_of(spec, rows, seen)
+    names = class_names(f"{spec}: '{table.name(chosen.label)}'", counts)
     index = {label: number for number, label in enumerate(names)}
-    copies = copies_note(len(headers) - len({item.digest for item in seen if item.header}), len(rows))
     return Source(
         name=printable(path.stem),
         spec=spec,
@@ -86,8 +82,8 @@ def read_table(
         labels=np.array([index[row.label] for row in rows], dtype=np.int32),
         given=np.array([role_of(row.part, parts) for row in rows], dtype=np.int8),
         batches=partial(decoded, spec, rows, seen),
-        notes=(*_notes(table, chosen, matched, images), *copies),
-        places={Role[part.upper()]: f"'{_name(table, chosen.split)}' {part}" for part in parts if part},
+        notes=(*_notes(table, chosen, matched, images), *notes_on_copies(seen)),
+        places={Role[part.upper()]: f"'{split}' {part}" for part in parts if part},
         groups=None if chosen.group is None else _groups(rows),
     )
 
@@ -133,18 +129,18 @@ def _notes(table: Table, chosen: Chosen, matched: Matched, images: Images) -> li
         total = len(others) + len(paths)
         notes.append(f"ignored: {len(others):,} of {total:,} images beside them have no row, such as {first}")
     if chosen.group is not None:
-        notes += _group_notes(_name(table, chosen.group), rows)
+        notes += _group_notes(table.name(chosen.group), rows)
     return notes
 
 
 def _columns_note(table: Table, chosen: Chosen, rows: Sequence[Row], places: Sequence[str]) -> str:
     where = f" in {listed(places, ', ', limit=3)}" if places else ""
-    taken = [f"images from '{_name(table, chosen.image)}'{where}"]
-    taken.append(f"labels from '{_name(table, chosen.label)}' ({len({row.label for row in rows}):,} classes)")
+    taken = [f"images from '{table.name(chosen.image)}'{where}"]
+    taken.append(f"labels from '{table.name(chosen.label)}' ({len({row.label for row in rows}):,} classes)")
     if chosen.split is not None:
-        taken.append(f"splits from '{_name(table, chosen.split)}'")
+        taken.append(f"splits from '{table.name(chosen.split)}'")
     if chosen.group is not None:
-        taken.append(f"groups from '{_name(table, chosen.group)}' ({len({row.group for row in rows if row.group}):,})")
+        taken.append(f"groups from '{table.name(chosen.group)}' ({len({row.group for row in rows if row.group}):,})")
     others = [name for column, name in enumerate(table.columns) if column not in chosen.all and name]
     others += table.passed_over
     unread = f"; not read: {quoted([printable(name) for name in others])}" if others else ""
@@ -168,8 +164,3 @@ def _group_notes(column: str, rows: Sequence[Row]) -> list[str]:
             f"{parts}: it stays as it is given, and may inflate the scores"
         )
     return notes
-
-
-def _name(table: Table, column: int | None) -> str:
-    assert column is not None, "it is the name of one that was chosen"
-    return printable(table.columns[column])

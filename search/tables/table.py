@@ -1,9 +1,12 @@
 """A table as rows of text, whatever the format of its file."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from ...spaces.printable import printable
+from ..data.source import quoted
 
 Rows = Iterator[tuple[int, Sequence[str]]]
 """The number of each row in its file, counted from 1, and the values of the columns that were asked for."""
@@ -23,6 +26,14 @@ class Table:
     read: Callable[[Sequence[int]], Rows]
     unit: str = "line"
     passed_over: tuple[str, ...] = ()
+
+    def name(self, column: int) -> str:
+        """Return the name of a column, to be shown."""
+        return printable(self.columns[column])
+
+    def names(self, columns: Iterable[int] | None = None) -> str:
+        """Return the names of some columns or of all, quoted, for a message."""
+        return quoted([self.name(column) for column in (range(len(self.columns)) if columns is None else columns)])
 
 
 def text_of(value: Any) -> str:

@@ -135,7 +135,7 @@ def test_a_column_may_be_called_none(table: Path) -> None:
         ),
         (with_column("path", NAMES), {}, "several columns may be that of the images: 'id', 'path'. Say which one"),
         ("a,b\nc,d\n", {}, "none of its columns names images that are there: 'a', 'b'. Which one has their paths"),
-        ("id,group\n0a1,1\n", {}, "has no column of labels beside 'id', 'group'. Add one"),
+        ("id,group\n0a1,1\n", {}, "has no column of labels: 'id', 'group'. Add one"),
     ],
 )
 def test_a_column_that_is_not_there_or_may_be_several_is_refused_with_the_names(
