@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from image_files import too_many_open_files
 from tables import BREEDS, CSV, NAMES, SaveImage, breeds, read, refused, save_images
 
 from convsearch.search.tables.open import open_table
@@ -149,6 +150,16 @@ def test_a_folder_called_like_a_table_is_no_table_and_a_file_of_another_ending_n
     (folder / "labels.json").write_text("[]")
     assert "labels.json is a file; expected a folder" in refused(folder / "labels.json")
     assert ".csv .tsv .parquet .jsonl .ndjson" in refused(folder / "labels.json")
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_a_failure_of_the_machine_is_no_damaged_table(folder: Path, ending: str) -> None:
+    made = {"csv": CSV.encode(), "jsonl": b'{"id": "0a1", "breed": "pug"}\n', "parquet": parquet(folder)}
+    path = folder / f"labels.{ending}"
+    path.write_bytes(made[ending])
+    open_table(path, "labels")  # what it imports
+    with too_many_open_files(), pytest.raises(OSError, match="Too many open files"):
+        open_table(path, "labels")
 
 
 def test_a_long_table_takes_no_memory_for_its_rows(tmp_path: Path) -> None:
