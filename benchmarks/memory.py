@@ -1,13 +1,17 @@
-"""Memory of a training as it is foretold, against what its worker holds at most: random candidates of all kinds.
+"""Memory of a training as it is foretold, against what its worker holds at most; and searches with little of it.
 
-Each is trained for two epochs by a worker of its own, on images of noise at its size; while it lasts, the worker's
-private memory is looked at a thousand times a second.
+Random candidates of all kinds are each trained for two epochs by a worker of their own, on images of noise at their
+size; while it lasts, the worker's private memory is looked at a thousand times a second. Then data sets of very
+different sizes are searched by workers of SHARE, at sizes that need more: no trial may fail, and no worker be lost.
 """
 
 import os
 import random
+import subprocess
+import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -22,6 +26,7 @@ from convsearch.search.executors.local import LocalExecutor, starter_for
 from convsearch.search.executors.protocol import Started
 from convsearch.search.executors.shares import shares
 from convsearch.search.sources import open_data
+from convsearch.search.study.home import Home
 from convsearch.search.system.machine import this_machine
 from convsearch.search.system.memory import own_memory
 from convsearch.search.system.programs import Starter
@@ -32,11 +37,22 @@ from convsearch.spaces.definition import parse
 from convsearch.spaces.memory.limit import Memory
 from convsearch.spaces.space import SearchSpace
 
+from .datasets import SHARED
+from .photographs import LAID_OUT
+
 COUNT = 30
 SEED = int(os.environ.get("MEMORY_SEED", "2"))
 CLOSE, OFTEN = 1.6, 27  # at most so many times what is held, in so many of the 30
 SIZES = [(16, 16), (28, 28), (32, 32), (48, 64), (64, 64), (96, 128), (128, 128), (160, 213), (224, 224), (333, 500)]
 CLASSES, VALIDATED = 10, 300
+SHARE, TRIALS = "2GB", 40
+SEARCHED = {  # data sets, and the sizes at which they are searched
+    "digits": "auto",
+    "cifar10": "[32, 64]",
+    "sign_digits": "[32, 100, 224]",
+    "ants_bees": "[64, 224, 333]",
+    "telephone": "[96, 384, 768]",
+}
 MOST_BYTES, MOST_MACS, MOST_PARAMETERS = 1.6e9, 2.5e10, 3e7  # of a batch: what two cores train in a minute
 KINDS = """
 layers: [1, 2, 3, 4, 5, 6, 7]
@@ -78,6 +94,49 @@ def measure() -> Iterator[tuple[str, str, str]]:
         f"to {CLOSE}",
         f"1 at least; {OFTEN} up to {CLOSE}",
     )
+    yield from _searched()
+
+
+def _searched() -> Iterator[tuple[str, str, str]]:
+    """Search the data sets with little memory, and yield what became of the trials."""
+    command = str(Path(sys.executable).with_name("convsearch"))
+    states: Counter[str] = Counter()
+    lost, smaller, exits = 0, 0, []
+    with tempfile.TemporaryDirectory() as place:
+        for data, sizes in SEARCHED.items():
+            images = _place_of(data, Path(place))
+            options = [
+                "--data",
+                images,
+                "--trials",
+                str(TRIALS),
+                "--epochs",
+                "1",
+                "--repeats",
+                "0",
+                "--algorithm",
+                "random",
+            ]
+            options += ["--memory", SHARE, "--set", f"input_size={sizes}", "--set", "batch_size=[16, 64, 256]"]
+            options += ["--home", f"{place}/home", "--study", data]
+            exits.append(subprocess.run([command, "run", *options], capture_output=True).returncode)
+            for trial in Home(Path(place) / "home").study(data).record().trials.values():
+                states[trial.state] += 1
+                lost += len(trial.lost)
+                smaller += trial.candidate.recipe.batch_size < int(trial.values["batch_size"])
+    yield (
+        f"{len(SEARCHED)} data sets, {TRIALS} trials each, workers of {SHARE}: trials that failed, workers lost",
+        f"{states['failed']}, {lost} ({', '.join(f'{count} {state}' for state, count in states.items())}; {smaller} in "
+        f"smaller batches than the space has; exit codes {', '.join(map(str, exits))})",
+        "0, 0",
+    )
+
+
+def _place_of(data: str, folder: Path) -> str:
+    """Return what `--data` names, laid out in a folder where it is not as it has to be."""
+    if data in LAID_OUT:
+        return str(LAID_OUT[data](folder / data))
+    return data if data == "digits" else str(SHARED / data)
 
 
 def candidates(random_source: random.Random, count: int) -> Iterator[Candidate]:
