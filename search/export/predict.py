@@ -29,6 +29,7 @@ FORMATS = tuple(
     if name in Image.OPEN
 )
 MAX_PIXELS = 50_000_000
+AT_ONCE = 8  # images in memory, and in the network: more make it no faster where they are large
 DIM = 2**14  # a quarter of white in 16 bits; the brightest of the training images reached it, if they had 16
 # Errors of reading that say something of the file; None has Pillow's own. All others are failures of the machine.
 OF_THE_FILE = (
@@ -160,9 +161,11 @@ def predict(paths: list[str]) -> list[tuple[str, float]]:
     if len(labels) != model.output_shape[-1]:
         raise BadFileError(f"labels.txt: {len(labels)} labels, but the model has {model.output_shape[-1]} outputs")
     how = preprocessing()
-    images = np.stack([read(path, *model.input_shape[1:], **how) for path in paths])
-    shares = model.predict(images, verbose=0)
-    return [(labels[row.argmax()], float(row.max())) for row in shares]
+    found = []
+    for first in range(0, len(paths), AT_ONCE):
+        images = np.stack([read(path, *model.input_shape[1:], **how) for path in paths[first : first + AT_ONCE]])
+        found += [(labels[row.argmax()], float(row.max())) for row in model.predict(images, verbose=0)]
+    return found
 
 
 def imported_keras() -> Any:

@@ -13,6 +13,9 @@ from .labels import read_labels
 from .preprocessing import preprocessing_of
 
 
+AT_ONCE = 8  # images in memory, and in the network: more make it no faster where they are large
+
+
 def predictions(bundle: Path, paths: list[Path]) -> list[dict[str, Any]]:
     """Return `{"image", "label", "confidence"}` for each image; confidence is a share from 0 to 1.
 
@@ -35,11 +38,13 @@ def predictions(bundle: Path, paths: list[Path]) -> list[dict[str, Any]]:
     except (ValueError, OSError, TypeError) as error:
         raise WorkError(f"{bundle / 'model.keras'}: the model does not load: {error}") from error
     labels = read_labels(bundle / "labels.txt", model.output_shape[-1])
-    images = np.stack([how.read(path, model.input_shape[1:]) for path in paths])
-    shares = model.predict(images, verbose=0)
+    rows = []
+    for first in range(0, len(paths), AT_ONCE):
+        images = np.stack([how.read(path, model.input_shape[1:]) for path in paths[first : first + AT_ONCE]])
+        rows += list(model.predict(images, verbose=0))
     return [
         {"image": str(path), "label": labels[int(row.argmax())], "confidence": float(row.max())}
-        for path, row in zip(paths, shares, strict=True)
+        for path, row in zip(paths, rows, strict=True)
     ]
 
 
