@@ -20,6 +20,9 @@ from ...spaces.sizes import Fit, Size
 BATCH_BYTES = 16 * 2**20
 """About how much is decoded at a time: enough to keep all threads busy, small enough for any machine."""
 
+Progress = Callable[[int, int], None]
+"""Called with the number of images done and the total."""
+
 
 class Role(IntEnum):
     """What an image is for, where the source says so."""
@@ -61,8 +64,9 @@ class Source:
 
     `sizes` counts the readable images of each size; `depth` is 1 if all are grey, otherwise 3. `labels` (n,) are
     indices in `classes`, `given` (n,) are roles. `places` is the source's own name for the place of a role, for
-    messages. `batches` decodes everything in order, to a volume by a fit, and names what cannot be decoded in `bad`.
-    `groups` (n,), if there are any: images of one number belong together, and stay on one side of the splits made here.
+    messages. `batches` decodes everything in order, to a volume by a fit, and names what cannot be decoded in `bad`;
+    who stops early closes it. `groups` (n,), if there are any: images of one number belong together, and stay on one
+    side of the splits made here.
     """
 
     name: str

@@ -152,6 +152,9 @@ class RayExecutor:
             try:
                 data = self._data_of(job)
                 checkpoint = Path(job.checkpoint.file).read_bytes() if job.checkpoint and job.begin else None
+            except WorkError as error:  # no room for the images at its size
+                self._events.append(Broken(str(error)))
+                continue
             except OSError as error:
                 self._events.append(_broken(error, job.data))
                 continue

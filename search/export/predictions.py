@@ -12,7 +12,6 @@ from ..values.commands import command
 from .labels import read_labels
 from .preprocessing import preprocessing_of
 
-
 AT_ONCE = 8  # images in memory, and in the network: more make it no faster where they are large
 
 

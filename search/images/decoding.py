@@ -12,7 +12,6 @@ Whatever the file holds becomes whole numbers from 0 to 255 at the requested siz
   `pad` keeps the whole image, with grey on two of its sides.
 """
 
-import os
 import stat
 import warnings
 from collections.abc import Iterator
@@ -27,6 +26,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from ...spaces.errors import InputError
 from ...spaces.sizes import Fit
 from .reading import is_of_the_machine
+from .threads import Memory
 
 _ENDINGS = ".png .jpg .jpeg .jpe .jfif .bmp .dib .gif .tif .tiff .webp .avif .ppm .pgm .pbm .pnm .jp2 .j2k"
 SUFFIXES = frozenset(_ENDINGS.split())
@@ -44,8 +44,7 @@ _FORMATS = tuple(
 MAX_PIXELS = 50_000_000
 """A larger image is treated as a decompression bomb or a mistake, and not decoded."""
 
-THREADS = min(32, os.cpu_count() or 1)
-"""Decoding, resizing and hashing release the GIL: threads are as good as processes, and cheaper."""
+_MEMORY = Memory(2**30)  # of this process, for the images that its threads decode, before they are resized
 
 PADDING = 128
 """The grey beside an image that is padded."""
@@ -93,7 +92,7 @@ def brightest(path: Path) -> int:
 
     Of colours Pillow keeps the upper eight bits: then it is the most that the value can be.
     """
-    with _problems_of(str(path)), _open(path) as image:
+    with _problems_of(str(path)), _open(path) as image, _MEMORY.taken(16 * image.width * image.height):
         if _holds_wide(image):
             return int(np.asarray(image).max())
         return int(np.asarray(image.convert("RGB")).max()) * 256 + 255
@@ -134,8 +133,10 @@ def decode(source: Path | Image.Image, size: tuple[int, int], depth: int, fit: F
         # A JPEG can be decoded at a half, quarter or eighth of its size in a fraction of the time. Twice the
         # target size leaves the filter below all that it needs; the larger side serves for both, because the
         # image may still be rotated.
+        whole = image.width * image.height
         image.draft(None, (2 * max(size), 2 * max(size)))
-        return _to_array(image, height, width, depth, fit)
+        with _MEMORY.taken(bytes_to_decode(image, whole)):
+            return _to_array(image, height, width, depth, fit)
 
 
 def resized(image: NDArray[np.uint8], size: tuple[int, int], fit: Fit = "stretch") -> NDArray[np.uint8]:
@@ -145,11 +146,34 @@ def resized(image: NDArray[np.uint8], size: tuple[int, int], fit: Fit = "stretch
     return np.array(_brought_to(plain, height, width, fit), dtype=np.uint8).reshape(height, width, image.shape[2])
 
 
+def bytes_to_decode(image: Image.Image, whole: int) -> int:
+    """Return the bytes of memory that an image takes at most, from when it is opened until it is resized.
+
+    Args:
+        image: opened, but not decoded yet; perhaps a draft of the image in the file.
+        whole: the pixels of the image in the file.
+    """
+    # Pillow holds an opaque image twice while it is turned or converted, with four bytes a pixel. A transparent one
+    # comes with its white and with what both make, and one of 16 bits is for a moment numbers of 32.
+    opaque = image.mode in ("1", "L", "RGB", "CMYK") and "transparency" not in image.info
+    held = 8 if opaque and not _is_wide(image) else 16
+    # A progressive JPEG is kept whole until its last scan is read: two bytes for each value.
+    unread = 6 * whole if "progressive" in image.info else 0
+    return image.width * image.height * held + unread
+
+
 def _to_array(image: Image.Image, height: int, width: int, depth: int, fit: Fit) -> NDArray[np.uint8]:
-    upright = ImageOps.exif_transpose(image)
     mode = "L" if depth == 1 else "RGB"
-    plain = _on_white(_eight_bits(upright)).convert(mode)
+    plain = _on_white(_eight_bits(_upright(image)))
+    if plain.mode != mode:  # an image that is as it should be is never copied: a photograph has many megabytes
+        plain = plain.convert(mode)
     return np.array(_brought_to(plain, height, width, fit), dtype=np.uint8).reshape(height, width, depth)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    image.load()  # the EXIF of a PNG may be behind its pixels
+    turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+    return ImageOps.exif_transpose(image) if turned else image
 
 
 def _brought_to(image: Image.Image, height: int, width: int, fit: Fit) -> Image.Image:

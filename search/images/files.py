@@ -1,12 +1,11 @@
 """Reads many image files: first their headers and hashes, later their pixels, in batches and in order."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from functools import partial
-from itertools import islice
 from pathlib import Path
-from typing import NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +13,9 @@ from numpy.typing import NDArray
 from ...spaces.arithmetic import Volume
 from ...spaces.errors import InputError
 from ...spaces.sizes import Fit
-from ..data.source import BATCH_BYTES, IMAGES_OF, Batch, Role, bad_report, copies_note
+from ..data.source import IMAGES_OF, Batch, Progress, Role, bad_report, copies_note
 from .decoding import (
     DIM,
-    THREADS,
     BadImageError,
     Header,
     brightest,
@@ -28,9 +26,7 @@ from .decoding import (
     unlike_other_16_bits,
 )
 from .reading import State, is_of_the_machine, require_unchanged, state_of
-
-_T = TypeVar("_T")
-_R = TypeVar("_R")
+from .threads import in_threads
 
 
 class ImageFile(Protocol):
@@ -58,9 +54,15 @@ class Scan(NamedTuple):
     problem: str
 
 
-def scan(files: Sequence[ImageFile]) -> list[Scan]:
+def scan(files: Sequence[ImageFile], progress: Progress | None = None) -> list[Scan]:
     """Hash every file and read its header, without decoding any; an image that is bad has the reason."""
-    return [item for _, results in _in_threads(_scan, files, 1024) for item in results]
+    seen: list[Scan] = []
+    with quiet():
+        for _, results in in_threads(_scan, files):
+            seen += results
+            if progress:
+                progress(len(seen), len(files))
+    return seen
 
 
 def headers_of(spec: str, files: Sequence[ImageFile], seen: Sequence[Scan]) -> list[Header]:
@@ -94,7 +96,9 @@ def _scan(file: ImageFile) -> Scan:
 
 
 def decoded(spec: str, files: Sequence[ImageFile], seen: Sequence[Scan], volume: Volume, fit: Fit) -> Iterator[Batch]:
-    """Decode all files in order, in batches that keep all threads busy and fit into memory.
+    """Decode all files in order, in batches.
+
+    Until the iterator is closed, Python's warnings are off; see `quiet`.
 
     Raises:
         InputError: a file has changed since it was scanned, or none of those of 16 bits, in all or in one part, uses
@@ -102,20 +106,21 @@ def decoded(spec: str, files: Sequence[ImageFile], seen: Sequence[Scan], volume:
         OSError: the machine failed to read one.
     """
     _require_16_bits(spec, [file for file, scan in zip(files, seen, strict=True) if scan.header and scan.header.wide])
-    count = max(2 * THREADS, min(1024, BATCH_BYTES // volume.size))
-    items = list(zip(range(len(files)), files, seen, strict=True))
-    for batch, results in _in_threads(partial(_decode_one, volume=volume, fit=fit), items, count):
-        images = np.empty((len(batch), *volume), dtype=np.uint8)
-        rows: list[int] = []
-        bad: list[str] = []
-        for (row, file, scan), result in zip(batch, results, strict=True):
-            require_unchanged(file.path, scan.state, f"{spec}: {file.name}")
-            if isinstance(result, str):
-                bad.append(f"{file.name}: {result}")
-            else:
-                images[len(rows)] = result
-                rows.append(row)
-        yield Batch(images[: len(rows)], np.array(rows, dtype=np.int64), tuple(bad))
+    items = zip(range(len(files)), files, seen, strict=True)
+    decode_one = partial(_decode_one, volume=volume, fit=fit)
+    with quiet(), closing(in_threads(decode_one, items, volume.size)) as batches:
+        for batch, results in batches:
+            images = np.empty((len(batch), *volume), dtype=np.uint8)
+            rows: list[int] = []
+            bad: list[str] = []
+            for (row, file, scan), result in zip(batch, results, strict=True):
+                require_unchanged(file.path, scan.state, f"{spec}: {file.name}")
+                if isinstance(result, str):
+                    bad.append(f"{file.name}: {result}")
+                else:
+                    images[len(rows)] = result
+                    rows.append(row)
+            yield Batch(images[: len(rows)], np.array(rows, dtype=np.int64), tuple(bad))
 
 
 def _require_16_bits(spec: str, files: Sequence[ImageFile]) -> None:
@@ -141,10 +146,11 @@ def _require_16_bits(spec: str, files: Sequence[ImageFile]) -> None:
 def _brightest_of(files: Sequence[ImageFile]) -> int | None:
     """Return the brightest value of images, or the first that reaches DIM; None where all are bad."""
     found: list[int] = []
-    for _, tops in _in_threads(_brightest, files, THREADS):
-        found += [top for top in tops if top is not None]
-        if max(found, default=0) >= DIM:
-            break
+    with quiet(), closing(in_threads(_brightest, files, most=1)) as batches:
+        for _, tops in batches:
+            found += [top for top in tops if top is not None]
+            if max(found, default=0) >= DIM:
+                break
     return max(found, default=None)
 
 
@@ -165,16 +171,3 @@ def _decode_one(item: tuple[int, ImageFile, Scan], volume: Volume, fit: Fit) -> 
         return decode(file.path, (volume.height, volume.width), volume.depth, fit)
     except BadImageError as error:
         return error.reason
-
-
-def _in_threads(function: Callable[[_T], _R], items: Iterable[_T], count: int) -> Iterator[tuple[list[_T], list[_R]]]:
-    """Yield items with their results, `count` at a time, so that results never pile up.
-
-    Decoding and hashing release the GIL, so threads are as good as processes here, and cheaper.
-    """
-    iterator = iter(items)
-    with ThreadPoolExecutor(THREADS) as pool:
-        while batch := list(islice(iterator, count)):
-            with quiet():
-                results = list(pool.map(function, batch))
-            yield batch, results

@@ -1,7 +1,7 @@
 """From the contract to a study on disk: reads the images, and checks everything that depends on them."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from platform import python_version
@@ -33,7 +33,7 @@ from ..study.settings import DataFacts, StudySettings, Terms
 from ..study.shared import fingerprint, own, shared_of, study_of
 from ..system.lock import in_use
 from .contract import Contract, folder_after, refuse_other_data
-from .messages import status
+from .reading import reading
 from .warm_start import warm_notes, warm_values
 
 VERSIONS = ("convsearch", "tensorflow", "keras", "optuna", "keras-tuner", "mlflow", "numpy", "pillow")
@@ -65,16 +65,16 @@ def prepare(
     home.prepare()
     studies = [home.path, *home.own]  # a home that is the folder of images itself is not left out, but what is in it
     folder, terms, existing = contract.folder, contract.terms, contract.existing
-    with _counting(console, f"reading {contract.source}") as progress:
-        source = scan(contract.source, studies, contract.columns, skip_bad=contract.skip_bad)
+    with reading(console, contract.source) as step:
+        source = scan(
+            contract.source, studies, contract.columns, skip_bad=contract.skip_bad, progress=step("files hashed")
+        )
         check_classes(source)
         memory = memory if contract.existing is None else contract.existing.memory
         sizes = _sizes(contract, source, budget, memory)
         size = Size(*map(max, zip(*sizes.sizes, strict=True)))
-        skip_bad = contract.skip_bad
-        dataset = _opened(
-            lambda: stored(source, size, contract.fit, home.data, skip_bad=skip_bad, progress=progress), held
-        )
+        fit, skip_bad, progress = contract.fit, contract.skip_bad, step("images decoded")
+        dataset = _opened(lambda: stored(source, size, fit, home.data, skip_bad=skip_bad, progress=progress), held)
     space = SearchSpace(contract.definition.at(*sizes.sizes), dataset.input, len(dataset.classes), memory)
     parts = Split.load(folder.split) if contract.resumed else split(dataset, terms.seed)
     facts = _facts(dataset, parts, contract)
@@ -231,13 +231,6 @@ def _require_reachable(space: SearchSpace, terms: Terms) -> None:
         SearchSpace(space.definition.model_copy(update={"limits": tighter}), space.input, space.classes, space.memory)
     except InputError as error:
         raise InputError(f"--under {terms.under}: {error}") from error
-
-
-@contextmanager
-def _counting(console: Console, text: str) -> Iterator[Callable[[int, int], None]]:
-    """Show the progress of reading images, on a terminal."""
-    with status(console, text) as show:
-        yield lambda done, total: show(f"{text}: {done:,} of {total:,} images")
 
 
 def _facts(dataset: Dataset, parts: Split, contract: Contract) -> DataFacts:

@@ -26,7 +26,7 @@ from ...spaces.errors import InputError
 from ...spaces.printable import printable
 from ...spaces.sizes import Fit, Size
 from ..data.parts import PARTS
-from ..data.source import Batch, Role, Source, listed, quoted, role_of
+from ..data.source import Batch, Progress, Role, Source, listed, quoted, role_of
 from ..images.decoding import SUFFIXES
 from ..images.files import Scan, decoded, headers_of, notes_on_copies, scan
 from ..images.walk import Walk
@@ -64,17 +64,18 @@ class _File(NamedTuple):
         return inner[0] if len(inner) > 1 else b""
 
 
-def read_folder(root: Path, spec: str, studies: Collection[Path] = ()) -> Source:
+def read_folder(root: Path, spec: str, studies: Collection[Path] = (), progress: Progress | None = None) -> Source:
     """Scan a folder of class folders: hash every image and read its header, without decoding any.
 
-    `studies`, the folders where studies are kept, may be in it and are no part of the data.
+    `studies`, the folders where studies are kept, may be in it and are no part of the data. `progress` is called with
+    the number of files that are hashed and the total.
 
     Raises InputError where the folder does not have the layout described above.
     """
     root = root.resolve()
     notes: list[str] = []
     files = _find_files(Walk(root, studies), spec, notes)
-    seen = scan(files)
+    seen = scan(files, progress)
     headers = headers_of(spec, files, seen)
     notes += notes_on_copies(seen)
     folders = {file.label: file.folder for file in files}

@@ -9,7 +9,7 @@ from ...spaces.printable import is_utf8
 from ...spaces.sizes import Fit, Size
 from ..data.dataset import Dataset
 from ..data.sizes import own_size, require_usable
-from ..data.source import Source
+from ..data.source import Progress, Source
 from ..tables.open import ENDINGS, is_table
 from ..tables.source import read_table
 from ..values.columns import Columns
@@ -17,7 +17,7 @@ from .digits import read_digits
 from .folder import read_folder, require_apart, require_no_images_in
 from .keras_datasets import KERAS_DATASETS, read_keras
 from .npz import read_npz
-from .store import Progress, stored
+from .store import stored
 
 BUILT_IN = "digits"
 NAMED = (BUILT_IN, *KERAS_DATASETS)
@@ -60,8 +60,17 @@ def open_data(
     return stored(source, size, fit, cache, skip_bad=skip_bad, progress=progress)
 
 
-def scan(spec: str, studies: Collection[Path] = (), columns: Columns = NO_COLUMNS, *, skip_bad: bool = False) -> Source:
+def scan(
+    spec: str,
+    studies: Collection[Path] = (),
+    columns: Columns = NO_COLUMNS,
+    *,
+    skip_bad: bool = False,
+    progress: Progress | None = None,
+) -> Source:
     """Return the source that `spec` names, without decoding its images; the arguments are those of `open_data`.
+
+    `progress` is called while the files of a folder are hashed, with the number done and the total.
 
     Raises InputError where it cannot be used, and WorkError or OSError where the machine fails to read it.
     """
@@ -72,8 +81,10 @@ def scan(spec: str, studies: Collection[Path] = (), columns: Columns = NO_COLUMN
         return read_keras(spec)
     path = _path(spec)
     if path.is_dir():
-        return read_folder(path, spec, studies)
-    return read_table(path, spec, columns, studies, skip_bad=skip_bad) if is_table(path) else read_npz(path, spec)
+        return read_folder(path, spec, studies, progress)
+    if is_table(path):
+        return read_table(path, spec, columns, studies, skip_bad=skip_bad, progress=progress)
+    return read_npz(path, spec)
 
 
 def require_source(spec: str, columns: Columns) -> None:

@@ -2,8 +2,8 @@
 
 import errno
 import hashlib
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,14 +15,12 @@ from ...spaces.errors import InputError, WorkError
 from ...spaces.sizes import Fit, Size
 from ..data.dataset import Dataset
 from ..data.sizes import resized_note
-from ..data.source import COPIES, Batch, Source, bad_report, check_classes, class_notes, copies_note
+from ..data.source import COPIES, Batch, Progress, Source, bad_report, check_classes, class_notes, copies_note
 from ..data.writer import ImageWriter
+from ..images.disk import require_room
 from ..system.files import partial_folder, publish
 from ..system.lock import locked
 from .white import DARK_NOTE, Brightest
-
-Progress = Callable[[int, int], None]
-"""Called with the number of images done and the total."""
 
 
 def stored(source: Source, size: Size, fit: Fit, cache: Path, *, skip_bad: bool, progress: Progress | None) -> Dataset:
@@ -74,13 +72,12 @@ def _build(
     source: Source, volume: Volume, fit: Fit, cache: Path, folder: Path, skip_bad: bool, progress: Progress | None
 ) -> Dataset:
     cache.mkdir(parents=True, exist_ok=True)
-    needed, free = len(source.labels) * volume.size, shutil.disk_usage(cache).free
-    if needed > free:
-        raise WorkError(
-            f"{source.spec}: {len(source.labels):,} images of {volume} need {needed / 1e9:.1f} GB "
-            f"in {cache}, where {free / 1e9:.1f} GB are free. Make room, choose another --home, "
-            "or a smaller --image-size."
-        )
+    require_room(
+        cache,
+        len(source.labels) * volume.size,
+        f"{source.spec}: {len(source.labels):,} images of {volume}",
+        "Make room, choose another --home, or a smaller --image-size.",
+    )
     with partial_folder(cache) as unfinished:
         dataset = _write(source, volume, fit, unfinished, skip_bad, progress)
         _publish(unfinished, folder, source)
@@ -96,8 +93,8 @@ def _write(
     digests: list[NDArray[np.uint64]] = []
     brightest = Brightest()
     done = 0
-    with ImageWriter(folder / "images.npy", volume) as writer:
-        for batch in _read(source, volume, fit):
+    with ImageWriter(folder / "images.npy", volume) as writer, closing(_read(source, volume, fit)) as batches:
+        for batch in batches:
             bad += batch.bad
             brightest.add(batch.images, source.given[batch.rows])
             digests.append(batch.digests)
@@ -133,7 +130,7 @@ def _write(
     return dataset
 
 
-def _read(source: Source, volume: Volume, fit: Fit) -> Iterator[Batch]:
+def _read(source: Source, volume: Volume, fit: Fit) -> Generator[Batch, None, None]:
     """Yield the source's batches; WorkError where the machine fails to read them: nothing is wrong with the cache."""
     try:
         yield from source.batches(volume, fit)

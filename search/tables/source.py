@@ -24,7 +24,7 @@ from ...spaces.errors import InputError
 from ...spaces.printable import printable
 from ...spaces.sizes import Size
 from ..data.class_names import class_names
-from ..data.source import Role, Source, listed, quoted, role_of
+from ..data.source import Progress, Role, Source, listed, quoted, role_of
 from ..images.files import Scan, decoded, headers_of, notes_on_copies, scan
 from ..images.reading import require_unchanged, state_of
 from ..values.columns import Columns
@@ -39,7 +39,13 @@ _SAMPLE = 1000  # rows that say which column is which
 
 
 def read_table(
-    path: Path, spec: str, said: Columns, studies: Collection[Path] = (), *, skip_bad: bool = False
+    path: Path,
+    spec: str,
+    said: Columns,
+    studies: Collection[Path] = (),
+    *,
+    skip_bad: bool = False,
+    progress: Progress | None = None,
 ) -> Source:
     """Read a table and scan its images: hash each and read its header, without decoding any.
 
@@ -49,6 +55,7 @@ def read_table(
         said: the columns that a person named.
         studies: the folders where studies are kept, which may be beside the table and are no part of the data.
         skip_bad: whether to leave out rows without an image or a label.
+        progress: called while the images are hashed, with the number done and the total.
 
     Raises InputError where the table, its columns, or what its rows say cannot be used.
     """
@@ -68,7 +75,7 @@ def read_table(
         raise InputError(
             f"{spec}: '{split}' has {quoted(parts)} but no 'train', which must be said of the training images."
         )
-    seen = scan(rows)
+    seen = scan(rows, progress)
     headers = headers_of(spec, rows, seen)
     names = class_names(f"{spec}: '{table.name(chosen.label)}'", counts)
     index = {label: number for number, label in enumerate(names)}

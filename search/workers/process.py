@@ -12,6 +12,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from ...spaces.errors import WorkError
 from ...spaces.memory.limit import Memory
 from ..data import Dataset, Split
 from ..data.training import TrainingData
@@ -110,6 +111,9 @@ def main(connection: Connection) -> None:
                 outcome = train(job, line.report, line.stop_now, data)
             except DeviceFullError as error:
                 line.send(lost=str(error))
+                continue
+            except WorkError as error:  # no room for the images at its size
+                line.send(broken=str(error))
                 continue
             except OSError as error:  # reading the data, writing weights or log: not the candidate's fault
                 reason = os.strerror(error.errno) if error.errno else str(error)

@@ -204,6 +204,17 @@ def test_the_data_go_to_the_cluster_once(executor: RayExecutor, digits: Dataset,
     assert {outcome_of(executor).ended for _ in range(2)} == {"complete"}
 
 
+def test_no_room_for_the_images_at_the_size_of_a_job_is_broken_with_what_is_needed(
+    executor: RayExecutor, digits: Dataset, tmp_path: Path
+) -> None:
+    executor.submit(job(digits.at((60_000, 60_000)), tmp_path / "w.weights.h5", epochs=1))
+    broken = life(executor)[-1]
+    assert isinstance(broken, Broken)
+    assert f"1,797 images of 60000x60000x1 need 6.5 TB in {digits.folder}, where " in broken.reason
+    executor.submit(job(digits, tmp_path / "w.weights.h5", epochs=1))
+    assert outcome_of(executor).ended == "complete"
+
+
 def test_a_place_that_cannot_be_written_to_is_broken(executor: RayExecutor, digits: Dataset, tmp_path: Path) -> None:
     place = tmp_path / "not a folder" / "w.weights.h5"
     executor.submit(job(digits, place, epochs=1))

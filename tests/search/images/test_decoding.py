@@ -11,7 +11,7 @@ import pytest
 from image_files import grey, too_many_open_files
 from PIL import Image
 
-from convsearch.search.images.decoding import MAX_PIXELS, BadImageError, decode, read_header
+from convsearch.search.images.decoding import MAX_PIXELS, BadImageError, bytes_to_decode, decode, read_header
 from convsearch.spaces.errors import InputError
 
 
@@ -210,6 +210,29 @@ def test_an_image_of_absurd_size_is_bad_by_its_header_alone(tmp_path: Path) -> N
     assert MAX_PIXELS == 50_000_000
     with pytest.raises(BadImageError, match=r"8000x8001 pixels; the limit is 50 million"):
         read_header(path)
+
+
+@pytest.mark.parametrize(
+    ("mode", "options", "bytes_a_pixel"),
+    [("RGB", {}, 8), ("L", {}, 8), ("RGBA", {}, 16), ("P", {}, 16), ("I;16", {}, 16), ("L", {"transparency": 0}, 16)],
+)
+def test_the_memory_for_an_image_counts_the_copies_that_its_conversion_makes(
+    tmp_path: Path, mode: str, options: dict[str, int], bytes_a_pixel: int
+) -> None:
+    Image.new(mode, (30, 20)).save(tmp_path / "a.png", **options)
+    with Image.open(tmp_path / "a.png") as image:
+        assert bytes_to_decode(image, 600) == 600 * bytes_a_pixel
+
+
+def test_the_memory_for_a_draft_is_less_unless_the_file_is_progressive(tmp_path: Path) -> None:
+    found = []
+    for progressive in (False, True):
+        Image.new("RGB", (800, 400)).save(tmp_path / "a.jpg", progressive=progressive)
+        with Image.open(tmp_path / "a.jpg") as image:
+            image.draft(None, (100, 100))
+            assert image.size == (200, 100)
+            found.append(bytes_to_decode(image, 800 * 400))
+    assert found == [200 * 100 * 8, 200 * 100 * 8 + 800 * 400 * 6]
 
 
 def test_a_decompression_bomb_is_bad(tmp_path: Path) -> None:

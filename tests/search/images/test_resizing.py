@@ -1,5 +1,7 @@
 """Smaller arrays of a data set: made once from the largest, as a bundle makes the input of its model."""
 
+import errno
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +14,7 @@ from convsearch.search.export.preprocessing import Preprocessing
 from convsearch.search.images.decoding import resized
 from convsearch.search.images.resizing import at_size
 from convsearch.search.sources import open_data
+from convsearch.spaces.errors import WorkError
 from convsearch.spaces.sizes import FITS, Fit
 
 MakeClasses = Callable[..., Path]
@@ -54,6 +57,36 @@ def test_a_damaged_array_is_made_anew(content: bytes | None, large: Dataset) -> 
     file = large.folder / "images-10x10.npy"
     file.write_bytes(file.read_bytes()[:-5] if content is None else content)
     assert np.array_equal(at_size(large, (10, 10)).images(), whole)
+
+
+def test_an_array_for_which_the_disk_has_no_room_is_refused_with_what_is_needed_and_what_is_there(
+    large: Dataset,
+) -> None:
+    names = {path.name for path in large.folder.iterdir()}
+    refusal = (
+        rf"^{large.source}: 8 images of 1000000x1000000x3 need 24\.0 TB in {large.folder}, where .*B are free\. Make"
+    )
+    with pytest.raises(WorkError, match=refusal):
+        at_size(large, (1_000_000, 1_000_000))
+    assert {path.name for path in large.folder.iterdir()} == names
+
+
+def test_a_disk_that_is_full_only_when_the_array_is_written_says_so_too(
+    large: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {path.name for path in large.folder.iterdir()}
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "fsync", full)
+        with pytest.raises(
+            WorkError, match=rf"15x20x3 have no room in {large.folder}: Disk quota exceeded\. Make room"
+        ):
+            at_size(large, (15, 20))
+    assert {path.name for path in large.folder.iterdir()} == names
+    assert at_size(large, (15, 20)).has_images()
 
 
 @pytest.mark.parametrize("fit", FITS)

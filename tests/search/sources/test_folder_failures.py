@@ -18,7 +18,19 @@ from convsearch.spaces.errors import WorkError
 SaveImage = Callable[..., Path]
 MakeClasses = Callable[..., Path]
 
-LARGE = (512, 512)  # at which not all of a hundred images are decoded before the first progress is told
+LARGE = (1024, 1024)  # at which not all of a hundred images are begun before the first progress is told
+
+
+def at_first(act: Callable[[], object]) -> Callable[[int, int], None]:
+    """Return what acts when the first progress is told, before the last images are begun."""
+    left = [act]
+
+    def progress(done: int, total: int) -> None:
+        if left:
+            assert done < total
+            left.pop()()
+
+    return progress
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE, errno.ESTALE, errno.EHOSTDOWN, errno.EAGAIN])
@@ -53,11 +65,7 @@ def test_a_failure_of_the_machine_while_images_are_decoded_is_not_one_of_the_cac
 ) -> None:
     root = make_classes(tmp_path / "set", {"cat": 50, "dog": 50}, mode="L")
     with ExitStack() as held:
-
-        def fail(done: int, total: int) -> None:
-            assert done < total
-            held.enter_context(too_many_open_files())
-
+        fail = at_first(lambda: held.enter_context(too_many_open_files()))
         with pytest.raises(WorkError, match=rf"^{root}: the images cannot be read: .*Too many open files") as error:
             open_data(str(root), cache, image_size=LARGE, skip_bad=True, progress=fail)
     assert str(cache) not in str(error.value)
@@ -71,8 +79,7 @@ def test_an_image_that_changes_between_its_hash_and_its_decoding_is_refused_by_i
     root = make_classes(tmp_path / "set", {"cat": 50, "dog": 50}, mode="L")
     last = root / "dog/9.png"
 
-    def meddle(done: int, total: int) -> None:
-        assert done < total
+    def meddle() -> None:
         match change:
             case "other pixels":
                 save_image(last, height=9)
@@ -86,5 +93,5 @@ def test_an_image_that_changes_between_its_hash_and_its_decoding_is_refused_by_i
             case _:
                 last.unlink()
 
-    message = refused(root, cache, image_size=LARGE, skip_bad=True, progress=meddle)
+    message = refused(root, cache, image_size=LARGE, skip_bad=True, progress=at_first(meddle))
     assert message.startswith(f"{root}: dog/9.png changed while it was read")
