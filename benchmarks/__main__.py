@@ -12,6 +12,7 @@ QUICK = ("candidates", "proposal", "trial", "step", "first_step", "imports", "he
 LONG = ("photographs", "comparison", "portfolio", "augmentation", "mixup", "surrogate", "logged", "space")
 WORKERS = ("workers", "soak", "scaling", "gpu", "memory")
 SUITE = ("suite", "fuzz")
+DATA = ("reading",)
 DASHBOARD = ("dashboard",)
 
 
@@ -21,7 +22,7 @@ def main() -> None:
     parser.add_argument(
         "names",
         nargs="*",
-        choices=[*QUICK, *LONG, *WORKERS, *DASHBOARD, *SUITE, []],
+        choices=[*QUICK, *LONG, *WORKERS, *DATA, *DASHBOARD, *SUITE, []],
         help="which; all quick ones by default",
     )
     names = parser.parse_args().names or list(QUICK)
