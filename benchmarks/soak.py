@@ -22,7 +22,7 @@ import psutil
 from mlflow.tracking import MlflowClient
 
 from convsearch.search.delivery.tracking import STATUS
-from convsearch.search.engines.optuna import STATES, STUDY
+from convsearch.search.engines.optuna import STATES
 from convsearch.search.study.folder import StudyFolder
 from convsearch.search.study.home import Home
 from convsearch.search.study.runs import Runs
@@ -115,7 +115,7 @@ def disagreements(folder: StudyFolder, trials: int) -> list[str]:
         wrong.append(f"{len(finished)} trials are finished, not {trials}")
     if len({trial.hash for trial in finished}) != len(finished):
         wrong.append("a candidate was finished twice")
-    stored = optuna.load_study(study_name=STUDY, storage=f"sqlite:///{folder.path / 'optuna.db'}").get_trials()
+    stored = optuna.load_study(study_name=None, storage=f"sqlite:///{folder.path / 'optuna.db'}").get_trials()
     if [trial.number for trial in stored] != sorted(record):
         wrong.append(f"optuna.db has the trials {[trial.number for trial in stored]}, the record {sorted(record)}")
     client = MlflowClient(f"sqlite:///{folder.path.parent / 'mlflow.db'}")

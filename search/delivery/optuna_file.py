@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ...spaces.errors import WorkError
 from ...spaces.space import SearchSpace
-from ..engines.optuna import STATES, STUDY
+from ..engines.optuna import STATES
 from ..engines.optuna_internals import study_id
 from ..engines.sampling import distribution
 from ..shared.optuna_trial import frozen
@@ -42,6 +42,9 @@ class OptunaFile:
     ) -> None:
         """Open the file in a study's folder, or create it.
 
+        In a new file the study has the name of its folder, as `optuna-dashboard` shows it. It keeps that name if the
+        folder gets another one; earlier versions called all studies `study`.
+
         Args:
             folder: of the study.
             space: of the study.
@@ -64,9 +67,10 @@ class OptunaFile:
             self._storage = storage = optuna.storages.RDBStorage(
                 sqlite_url(self.path), engine_kwargs={"connect_args": {"timeout": patience}}
             )
+            names = optuna.get_all_study_names(storage)
             self._study = optuna.create_study(
-                storage=self._storage,
-                study_name=STUDY,
+                storage=storage,
+                study_name=names[0] if names else folder.name,
                 directions=["maximize", *["minimize"] * (len(objectives) - 1)],
                 load_if_exists=True,
             )

@@ -17,7 +17,7 @@ from .sampling import LEARNT_FROM, ExhaustiveSampler, FittedSampler, GroupedSamp
 
 ALGORITHMS = ("tpe", "random", "nsga2", "grid", "gp")
 PRUNERS = ("hyperband", "median", "none")
-STUDY = "study"  # the name inside the storage; the file's folder names the study
+STUDY = "study"  # the name in memory, always the same: Hyperband chooses a trial's bracket by it and the trial's number
 HISTORY = 1000  # trials a sampler learns from; once there are twice as many, the best and a sample of the rest stay
 SHORT_HISTORY = 100  # the same with many workers
 MANY = 32  # workers; with more of them, proposals have to be quick

@@ -21,7 +21,6 @@ from terminal import PATIENCE, SAME, Finished, Terminal, begun, convsearch, type
 
 from convsearch.dashboard.reading.bundle import winner
 from convsearch.search.delivery.optuna_file import FILE
-from convsearch.search.engines.optuna import STUDY
 from convsearch.search.study.home import Home
 from convsearch.search.study.record import Record
 from convsearch.search.study.result import Result
@@ -53,7 +52,7 @@ def mlflow_statuses(home: Path, study: str, copy: Path) -> Counter[str]:
 
 
 def optuna_states(home: Path, study: str) -> Counter[TrialState]:
-    loaded = optuna.load_study(study_name=STUDY, storage=f"sqlite:///{home / study / FILE}")
+    loaded = optuna.load_study(study_name=None, storage=f"sqlite:///{home / study / FILE}")
     return Counter(trial.state for trial in loaded.get_trials())
 
 

@@ -30,7 +30,6 @@ from convsearch.search.delivery.optuna_file import FILE
 from convsearch.search.delivery.outbox import Outbox
 from convsearch.search.delivery.program import Follower, ToMlflow
 from convsearch.search.delivery.tracking import UNTIL_TAG
-from convsearch.search.engines.optuna import STUDY as STUDY_NAME
 from convsearch.search.engines.optuna import OptunaEngine
 from convsearch.search.engines.proposals import Proposals
 from convsearch.search.study.folder import StudyFolder
@@ -102,7 +101,7 @@ def require_all_once(folder: StudyFolder, uri: str, count: int) -> None:
         assert known.of(int(run.data.tags["number"])) == run.info.run_id
         history = client.get_metric_history(run.info.run_id, "val_accuracy")
         assert [(metric.step, metric.value) for metric in history] == [(1, 0.5), (2, 0.75)]
-    trials = optuna.load_study(study_name=STUDY_NAME, storage=f"sqlite:///{folder.path / FILE}").get_trials()
+    trials = optuna.load_study(study_name=None, storage=f"sqlite:///{folder.path / FILE}").get_trials()
     assert [trial.number for trial in trials] == list(range(count))
     assert {trial.state.name for trial in trials} == {"COMPLETE"}
     record = folder.record().trials

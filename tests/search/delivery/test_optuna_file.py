@@ -13,7 +13,7 @@ from samples import a_study
 
 from convsearch.search.delivery.optuna_file import FILE, DamagedError, OptunaFile
 from convsearch.search.delivery.program import Follower, ToOptuna
-from convsearch.search.engines.optuna import STUDY, OptunaEngine
+from convsearch.search.engines.optuna import OptunaEngine
 from convsearch.search.engines.proposals import Proposals
 from convsearch.search.study.folder import StudyFolder
 from convsearch.search.study.objectives import DEFAULT
@@ -29,8 +29,8 @@ SPACE = SearchSpace(load("tiny"), Volume(8, 8, 1), 10)
 
 
 def stored(folder: Path) -> list[optuna.trial.FrozenTrial]:
-    """The trials as anybody opens them who has Optuna and not Convsearch."""
-    return optuna.load_study(study_name=STUDY, storage=f"sqlite:///{folder / FILE}").get_trials()
+    """The trials of the only study, as anybody opens it who has Optuna and not Convsearch."""
+    return optuna.load_study(study_name=None, storage=f"sqlite:///{folder / FILE}").get_trials()
 
 
 def begun(count: int) -> list[Trial]:
@@ -53,6 +53,36 @@ def ended(trial: Trial, state: State, *curve: float) -> Trial:
             "ended_at": trial.started_at,
         }
     )
+
+
+def names(folder: Path) -> list[str]:
+    return optuna.get_all_study_names(f"sqlite:///{folder / FILE}")
+
+
+def test_the_study_has_its_own_name_and_keeps_it_if_its_folder_is_renamed(tmp_path: Path) -> None:
+    first, second = begun(2)
+    (tmp_path / "birds").mkdir()
+    file = OptunaFile(tmp_path / "birds", SPACE, DEFAULT)
+    file.began(first)
+    file.close()
+    assert names(tmp_path / "birds") == ["birds"]
+    renamed = (tmp_path / "birds").rename(tmp_path / "more birds")
+    file = OptunaFile(renamed, SPACE, DEFAULT)
+    file.began(second)
+    file.close()
+    assert names(renamed) == ["birds"]
+    assert [trial.user_attrs["hash"] for trial in stored(renamed)] == [first.hash, second.hash]
+
+
+def test_a_file_of_an_earlier_version_goes_on_under_the_name_that_it_has(tmp_path: Path) -> None:
+    (tmp_path / "birds").mkdir()
+    optuna.create_study(study_name="study", storage=f"sqlite:///{tmp_path / 'birds' / FILE}", direction="maximize")
+    (trial,) = begun(1)
+    file = OptunaFile(tmp_path / "birds", SPACE, DEFAULT)
+    file.began(trial)
+    file.close()
+    assert names(tmp_path / "birds") == ["study"]
+    assert [frozen.user_attrs["hash"] for frozen in stored(tmp_path / "birds")] == [trial.hash]
 
 
 def test_optuna_reads_each_trial_under_its_number_with_state_values_epochs_and_architecture(tmp_path: Path) -> None:
