@@ -8,6 +8,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.colors import qualitative, sample_colorscale
 
+from ..reading.order import rank
 from .colours import MISSING, SCALE
 
 FEW = 15  # epochs up to which each has a tick
@@ -66,7 +67,7 @@ def _colours(values: "pd.Series[Any]") -> dict[int, str]:
         low, high = numbers.min(), numbers.max()
         shares = (numbers - low) / (high - low) if high > low else numbers * 0
         return dict(zip(there.index, sample_colorscale(SCALE, list(shares)), strict=True))
-    words = {word: n for n, word in enumerate(sorted(map(str, set(there))))}
+    words = {word: n for n, word in enumerate(sorted(map(str, set(there)), key=rank))}
     return {int(str(number)): qualitative.Plotly[words[str(value)] % 10] for number, value in there.items()}
 
 

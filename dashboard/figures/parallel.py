@@ -9,10 +9,12 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
+from ..reading.order import rank
 from ..reading.rows import OPTION
 from .colours import SCALE
 from .thinned import thinned
 
+MISSING = "-"  # the word for a trial without the option: the lowest
 TICKS = 10  # distinct numbers up to which each has a tick
 MOST = 300  # lines
 APART = 0.06  # least distance of ticks, as a fraction of the axis
@@ -84,8 +86,8 @@ class _Axis:
             self.heights = place(numbers.to_numpy(dtype=float))
             self.ticks = {float(place(np.float64(mark))): f"{mark:.0%}" if share else f"{mark:g}" for mark in marks}
             return
-        words = values.map(_word).where(values.notna(), "-")
-        order = sorted(words.unique(), key=_key)
+        words = values.map(_word).where(values.notna(), MISSING)
+        order = sorted(words.unique(), key=lambda word: (word != MISSING, rank(word)))
         rows = {word: (place + 0.5) / len(order) for place, word in enumerate(order)}
         self.heights = words.map(rows).to_numpy(dtype=float)
         self.ticks = {height: word for word, height in rows.items()}
@@ -106,13 +108,3 @@ def _steps(low: float, high: float) -> list[float]:
 
 def _word(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _key(word: str) -> tuple[int, float, str]:
-    """Sort what is missing first, then numbers by size, then words."""
-    if word == "-":
-        return 0, 0.0, word
-    try:
-        return 1, float(word), word
-    except ValueError:
-        return 2, 0.0, word

@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from ..reading.order import rank
 from ..reading.rows import OPTION
 from .thinned import thinned
 
@@ -42,7 +43,7 @@ def slice_of(trials: pd.DataFrame, option: str) -> go.Figure:
             customdata=known["trial"],
             hovertemplate=hover,
         )
-        order = sorted(values.unique(), key=lambda value: (isinstance(value, str), value))
+        order = sorted(values.unique(), key=rank)
         figure.update_xaxes(type="category", categoryorder="array", categoryarray=[str(value) for value in order])
     figure.update_layout(
         xaxis_title=option,
@@ -81,4 +82,4 @@ def contour_of(trials: pd.DataFrame, one: str, other: str) -> go.Figure:
 def _ranges(values: "pd.Series[Any]") -> "pd.Series[Any]":
     if has_many(values):
         return pd.qcut(values, FEW, duplicates="drop", precision=2)
-    return values
+    return values.astype(pd.CategoricalDtype(sorted(values.unique(), key=rank), ordered=True))

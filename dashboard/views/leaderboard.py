@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
+from ..reading.order import sortable
 from ..reading.rows import MEASURES, NUMBER, OPTION, heading
 from ..reading.study import Study
 
@@ -32,7 +33,7 @@ def leaderboard(home: Path, study: Study, trials: pd.DataFrame) -> None:
         more = st.multiselect("Columns", others, USUAL, key="columns", bind="query-params", width="stretch")
         by = st.selectbox("Sorted by", ["validation", "trial", *others], key="sorted", bind="query-params", width=180)
         order = st.selectbox("Order", ORDERS, key="order", bind="query-params", width=160)
-    table = trials.sort_values(called[by], ascending=order == LOWEST, kind="stable", ignore_index=True)
+    table = trials.sort_values(called[by], ascending=order == LOWEST, kind="stable", ignore_index=True, key=sortable)
     rows = table[[*ALWAYS, *(called[name] for name in more)]].rename(columns=heading)
     numbers = _selected(table["trial"].tolist(), study.name)
     st.dataframe(

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mlflow.tracking import MlflowClient
+from plotly.colors import qualitative
 from stores import Written
 
 from convsearch.dashboard.figures.colours import MISSING
@@ -22,6 +23,7 @@ from convsearch.dashboard.figures.parallel import MOST, parallel
 from convsearch.dashboard.figures.slices import contour_of, slice_of
 from convsearch.dashboard.figures.thinned import thinned
 from convsearch.dashboard.figures.timeline import timeline
+from convsearch.dashboard.reading.order import sortable
 from convsearch.dashboard.reading.store import Store
 from convsearch.search.report import compare
 from convsearch.search.study.record import Record
@@ -224,6 +226,32 @@ def test_curves_of_trials_without_the_option_are_grey(values: list[object]) -> N
 def test_a_slice_has_every_trial_that_reached_something(option: str) -> None:
     (trace,) = slice_of(table(), option).data
     assert len(trace.y) == 4
+
+
+SIZES = ["128x171", "32x43", "64x86", "32x43", "128x171", "64x86"]
+
+
+def test_sizes_of_images_are_in_the_order_of_their_pixels_in_every_figure() -> None:
+    in_order = ["32x43", "64x86", "128x171"]
+    trials = table().assign(validation=[0.1, 0.2, 0.3, 0.4, 0.5, 0.6]).assign(**{"option.input_size": SIZES})
+    assert list(slice_of(trials, "input_size").layout.xaxis.categoryarray) == in_order
+    assert list(contour_of(trials, "input_size", "filters").data[0].x) == in_order
+    assert list(contour_of(trials, "filters", "input_size").data[0].y) == in_order
+    notes = {note.text: note.y for note in parallel(trials, ["input_size"]).layout.annotations if note.x == 0}
+    assert sorted(notes, key=notes.__getitem__) == in_order
+    found = {n: pd.DataFrame({"val_accuracy": [0.1]}, index=[1]) for n in range(3)}
+    colours = {
+        line.name[9:]: line.line.color for line in curves(found, "val_accuracy", trials, "option.input_size").data
+    }
+    assert [colours[size] for size in in_order] == qualitative.Plotly[:3]
+
+
+def test_a_table_is_sorted_by_the_pixels_of_sizes_and_by_anything_else_as_it_is() -> None:
+    sizes = pd.Series([*SIZES[:3], None])
+    assert sizes.iloc[sortable(sizes).argsort()[:3]].tolist() == ["32x43", "64x86", "128x171"]
+    assert sortable(sizes).isna().tolist() == [False, False, False, True]
+    for other in (pd.Series(["8x8", "none"]), pd.Series([1.0, None]), pd.Series([None, None], dtype=object)):
+        assert sortable(other) is other
 
 
 def test_a_contour_has_the_best_at_each_pair() -> None:
