@@ -182,6 +182,7 @@ STRUCTURES: dict[str, Damage] = {
 def spaces() -> Iterator[Case]:
     """The YAML file of a space, checked; and answers to its dimensions."""
     ready = [path.read_bytes() for path in presets().values()]
+    ready += [b"input_size: [8, 12, 12x16]\n" + text for text in ready]
     with tempfile.TemporaryDirectory() as place:
         file = Path(place) / "space.yaml"
 
@@ -480,7 +481,9 @@ def kept_study() -> Iterator[StudyFolder]:
         with tarfile.open(ARCHIVE) as archive:
             archive.extractall(place, filter="data")
         folder = Home(Path(place)).study(STUDY)
-        folder.write(folder.read())  # with its identity
+        study = folder.read()  # with its identity
+        size = str(study.sizes[0])
+        folder.write(study.model_copy(update={"input_sizes": (size,), "first_size": size}))
         for number in (0, 0, 1):
             folder.repeats().add(Repeat(number=number, seed=7, value=0.5, epochs=2, seconds=1.0))
         yield folder

@@ -31,6 +31,7 @@ STRANGE: tuple[Any, ...] = (
     *(0.0, -0.0, 0.5, -0.5, 1e-320, 1e308, math.inf, -math.inf, math.nan),
     *("", "0", "-1", "nan", "1e999", "x" * 300, "a\u2028b", "\x00", "\ud800", "[/red]", "../..", "/", "{"),
     *("2026-11-30", "0001-01-01T00:00:00", "1_000", "0x1F", "010", "1:30", "²", "true", "null", "same", "none"),
+    *("64x96", "8×8", "0x5", "5x0", "4096X4097", "8x", "x8", "8x8x8", "99999999999x9"),
     *(f"raw-{number}." for number in range(len(RAW))),  # written as they are by `as_yaml`
 )
 BYTES = (
