@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import optuna
@@ -10,7 +11,7 @@ import pytest
 from convsearch.search.data import Dataset, Split
 from convsearch.search.system.backend import import_keras
 from convsearch.spaces.arithmetic import Volume
-from convsearch.spaces.definition import load, parse
+from convsearch.spaces.definition import load, parse, read
 from convsearch.spaces.space import SearchSpace
 
 keras = import_keras()
@@ -62,7 +63,7 @@ def test_the_same_suggestions_make_the_same_candidate(space: SearchSpace) -> Non
 
 def test_the_programs_of_the_guide_run_as_they_are_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     guide = Path(__file__).parents[2].joinpath("docs", "guide.md").read_text(encoding="utf-8")
-    by_optuna, by_keras_tuner = re.findall(r"^```python\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
+    by_optuna, by_keras_tuner, resizing = re.findall(r"^```python\n(.*?)^```", guide, re.MULTILINE | re.DOTALL)
     random = np.random.default_rng(0)
     x, x_val = (random.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8) for count in (32, 16))
     y, y_val = (keras.utils.to_categorical(random.integers(0, 10, count), 10) for count in (32, 16))
@@ -76,6 +77,17 @@ def test_the_programs_of_the_guide_run_as_they_are_printed(tmp_path: Path, monke
     assert "max_trials=20" in by_keras_tuner
     exec(by_keras_tuner.replace("max_trials=20", "max_trials=1"), names)  # all is said by one
     assert len(names["tuner"].get_best_models()) == 1
+
+    space = SearchSpace(parse("input_size: [16, 24]\n" + read("tiny"), "sizes.yaml"), Volume(32, 32, 3), 10)
+    for size in ((16, 16), (24, 24)):
+        values = space.draw(Random(0)) | {"input_size": "x".join(map(str, size))}
+        candidate = space.candidate(space.fit(values))
+        found = names | {"candidate": candidate, "keras": keras}
+        exec(resizing, found)
+        model, _ = trainable(candidate, images=len(x), epochs=1)
+        model.fit(found["small"], y, verbose=0)
+        assert len(model.evaluate(found["small_val"], y_val, verbose=0)) == 2
+        assert found["small"].shape == (32, *size, 3)
 
 
 def test_an_objective_of_optuna_trains_what_it_suggests(space: SearchSpace, digits: Dataset, parts: Split) -> None:
