@@ -1,5 +1,6 @@
 """File descriptors of the test's own process: none left, or only large ones."""
 
+import gc
 import os
 import resource
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ MANY = 1024  # select(2) takes only those below
 @contextmanager
 def descriptors_left(count: int) -> Iterator[None]:
     """Leave so many descriptors, and no more, to what the block opens."""
+    gc.collect()  # files of earlier tests would be closed in the block
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with ExitStack() as held:
         for descriptor in _all_below(MANY):
