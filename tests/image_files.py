@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import ExifTags, Image
@@ -206,13 +207,13 @@ def another_format(path: Path) -> Path:
     return path / "icon.tga"
 
 
-def png_of(path: Path, height: int, width: int, bits: int, colours: int, rows: bytes) -> Path:
+def png_of(path: Path, height: int, width: int, bits: int, colours: int, rows: bytes, interlaced: int = 0) -> Path:
     """Write a PNG with such a header; `colours` is 0 for grey, 2 for colours, each row begins with a zero."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colours, 0, 0, 0))
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, colours, 0, 0, interlaced))
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
     return path
 
@@ -265,9 +266,47 @@ def truncated(ending: str) -> Save:
     return save
 
 
-def cut(path: Path) -> None:
-    """Leave the first half of a file."""
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+def cut(path: Path, share: float = 0.5) -> Path:
+    """Leave the first half of a file, or another share."""
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    return path
+
+
+def interlaced_png(path: Path, pixels: np.ndarray) -> Path:
+    """Write a PNG of colours (height, width, 3) in seven passes, each finer than those before, which Pillow only reads.
+
+    The first has each eighth pixel of each eighth row, the last all of each second row.
+    """
+    steps = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
+    passes = [pixels[y::down, x::across] for y, x, down, across in steps]
+    rows = b"".join(b"\0" + row.tobytes() for part in passes if part.shape[1] for row in part)
+    return png_of(path, *pixels.shape[:2], 8, 2, rows, interlaced=1)
+
+
+def without_its_end(ending: str, share: float = 0.96, mode: str = "RGB", **options: Any) -> Save:
+    """Save a photograph's worth of noise, and leave so much of the file that viewers show nearly all of it."""
+
+    def save(path: Path) -> Path:
+        file = path / f"most.{ending}"
+        Image.fromarray(noise(96, 80)).convert(mode).save(file, **options)
+        return cut(file, share)
+
+    save.__name__ = "_".join(["most_of_a", mode, ending, *options])
+    return save
+
+
+def most_of_an_interlaced_png(path: Path) -> Path:
+    return cut(interlaced_png(path / "passes.png", noise(96, 80)), 0.96)
+
+
+def most_of_a_turned_jpeg(path: Path) -> Path:
+    Image.fromarray(noise(96, 80)).save(path / "turned.jpg", exif=turned(6))
+    return cut(path / "turned.jpg", 0.96)
+
+
+def most_of_a_wide_png(path: Path) -> Path:
+    Image.fromarray(noise(96, 80, 1, 65536, "uint16")).save(path / "16.png")
+    return cut(path / "16.png", 0.96)
 
 
 def text(path: Path) -> Path:
@@ -321,6 +360,17 @@ GOOD: list[Save] = [
     animation_with_transparency,
     *map(more_formats, ENDINGS),
     *map(turned_to, range(1, 9)),
+    without_its_end("jpg"),
+    without_its_end("jpg", progressive=True),
+    without_its_end("jpg", restart_marker_blocks=3),
+    without_its_end("jpg", mode="L"),
+    without_its_end("jpg", mode="CMYK"),
+    without_its_end("png"),
+    without_its_end("png", mode="RGBA"),
+    without_its_end("png", mode="P"),
+    most_of_an_interlaced_png,
+    most_of_a_turned_jpeg,
+    most_of_a_wide_png,
 ]
 """Files that are read."""
 

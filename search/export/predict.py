@@ -5,15 +5,20 @@ Needs Keras 3 with its backend, NumPy and Pillow; nothing of Convsearch.
 """
 
 import errno
+import hashlib
 import json
 import os
+import re
 import stat
+import struct
 import sys
 import unicodedata
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +49,13 @@ OF_THE_FILE = (
     errno.EINVAL,
 )
 
+# How much must be there of an image whose file lacks its end, and what shows how much that is.
+ENOUGH = 0.9
+JPEG_END = b"\xff\xd9"
+NOISE = hashlib.shake_256(b"noise").digest(4096).replace(b"\xff", b"\0")  # without the byte that markers begin with
+ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # a pixel's, by the colour type of a PNG
+
 
 class BadFileError(Exception):
     """A file that cannot be used, and why."""
@@ -63,8 +75,7 @@ def read(
     """
     first = size or (height, width)
     with opened(path) as file:
-        file.draft(None, (2 * max(first), 2 * max(first)))  # decode a large JPEG at reduced size
-        image = ImageOps.exif_transpose(file)
+        image = ImageOps.exif_transpose(loaded(file, path, 2 * max(first)))
         if image.mode == "F":
             raise BadFileError("floating-point pixels; save it with 8 or 16 bits a pixel")
         if holds_wide(image):
@@ -100,13 +111,15 @@ def holds_wide(image: Image.Image) -> bool:
 
 def is_dim(path: str | Path) -> bool:
     """Whether an image file has 16 bits, but no pixel of a quarter of white: they may be values of fewer bits."""
-    with opened(path) as image:
+    with opened(path) as file:
+        # Of 16-bit colours Pillow keeps the upper eight bits.
+        colours = any(";16" in str(tile[3]) for tile in getattr(file, "tile", ()))
+        if not colours and not holds_wide(file):
+            return False
+        image = loaded(file, path)
         if holds_wide(image):
             return int(np.asarray(image).max()) < DIM
-        # Of 16-bit colours Pillow keeps the upper eight bits.
-        if any(";16" in str(tile[3]) for tile in getattr(image, "tile", ())):
-            return int(np.asarray(image.convert("RGB")).max()) < DIM // 256
-        return False
+        return int(np.asarray(image.convert("RGB")).max()) < DIM // 256
 
 
 @contextmanager
@@ -140,6 +153,129 @@ def opened(path: str | Path) -> Iterator[Image.Image]:
         if isinstance(error, OSError) and error.errno not in OF_THE_FILE:
             raise
         raise BadFileError(f"{path}: damaged: {error or type(error).__name__}") from error
+
+
+def loaded(image: Image.Image, path: str | Path, draft: int = 0) -> Image.Image:
+    """Return an open image with its pixels: of a JPEG or PNG that lacks its end, what is there, as viewers show it.
+
+    With `draft`, a large JPEG is decoded at reduced size, of which no side is shorter than that.
+    """
+    if draft:
+        image.draft(None, (draft, draft))
+    try:
+        image.load()
+    except MemoryError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno not in OF_THE_FILE:
+            raise
+        content = completed(Path(path).read_bytes(), image.format)
+        if content is None:
+            raise
+        image = Image.open(BytesIO(content), formats=FORMATS)
+        if draft:
+            image.draft(None, (draft, draft))
+        image.load()
+    return image
+
+
+def completed(content: bytes, kind: str | None) -> bytes | None:
+    """Return a JPEG or PNG that lacks its end as a whole one, or None if less than nine tenths of it are there.
+
+    They are counted in rows; in the bytes of a progressive JPEG or an interlaced PNG. A file that is damaged otherwise
+    is none that lacks its end.
+    """
+    try:
+        if kind in ("JPEG", "MPO"):
+            content = content.rstrip(b"\xff")  # the first half of a marker
+            return content + JPEG_END if share_of_jpeg(content) >= ENOUGH else None
+        return completed_png(content) if kind == "PNG" else None
+    except MemoryError:
+        raise
+    except Exception:  # where the content is not as it should be, almost anything is raised
+        return None
+
+
+def share_of_jpeg(content: bytes) -> float:
+    """Return how much of a JPEG is there: of its rows, or, where it has several scans, of its bytes.
+
+    The last scan must have begun, and is taken to go on as densely as it has begun.
+    """
+    start = 2
+    while content[start + 1 : start + 2] != b"\xda":  # over the segments, which may hold a thumbnail
+        if content[start : start + 1] != b"\xff":
+            return 0.0
+        start += 1 if content[start + 1] == 0xFF else 2 + int.from_bytes(content[start + 2 : start + 4])
+    scans = [start + found.start() for found in re.finditer(rb"\xff\xda", content[start:])]
+    exact = set()  # the coefficients of each component that have all their bits
+    for scan in scans:
+        count = content[scan + 4]
+        components = content[scan + 5 : scan + 5 + 2 * count : 2]
+        first, last, bits = content[scan + 5 + 2 * count : scan + 8 + 2 * count]
+        if bits & 15 == 0:
+            exact |= {(component, number) for component in components for number in range(first, last + 1)}
+    with Image.open(BytesIO(content), formats=["JPEG"]) as image:
+        if len(exact) < 64 * len(image.getbands()):
+            return 0.0
+    rows = rows_of_jpeg(content, scans)
+    if len(scans) == 1 or not rows:
+        return rows
+    return len(content) / (scans[-1] + (len(content) - scans[-1]) / rows)
+
+
+def rows_of_jpeg(content: bytes, scans: list[int]) -> float:
+    """Return the share of the rows that are there in the last scan: they do not depend on what comes after it."""
+    restarts = len(re.findall(rb"\xff[\xd0-\xd7]", content[scans[-1] :]))
+    noise = NOISE + b"".join(bytes([0xFF, 0xD0 + (restarts + i) % 8]) + NOISE for i in range(8))
+    decoded = []
+    for end in (JPEG_END, noise + JPEG_END):
+        with Image.open(BytesIO(content + end), formats=["JPEG"]) as image:
+            block = 8 * max(layer[2] for layer in image.layer)  # type: ignore[attr-defined]
+            if len(scans) == 1:  # colours may have fewer rows, between which libjpeg interpolates
+                image.draft("L", None)
+            decoded.append(np.atleast_3d(np.asarray(image)))
+    changed = (decoded[0] != decoded[1]).any(axis=2)
+    if not changed.any():
+        return 1.0
+    height, width = changed.shape
+    first = int(changed.any(axis=1).argmax())
+    block = min(block, height - first)
+    left = int(changed[first : first + block].any(axis=0).argmax())
+    return float((first + block * left / width) / height)
+
+
+def completed_png(content: bytes) -> bytes | None:
+    """Return a PNG that lacks its end with zeros for what is missing, or None."""
+    header, packed, at = content[:8], b"", 8
+    while at + 8 <= len(content):
+        length, kind = struct.unpack_from(">I4s", content, at)
+        body, end = content[at + 8 : at + 8 + length], at + 12 + length
+        if end <= len(content) and content[end - 4 : end] != struct.pack(">I", zlib.crc32(kind + body)):
+            return None
+        if kind == b"IDAT":
+            packed += body
+        elif not packed:
+            header += content[at:end]
+        at = end
+    width, height, bits, colours, _, _, interlaced = struct.unpack_from(">IIBBBBB", header, 16)
+    lines: list[int] = []  # the bytes of each line of pixels, with the one for its filter
+    for x, y, across, down in ADAM7 if interlaced else ((0, 0, 1, 1),):
+        columns, rows = -((x - width) // across), -((y - height) // down)
+        if columns > 0:
+            lines += [1 + (columns * SAMPLES[colours] * bits + 7) // 8] * rows
+    total = sum(lines)
+    pixels = zlib.decompressobj().decompress(packed, total)
+    ends = np.cumsum(lines)
+    whole = int(np.searchsorted(ends, len(pixels), side="right"))
+    if (len(pixels) / total if interlaced else whole / len(lines)) < ENOUGH:
+        return None
+    there = int(ends[whole - 1])
+    return header + chunk(b"IDAT", zlib.compress(pixels[:there] + bytes(total - there), 1)) + chunk(b"IEND", b"")
+
+
+def chunk(kind: bytes, body: bytes) -> bytes:
+    """Return a chunk of a PNG."""
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
 def predict(paths: list[str]) -> list[tuple[str, float]]:

@@ -7,6 +7,7 @@ Whatever the file holds becomes whole numbers from 0 to 255 at the requested siz
   16 bits of a file are used cannot be told from one image: a dark one looks the same. So all images of a source,
   and those of each of its parts, are judged together;
 - transparent pixels are composited on white;
+- of a JPEG or PNG that lacks its end, what is there (truncated.py);
 - it is resized with an antialiasing filter (Lanczos), and brought to the shape that is asked for: `stretch` resizes
   each side by itself, so that the aspect ratio may change; `crop` keeps the largest part of that shape in the middle;
   `pad` keeps the whole image, with grey on two of its sides.
@@ -16,6 +17,7 @@ import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +29,7 @@ from ...spaces.errors import InputError
 from ...spaces.sizes import Fit
 from .reading import is_of_the_machine
 from .threads import Memory
+from .truncated import completed, has_end
 
 _ENDINGS = ".png .jpg .jpeg .jpe .jfif .bmp .dib .gif .tif .tiff .webp .avif .ppm .pgm .pbm .pnm .jp2 .j2k"
 SUFFIXES = frozenset(_ENDINGS.split())
@@ -76,6 +79,17 @@ class Header(NamedTuple):
     wide: bool
 
 
+class Decoded(NamedTuple):
+    """An image as an array (height, width, depth), 0 to 255, and whether its file lacks its end.
+
+    `problem` is why Pillow alone does not read it; empty where it does, as it does a PNG that lacks no pixel.
+    """
+
+    pixels: NDArray[np.uint8]
+    truncated: bool
+    problem: str
+
+
 def read_header(path: Path) -> Header:
     """Return the header of an image file without decoding it, or raise BadImageError."""
     with _problems_of(str(path)), _open(path) as image:
@@ -92,7 +106,12 @@ def brightest(path: Path) -> int:
 
     Of colours Pillow keeps the upper eight bits: then it is the most that the value can be.
     """
-    with _problems_of(str(path)), _open(path) as image, _MEMORY.taken(16 * image.width * image.height):
+    with (
+        _problems_of(str(path)),
+        _open(path) as opened,
+        _MEMORY.taken(16 * opened.width * opened.height),
+    ):
+        image, _ = _loaded(opened, path)
         if _holds_wide(image):
             return int(np.asarray(image).max())
         return int(np.asarray(image.convert("RGB")).max()) * 256 + 255
@@ -124,19 +143,47 @@ def decode(source: Path | Image.Image, size: tuple[int, int], depth: int, fit: F
     `size` is (height, width) in pixels; `depth` is 1 for grey, 3 for colour. Raises BadImageError,
     an InputError, where the file is missing, damaged, not an image or too large.
     """
-    height, width = size
     if isinstance(source, Image.Image):
-        name = "the image"
-        with _problems_of(name):
-            return _to_array(source, height, width, depth, fit)
-    with _problems_of(str(source)), _open(source) as image:
+        with _problems_of("the image"):
+            return _to_array(source, *size, depth, fit)
+    return decode_file(source, size, depth, fit).pixels
+
+
+def decode_file(path: Path, size: tuple[int, int], depth: int, fit: Fit = "stretch") -> Decoded:
+    """Return an image file as `decode` does, and whether it lacks its end."""
+    with _problems_of(str(path)), _open(path) as opened:
         # A JPEG can be decoded at a half, quarter or eighth of its size in a fraction of the time. Twice the
         # target size leaves the filter below all that it needs; the larger side serves for both, because the
         # image may still be rotated.
-        whole = image.width * image.height
-        image.draft(None, (2 * max(size), 2 * max(size)))
-        with _MEMORY.taken(bytes_to_decode(image, whole)):
-            return _to_array(image, height, width, depth, fit)
+        draft, whole = 2 * max(size), opened.width * opened.height
+        opened.draft(None, (draft, draft))
+        with _MEMORY.taken(bytes_to_decode(opened, whole)):
+            image, problem = _loaded(opened, path, draft)
+            pixels = _to_array(image, *size, depth, fit)
+        return Decoded(pixels, bool(problem) or (image.format == "PNG" and not has_end(path)), problem)
+
+
+def _loaded(image: Image.Image, path: Path, draft: int = 0) -> tuple[Image.Image, str]:
+    """Return an image that is open with its pixels, and why Pillow alone does not read it; empty where it does.
+
+    `draft` is the side for which a JPEG was asked for a draft, if it was.
+    """
+    try:
+        image.load()
+    except MemoryError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and is_of_the_machine(error):
+            raise
+        content = completed(path.read_bytes(), image.format)
+        if content is None:
+            raise
+        whole = Image.open(BytesIO(content), formats=_FORMATS)
+        if draft:
+            whole.draft(None, (draft, draft))
+        whole.load()
+        return whole, f"damaged: {error or type(error).__name__}"
+    return image, ""
 
 
 def resized(image: NDArray[np.uint8], size: tuple[int, int], fit: Fit = "stretch") -> NDArray[np.uint8]:

@@ -4,6 +4,7 @@ import errno
 import importlib.util
 import json
 import os
+import re
 import runpy
 import shutil
 import subprocess
@@ -41,6 +42,7 @@ from convsearch.spaces.errors import InputError
 from convsearch.spaces.sizes import FITS
 
 SHIPPED = Path(convsearch.search.export.__file__).with_name("predict.py")
+TRUNCATED = [save for save in GOOD if save.__name__.startswith("most_of_")]
 CLASSES = ["a\u2028b", "c\rd", "last"]
 
 
@@ -83,6 +85,23 @@ def test_what_the_search_refuses_is_refused_for_the_same_reason(
     with pytest.raises(program.BadFileError) as shipped:
         program.read(path, 12, 12, 3)
     assert str(shipped.value) == f"{path}: {searched.value.reason}"
+
+
+@pytest.mark.parametrize("save", TRUNCATED, ids=lambda save: save.__name__)
+def test_both_readers_agree_how_much_of_an_image_must_be_there(program: ModuleType, save: Save, tmp_path: Path) -> None:
+    path = save(tmp_path)
+    content, read = path.read_bytes(), 0
+    for end in range(len(content), len(content) // 2, -(len(content) // 40)):
+        path.write_bytes(content[:end])
+        try:
+            expected = decode(path, (12, 12), 3)
+        except BadImageError as error:
+            with pytest.raises(program.BadFileError, match=re.escape(error.reason)):
+                program.read(path, 12, 12, 3)
+        else:
+            assert np.array_equal(program.read(path, 12, 12, 3), expected)
+            read += 1
+    assert 0 < read < 20
 
 
 @pytest.mark.parametrize("ending", ["png", "webp", "ppm", "jp2"])
