@@ -1,7 +1,8 @@
 """A data set as the rest of the program sees it: images of one size, their labels and their metadata.
 
-A data set is a folder of four files (`images.npy`, `labels.npy`, `given.npy`, `data.json`), and of the images at
-smaller sizes, as far as a trial has asked for them. This module reads such folders; sources/store.py writes them.
+A data set is a folder of five files (`images.npy`, `labels.npy`, `given.npy`, `groups.npy`, `data.json`), and of the
+images at smaller sizes, as far as a trial has asked for them. This module reads such folders; sources/store.py writes
+them.
 """
 
 import json
@@ -19,6 +20,7 @@ from ...spaces.sizes import FITS, Fit
 from .source import Role
 
 IMAGES = "images.npy"  # the array at the size to which the images were decoded
+GROUPS = "groups.npy"  # missing where an earlier version decoded them, until a study begins with them
 FORMAT = 1  # raised whenever the same source would be decoded to other pixels, so that older arrays are rebuilt
 
 
@@ -32,7 +34,8 @@ class Dataset:
     launch makes the others anew. `bad` names the files that were skipped, each with its reason. `rows` is a
     hash of which of the source's images these are: another one if others are skipped; None where an earlier
     version did not store it. `fit` is how images of another shape were
-    brought to this one, and `file` the array of the images at this size.
+    brought to this one, and `file` the array of the images at this size. `tolerant` is whether images whose files lack
+    their ends are among them, if there are such; earlier versions took them for bad.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Dataset:
     rows: str | None = None
     fit: Fit = "stretch"
     file: str = IMAGES
+    tolerant: bool = False
 
     def __len__(self) -> int:
         return self.count
@@ -83,6 +87,14 @@ class Dataset:
         given: NDArray[np.int8] = np.load(self.folder / "given.npy", allow_pickle=False)
         return given
 
+    def groups(self) -> NDArray[np.int64]:
+        """Return numbers that are the same for images that belong together (groups.py), shape (n,)."""
+        try:
+            groups: NDArray[np.int64] = np.load(self.folder / GROUPS, allow_pickle=False)
+        except FileNotFoundError:
+            return np.arange(self.count)
+        return groups
+
     def class_counts(self) -> dict[str, int]:
         """Return how many images each class has, in the order of `classes`."""
         counts = np.bincount(self.labels(), minlength=len(self.classes))
@@ -107,11 +119,13 @@ class Dataset:
                 bad=tuple(map(printable, described["bad"])),
                 rows=described.get("rows"),
                 fit=_fit(described.get("fit", "stretch")),
+                tolerant=described.get("tolerant", False),
             )
             whole = (
                 _is_like(dataset.images(), (dataset.count, *dataset.input), "uint8")
                 and _is_like(dataset.labels(), (dataset.count,), "int32", len(dataset.classes))
                 and _is_like(dataset.given, (dataset.count,), "int8", len(Role))
+                and _is_like(dataset.groups(), (dataset.count,), "int64", dataset.count)
             )
         except (InputError, MemoryError):
             raise
@@ -137,6 +151,7 @@ class Dataset:
             "bad": self.bad,
             "rows": self.rows,
             "fit": self.fit,
+            "tolerant": self.tolerant,
         }
         return json.dumps(described, indent=1)
 

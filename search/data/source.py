@@ -41,21 +41,42 @@ IMAGES_OF = {
 }
 """What a message calls the images of a role."""
 
-COPIES = "are exact copies of others"
-"""What tells the note on copies from other notes."""
+
+class Truncated(NamedTuple):
+    """An image that was read although its file lacks its end: its row in the source, and the file's name.
+
+    `problem` is why earlier versions took it for a bad one; empty where they read it, too.
+    """
+
+    row: int
+    name: str
+    problem: str
 
 
 class Batch(NamedTuple):
     """Decoded images (m, height, width, depth), their rows in the source (m,), and the bad images among them.
 
-    `digests` (m,) are the same where the images were before they were resized; empty where the source itself has a note
-    on copies.
+    `digests` (m,) are the same where the images were before they were resized; empty where the source has `files`.
+    `truncated` are those of the images whose files lack their ends.
     """
 
     images: NDArray[np.uint8]
     rows: NDArray[np.int64]
     bad: tuple[str, ...] = ()
     digests: NDArray[np.uint64] = np.empty(0, np.uint64)
+    truncated: tuple[Truncated, ...] = ()
+
+
+class Files(NamedTuple):
+    """What a scan tells of a source's image files (n,).
+
+    They are the printable names, numbers that are the same where the content is, and the lengths of the shorter sides
+    in pixels, 0 where an image is bad.
+    """
+
+    names: Sequence[str]
+    contents: NDArray[np.int64]
+    sides: NDArray[np.int32]
 
 
 @dataclass(frozen=True)
@@ -65,8 +86,8 @@ class Source:
     `sizes` counts the readable images of each size; `depth` is 1 if all are grey, otherwise 3. `labels` (n,) are
     indices in `classes`, `given` (n,) are roles. `places` is the source's own name for the place of a role, for
     messages. `batches` decodes everything in order, to a volume by a fit, and names what cannot be decoded in `bad`;
-    who stops early closes it. `groups` (n,), if there are any: images of one number belong together, and stay on one
-    side of the splits made here.
+    who stops early closes it. `groups` (n,) are the same where images must not be divided, as those of one patient;
+    None where the source does not say so. `files` are the images' files; None where they are arrays.
     """
 
     name: str
@@ -81,6 +102,7 @@ class Source:
     notes: tuple[str, ...] = ()
     places: dict[Role, str] = field(default_factory=dict)
     groups: NDArray[np.int64] | None = None
+    files: Files | None = None
 
 
 def role_of(part: str, parts: Sequence[str]) -> Role:
@@ -170,13 +192,6 @@ def class_notes(
             place = places.get(role, f"the {role.name.lower()} part")  # there is none if the arrays are damaged
             notes.append(f"{place} has no images of {quoted(lacking)}")
     return notes
-
-
-def copies_note(copies: int, total: int) -> tuple[str, ...]:
-    """Return the note that so many of a source's images are copies; none where there are no copies."""
-    if not copies:
-        return ()
-    return (f"{copies:,} of {total:,} images {COPIES}; copies on both sides of a split inflate the scores",)
 
 
 def listed(items: Sequence[str], separator: str, limit: int = 20) -> str:

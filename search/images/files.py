@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...spaces.arithmetic import Volume
 from ...spaces.errors import InputError
 from ...spaces.sizes import Fit
-from ..data.source import IMAGES_OF, Batch, Progress, Role, bad_report, copies_note
+from ..data.source import IMAGES_OF, Batch, Files, Progress, Role, Truncated, bad_report
 from .decoding import (
     DIM,
     BadImageError,
+    Decoded,
     Header,
     brightest,
-    decode,
+    decode_file,
     quiet,
     read_header,
     unlike_16_bits,
@@ -75,12 +75,6 @@ def headers_of(spec: str, files: Sequence[ImageFile], seen: Sequence[Scan]) -> l
     return headers
 
 
-def notes_on_copies(seen: Sequence[Scan]) -> tuple[str, ...]:
-    """Return the note that some of the files that can be read are exact copies of others, if there are any."""
-    digests = [item.digest for item in seen if item.header]
-    return copies_note(len(digests) - len(set(digests)), len(seen))
-
-
 def _scan(file: ImageFile) -> Scan:
     state, digest = state_of(file.path), "unreadable"
     try:
@@ -93,6 +87,13 @@ def _scan(file: ImageFile) -> Scan:
         if is_of_the_machine(error):
             raise
         return Scan(state, digest, None, f"cannot be read: {error.strerror}")
+
+
+def facts(files: Sequence[ImageFile], seen: Sequence[Scan]) -> Files:
+    """Return what the scan of files tells of them."""
+    contents = np.unique([item.digest for item in seen], return_inverse=True)[1].astype(np.int64)
+    sides = [min(item.header.height, item.header.width) if item.header else 0 for item in seen]
+    return Files([file.name for file in files], contents, np.array(sides, dtype=np.int32))
 
 
 def decoded(spec: str, files: Sequence[ImageFile], seen: Sequence[Scan], volume: Volume, fit: Fit) -> Iterator[Batch]:
@@ -113,14 +114,18 @@ def decoded(spec: str, files: Sequence[ImageFile], seen: Sequence[Scan], volume:
             images = np.empty((len(batch), *volume), dtype=np.uint8)
             rows: list[int] = []
             bad: list[str] = []
+            truncated: list[Truncated] = []
             for (row, file, scan), result in zip(batch, results, strict=True):
                 require_unchanged(file.path, scan.state, f"{spec}: {file.name}")
                 if isinstance(result, str):
                     bad.append(f"{file.name}: {result}")
-                else:
-                    images[len(rows)] = result
-                    rows.append(row)
-            yield Batch(images[: len(rows)], np.array(rows, dtype=np.int64), tuple(bad))
+                    continue
+                images[len(rows)] = result.pixels
+                rows.append(row)
+                if result.truncated:
+                    truncated.append(Truncated(row, file.name, result.problem))
+            decoded_rows = np.array(rows, dtype=np.int64)
+            yield Batch(images[: len(rows)], decoded_rows, tuple(bad), truncated=tuple(truncated))
 
 
 def _require_16_bits(spec: str, files: Sequence[ImageFile]) -> None:
@@ -162,12 +167,12 @@ def _brightest(file: ImageFile) -> int | None:
         return None
 
 
-def _decode_one(item: tuple[int, ImageFile, Scan], volume: Volume, fit: Fit) -> NDArray[np.uint8] | str:
+def _decode_one(item: tuple[int, ImageFile, Scan], volume: Volume, fit: Fit) -> Decoded | str:
     """Return the image, or why it is bad."""
     _, file, seen = item
     if seen.header is None:
         return seen.problem
     try:
-        return decode(file.path, (volume.height, volume.width), volume.depth, fit)
+        return decode_file(file.path, (volume.height, volume.width), volume.depth, fit)
     except BadImageError as error:
         return error.reason

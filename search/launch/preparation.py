@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from platform import python_version
 from uuid import uuid4
@@ -17,7 +18,7 @@ from ...spaces.memory.limit import Memory
 from ...spaces.sizes import Size, size_of
 from ...spaces.space import SearchSpace, Values
 from ..data import Dataset, Split, split
-from ..data.sizes import own_size
+from ..data.sizes import own_size, require_usable
 from ..data.source import Role, Source, check_classes
 from ..data.splits import HELD_OUT
 from ..loop.budget import Budget
@@ -70,11 +71,20 @@ def prepare(
             contract.source, studies, contract.columns, skip_bad=contract.skip_bad, progress=step("files hashed")
         )
         check_classes(source)
-        memory = memory if contract.existing is None else contract.existing.memory
+        memory = memory if existing is None else existing.memory
         sizes = _sizes(contract, source, budget, memory)
         size = Size(*map(max, zip(*sizes.sizes, strict=True)))
-        fit, skip_bad, progress = contract.fit, contract.skip_bad, step("images decoded")
-        dataset = _opened(lambda: stored(source, size, fit, home.data, skip_bad=skip_bad, progress=progress), held)
+        opened = partial(
+            stored,
+            source,
+            size,
+            contract.fit,
+            home.data,
+            skip_bad=contract.skip_bad,
+            progress=step("images decoded"),
+            begun=None if existing is None else existing.data.folder,
+        )
+        dataset = _opened(opened, held)
     space = SearchSpace(contract.definition.at(*sizes.sizes), dataset.input, len(dataset.classes), memory)
     parts = Split.load(folder.split) if contract.resumed else split(dataset, terms.seed)
     facts = _facts(dataset, parts, contract)
@@ -181,7 +191,10 @@ def _sizes(contract: Contract, source: Source, budget: Budget, memory: Memory | 
     kept *= 1.0 if roles[Role.TEST] else 1 - HELD_OUT
     images = max(1, int(kept * (roles[Role.UNDECIDED] + roles[Role.TRAIN])))
     wanted = Wanted(source.depth, len(source.classes), images, budget.seconds, contract.epochs, budget.elapsed, memory)
-    return sizes_on_offer(contract.definition, own_size(source.sizes), wanted)
+    found = sizes_on_offer(contract.definition, own_size(source.sizes), wanted)
+    for size in found.sizes:
+        require_usable(size, f"{source.spec}: the size of the images")
+    return found
 
 
 def _epochs(contract: Contract, space: SearchSpace, size: Size, images: int, budget: Budget) -> int:

@@ -131,11 +131,11 @@ def _decoded(spec: str, arrays: Sequence[Rows], volume: Volume, fit: Fit) -> Ite
                 pixels = to_bytes(chunk[start : start + count])
                 images = _shaped(pixels, volume, fit)
                 rows = np.arange(start_row, start_row + len(images), dtype=np.int64)
-                yield Batch(images, rows, digests=_digests(pixels))
+                yield Batch(images, rows, digests=digests_of(pixels))
                 start_row += len(images)
 
 
-def _digests(pixels: NDArray[np.uint8]) -> NDArray[np.uint64]:
+def digests_of(pixels: NDArray[np.uint8]) -> NDArray[np.uint64]:
     """Return the digest of each image: eight bytes, so that those of millions of images fit into memory."""
     images = np.ascontiguousarray(pixels)
     return np.frombuffer(b"".join(hashlib.blake2b(image, digest_size=8).digest() for image in images), np.uint64)

@@ -28,7 +28,7 @@ from ...spaces.sizes import Fit, Size
 from ..data.parts import PARTS
 from ..data.source import Batch, Progress, Role, Source, listed, quoted, role_of
 from ..images.decoding import SUFFIXES
-from ..images.files import Scan, decoded, headers_of, notes_on_copies, scan
+from ..images.files import Scan, decoded, facts, headers_of, scan
 from ..images.walk import Walk
 from ..tables.open import tables_at
 from ..values.commands import command, typed
@@ -77,7 +77,6 @@ def read_folder(root: Path, spec: str, studies: Collection[Path] = (), progress:
     files = _find_files(Walk(root, studies), spec, notes)
     seen = scan(files, progress)
     headers = headers_of(spec, files, seen)
-    notes += notes_on_copies(seen)
     folders = {file.label: file.folder for file in files}
     classes = tuple(sorted(folders, key=lambda label: (_sort_key(folders[label]), label)))
     index = {name: i for i, name in enumerate(classes)}
@@ -96,6 +95,7 @@ def read_folder(root: Path, spec: str, studies: Collection[Path] = (), progress:
         batches=partial(_decoded, spec, files, seen, _doubt(files)),
         notes=tuple(notes),
         places=_places(files),
+        files=facts(files, seen),
     )
 
 

@@ -25,7 +25,7 @@ from ...spaces.printable import printable
 from ...spaces.sizes import Size
 from ..data.class_names import class_names
 from ..data.source import Progress, Role, Source, listed, quoted, role_of
-from ..images.files import Scan, decoded, headers_of, notes_on_copies, scan
+from ..images.files import Scan, decoded, facts, headers_of, scan
 from ..images.reading import require_unchanged, state_of
 from ..values.columns import Columns
 from .columns import Chosen, choose_columns
@@ -89,9 +89,10 @@ def read_table(
         labels=np.array([index[row.label] for row in rows], dtype=np.int32),
         given=np.array([role_of(row.part, parts) for row in rows], dtype=np.int8),
         batches=partial(decoded, spec, rows, seen),
-        notes=(*_notes(table, chosen, matched, images), *notes_on_copies(seen)),
+        notes=tuple(_notes(table, chosen, matched, images)),
         places={Role[part.upper()]: f"'{split}' {part}" for part in parts if part},
         groups=None if chosen.group is None else _groups(rows),
+        files=facts(rows, seen),
     )
 
 

@@ -452,7 +452,11 @@ def test_classes_of_very_different_size_are_noted(tmp_path: Path, cache: Path, m
 def test_exact_copies_are_noted(tmp_path: Path, cache: Path, make_classes: MakeClasses) -> None:
     root = make_classes(tmp_path / "set", {"cat": 3, "dog": 3})
     shutil.copy(root / "cat/0.png", root / "cat/again.png")
-    assert any("1 of 7 images are exact copies" in note for note in open_data(str(root), cache).notes)
+    for _ in range(2):
+        found = open_data(str(root), cache)
+        note = "1 of 7 images are exact copies of others; each lot is kept on one side of the split"
+        assert note in found.notes
+        assert found.groups().tolist() == [0, 1, 2, 0, 3, 4, 5]
 
 
 def test_a_class_without_test_images_is_noted(tmp_path: Path, cache: Path, make_classes: MakeClasses) -> None:

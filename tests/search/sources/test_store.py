@@ -34,6 +34,7 @@ def test_a_data_set_is_a_folder_named_by_fingerprint_and_volume(cache: Path) -> 
     assert sorted(path.name for path in dataset.folder.iterdir()) == [
         "data.json",
         "given.npy",
+        "groups.npy",
         "images.npy",
         "labels.npy",
     ]
@@ -69,7 +70,9 @@ def test_a_second_open_finds_the_arrays_and_writes_nothing(cache: Path) -> None:
     assert not calls
 
 
-@pytest.mark.parametrize("damage", ["images.npy", "labels.npy", "data.json", "cut", "empty", "classes", "format"])
+@pytest.mark.parametrize(
+    "damage", ["images.npy", "labels.npy", "data.json", "cut", "empty", "classes", "groups", "format"]
+)
 def test_a_damaged_folder_is_not_loaded_and_made_anew_from_the_source(cache: Path, damage: str) -> None:
     folder = open_data("digits", cache).folder
     match damage:
@@ -79,6 +82,8 @@ def test_a_damaged_folder_is_not_loaded_and_made_anew_from_the_source(cache: Pat
             (folder / "given.npy").write_bytes(b"")
         case "classes":
             np.save(folder / "labels.npy", np.full(1797, 10, np.int32))
+        case "groups":
+            np.save(folder / "groups.npy", np.zeros(1796, np.int64))
         case "format":
             described = json.loads((folder / "data.json").read_text())
             (folder / "data.json").write_text(json.dumps(described | {"format": 0}))
@@ -133,7 +138,7 @@ def test_of_the_notes_that_an_earlier_version_kept_with_the_arrays_only_what_is_
     (tmp_path / "set/train/cat/0.png").write_bytes(b"")
     shutil.copy(tmp_path / "set/train/cat/1.png", tmp_path / "set/train/cat/again.png")
     first = open_data(str(tmp_path / "set"), cache, skip_bad=True)
-    assert [note.split()[0] for note in first.notes] == ["1", "small:", "test/", "dark:", "skipped:"]
+    assert [note.split()[0] for note in first.notes] == ["small:", "test/", "1", "dark:", "skipped:"]
     file = first.folder / "data.json"
     described = json.loads(file.read_text())
     loose = "ignored: 1 images outside class folders, such as loose.png"
