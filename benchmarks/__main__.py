@@ -9,7 +9,7 @@ from convsearch.search.system.backend import import_keras
 from .machine import machine
 
 QUICK = ("candidates", "proposal", "trial", "step", "first_step", "imports", "help_text", "show", "demo")
-LONG = ("photographs", "comparison", "portfolio", "augmentation", "mixup", "surrogate", "logged", "space")
+LONG = ("photographs", "comparison", "portfolio", "augmentation", "mixup", "surrogate", "logged", "space", "copies")
 WORKERS = ("workers", "soak", "scaling", "gpu", "memory")
 SUITE = ("suite", "fuzz")
 DATA = ("reading",)

@@ -295,6 +295,9 @@ def images() -> Iterator[Case]:
         for kind in FORMATS
         for shape in ((7, 5), (7, 5, 3))
     ]
+    # Large enough that most of the image may be there where the end is not.
+    large = Image.fromarray(random.integers(0, 256, (70, 50, 3), dtype=np.uint8))
+    ready += [("PNG", saved(large, "PNG")), ("JPEG", saved(large, "JPEG")), ("JPEG", saved(large, "JPEG", True))]
     with tempfile.TemporaryDirectory() as place:
         root, cache = Path(place) / "images", Path(place) / "data"
         for name in ("a", "b"):
@@ -496,10 +499,10 @@ def packed(**arrays: Any) -> bytes:
         return file.getvalue()
 
 
-def saved(image: Image.Image, kind: str) -> bytes:
+def saved(image: Image.Image, kind: str, progressive: bool = False) -> bytes:
     """Return an image as a file of some format."""
     with closing(io.BytesIO()) as file:
-        image.save(file, kind)
+        image.save(file, kind, progressive=progressive)
         return file.getvalue()
 
 
