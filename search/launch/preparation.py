@@ -20,7 +20,7 @@ from ...spaces.space import SearchSpace, Values
 from ..data import Dataset, Split, split
 from ..data.sizes import own_size, require_usable
 from ..data.source import Role, Source, check_classes
-from ..data.splits import HELD_OUT
+from ..data.splits import HELD_OUT, divide
 from ..loop.budget import Budget
 from ..loop.epochs import epochs_for, require_time_to_export, usual_epochs
 from ..loop.input_sizes import OnOffer, Wanted, sizes_on_offer
@@ -86,7 +86,7 @@ def prepare(
         )
         dataset = _opened(opened, held)
     space = SearchSpace(contract.definition.at(*sizes.sizes), dataset.input, len(dataset.classes), memory)
-    parts = Split.load(folder.split) if contract.resumed else split(dataset, terms.seed)
+    parts = Split.load(folder.split) if contract.resumed else _divided(dataset, contract)
     facts = _facts(dataset, parts, contract)
     if existing is not None:
         refuse_other_data(existing, facts, dataset.count, contract)
@@ -207,6 +207,15 @@ def _epochs(contract: Contract, space: SearchSpace, size: Size, images: int, bud
         require_time_to_export(minutes, contract.folder.path)
         return contract.epochs
     return epochs_for(space, images, minutes, contract.epochs, budget.elapsed, new=contract.existing is None)
+
+
+def _divided(dataset: Dataset, contract: Contract) -> Split:
+    """Return the split of a study that is new here; one that other loops run may be as earlier versions divided."""
+    if contract.split is not None:
+        earlier = divide(dataset.labels(), dataset.given, contract.terms.seed)
+        if fingerprint(earlier) == contract.split:
+            return earlier
+    return split(dataset, contract.terms.seed)
 
 
 def _refuse_another_split(contract: Contract, parts: Split, count: int) -> None:

@@ -61,9 +61,10 @@ def stored(
         found = None if strict else _found(tolerant, source)
         if found is None and (strict or begun is None):
             found = _found(plain, source)
-        if found is not None and begun is None:
-            # Which images an earlier version left out, and whether they only lack their ends, is not known.
-            found = None if found.bad and not found.tolerant else _with_groups(found, source)
+        if found is not None and (found.tolerant or not found.bad):
+            found = _with_groups(found, source)
+        elif begun is None:  # which images an earlier version left out, and whether they only lack their ends, is open
+            found = None
         dataset = found or _build(source, volume, fit, (plain, tolerant), skip_bad, strict, progress)
     except OSError as error:
         raise WorkError(f"{source.spec}: the images cannot be kept in {cache}: {_reason(error)}") from error

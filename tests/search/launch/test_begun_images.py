@@ -1,7 +1,9 @@
 """A study goes on with the images that it began with, also where a new one would have more."""
 
 import io
+import shutil
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,8 @@ from rich.console import Console
 from searches import prepared
 
 from convsearch.search.data import Split, split
-from convsearch.search.launch.contract import resumed_contract
+from convsearch.search.data.splits import divide
+from convsearch.search.launch.contract import joined_contract, resumed_contract
 from convsearch.search.launch.options import Options
 from convsearch.search.launch.preparation import prepare
 from convsearch.search.loop.budget import Budget
@@ -19,6 +22,7 @@ from convsearch.search.loop.prepared import Prepared
 from convsearch.search.sources.open import scan
 from convsearch.search.sources.store import stored
 from convsearch.search.study.home import Home
+from convsearch.search.study.shared import shared_of
 from convsearch.spaces.sizes import Size
 
 
@@ -57,6 +61,32 @@ def resumed(begun: Prepared) -> Prepared:
         found = prepare(home, contract, Budget(None, None), Console(file=io.StringIO()), held)
     assert found is not None
     return found
+
+
+def joined(study: Prepared, place: Path) -> Prepared:
+    """Join a study that others run, in a home of another machine."""
+    shared = shared_of(study.study, study.folder.space_file.read_text(encoding="utf-8"), study.split)
+    home = Home(place)
+    options = Options(home=place, study="mine", storage="postgresql://me@host/x")
+    with ExitStack() as held:
+        contract = joined_contract(home.study("mine"), options, shared)
+        found = prepare(home, contract, Budget(None, None), Console(file=io.StringIO()), held)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_loop_that_joins_a_study_divides_as_the_others_do_although_an_earlier_version_knew_of_no_copies(
+    tmp_path: Path, root: Path, earlier: bool
+) -> None:
+    for number in range(5):
+        shutil.copy(root / "dog/1.jpg", root / f"dog/again{number}.jpg")
+    others = prepared(Home(tmp_path / "home"), data=str(root), space="tiny", trials=1)
+    plain = divide(others.dataset.labels(), others.dataset.given, others.study.seed)
+    assert not np.array_equal(plain.test, others.split.test)
+    if earlier:
+        others = replace(others, split=plain)
+    assert np.array_equal(joined(others, tmp_path / "another").split.test, others.split.test)
 
 
 def test_a_new_study_has_the_image_that_lacks_its_end_and_goes_on_with_it(tmp_path: Path, root: Path) -> None:
