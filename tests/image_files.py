@@ -272,6 +272,11 @@ def cut(path: Path, share: float = 0.5) -> Path:
     return path
 
 
+def written(*files: Path) -> list[tuple[int, int]]:
+    """Return what changes when files are written, or replaced by others; not when they were last read."""
+    return [(file.stat().st_ino, file.stat().st_mtime_ns) for file in files]
+
+
 def interlaced_png(path: Path, pixels: np.ndarray) -> Path:
     """Write a PNG of colours (height, width, 3) in seven passes, each finer than those before, which Pillow only reads.
 
