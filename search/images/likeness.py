@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..data.groups import Numbers, Pairs, same, united
-from .decoding import THREADS
+from .threads import THREADS
 
 SIDE = 16
 """The perceptual hash has so many bits in each direction."""
