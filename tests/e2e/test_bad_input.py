@@ -305,11 +305,11 @@ LABELS = np.arange(20) % 2
         ({"x": np.array([{"a": 1}] * 20, dtype=object), "y": LABELS}, "x is an array of Python objects"),
         ({"x": np.full((20, 8, 8, 1), np.nan), "y": LABELS}, "pixels that are not a number"),
         ({"x": PIXELS, "y": LABELS + 0.5}, "y[0] is 0.5; labels must be whole numbers"),
-        ({"x": PIXELS, "y": LABELS.astype(str)}, "expected whole numbers"),
+        ({"x": PIXELS, "y": np.eye(3)[LABELS] + np.eye(3)[2]}, "several labels"),
         ({"x": PIXELS, "y": LABELS[:10]}, "20 images but y 10 labels"),
         ({"x": PIXELS, "y": np.zeros(20, int)}, "only one class, '0'"),
     ],
-    ids=["none", "other names", "no labels", "objects", "NaN", "fractions", "text", "too few", "one class"],
+    ids=["none", "other names", "no labels", "objects", "NaN", "fractions", "several labels", "too few", "one class"],
 )
 def test_arrays_that_cannot_be_used_are_named(
     refused: Refused, tmp_path: Path, arrays: dict[str, np.ndarray], said: str
@@ -323,8 +323,8 @@ def test_arrays_that_cannot_be_used_are_named(
 def test_a_file_that_is_no_npz_is_refused(refused: Refused, tmp_path: Path) -> None:
     (tmp_path / "mine.npz").write_text("no arrays here")
     assert "cannot be read" in refused("--data", tmp_path / "mine.npz")
-    (tmp_path / "mine.csv").write_text("1,2,3")
-    assert "expected a folder with a subfolder of images for each class" in refused("--data", tmp_path / "mine.csv")
+    (tmp_path / "mine.xlsx").write_text("1,2,3")
+    assert "expected a folder with a subfolder of images for each class" in refused("--data", tmp_path / "mine.xlsx")
 
 
 # ---------------------------------------------------------------------- the machine
