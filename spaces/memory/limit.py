@@ -39,8 +39,8 @@ class Memory(BaseModel):
         if needed <= self.limit:
             return None
         return (
-            f"{needed / 1e9:,.3g} GB of memory for training in batches of {candidate.recipe.batch_size} exceed the "
-            f"{self.limit / 1e9:,.3g} GB of a worker"
+            f"{needed / 1e9:,.1f} GB of memory for training in batches of {candidate.recipe.batch_size} exceed the "
+            f"{self.limit / 1e9:,.1f} GB of a worker"
         )
 
     def most_images(self, candidate: Candidate) -> int:

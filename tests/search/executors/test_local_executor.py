@@ -152,14 +152,14 @@ def test_a_place_that_cannot_be_written_to_is_broken_not_a_failed_candidate(
 
 
 def test_no_room_for_the_images_at_the_size_of_a_job_is_broken_with_what_is_needed(
-    executor: LocalExecutor, pid: int, digits: Dataset, tmp_path: Path
+    digits: Dataset, parts: Split, starter: Starter, tmp_path: Path
 ) -> None:
-    executor.submit(job(digits.at((60_000, 60_000)), tmp_path / "w.weights.h5", epochs=1))
-    broken = life(executor)[-1]
-    assert isinstance(broken, Broken)
-    assert f"1,797 images of 60000x60000x1 need 6.5 TB in {digits.folder}, where " in broken.reason
-    executor.submit(job(digits, tmp_path / "w.weights.h5", epochs=1))
-    assert isinstance(life(executor)[-1], Outcome)
+    with closing(LocalExecutor(tmp_path / "logs", [everything(memory=2**60)], starter=starter)) as made:
+        made.submit(job(digits.at((60_000, 60_000)), tmp_path / "w.weights.h5", epochs=1))
+        broken = life(made)[-1]
+        assert isinstance(broken, Broken)
+        assert f"1,797 images of 60000x60000x1 need 6.5 TB in {digits.folder}, where " in broken.reason
+        does_the_next(made, digits, tmp_path)
 
 
 # ---------------------------------------------------------------------- deaths
