@@ -117,9 +117,10 @@ def telephone(folder: Path) -> Path:
         (folder / scene).mkdir(parents=True)
         whole = Image.fromarray(pixels)
         for number in range(COUNT // 2):
-            width = int(random.integers(whole.width // 2, whole.width))
+            most = min(whole.width, whole.height * 4 // 3)
+            width = int(random.integers(most // 2, most))
             height = width * 3 // 4
-            left, top = (int(random.integers(0, most + 1)) for most in (whole.width - width, whole.height - height))
+            left, top = (int(random.integers(0, rest + 1)) for rest in (whole.width - width, whole.height - height))
             photograph = whole.crop((left, top, left + width, top + height)).resize(TELEPHONE)
             exif = turned if number % 2 else Image.Exif()
             photograph.save(folder / scene / f"{number:02}.jpg", quality=90, exif=exif)
