@@ -27,7 +27,7 @@ demo: env  ## search the embedded digits, export the winner, say how to open it
 test: env  ## the whole specification, three files at a time: much of it waits for other processes
 	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile
 
-quick: env  ## in under a minute: each test that needs neither Keras nor a process of its own (tests/conftest.py)
+quick: env  ## in a little over a minute: each test that needs neither Keras nor a process of its own (tests/conftest.py)
 	$(BIN)/python -m pytest --quick --numprocesses 2
 
 lint: env
