@@ -49,8 +49,8 @@ def test_and_export(folder: StudyFolder, winner: Winner) -> tuple[Evaluation, fl
         dataset, split = Dataset.load(folder.data(study)), Split.load(folder.split)
         images = len(split.train) + (len(split.val) if winner.with_validation else 0)
         model, momentum = trained_model(winner.candidate, winner.weights, images)
+        images_at_size = at_size(dataset, model.input_shape[1:3])  # which the disk may have no room for
         folder.note_test(winner.trial.number)
-        images_at_size = at_size(dataset, model.input_shape[1:3])
         test = evaluate(model, images_at_size, split.test, evaluation_batch(winner.candidate.architecture))
         seconds = time.monotonic() - began
         standing = folder.repeats().standing(winner.trial)
