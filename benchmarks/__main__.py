@@ -9,7 +9,18 @@ from convsearch.search.system.backend import import_keras
 from .machine import machine
 
 QUICK = ("candidates", "proposal", "trial", "step", "first_step", "imports", "help_text", "show", "demo")
-LONG = ("photographs", "comparison", "portfolio", "augmentation", "mixup", "surrogate", "logged", "space", "copies")
+LONG = (
+    "photographs",
+    "comparison",
+    "portfolio",
+    "augmentation",
+    "mixup",
+    "surrogate",
+    "logged",
+    "space",
+    "copies",
+    "fits",
+)
 WORKERS = ("workers", "soak", "scaling", "gpu", "memory")
 SUITE = ("suite", "fuzz")
 DATA = ("reading",)

@@ -16,7 +16,9 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     """Batches of (images, one-hot labels) of the rows `indices`; shuffled anew each epoch where `seed` is given.
 
     The order of an epoch depends only on the seed and the epoch's number, counted from `epoch`: a resumed training sees
-    the same batches as an uninterrupted one. Images are uint8 (batch, height, width, depth), labels float32
+    the same batches as an uninterrupted one. Shuffled batches, which are trained on, are of the same size to within one
+    image, and of at most `batch_size`: a rest of two or three images would make a step as large as the others', and
+    leave its own mean and variance to the batch normalisation. Images are uint8 (batch, height, width, depth), labels float32
     (batch, classes). `vary` is applied to the images; with `mixup` above 0, shuffled images are blended in pairs.
     """
 
@@ -45,12 +47,18 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
 
     def __getitem__(self, i: int) -> tuple[Any, Any]:
         # Sorted rows are read sequentially from the disk; the order within a batch has no meaning.
-        rows = np.sort(self._order[i * self._batch_size : (i + 1) * self._batch_size])
+        rows = np.sort(self._order[self._begin(i) : self._begin(i + 1)])
         images, labels = self._vary(self._images[rows]), np.zeros((len(rows), self._classes), "float32")
         labels[np.arange(len(rows)), self._labels[rows]] = 1
         if not self._mixup or self._seed is None:
             return images, labels
         return mixed(images, labels, self._mixup, np.random.default_rng((self._seed, self._epoch, i, BLENDS)))
+
+    def _begin(self, i: int) -> int:
+        """Return where batch i begins in the order."""
+        if self._seed is None:
+            return i * self._batch_size
+        return i * len(self._order) // len(self)
 
     def on_epoch_end(self) -> None:
         """Shuffle for the next epoch; Keras calls it."""

@@ -135,10 +135,17 @@ def augmenter(augmentation: Augmentation, input: Volume) -> list[Any]:
     if a.rotation:
         found.append(L.RandomRotation(a.rotation / 360, fill_mode="reflect"))
     if a.colour_jitter and input.depth == 3:
-        strength = a.colour_jitter
-        found.append(L.RandomColorJitter((0, 255), strength, strength, strength, strength / 4))
+        found += _colour_jitter(a.colour_jitter)
     elif a.colour_jitter:
         found += [L.RandomBrightness(a.colour_jitter), L.RandomContrast(a.colour_jitter)]
     if a.greyscale and input.depth == 3:
         found.append(L.RandomGrayscale(a.greyscale))
     return found
+
+
+def _colour_jitter(strength: float) -> list[Any]:
+    # Keras multiplies the saturation by factor / (1 - factor), so that 0.5 changes nothing, and holds it below the
+    # highest pixel: pixels have to be from 0 to 1. Dividing by 256 is exact, so that outside training nothing changes.
+    saturation = ((1 - strength) / (2 - strength), (1 + strength) / (2 + strength))
+    jitter = L.RandomColorJitter((0, 255 / 256), strength, strength, saturation, strength / 4)
+    return [L.Rescaling(1 / 256), jitter, L.Rescaling(256.0)]

@@ -313,6 +313,15 @@ def test_each_image_of_a_batch_is_varied_in_its_own_way(augmentation: dict[str, 
     assert len(ways) >= (2 if set(augmentation) <= {"horizontal_flip", "vertical_flip"} else 20)
 
 
+@pytest.mark.parametrize("strength", [0.1, 0.3, 0.5])
+def test_jittered_colours_are_both_stronger_and_paler_than_the_image_s_own(strength: float) -> None:
+    x = np.tile(np.array([150.0, 110.0, 90.0], "float32"), (200, 4, 4, 1))
+    spans = np.ptp(vary({"colour_jitter": strength}, x, training=True), axis=-1).mean(axis=(1, 2))
+    assert 0.5 * 60 < np.median(spans) < 1.5 * 60
+    assert (spans > 1.02 * 60).mean() > 0.2
+    assert (spans < 0.98 * 60).mean() > 0.2
+
+
 @pytest.fixture
 def channels_first() -> Iterator[None]:
     """Keras as a user's `keras.json` may have set it."""

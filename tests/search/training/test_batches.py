@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from convsearch.search.training.batches import Batches
@@ -38,10 +40,21 @@ def test_an_epoch_holds_each_row_once_and_nothing_else(images: NDArray[np.uint8]
         batches.on_epoch_end()
 
 
-def test_the_last_batch_is_smaller_and_none_is_empty(images: NDArray[np.uint8], labels: NDArray[np.int32]) -> None:
-    batches = Batches(images, labels, INDICES, CLASSES, 4, seed=1)
-    assert [len(batches[i][0]) for i in range(len(batches))] == [4, 4, 2]
-    assert [len(b[0]) for b in [Batches(images, labels, INDICES, CLASSES, 5)[i] for i in range(2)]] == [5, 5]
+@given(count=st.integers(1, 500), size=st.integers(1, 100))
+def test_batches_that_are_trained_on_are_as_few_as_fit_and_equal_to_within_one_image(count: int, size: int) -> None:
+    images, labels = np.zeros((count, 1, 1, 1), "uint8"), np.zeros(count, "int32")
+    batches = Batches(images, labels, np.arange(count), CLASSES, size, seed=1)
+    sizes = [len(batches[i][0]) for i in range(len(batches))]
+    assert len(sizes) == -(-count // size)
+    assert sum(sizes) == count
+    assert max(sizes) <= size
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_the_last_batch_that_is_not_trained_on_is_smaller(images: NDArray[np.uint8], labels: NDArray[np.int32]) -> None:
+    for size, sizes in ((4, [4, 4, 2]), (5, [5, 5])):
+        batches = Batches(images, labels, INDICES, CLASSES, size)
+        assert [len(batches[i][0]) for i in range(len(batches))] == sizes
 
 
 def test_labels_are_one_hot_and_belong_to_their_images(images: NDArray[np.uint8], labels: NDArray[np.int32]) -> None:
