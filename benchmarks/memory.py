@@ -3,6 +3,7 @@
 Random candidates of all kinds are each trained for two epochs by a worker of their own, on images of noise at their
 size; while it lasts, the worker's private memory is looked at a thousand times a second. Then data sets of very
 different sizes are searched by workers of SHARE, at sizes that need more: no trial may fail, and no worker be lost.
+What became of their trials stays in `results/memory.jsonl`.
 """
 
 import os
@@ -38,7 +39,9 @@ from convsearch.spaces.memory.limit import Memory
 from convsearch.spaces.space import SearchSpace
 
 from .datasets import SHARED
+from .machine import machine
 from .photographs import LAID_OUT
+from .results import Results
 
 COUNT = 30
 SEED = int(os.environ.get("MEMORY_SEED", "2"))
@@ -82,8 +85,7 @@ augmentation:
 def measure() -> Iterator[tuple[str, str, str]]:
     """Train the candidates, and yield how the foretold memory compares with the measured."""
     ratios = []
-    machine = shares(this_machine(), 1)
-    with closing(starter_for(machine)) as starter:
+    with closing(starter_for(shares(this_machine(), 1))) as starter:
         for candidate in candidates(random.Random(SEED), COUNT):
             held = _most_held(candidate, starter)
             ratios.append(Memory(limit=1).needed(candidate) / held)
@@ -98,38 +100,39 @@ def measure() -> Iterator[tuple[str, str, str]]:
 
 
 def _searched() -> Iterator[tuple[str, str, str]]:
-    """Search the data sets with little memory, and yield what became of the trials."""
-    command = str(Path(sys.executable).with_name("convsearch"))
-    states: Counter[str] = Counter()
-    lost, smaller, exits = 0, 0, []
-    with tempfile.TemporaryDirectory() as place:
-        for data, sizes in SEARCHED.items():
-            images = _place_of(data, Path(place))
-            options = [
-                "--data",
-                images,
-                "--trials",
-                str(TRIALS),
-                "--epochs",
-                "1",
-                "--repeats",
-                "0",
-                "--algorithm",
-                "random",
-            ]
-            options += ["--memory", SHARE, "--set", f"input_size={sizes}", "--set", "batch_size=[16, 64, 256]"]
-            options += ["--home", f"{place}/home", "--study", data]
-            exits.append(subprocess.run([command, "run", *options], capture_output=True).returncode)
-            for trial in Home(Path(place) / "home").study(data).record().trials.values():
-                states[trial.state] += 1
-                lost += len(trial.lost)
-                smaller += trial.candidate.recipe.batch_size < int(trial.values["batch_size"])
+    """Search with little memory what has not been searched, and yield what became of the trials."""
+    results, current = Results("memory"), []
+    for data, sizes in SEARCHED.items():
+        key = {"data": data, "sizes": sizes, "trials": TRIALS, "share": SHARE, "machine": machine()}
+        if not results.has(key):
+            results.add(key | _search(data, sizes))
+        current += [row for row in results.rows if key.items() <= row.items()]
+    states = sum((Counter(row["states"]) for row in current), Counter[str]())
+    lost, smaller = (sum(row[name] for row in current) for name in ("lost", "smaller"))
     yield (
         f"{len(SEARCHED)} data sets, {TRIALS} trials each, workers of {SHARE}: trials that failed, workers lost",
         f"{states['failed']}, {lost} ({', '.join(f'{count} {state}' for state, count in states.items())}; {smaller} in "
-        f"smaller batches than the space has; exit codes {', '.join(map(str, exits))})",
+        f"smaller batches than the space has; exit codes {', '.join(str(row['exit']) for row in current)})",
         "0, 0",
     )
+
+
+def _search(data: str, sizes: str) -> dict[str, Any]:
+    """Search a data set at some sizes, an epoch a trial, and return what became of the trials."""
+    command = str(Path(sys.executable).with_name("convsearch"))
+    options = ["--trials", str(TRIALS), "--epochs", "1", "--repeats", "0", "--algorithm", "random", "--memory", SHARE]
+    options += ["--set", f"input_size={sizes}", "--set", "batch_size=[16, 64, 256]", "--study", data]
+    with tempfile.TemporaryDirectory() as place:
+        images, home = _place_of(data, Path(place)), Path(place) / "home"
+        whole = [command, "run", "--data", images, *options, "--home", str(home)]
+        done = subprocess.run(whole, capture_output=True)
+        trials = Home(home).study(data).record().trials.values()
+        return {
+            "exit": done.returncode,
+            "states": Counter(trial.state for trial in trials),
+            "lost": sum(len(trial.lost) for trial in trials),
+            "smaller": sum(trial.candidate.recipe.batch_size < int(trial.values["batch_size"]) for trial in trials),
+        }
 
 
 def _place_of(data: str, folder: Path) -> str:
