@@ -18,8 +18,10 @@ class Batches(keras.utils.PyDataset):  # type: ignore[misc]
     The order of an epoch depends only on the seed and the epoch's number, counted from `epoch`: a resumed training sees
     the same batches as an uninterrupted one. Shuffled batches, which are trained on, are of the same size to within one
     image, and of at most `batch_size`: a rest of two or three images would make a step as large as the others', and
-    leave its own mean and variance to the batch normalisation. Images are uint8 (batch, height, width, depth), labels float32
-    (batch, classes). `vary` is applied to the images; with `mixup` above 0, shuffled images are blended in pairs.
+    leave its own mean and variance to the batch normalisation.
+
+    Images are uint8 (batch, height, width, depth), labels float32 (batch, classes). `vary` is applied to the images;
+    with `mixup` above 0, shuffled images are blended in pairs.
     """
 
     def __init__(
