@@ -20,6 +20,7 @@ LONG = (
     "space",
     "copies",
     "fits",
+    "few",
 )
 WORKERS = ("workers", "soak", "scaling", "gpu", "memory")
 SUITE = ("suite", "fuzz")

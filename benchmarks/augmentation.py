@@ -24,7 +24,6 @@ from convsearch.search.data import Split
 from convsearch.search.training.augmentation import SHIFT
 from convsearch.search.winner.recipe import KEPT_SHARES, is_worth_adding
 from convsearch.spaces.architecture import Augmentation, Candidate
-from convsearch.spaces.known.portfolio import entries, fitted
 
 from .results import Results
 from .timed import Ground, grounds
@@ -50,9 +49,7 @@ def measure() -> Iterator[tuple[str, str, str]]:
     results, current = Results("augmentation"), []
     with tempfile.TemporaryDirectory() as name:
         for ground in grounds(Path(name)):
-            values = fitted(ground.space, entries()[ENTRY], ground.images)
-            assert values is not None, "the default space holds the entry"
-            candidate = ground.space.candidate(values)
+            candidate = ground.candidate(ENTRY)
             for seed in SEEDS:
                 for manner in TRAININGS:
                     seconds = SECONDS[ground.name] * (1 if manner == TRIAL else LONGER)

@@ -56,21 +56,30 @@ def _save(images: Iterator[Labelled], path: Path) -> None:
     np.savez(path, **arrays)
 
 
+Box = tuple[int, int, int, int]
+"""Left, top, right, bottom, in pixels."""
+
+
+def boxes(annotation: Path) -> Iterator[tuple[str, Box]]:
+    """Yield the classes and boxes of an annotation in Pascal VOC's XML, without boxes that have no area."""
+    for found in ElementTree.parse(annotation).iter("object"):
+        sides = ("xmin", "ymin", "xmax", "ymax")
+        left, top, right, bottom = (int(found.findtext(f"bndbox/{side}", "0")) for side in sides)
+        if left < right and top < bottom:
+            yield found.findtext("name", ""), (left, top, right, bottom)
+
+
 def _cells(folder: Path) -> Iterator[Labelled]:
     """Yield the cells of the blood smears of BCCD's training split: red, white, platelets."""
     counts: dict[str, int] = {}
     stems = (folder / "splits" / "train.txt").read_text(encoding="utf-8").split()
     for number, stem in enumerate(stems):
         picture = Image.open(folder / "images" / f"{Path(stem).stem}.jpg").convert("RGB")
-        tree = ElementTree.parse(folder / "annotations" / f"{Path(stem).stem}.xml")
-        for found in tree.iter("object"):
-            name = found.findtext("name", "")
-            sides = ("xmin", "ymin", "xmax", "ymax")
-            left, top, right, bottom = (int(found.findtext(f"bndbox/{side}", "0")) for side in sides)
-            if left >= right or top >= bottom or counts.get(name, 0) >= CELLS:
+        for name, box in boxes(folder / "annotations" / f"{Path(stem).stem}.xml"):
+            if counts.get(name, 0) >= CELLS:
                 continue
             counts[name] = counts.get(name, 0) + 1
-            cell = picture.crop((left, top, right, bottom)).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+            cell = picture.crop(box).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
             yield np.asarray(cell), name, number % VALIDATION == 0
 
 

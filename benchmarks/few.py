@@ -23,7 +23,6 @@ from convsearch.search.sources import open_data
 from convsearch.search.training.augmentation import SHIFT
 from convsearch.spaces.architecture import Augmentation
 from convsearch.spaces.definition import load
-from convsearch.spaces.known.portfolio import entries, fitted
 from convsearch.spaces.space import SearchSpace
 
 from .datasets import SHARED
@@ -89,12 +88,8 @@ def _all_folds(way: Way, seed: int, folder: Path) -> dict[str, Any]:
         if not file.exists():
             parts.save(file)
         ground = Ground("ants_bees", dataset, file, space, len(parts.train))
-        values = fitted(space, {**entries()[way.entry], **way.changed}, ground.images)
-        assert values is not None, "the default space holds the entry"
-        candidate = space.candidate(values)
-        changed = {**way.recipe, "augmentation": Augmentation(**way.augmentation)}
-        recipe = candidate.recipe.model_copy(update=changed)
-        candidate = candidate.model_copy(update={"recipe": recipe})
+        augmentation = Augmentation(**way.augmentation)
+        candidate = ground.candidate(way.entry, way.changed, augmentation=augmentation, **way.recipe)
         outcome = ground.train(candidate, seed, epochs=way.epochs, mixup=way.mixup)
         found.append((outcome.val_accuracy[-1], len(parts.val)))
     return {

@@ -1,11 +1,11 @@
 """Which fit suits images of many shapes best: stretched to the one size, cropped to it, or padded.
 
 Photographs of ants and bees as they are; raccoons in their boxes beside pieces of the same photographs without one; the
-cells of blood smears in their boxes; and what is seen of street scenes, from poles to cars. Everything
-keeps its own shape until the fit. One network of the portfolio is trained for as many steps with each fit, its sides
-limited, with mirrored images, on the same images: by seed another fifth of the pictures validates, and all that is cut
-out of one is on one side. All come from a folder of public data, SHARED_DATA in the environment, and only from what is
-there to be trained on. Rows stay in `results/fits.jsonl`.
+cells of blood smears in their boxes; and what is seen of street scenes, from poles to cars. Everything keeps its own
+shape until the fit. One network of the portfolio is trained for as many steps with each fit, its sides limited, with
+mirrored images, on the same images: by seed another fifth of the pictures validates, and all that is cut out of one is
+on one side. All come from a folder of public data, SHARED_DATA in the environment, and only from what is there to be
+trained on. Rows stay in `results/fits.jsonl`.
 """
 
 import math
@@ -15,7 +15,6 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 from PIL import Image
@@ -25,11 +24,10 @@ from convsearch.search.data import split
 from convsearch.search.sources import open_data
 from convsearch.spaces.architecture import Augmentation
 from convsearch.spaces.definition import load
-from convsearch.spaces.known.portfolio import entries, fitted
 from convsearch.spaces.sizes import FITS, Fit, Size
 from convsearch.spaces.space import SearchSpace
 
-from .datasets import SHARED, VOID
+from .datasets import SHARED, VOID, Box, boxes
 from .results import Results
 from .timed import Ground
 
@@ -82,12 +80,9 @@ def _trained(images: Path, fit: Fit, seed: int) -> dict[str, Any]:
     parts.save(file)
     space = SearchSpace(load("classic"), dataset.input, len(dataset.classes))
     ground = Ground(images.parent.parent.name, dataset, file, space, len(parts.train))
-    values = fitted(space, entries()[ENTRY], ground.images)
-    assert values is not None, "the default space holds the entry"
-    candidate = space.candidate(values)
-    recipe = candidate.recipe.model_copy(update={"augmentation": Augmentation(horizontal_flip=True)})
-    epochs = math.ceil(STEPS / math.ceil(ground.images / recipe.batch_size))
-    outcome = ground.train(candidate.model_copy(update={"recipe": recipe}), seed, epochs=epochs)
+    candidate = ground.candidate(ENTRY, augmentation=Augmentation(horizontal_flip=True))
+    epochs = math.ceil(STEPS / math.ceil(ground.images / candidate.recipe.batch_size))
+    outcome = ground.train(candidate, seed, epochs=epochs)
     return {
         "val_accuracy": outcome.val_accuracy[-1],
         "validated": len(parts.val),
@@ -112,19 +107,15 @@ def _raccoons(shared: Path) -> Iterator[Piece]:
     random = np.random.default_rng(0)
     for number, path in enumerate(sorted((shared / "raccoon" / "images").iterdir())):
         picture = Image.open(path).convert("RGB")
-        boxes = [box for _, box in _boxes(shared / "raccoon" / "annotations" / f"{path.stem}.xml")]
-        for box in boxes:
+        found = [box for _, box in _large(shared / "raccoon" / "annotations" / f"{path.stem}.xml")]
+        for box in found:
             yield number, "raccoon", picture.crop(box)
-            if (other := _beside(boxes, box, picture.size, random)) is not None:
+            if (other := _beside(found, box, picture.size, random)) is not None:
                 yield number, "other", picture.crop(other)
 
 
-Box = tuple[int, int, int, int]
-"""Left, top, right, bottom, in pixels."""
-
-
-def _beside(boxes: Sequence[Box], box: Box, size: tuple[int, int], random: np.random.Generator) -> Box | None:
-    """Return a box of the shape of `box`, or smaller, that meets none of the boxes; None if none was found."""
+def _beside(others: Sequence[Box], box: Box, size: tuple[int, int], random: np.random.Generator) -> Box | None:
+    """Return a box of the shape of `box`, or smaller, that meets none of the others; None if none was found."""
     for attempt in range(400):
         scale = 1 - attempt / 500
         width, height = (max(LEAST, round(scale * (box[i + 2] - box[i]))) for i in (0, 1))
@@ -132,7 +123,7 @@ def _beside(boxes: Sequence[Box], box: Box, size: tuple[int, int], random: np.ra
             continue
         left, top = int(random.integers(size[0] - width + 1)), int(random.integers(size[1] - height + 1))
         found = left, top, left + width, top + height
-        if all(found[2] <= b[0] or b[2] <= found[0] or found[3] <= b[1] or b[3] <= found[1] for b in boxes):
+        if all(found[2] <= b[0] or b[2] <= found[0] or found[3] <= b[1] or b[3] <= found[1] for b in others):
             return found
     return None
 
@@ -143,20 +134,15 @@ def _cells(shared: Path) -> Iterator[Piece]:
     stems = (shared / "bccd" / "splits" / "train.txt").read_text(encoding="utf-8").split()
     for number, stem in enumerate(Path(stem).stem for stem in stems):
         picture = Image.open(shared / "bccd" / "images" / f"{stem}.jpg").convert("RGB")
-        for name, box in _boxes(shared / "bccd" / "annotations" / f"{stem}.xml"):
+        for name, box in _large(shared / "bccd" / "annotations" / f"{stem}.xml"):
             if counts.get(name, 0) < MOST:
                 counts[name] = counts.get(name, 0) + 1
                 yield number, name, picture.crop(box)
 
 
-def _boxes(file: Path) -> Iterator[tuple[str, Box]]:
-    """Yield the classes and boxes of an annotation in Pascal VOC's XML, without what is too small to be seen."""
-    for found in ElementTree.parse(file).iter("object"):
-        left, top, right, bottom = (
-            int(found.findtext(f"bndbox/{side}", "0")) for side in ("xmin", "ymin", "xmax", "ymax")
-        )
-        if min(right - left, bottom - top) >= LEAST:
-            yield found.findtext("name", ""), (left, top, right, bottom)
+def _large(annotation: Path) -> Iterator[tuple[str, Box]]:
+    """Yield the classes and boxes of an annotation, without those in which little is to be seen."""
+    return ((name, box) for name, box in boxes(annotation) if min(box[2] - box[0], box[3] - box[1]) >= LEAST)
 
 
 def _streets(shared: Path) -> Iterator[Piece]:

@@ -14,7 +14,6 @@ from pathlib import Path
 from convsearch.search.training.augmentation import SHIFT
 from convsearch.search.winner.recipe import ALPHA
 from convsearch.spaces.architecture import Augmentation
-from convsearch.spaces.known.portfolio import entries, fitted
 
 from .results import Results
 from .timed import grounds
@@ -32,12 +31,7 @@ def measure() -> Iterator[tuple[str, str, str]]:
     gains: dict[int, list[float]] = {epochs: [] for epochs in EPOCHS}
     with tempfile.TemporaryDirectory() as name:
         for ground in grounds(Path(name)):
-            values = fitted(ground.space, entries()[ENTRY], ground.images)
-            assert values is not None, "the default space holds the entry"
-            candidate = ground.space.candidate(values)
-            augmentation = AUGMENTATIONS.get(ground.name, KEPT)
-            recipe = candidate.recipe.model_copy(update={"augmentation": augmentation})
-            candidate = candidate.model_copy(update={"recipe": recipe})
+            candidate = ground.candidate(ENTRY, augmentation=AUGMENTATIONS.get(ground.name, KEPT))
             for epochs in EPOCHS:
                 reached: dict[float, list[float]] = {0.0: [], ALPHA: []}
                 for seed in SEEDS:

@@ -3,12 +3,14 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from convsearch.search.data import Dataset, split
 from convsearch.search.training.trial import train
 from convsearch.search.values.job import EpochReport, Job, Length, Outcome, Probes
 from convsearch.spaces.architecture import Candidate
 from convsearch.spaces.definition import load
+from convsearch.spaces.known.portfolio import entries, fitted
 from convsearch.spaces.space import SearchSpace
 
 from .datasets import data_sets
@@ -25,6 +27,13 @@ class Ground:
     split: Path
     space: SearchSpace
     images: int
+
+    def candidate(self, entry: str, changed: Mapping[str, Any] | None = None, **recipe: Any) -> Candidate:
+        """Return an entry of the portfolio, with some of its values `changed`, and after that some of its recipe."""
+        values = fitted(self.space, {**entries()[entry], **(changed or {})}, self.images)
+        assert values is not None, "the default space holds the entry"
+        candidate = self.space.candidate(values)
+        return candidate.model_copy(update={"recipe": candidate.recipe.model_copy(update=recipe)})
 
     def train(
         self,

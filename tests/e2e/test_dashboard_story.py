@@ -2,7 +2,6 @@
 
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -10,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from bundles import assert_predicts
 from playwright.sync_api import Browser, FloatRect, Locator, Page, expect
+from playwright.sync_api import TimeoutError as PlaywrightTimeoutError
 from terminal import COMMAND, PATIENCE, environment, wait_until
 
 from benchmarks.browser import chromium, new_page, served, wait
@@ -83,10 +83,11 @@ def zoom_in(page: Page) -> None:
         page.mouse.down()
         page.mouse.move(plot["x"] + 0.7 * plot["width"], plot["y"] + 0.8 * plot["height"], steps=5)
         page.mouse.up()
-        deadline = time.monotonic() + 20
-        while not (kept := "zoom" in asked(page)) and time.monotonic() < deadline:
-            time.sleep(0.1)
-        return kept
+        try:
+            page.wait_for_function("new URLSearchParams(location.search).has('zoom')", timeout=20_000)
+        except PlaywrightTimeoutError:
+            return False
+        return True
 
     wait_until(drag, "a part of the figure was shown")
 
