@@ -159,7 +159,7 @@ def _read(photographs: Path, cache: Path, size: Size) -> Read:
     began = _now()
     source = scan(str(photographs))
     scanned = _since(began)
-    stored(source, size, "stretch", cache, skip_bad=False, progress=progress)
+    stored(source, size, "stretch", cache, skip_bad=False, step=lambda what: progress)
     spent = _since(began)
     over.set()
     watcher.join()

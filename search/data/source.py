@@ -23,6 +23,9 @@ BATCH_BYTES = 16 * 2**20
 Progress = Callable[[int, int], None]
 """Called with the number of images done and the total."""
 
+Step = Callable[[str], Progress]
+"""Called when a step of reading begins, with what is counted in it, such as `images decoded`."""
+
 
 class Role(IntEnum):
     """What an image is for, where the source says so."""

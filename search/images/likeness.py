@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..data.groups import Numbers, Pairs, same, united
+from ..data.source import Progress, Step
 from .threads import THREADS
 
 SIDE = 16
@@ -38,19 +39,30 @@ class _Look(NamedTuple):
     clear: bool
 
 
-def near_copies(images: NDArray[np.uint8], chosen: Numbers) -> Pairs:
+def near_copies(images: NDArray[np.uint8], chosen: Numbers, step: Step | None = None) -> Pairs:
     """Return pairs that connect all near copies among the chosen rows of images (n, height, width, depth).
 
-    Each is compared with each other, which takes a time that grows with the square of their number.
+    Each is compared with each other, which takes a time that grows with the square of their number; `step` is told how
+    far that is.
     """
     with ThreadPoolExecutor(THREADS) as pool:  # Pillow and NumPy release the GIL
-        looks = list(pool.map(lambda row: _look(images[row]), chosen))
+        looks = []
+        progress = _progress(step, "perceptual hashes computed")
+        for look in pool.map(lambda row: _look(images[row]), chosen):
+            looks.append(look)
+            if not len(looks) % _TILE:
+                progress(len(looks), len(chosen))
     rows = chosen[[look.clear for look in looks]]
     clear = [look for look in looks if look.clear]
     if not clear:
         return np.empty((0, 2), np.int64)
     bits, colours = (np.stack([look[part] for look in clear]) for part in (0, 1))
-    return rows[same(_alike(bits, colours))]
+    return rows[same(_alike(bits, colours, _progress(step, "pairs compared")))]
+
+
+def _progress(step: Step | None, what: str) -> Progress:
+    """Begin a step; return what to call as it goes on."""
+    return (lambda done, total: None) if step is None else step(what)
 
 
 def _look(image: NDArray[np.uint8]) -> _Look:
@@ -62,12 +74,13 @@ def _look(image: NDArray[np.uint8]) -> _Look:
     return _Look(bits, colours, float(np.std(np.asarray(picture.convert("L")))) >= CONTRAST)
 
 
-def _alike(bits: NDArray[np.float32], colours: NDArray[np.int16]) -> Numbers:
+def _alike(bits: NDArray[np.float32], colours: NDArray[np.int16], progress: Progress) -> Numbers:
     """Return numbers that are the same for near copies, by their hashes (n, 256) and colours (n, 192)."""
     least = SIDE * SIDE - 2 * DISTANCE  # the product of two hashes is the number of equal bits less that of the others
-    numbers = np.arange(len(bits))
-    for top in range(0, len(bits), _TILE):
-        for left in range(top, len(bits), _TILE):
+    count = len(bits)
+    numbers = np.arange(count)
+    for top in range(0, count, _TILE):
+        for left in range(top, count, _TILE):
             near = bits[top : top + _TILE] @ bits[left : left + _TILE].T >= least
             if left == top:
                 np.fill_diagonal(near, False)
@@ -77,5 +90,8 @@ def _alike(bits: NDArray[np.float32], colours: NDArray[np.int16]) -> Numbers:
                 one, other = np.nonzero(near)
                 pairs = np.stack([one + top, other + left], axis=1)
                 apart = np.abs(colours[pairs[:, 0]] - colours[pairs[:, 1]]).max(axis=1, initial=0)
-                numbers = united(len(bits), same(numbers), pairs[apart <= COLOUR])
+                numbers = united(count, same(numbers), pairs[apart <= COLOUR])
+        begun = min(top + _TILE, count)
+        if begun < count:
+            progress(begun * (2 * count - begun - 1) // 2, count * (count - 1) // 2)
     return numbers

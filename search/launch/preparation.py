@@ -81,7 +81,7 @@ def prepare(
             contract.fit,
             home.data,
             skip_bad=contract.skip_bad,
-            progress=step("images decoded"),
+            step=step,
             begun=None if existing is None else existing.data.folder,
         )
         dataset = _opened(opened, held)

@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
-from ..data.source import Progress
+from ..data.source import Progress, Step
 from ..values.words import duration
 from .progress import BAR
 
@@ -18,9 +18,7 @@ EVERY = 10.0
 
 
 @contextmanager
-def reading(
-    console: Console, source: str, now: Callable[[], float] = time.monotonic
-) -> Iterator[Callable[[str], Progress]]:
+def reading(console: Console, source: str, now: Callable[[], float] = time.monotonic) -> Iterator[Step]:
     """Show the progress of reading a source of images while the block runs.
 
     Args:

@@ -9,7 +9,7 @@ from ...spaces.printable import is_utf8
 from ...spaces.sizes import Fit, Size
 from ..data.dataset import Dataset
 from ..data.sizes import own_size, require_usable
-from ..data.source import Progress, Source
+from ..data.source import Progress, Source, Step
 from ..tables.open import ENDINGS, is_table
 from ..tables.source import read_table
 from ..values.columns import Columns
@@ -35,7 +35,7 @@ def open_data(
     skip_bad: bool = False,
     columns: Columns = NO_COLUMNS,
     studies: Collection[Path] = (),
-    progress: Progress | None = None,
+    step: Step | None = None,
 ) -> Dataset:
     """Return the data set that `spec` names, decoded into a folder under `cache` if it is not there yet.
 
@@ -44,8 +44,8 @@ def open_data(
     may be named, or of an `.npz` file (see npz.py). A path that looks like a name is written `./digits`. Images are
     brought to `image_size` (height, width) in pixels, by default the one size that suits them (see data/sizes.py, and
     images/decoding.py for how). `studies`, the folders of studies, are not read where they are in the folder of images.
-    `progress` is called with the number of images done and the total while they are decoded; a source that was decoded
-    before is only hashed.
+    `step` is called when images are decoded, and when they are compared to find copies, and what it returns with the
+    number done and the total; a source that was decoded before is only hashed.
 
     Raises InputError where the source cannot be used; one error names the unreadable images, which `skip_bad`
     leaves out instead, as it does rows of a table without an image. Raises WorkError where a download fails or the disk
@@ -57,7 +57,7 @@ def open_data(
     source = scan(spec, studies, columns, skip_bad=skip_bad)
     size = own_size(source.sizes) if image_size is None else Size(*image_size)
     require_usable(size, f"{spec}: the size of the images")
-    return stored(source, size, fit, cache, skip_bad=skip_bad, progress=progress)
+    return stored(source, size, fit, cache, skip_bad=skip_bad, step=step)
 
 
 def scan(

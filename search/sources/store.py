@@ -21,7 +21,7 @@ from ...spaces.sizes import Fit, Size
 from ..data.dataset import GROUPS, IMAGES, Dataset
 from ..data.groups import KINDS, Companions, Pairs, companions, notes, same
 from ..data.sizes import THUMBNAIL, resized_note
-from ..data.source import Batch, Progress, Source, bad_report, check_classes, class_notes
+from ..data.source import Batch, Source, Step, bad_report, check_classes, class_notes
 from ..data.writer import ImageWriter
 from ..images.disk import require_room
 from ..images.likeness import near_copies
@@ -41,7 +41,7 @@ def stored(
     cache: Path,
     *,
     skip_bad: bool,
-    progress: Progress | None,
+    step: Step | None,
     begun: str | None = None,
 ) -> Dataset:
     """Return the data set of a source at a size, decoding it into `cache` only if that has not been done before.
@@ -62,10 +62,10 @@ def stored(
         if found is None and (strict or begun is None):
             found = _found(plain, source)
         if found is not None and (found.tolerant or not found.bad):
-            found = _with_groups(found, source)
+            found = _with_groups(found, source, step)
         elif begun is None:  # which images an earlier version left out, and whether they only lack their ends, is open
             found = None
-        dataset = found or _build(source, volume, fit, (plain, tolerant), skip_bad, strict, progress)
+        dataset = found or _build(source, volume, fit, (plain, tolerant), skip_bad, strict, step)
     except OSError as error:
         raise WorkError(f"{source.spec}: the images cannot be kept in {cache}: {_reason(error)}") from error
     if dataset.bad and not skip_bad:
@@ -89,7 +89,7 @@ def _notes(source: Source, dataset: Dataset) -> tuple[str, ...]:
     return tuple(said)
 
 
-def _with_groups(dataset: Dataset, source: Source) -> Dataset:
+def _with_groups(dataset: Dataset, source: Source, step: Step | None) -> Dataset:
     """Return a data set that was found, with its groups and the notes on them, where an earlier version has none."""
     if (dataset.folder / GROUPS).exists():
         return dataset
@@ -99,7 +99,7 @@ def _with_groups(dataset: Dataset, source: Source) -> Dataset:
     else:  # arrays of another size are not known to be copies because they have become the same at this one
         is_own = Size(dataset.input.height, dataset.input.width) in source.sizes
         exact = same(digests_of(dataset.images()) if is_own else rows)
-    found, said = _companions(source, rows, exact, dataset.images())
+    found, said = _companions(source, rows, exact, dataset.images(), step)
     others = tuple(note for note in dataset.notes if not any(kind in note for kind in KINDS))
     dataset = replace(dataset, notes=(*others, *said))
     packed = BytesIO()
@@ -111,7 +111,7 @@ def _with_groups(dataset: Dataset, source: Source) -> Dataset:
 
 
 def _companions(
-    source: Source, rows: NDArray[np.int64], exact: Pairs, images: NDArray[np.uint8]
+    source: Source, rows: NDArray[np.int64], exact: Pairs, images: NDArray[np.uint8], step: Step | None
 ) -> tuple[Companions, tuple[str, ...]]:
     """Return which of the images (m, height, width, depth), which are these rows, belong together, and notes on it.
 
@@ -121,7 +121,7 @@ def _companions(
     sides = np.full(len(rows), min(min(source.sizes))) if files is None else files.sides[rows]
     pictures = np.ones(len(rows), dtype=bool)
     pictures[exact[:, 1]] = False
-    near = near_copies(images, np.flatnonzero(pictures & (sides > THUMBNAIL)))
+    near = near_copies(images, np.flatnonzero(pictures & (sides > THUMBNAIL)), step)
     labels, given = source.labels[rows], source.given[rows]
     own = None if source.groups is None else source.groups[rows]
     names = [f"image {row}" for row in rows] if files is None else [files.names[row] for row in rows]
@@ -144,7 +144,7 @@ def _build(
     folders: tuple[Path, Path],
     skip_bad: bool,
     strict: bool,
-    progress: Progress | None,
+    step: Step | None,
 ) -> Dataset:
     """Decode a source into the first of two folders; where images lack their ends and are there, into the second."""
     cache = folders[0].parent
@@ -156,12 +156,12 @@ def _build(
         "Make room, choose another --home, or a smaller --image-size.",
     )
     with partial_folder(cache) as unfinished:
-        dataset, is_tolerant = _write(source, volume, fit, unfinished, skip_bad, strict, progress)
+        dataset, is_tolerant = _write(source, volume, fit, unfinished, skip_bad, strict, step)
         return _publish(dataset, folders[is_tolerant], source)
 
 
 def _write(
-    source: Source, volume: Volume, fit: Fit, folder: Path, skip_bad: bool, strict: bool, progress: Progress | None
+    source: Source, volume: Volume, fit: Fit, folder: Path, skip_bad: bool, strict: bool, step: Step | None
 ) -> tuple[Dataset, bool]:
     """Write a data set; return it, and whether it has images that earlier versions took for bad, unless `strict`."""
     total = len(source.labels)
@@ -171,6 +171,7 @@ def _write(
     truncated: list[str] = []
     is_tolerant = False
     brightest = Brightest()
+    progress = None if step is None else step("images decoded")
     done = 0
     with ImageWriter(folder / IMAGES, volume) as writer, closing(_read(source, volume, fit)) as batches:
         for batch in batches:
@@ -193,7 +194,8 @@ def _write(
     check_classes(source, rows)
     dark = brightest.notes(source.spec)
     exact = same(np.concatenate(digests) if source.files is None else source.files.contents[rows])
-    found, said = _companions(source, rows, exact, np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False))
+    images = np.load(folder / IMAGES, mmap_mode="r", allow_pickle=False)
+    found, said = _companions(source, rows, exact, images, step)
     if truncated:
         said = (f"{len(truncated):,} of {total:,} images {_TRUNCATED}, such as {truncated[0]}", *said)
     np.save(folder / "labels.npy", source.labels[rows])

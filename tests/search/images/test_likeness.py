@@ -88,3 +88,13 @@ def test_where_more_images_look_alike_than_are_compared_at_a_time_all_are_joined
     numbers = numbers_of(images)
     assert (numbers[:700] == 0).all()
     assert numbers[700] != 0
+
+
+def test_it_is_told_how_far_hashing_and_comparing_are(pictures: list[Image.Image]) -> None:
+    told: dict[str, list[tuple[int, ...]]] = {}
+    images, count = np.repeat(arrays(pictures[:1], 16), 1100, axis=0), 1100
+    near_copies(images, np.arange(count), lambda what: lambda *far: told.setdefault(what, []).append(far))
+    assert told["perceptual hashes computed"] == [(512, count), (1024, count)]
+    pairs = count * (count - 1) // 2
+    left = [588 * 587 // 2, 76 * 75 // 2]  # those among the images that were not the first of a pair yet
+    assert told["pairs compared"] == [(pairs - rest, pairs) for rest in left]

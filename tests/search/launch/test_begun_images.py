@@ -44,7 +44,7 @@ def begun_earlier(home: Home, root: Path) -> Prepared:
     """Return a study as an earlier version began it, which took the image for a bad one."""
     new = prepared(home, data=str(root), space="tiny", trials=1, skip_bad=True)
     size, begun = Size(64, 64), new.dataset.folder.name.removesuffix("-truncated")
-    old = stored(scan(str(root)), size, "stretch", home.data, skip_bad=True, progress=None, begun=begun)
+    old = stored(scan(str(root)), size, "stretch", home.data, skip_bad=True, step=None, begun=begun)
     parts = split(old, new.study.seed)
     train, val, test = (len(part) for part in (parts.train, parts.val, parts.test))
     changed = {"folder": old.folder.name, "rows": old.rows, "train": train, "val": val, "test": test}

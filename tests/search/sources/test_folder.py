@@ -395,7 +395,7 @@ def test_a_moved_copy_is_the_same_data_and_is_not_decoded_again(
     first = open_data(str(root), cache)
     moved = shutil.move(root, tmp_path / "moved")
     calls: list[tuple[int, int]] = []
-    second = open_data(str(moved), cache, progress=lambda done, total: calls.append((done, total)))
+    second = open_data(str(moved), cache, step=lambda what: lambda done, total: calls.append((done, total)))
     assert second.fingerprint == first.fingerprint
     assert second.folder == first.folder
     assert (second.name, second.source) == ("moved", str(moved))
@@ -428,7 +428,7 @@ def test_any_change_of_the_content_changes_the_fingerprint(
 def test_progress_is_told_up_to_the_last_image(tmp_path: Path, cache: Path, make_classes: MakeClasses) -> None:
     calls: list[tuple[int, int]] = []
     root = make_classes(tmp_path / "set", {"cat": 30, "dog": 30})
-    open_data(str(root), cache, progress=lambda done, total: calls.append((done, total)))
+    open_data(str(root), cache, step=lambda what: lambda done, total: calls.append((done, total)))
     assert calls[-1] == (60, 60)
     assert calls == sorted(calls)
 

@@ -71,7 +71,7 @@ def test_a_failure_of_the_machine_while_images_are_decoded_is_not_one_of_the_cac
         # None at all: the threads at work would close theirs, and go on with those.
         fail = at_first(lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1])))
         with pytest.raises(WorkError, match=rf"^{root}: the images cannot be read: .*Too many open files") as error:
-            open_data(str(root), cache, image_size=LARGE, skip_bad=True, progress=fail)
+            open_data(str(root), cache, image_size=LARGE, skip_bad=True, step=lambda what: fail)
     assert str(cache) not in str(error.value)
     assert len(open_data(str(root), cache, image_size=LARGE)) == 100
 
@@ -97,5 +97,5 @@ def test_an_image_that_changes_between_its_hash_and_its_decoding_is_refused_by_i
             case _:
                 last.unlink()
 
-    message = refused(root, cache, image_size=LARGE, skip_bad=True, progress=at_first(meddle))
+    message = refused(root, cache, image_size=LARGE, skip_bad=True, step=lambda what: at_first(meddle))
     assert message.startswith(f"{root}: dog/9.png changed while it was read")

@@ -578,7 +578,7 @@ def test_a_file_that_changes_between_its_hash_and_its_decoding_is_refused(tmp_pa
         np.savez(place, x=np.full((100, 4, 4), value, np.uint8), y=np.arange(100) % 2)
     os.utime(other, (0, 0))
     with pytest.raises(InputError, match=r"^.*set\.npz changed while it was read\. Try again"):
-        open_data(str(path), tmp_path / "cache", progress=lambda *_: other.replace(path))
+        open_data(str(path), tmp_path / "cache", step=lambda what: lambda *_: other.replace(path))
     assert not list((tmp_path / "cache").iterdir())
 
 

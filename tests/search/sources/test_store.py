@@ -65,7 +65,7 @@ def test_a_second_open_finds_the_arrays_and_writes_nothing(cache: Path) -> None:
     first = open_data("digits", cache)
     before = {path: path.stat().st_mtime_ns for path in first.folder.iterdir()}
     calls: list[tuple[int, int]] = []
-    assert open_data("digits", cache, progress=lambda *call: calls.append(call)) == first
+    assert open_data("digits", cache, step=lambda what: lambda *call: calls.append(call)) == first
     assert {path: path.stat().st_mtime_ns for path in first.folder.iterdir()} == before
     assert not calls
 
@@ -208,7 +208,7 @@ def test_an_import_that_is_interrupted_leaves_nothing_behind(
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        open_data(str(root), cache, progress=interrupt)
+        open_data(str(root), cache, step=lambda what: interrupt)
     assert not list(cache.iterdir())
 
 
@@ -217,7 +217,7 @@ def test_what_an_import_killed_at_once_has_left_is_never_taken_for_data_and_remo
         import os, signal, sys
         from pathlib import Path
         from convsearch.search.sources import open_data
-        open_data("digits", Path(sys.argv[1]), progress=lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        open_data("digits", Path(sys.argv[1]), step=lambda what: lambda *_: os.kill(os.getpid(), signal.SIGKILL))
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(script), str(cache)], check=False)
     assert done.returncode == -signal.SIGKILL
@@ -237,7 +237,7 @@ def test_what_another_import_is_writing_is_left_alone(cache: Path) -> None:
             os.utime(path, (0, 0))
         found.append(open_data("digits", cache, image_size=(4, 4)))
 
-    found.append(open_data("digits", cache, progress=another))
+    found.append(open_data("digits", cache, step=lambda what: another))
     assert [len(dataset.images()) for dataset in found] == [1797, 1797]
     assert {path.name for path in cache.iterdir()} == {dataset.folder.name for dataset in found}
 

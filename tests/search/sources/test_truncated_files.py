@@ -38,7 +38,7 @@ def root(tmp_path: Path) -> Path:
 def earlier(root: Path, cache: Path) -> Dataset:
     """Return the arrays that an earlier version made, without the images that lack their ends."""
     found = stored(
-        scan(str(root)), Size(64, 48), "stretch", cache, skip_bad=True, progress=None, begun="0123456789abcdef-64x48x3"
+        scan(str(root)), Size(64, 48), "stretch", cache, skip_bad=True, step=None, begun="0123456789abcdef-64x48x3"
     )
     (found.folder / "groups.npy").unlink()
     described = json.loads((found.folder / "data.json").read_text())
@@ -93,7 +93,7 @@ def test_a_study_that_began_with_either_gets_the_same_images_again_whether_their
             if not there:
                 shutil.rmtree(dataset.folder)
             begun = dataset.folder.name
-            again = stored(source, size, "stretch", cache, skip_bad=True, progress=None, begun=begun)
+            again = stored(source, size, "stretch", cache, skip_bad=True, step=None, begun=begun)
             assert (again.folder, again.rows, again.bad) == (dataset.folder, dataset.rows, dataset.bad)
 
 
@@ -104,7 +104,7 @@ def test_arrays_without_bad_images_that_only_lack_their_end_are_taken_as_they_ar
     images = written(before.folder / "images.npy")
     calls: list[int] = []
     for _ in range(2):
-        dataset = open_data(str(root), cache, skip_bad=True, progress=lambda done, _: calls.append(done))
+        dataset = open_data(str(root), cache, skip_bad=True, step=lambda what: lambda done, _: calls.append(done))
         assert dataset.folder == before.folder
         assert (dataset.folder / "groups.npy").exists()
     assert written(before.folder / "images.npy") == images
