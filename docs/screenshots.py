@@ -2,7 +2,7 @@
 
 Those in `docs/images/` show this home:
 
-    convsearch run --home HOME --study cifar10 --data CIFAR-10-IMAGES --minutes 11 --seed 2
+    convsearch run --home HOME --study hands --data SIGN-DIGITS --minutes 8 --seed 2
     convsearch run --home HOME --study digits --trials 24 --seed 1
     convsearch run --home HOME --study digits-random --trials 24 --seed 1 --algorithm random
 
@@ -39,6 +39,7 @@ def of_the_docs(study: str) -> list[Shot]:
     """Return the screenshots that README.md and docs/ show."""
     return [
         Shot("dashboard-studies", ""),
+        Shot("dashboard-result", f"study?study={study}&view={RESULT}"),
         Shot("dashboard-leaderboard", f"study?study={study}&view=Leaderboard", height=1000),
         Shot("dashboard-curves", f"study?study={study}&view=Curves&coloured=learning_rate", theme="dark"),
         Shot("dashboard-parallel", f"study?study={study}&view=Parallel"),
@@ -79,7 +80,7 @@ def main() -> None:
     """Take the screenshots that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("home", type=Path)
-    parser.add_argument("--study", default="cifar10")
+    parser.add_argument("--study", default="hands")
     parser.add_argument("--all", type=Path, metavar="FOLDER")
     asked = parser.parse_args()
     folder = asked.all or IMAGES
