@@ -39,7 +39,7 @@ def of_the_docs(study: str) -> list[Shot]:
     """Return the screenshots that README.md and docs/ show."""
     return [
         Shot("dashboard-studies", ""),
-        Shot("dashboard-result", f"study?study={study}&view={RESULT}"),
+        Shot("dashboard-result", f"study?study={study}&view={RESULT}", height=2060),
         Shot("dashboard-leaderboard", f"study?study={study}&view=Leaderboard", height=1000),
         Shot("dashboard-curves", f"study?study={study}&view=Curves&coloured=learning_rate", theme="dark"),
         Shot("dashboard-parallel", f"study?study={study}&view=Parallel"),
@@ -80,7 +80,7 @@ def main() -> None:
     """Take the screenshots that are asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("home", type=Path)
-    parser.add_argument("--study", default="hands")
+    parser.add_argument("--study", default="digits")
     parser.add_argument("--all", type=Path, metavar="FOLDER")
     asked = parser.parse_args()
     folder = asked.all or IMAGES
