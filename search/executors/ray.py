@@ -78,7 +78,7 @@ class RayExecutor:
         self.memory = Memory(limit=min(known), backend=chosen_backend()[0]) if known else None
         self._head = head_address()
         self._patience, self.room_timeout = patience or Patience(), room_timeout
-        self.clock = clock
+        self._clock = clock
         self._no_room_since: float | None = None  # since when jobs have been waiting without a single worker
         self._environment = _environment(found.cpus, found.gpus, per_gpu)
         self._actor_class = ray.remote(RayWorker).options(
@@ -102,7 +102,7 @@ class RayExecutor:
 
     def submit(self, job: Job, alone: bool = False) -> None:
         """Run a job as soon as a worker is free; a worker's share stays the same if it runs `alone`."""
-        self._queue.append((job, self.clock()))
+        self._queue.append((job, self._clock()))
         self._dispatch()
 
     def next_event(self, timeout: float) -> Event | None:
@@ -165,7 +165,7 @@ class RayExecutor:
             worker = self._free.popleft()
             worker.job, worker.submitted, worker.serial = job, submitted, next(self._serials)
             worker.silence = Silence(self._patience)
-            left = job.within(self.clock() - submitted)  # its seconds count from its submission
+            left = job.within(self._clock() - submitted)  # its seconds count from its submission
             call = worker.actor.take.remote(worker.serial, left.model_dump(mode="json"), data, checkpoint)
             self._submissions[call] = worker
             self._busy[job.number] = worker
@@ -212,7 +212,7 @@ class RayExecutor:
             raise WorkError(f"{worker.name} did not start on node {_name_of(message['node'])}: {message['cannot']}")
         elif "started" in message:
             worker.silence = Silence(self._patience)  # tracing and compiling come next
-            waited = self.clock() - worker.submitted
+            waited = self._clock() - worker.submitted
             self._events.append(Started(message["started"], f"{worker.name} on {worker.node}", waited))
         elif "epoch" in message:
             report = EpochReport.model_validate(message["epoch"])

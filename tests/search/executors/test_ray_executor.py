@@ -62,10 +62,25 @@ def cluster() -> Iterator[Cluster]:
         yield made
 
 
+class Clock:
+    """The monotonic clock, set forward by some seconds."""
+
+    ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() + self.ahead
+
+
 @pytest.fixture(scope="module")
-def executor(cluster: Cluster, parts: Split) -> Iterator[RayExecutor]:
+def clock() -> Clock:
+    """The clock of the executor."""
+    return Clock()
+
+
+@pytest.fixture(scope="module")
+def executor(cluster: Cluster, parts: Split, clock: Clock) -> Iterator[RayExecutor]:
     """One executor for all the tests that leave it as it was."""
-    made = RayExecutor(cluster.address)
+    made = RayExecutor(cluster.address, clock=clock)
     yield made
     made.close()
 
@@ -158,18 +173,21 @@ def test_what_waits_for_a_worker_is_interrupted_before_it_begins(
 
 
 def test_the_seconds_of_a_job_count_from_its_submission_while_it_waits_for_a_worker_too(
-    executor: RayExecutor, digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    executor: RayExecutor, digits: Dataset, tmp_path: Path, clock: Clock
 ) -> None:
     for number in range(2):  # a job for each worker
         executor.submit(job(digits, tmp_path / f"{number}.weights.h5", number=number, epochs=10_000))
     wait_until_started(executor, 2)
     without_end = {"epochs": 10**9, "validate_every": 10**9}
     executor.submit(job(digits, tmp_path / "2.weights.h5", number=2, seconds=100_000.0, **without_end))
-    monkeypatch.setattr(executor, "clock", lambda: time.monotonic() + 100_000)  # when there is a worker for it
-    for number in range(2):
-        executor.interrupt(number)
-    assert {outcome_of(executor).number for _ in range(2)} == {0, 1}
-    outcome = outcome_of(executor)
+    clock.ahead = 100_000.0  # its seconds are over when there is a worker for it
+    try:
+        for number in range(2):
+            executor.interrupt(number)
+        assert {outcome_of(executor).number for _ in range(2)} == {0, 1}
+        outcome = outcome_of(executor)
+    finally:
+        clock.ahead = 0.0
     assert (outcome.number, outcome.ended) == (2, "complete")
 
 
